@@ -1,0 +1,87 @@
+//! What admission puts into the log, and what applying it returns.
+
+use bincode::{Decode, Encode};
+use micro_sdk::wire::NodeId;
+
+/// A change of admission. Stored in the log: grows at its end only.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
+pub enum AuthCommand {
+    /// Sets the sealed authority, unless there is one.
+    SetAuthority {
+        /// Its private key and certificate, sealed.
+        sealed: Vec<u8>,
+    },
+    /// Adds a join token.
+    AddToken {
+        /// The SHA-256 of its secret.
+        hash: [u8; 32],
+        /// Until when it can be used, in seconds since 1970.
+        expires: u64,
+        /// The time at the proposer: tokens that expired a day before it are forgotten.
+        now: u64,
+    },
+    /// Uses up a join token for one node.
+    UseToken {
+        /// The SHA-256 of its secret.
+        hash: [u8; 32],
+        /// The time at the proposer.
+        now: u64,
+        /// Whom it lets in.
+        node: NodeRecord,
+    },
+    /// Forgets a node that left.
+    RemoveNode {
+        /// Which one.
+        node: NodeId,
+    },
+}
+
+/// A node that was let in.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
+pub struct NodeRecord {
+    /// Its id.
+    pub node: NodeId,
+    /// Its name.
+    pub name: String,
+    /// The public key that was certified.
+    pub public_key: Vec<u8>,
+    /// Where it could be reached when it was let in.
+    pub address: String,
+}
+
+/// What became of a change.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
+pub enum AuthOutcome {
+    /// Done, or done before in the same way.
+    Done,
+    /// There is no such token: never made, forgotten, or of another mesh.
+    UnknownToken,
+    /// The token let another node in before.
+    UsedToken {
+        /// That node's name.
+        by: String,
+    },
+    /// The token's time is over.
+    ExpiredToken {
+        /// When it was, in seconds since 1970.
+        at: u64,
+    },
+    /// The command can't be read. Nothing was changed.
+    Invalid {
+        /// Why.
+        why: String,
+    },
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use micro_sdk::wire::Codec;
+
+    #[test]
+    fn layout_is_frozen() {
+        assert_eq!(Codec::encode(&AuthCommand::SetAuthority { sealed: vec![5] }), [1, 0, 0, 1, 5]);
+        assert_eq!(Codec::encode(&AuthCommand::RemoveNode { node: NodeId(9) }), [1, 0, 3, 9]);
+        assert_eq!(Codec::encode(&AuthOutcome::ExpiredToken { at: 4 }), [1, 0, 3, 4]);
+    }
+}

@@ -1,0 +1,82 @@
+//! Applies admission's commands.
+//!
+//! State keys of the family `Auth`: `authority`, `token/` hash, `node/` id.
+
+use crate::auth::{
+    AuthCommand, AuthOutcome, NodeRecord,
+    state::{AUTHORITY_KEY, TOKEN_PREFIX, TokenRecord, node_key, token_key},
+};
+use bytes::Bytes;
+use micro_consensus::Transaction;
+use micro_sdk::wire::{Codec, limits::PROPOSAL_BYTES_MAX};
+use micro_storage::Family;
+
+/// How long a token is remembered after its time: so that its late user is told what is wrong with it.
+const REMEMBER_S: u64 = 24 * 3600;
+/// How many tokens are looked at when one is added.
+const SWEEP_MAX: usize = 64;
+
+/// Applies [`AuthCommand`]s.
+pub struct AuthMachine;
+
+impl AuthMachine {
+    /// Applies one encoded command and returns its encoded outcome.
+    pub fn apply(&self, state: &mut Transaction<'_>, command: &[u8]) -> Bytes {
+        let outcome = match Codec::decode::<AuthCommand, PROPOSAL_BYTES_MAX>(command) {
+            Ok(command) => Self::apply_command(state, command),
+            Err(error) => AuthOutcome::Invalid { why: error.to_string() },
+        };
+        Codec::encode(&outcome).into()
+    }
+
+    fn apply_command(state: &mut Transaction<'_>, command: AuthCommand) -> AuthOutcome {
+        match command {
+            AuthCommand::SetAuthority { sealed } => {
+                let key = Bytes::from_static(AUTHORITY_KEY);
+                if state.get(Family::Auth, &key).is_none() {
+                    state.put(Family::Auth, key, sealed.into());
+                }
+                AuthOutcome::Done
+            }
+            AuthCommand::AddToken { hash, expires, now } => {
+                Self::sweep(state, now);
+                let token = TokenRecord { expires, used: None };
+                state.put(Family::Auth, token_key(&hash), Codec::encode(&token).into());
+                AuthOutcome::Done
+            }
+            AuthCommand::UseToken { hash, now, node } => Self::use_token(state, &hash, now, node),
+            AuthCommand::RemoveNode { node } => {
+                state.delete(Family::Auth, node_key(node));
+                AuthOutcome::Done
+            }
+        }
+    }
+
+    fn use_token(state: &mut Transaction<'_>, hash: &[u8; 32], now: u64, node: NodeRecord) -> AuthOutcome {
+        let key = token_key(hash);
+        let stored = state.get(Family::Auth, &key);
+        let token = stored.and_then(|bytes| Codec::decode::<TokenRecord, PROPOSAL_BYTES_MAX>(&bytes).ok());
+        let Some(mut token) = token else { return AuthOutcome::UnknownToken };
+        if let Some(used) = &token.used {
+            // The same node with the same key may ask again: its answer was lost on the way.
+            let same = used.node == node.node && used.public_key == node.public_key;
+            return if same { AuthOutcome::Done } else { AuthOutcome::UsedToken { by: used.name.clone() } };
+        }
+        if token.expires <= now {
+            return AuthOutcome::ExpiredToken { at: token.expires };
+        }
+        state.put(Family::Auth, node_key(node.node), Codec::encode(&node).into());
+        token.used = Some(node);
+        state.put(Family::Auth, key, Codec::encode(&token).into());
+        AuthOutcome::Done
+    }
+
+    fn sweep(state: &mut Transaction<'_>, now: u64) {
+        for (key, bytes) in state.scan_prefix(Family::Auth, TOKEN_PREFIX, SWEEP_MAX) {
+            let token = Codec::decode::<TokenRecord, PROPOSAL_BYTES_MAX>(&bytes);
+            if token.is_ok_and(|token| token.expires + REMEMBER_S < now) {
+                state.delete(Family::Auth, key);
+            }
+        }
+    }
+}

@@ -1,0 +1,303 @@
+//! Admission's actor.
+
+use crate::{
+    Dispatch, Invocation, Platform,
+    auth::{AuthCommand, AuthOutcome, AuthState, NodeRecord, SealKey},
+    machines::{MachineId, envelope},
+    network::NodeCard,
+};
+use bincode::{Decode, Encode};
+use bytes::Bytes;
+use futures::future::BoxFuture;
+use micro_consensus::Consensus;
+use micro_mesh::{Certificate, JoinGrant, JoinRequest, JoinToken, KeyRequest, Mesh};
+use micro_sdk::wire::{
+    Caller, Code, Codec, Fault, Head, Namespace, NodeId, Seams,
+    limits::{BODY_BYTES_MAX, PROPOSAL_BYTES_MAX},
+};
+use std::{
+    net::SocketAddr,
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
+use tokio::time::Instant;
+
+/// The name of the admission service.
+pub const AUTH: &str = "auth";
+/// The longest life of a join token: a day. It is a key to the mesh, so it should be made when it is needed.
+const TOKEN_TTL_MAX: Duration = Duration::from_secs(24 * 3600);
+
+/// Endpoint `create-token`.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
+pub struct CreateTokenRequest {
+    /// How long it can be used, in seconds.
+    pub ttl_s: u32,
+}
+
+/// The answer of `create-token`.
+#[derive(Clone, PartialEq, Eq, Encode, Decode)]
+pub struct CreateTokenReply {
+    /// The token. Shown once: only its hash is kept.
+    pub token: String,
+    /// The addresses in it.
+    pub addresses: Vec<SocketAddr>,
+    /// Until when it can be used, in seconds since 1970.
+    pub expires: u64,
+}
+
+/// Endpoint `admit`: passed on to the leader by the node that was asked.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
+pub struct AdmitRequest(pub JoinRequest);
+
+/// Endpoint `unseal`: gives a node that is about to vote the key of the seal.
+#[derive(Clone, Encode, Decode)]
+pub struct UnsealRequest {
+    /// The key.
+    pub key: [u8; 32],
+}
+
+/// Admission's actor.
+pub struct AuthService {
+    mesh: Mesh,
+    consensus: Consensus,
+    state: AuthState,
+    card: NodeCard,
+    seams: Seams,
+    dispatch: Dispatch,
+}
+
+impl AuthService {
+    /// Serves admission for the node described by `card`.
+    pub fn new(
+        mesh: Mesh,
+        consensus: Consensus,
+        state: AuthState,
+        card: NodeCard,
+        seams: Seams,
+        dispatch: Dispatch,
+    ) -> Self {
+        AuthService { mesh, consensus, state, card, seams, dispatch }
+    }
+
+    fn now_s(&self) -> u64 {
+        seconds(self.seams.clock.now())
+    }
+
+    async fn propose(&self, command: &AuthCommand, deadline: Instant) -> Result<AuthOutcome, Fault> {
+        let (_, outcome) = self.consensus.propose(envelope(MachineId::Auth, command), deadline).await?;
+        Codec::decode::<_, PROPOSAL_BYTES_MAX>(&outcome)
+            .map_err(|error| Fault::new(Code::Internal, format!("the outcome is garbled: {error}")).effect_unknown())
+    }
+
+    /// Puts the sealed authority into the group, unless it has one.
+    ///
+    /// # Errors
+    /// If the group does not take it.
+    pub async fn set_authority(&self, sealed: Vec<u8>, deadline: Instant) -> Result<(), Fault> {
+        self.propose(&AuthCommand::SetAuthority { sealed }, deadline).await.map(drop)
+    }
+
+    async fn create_token(&self, request: CreateTokenRequest, deadline: Instant) -> Result<CreateTokenReply, Fault> {
+        let ttl = Duration::from_secs(request.ttl_s.into());
+        if ttl.is_zero() || ttl > TOKEN_TTL_MAX {
+            let message = format!("a token can't live for {} s: it takes 1 s to 24 h", request.ttl_s);
+            return Err(Fault::new(Code::Usage, message));
+        }
+        let addresses = self.join_addresses()?;
+        let secret: [u8; 32] = self.seams.random();
+        let pin = self.card.pin;
+        let token = JoinToken { addresses: addresses.clone(), pin, cluster: self.mesh.cluster(), secret };
+        let now = self.now_s();
+        let expires = now + ttl.as_secs();
+        self.propose(&AuthCommand::AddToken { hash: token.secret_hash(), expires, now }, deadline).await?;
+        Ok(CreateTokenReply { token: token.to_string(), addresses, expires })
+    }
+
+    /// The address that a new node is told to dial: ours. One that nobody could reach is refused.
+    fn join_addresses(&self) -> Result<Vec<SocketAddr>, Fault> {
+        let (listen, advertise) = (self.mesh.local_addr(), self.mesh.advertise());
+        if advertise.ip().is_unspecified() {
+            return Err(Fault::new(Code::Conflict, format!("nobody can reach this node's mesh at {advertise}"))
+                .help("restart it with `--advertise IP:PORT`, the address at which other hosts reach it"));
+        }
+        if listen.ip().is_loopback() && !advertise.ip().is_loopback() {
+            let message = format!("the mesh listens on {listen} only, so nobody can reach it at {advertise}");
+            return Err(Fault::new(Code::Conflict, message)
+                .help(format!("restart it with `--mesh-listen 0.0.0.0:{}`", listen.port())));
+        }
+        Ok(vec![advertise])
+    }
+
+    /// Answers a stranger who wants to join: asks the leader, which is the one that can take it in.
+    ///
+    /// # Errors
+    /// What is wrong with the token, or [`Code::Unavailable`] without a leader.
+    pub async fn join(&self, request: JoinRequest, deadline: Instant) -> Result<JoinGrant, Fault> {
+        let leader = *self.consensus.watch_leader().borrow();
+        let leader = leader.ok_or_else(|| {
+            Fault::new(Code::Unavailable, "the mesh has no leader just now").help("try again in a few seconds")
+        })?;
+        if leader == self.mesh.node() {
+            return self.admit(AdmitRequest(request), deadline).await;
+        }
+        let head = node_head(&self.seams, self.mesh.node(), AUTH, "admit", deadline);
+        let reply = self.dispatch.call_at(leader, head, Codec::encode(&AdmitRequest(request)).into()).await?;
+        decode(&reply)
+    }
+
+    /// Uses up the token, certifies the key and takes the node in as a learner. On the leader.
+    async fn admit(&self, AdmitRequest(request): AdmitRequest, deadline: Instant) -> Result<JoinGrant, Fault> {
+        let node = request.key.node;
+        if let Some(other) = self.dispatch.live_node_named(&request.name).filter(|other| *other != node) {
+            let message = format!("the mesh has a live node named {:?} already ({other})", request.name);
+            return Err(Fault::new(Code::Conflict, message).help("start it with another `--name`"));
+        }
+        // Before the token is used up, so that a node without the key wastes none.
+        let authority = self.state.authority()?;
+        let record = NodeRecord {
+            node,
+            name: request.name.clone(),
+            public_key: request.key.public_key.clone(),
+            address: request.address.to_string(),
+        };
+        let hash = sha256(&request.secret);
+        let outcome = self.propose(&AuthCommand::UseToken { hash, now: self.now_s(), node: record }, deadline).await?;
+        refuse_token(outcome)?;
+        let certificate = self.certify(&authority, &request.key)?;
+        self.mesh.learn(node, request.address);
+        self.consensus.add_learner(node, request.address).await?;
+        tracing::info!(%node, name = %request.name, address = %request.address, "node joined");
+        let members = self.consensus.observe().addresses;
+        let known = members.iter().filter_map(|(member, address)| Some((*member, address.parse().ok()?)));
+        let peers = known.filter(|(member, _)| *member != node).collect();
+        Ok(JoinGrant { certificate, peers })
+    }
+
+    fn certify(&self, authority: &micro_mesh::Authority, key: &KeyRequest) -> Result<Certificate, Fault> {
+        let issued = authority.issue(key, self.seams.clock.now());
+        issued.map_err(|error| Fault::new(Code::Usage, error.to_string()))
+    }
+
+    /// Certifies the next key of a node that was let in before.
+    fn renew(&self, caller: &Caller, key: &KeyRequest) -> Result<Certificate, Fault> {
+        if *caller != Caller::Node(key.node) {
+            return Err(Fault::new(Code::Denied, "a node may renew its own certificate only"));
+        }
+        if !self.consensus.observe().addresses.iter().any(|(member, _)| *member == key.node) {
+            return Err(Fault::new(Code::Denied, format!("{} is not a member any more", key.node)));
+        }
+        self.certify(&self.state.authority()?, key)
+    }
+
+    /// Takes the key of the seal from a voter. Kept only if it opens the seal.
+    fn unseal(&self, caller: &Caller, request: &UnsealRequest) -> Result<(), Fault> {
+        let voters = self.consensus.observe().voters;
+        if !matches!(caller, Caller::Node(from) if voters.contains(from)) {
+            return Err(Fault::new(Code::Denied, "only a voter may hand over the key of the seal"));
+        }
+        let key = SealKey::from_bytes(&request.key).map_err(|error| Fault::new(Code::Usage, error.to_string()))?;
+        let sealed = self.state.sealed_authority()?;
+        let sealed = sealed.ok_or_else(|| Fault::new(Code::Unavailable, "the sealed authority is not here yet"))?;
+        key.open(self.mesh.cluster(), &sealed).map_err(|error| Fault::new(Code::Usage, error.to_string()))?;
+        self.state.keep_seal_key(&key)
+    }
+
+    /// Gives `node` the key of the seal, before it becomes a voter.
+    ///
+    /// # Errors
+    /// If it can't be reached or does not keep it.
+    pub async fn hand_seal_to(&self, node: NodeId, deadline: Instant) -> Result<(), Fault> {
+        let key = self.state.seal_key()?;
+        let key = key.ok_or_else(|| Fault::new(Code::Unavailable, "this node has no key to the seal"))?;
+        let key: [u8; 32] = key.as_bytes().try_into().expect("a key has 32 bytes");
+        let head = node_head(&self.seams, self.mesh.node(), AUTH, "unseal", deadline);
+        self.dispatch.call_at(node, head, Codec::encode(&UnsealRequest { key }).into()).await.map(drop)
+    }
+
+    /// The name of a node when it was let in.
+    pub(crate) fn name_of(&self, node: NodeId) -> Option<String> {
+        self.state.node(node).ok().flatten().map(|record| record.name)
+    }
+
+    /// Forgets a node that left for good.
+    ///
+    /// # Errors
+    /// If the group does not take the change.
+    pub async fn forget(&self, node: NodeId, deadline: Instant) -> Result<(), Fault> {
+        self.propose(&AuthCommand::RemoveNode { node }, deadline).await.map(drop)
+    }
+}
+
+fn sha256(bytes: &[u8]) -> [u8; 32] {
+    let digest = ring::digest::digest(&ring::digest::SHA256, bytes);
+    digest.as_ref().try_into().expect("SHA-256 has 32 bytes")
+}
+
+fn seconds(time: SystemTime) -> u64 {
+    time.duration_since(SystemTime::UNIX_EPOCH).map_or(0, |since| since.as_secs())
+}
+
+fn refuse_token(outcome: AuthOutcome) -> Result<(), Fault> {
+    let another = "make another with `micro-node token create` on a node of the mesh";
+    match outcome {
+        AuthOutcome::Done => Ok(()),
+        AuthOutcome::UnknownToken => {
+            Err(Fault::new(Code::Denied, "the join token is not known to this mesh").help(another))
+        }
+        AuthOutcome::UsedToken { by } => {
+            Err(Fault::new(Code::Denied, format!("the join token was used before, by node {by:?}")).help(another))
+        }
+        AuthOutcome::ExpiredToken { at } => {
+            Err(Fault::new(Code::Denied, format!("the join token has expired (at {at} s since 1970)")).help(another))
+        }
+        AuthOutcome::Invalid { why } => Err(Fault::new(Code::Internal, why)),
+    }
+}
+
+/// The head of a call that a node makes on its own account.
+pub(crate) fn node_head(seams: &Seams, node: NodeId, service: &str, endpoint: &str, deadline: Instant) -> Head {
+    let left = deadline.saturating_duration_since(Instant::now());
+    Head {
+        namespace: Namespace::default(),
+        service: service.parse().expect("platform services have good names"),
+        endpoint: endpoint.to_owned(),
+        caller: Caller::Node(node),
+        trace: seams.trace_id(),
+        deadline_ms: u32::try_from(left.as_millis()).unwrap_or(u32::MAX),
+        hops: 0,
+        idempotency_key: None,
+        metadata: Vec::new(),
+    }
+}
+
+pub(crate) fn decode<T: Decode<()>>(body: &[u8]) -> Result<T, Fault> {
+    Codec::decode::<T, BODY_BYTES_MAX>(body).map_err(|error| Fault::new(Code::Usage, error.to_string()))
+}
+
+impl Platform for AuthService {
+    fn name(&self) -> &'static str {
+        AUTH
+    }
+
+    fn permits(&self) -> usize {
+        // Admissions and renewals sign: a flood of them must not starve the rest of the node.
+        32
+    }
+
+    fn handle(self: Arc<Self>, call: Invocation) -> BoxFuture<'static, Result<Bytes, Fault>> {
+        Box::pin(async move {
+            let deadline = Instant::now() + Duration::from_millis(call.head.deadline_ms.into());
+            let (caller, body) = (&call.head.caller, &call.body);
+            Ok(match call.head.endpoint.as_str() {
+                "create-token" => Codec::encode(&self.create_token(decode(body)?, deadline).await?).into(),
+                "admit" => Codec::encode(&self.admit(decode(body)?, deadline).await?).into(),
+                "renew" => Codec::encode(&self.renew(caller, &decode(body)?)?).into(),
+                "unseal" => {
+                    self.unseal(caller, &decode(body)?)?;
+                    Bytes::new()
+                }
+                other => return Err(Fault::new(Code::NotFound, format!("auth has no endpoint {other:?}"))),
+            })
+        })
+    }
+}

@@ -1,0 +1,130 @@
+//! What admission keeps, and this node's access to it.
+
+use crate::auth::{NodeRecord, SealKey};
+use bincode::{Decode, Encode};
+use bytes::Bytes;
+use micro_mesh::Authority;
+use micro_sdk::wire::{ClusterId, Code, Codec, Fault, NodeId, limits::PROPOSAL_BYTES_MAX};
+use micro_storage::{Family, FileStore, StateStore};
+use std::sync::Arc;
+
+pub(crate) const AUTHORITY_KEY: &[u8] = b"authority";
+pub(crate) const TOKEN_PREFIX: &[u8] = b"token/";
+pub(crate) const NODE_PREFIX: &[u8] = b"node/";
+/// The file that holds the key of the seal.
+const SEAL_FILE: &str = "seal.key";
+
+/// A join token as it is kept.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
+pub(crate) struct TokenRecord {
+    pub expires: u64,
+    pub used: Option<NodeRecord>,
+}
+
+pub(crate) fn token_key(hash: &[u8; 32]) -> Bytes {
+    [TOKEN_PREFIX, hash].concat().into()
+}
+
+pub(crate) fn node_key(node: NodeId) -> Bytes {
+    [NODE_PREFIX, node.to_string().as_bytes()].concat().into()
+}
+
+/// This node's access to what admission keeps: the sealed authority in the state, the key of the seal in a file.
+#[derive(Clone)]
+pub struct AuthState {
+    cluster: ClusterId,
+    state: Arc<dyn StateStore>,
+    files: Arc<dyn FileStore>,
+}
+
+impl AuthState {
+    /// Access for a node of `cluster`.
+    pub fn new(cluster: ClusterId, state: Arc<dyn StateStore>, files: Arc<dyn FileStore>) -> Self {
+        AuthState { cluster, state, files }
+    }
+
+    /// The key of the seal, if this node was given it.
+    ///
+    /// # Errors
+    /// If the file can't be read.
+    pub fn seal_key(&self) -> Result<Option<SealKey>, Fault> {
+        let bytes = self.files.read(SEAL_FILE).map_err(|error| Fault::new(Code::Failed, error.to_string()))?;
+        let key = bytes.map(|bytes| SealKey::from_bytes(&bytes)).transpose();
+        key.map_err(|error| Fault::new(Code::Failed, error.to_string()))
+    }
+
+    /// Keeps the key of the seal.
+    ///
+    /// # Errors
+    /// If the file can't be written.
+    pub fn keep_seal_key(&self, key: &SealKey) -> Result<(), Fault> {
+        let kept = self.files.write(SEAL_FILE, key.as_bytes());
+        kept.map_err(|error| Fault::new(Code::Failed, error.to_string()))
+    }
+
+    /// The sealed authority, if the group has one.
+    ///
+    /// # Errors
+    /// If the state can't be read.
+    pub fn sealed_authority(&self) -> Result<Option<Bytes>, Fault> {
+        let sealed = self.state.get(Family::Auth, AUTHORITY_KEY);
+        sealed.map_err(|error| Fault::new(Code::Failed, error.to_string()))
+    }
+
+    /// The authority, unsealed.
+    ///
+    /// # Errors
+    /// [`Code::Unavailable`] if this node has no key to the seal or the group has no authority yet.
+    pub fn authority(&self) -> Result<Authority, Fault> {
+        let missing = |what: &str| Fault::new(Code::Unavailable, format!("this node has no {what} yet"));
+        let sealed = self.sealed_authority()?.ok_or_else(|| missing("copy of the mesh's authority"))?;
+        let key = self.seal_key()?.ok_or_else(|| missing("key to the mesh's authority"))?;
+        let opened = key.open(self.cluster, &sealed);
+        let opened = opened.map_err(|error| Fault::new(Code::Failed, error.to_string()))?;
+        Authority::decode(&opened).map_err(|error| Fault::new(Code::Failed, error.to_string()))
+    }
+
+    /// What is known of a node that was let in.
+    ///
+    /// # Errors
+    /// If the state can't be read.
+    pub fn node(&self, node: NodeId) -> Result<Option<NodeRecord>, Fault> {
+        let bytes = self.state.get(Family::Auth, &node_key(node));
+        let bytes = bytes.map_err(|error| Fault::new(Code::Failed, error.to_string()))?;
+        let record = bytes.map(|bytes| Codec::decode::<NodeRecord, PROPOSAL_BYTES_MAX>(&bytes)).transpose();
+        record.map_err(|error| Fault::new(Code::Failed, error.to_string()))
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+    use micro_sdk::wire::{Blocking, Clock, Entropy, Job, Seams};
+    use ring::rand::{SecureRandom, SystemRandom};
+    use std::time::{Duration, SystemTime};
+
+    struct Production;
+
+    impl Clock for Production {
+        fn now(&self) -> SystemTime {
+            SystemTime::UNIX_EPOCH + Duration::from_secs(1_800_000_000)
+        }
+    }
+
+    impl Entropy for Production {
+        fn fill(&self, bytes: &mut [u8]) {
+            SystemRandom::new().fill(bytes).expect("the operating system gives random bytes");
+        }
+    }
+
+    impl Blocking for Production {
+        fn run(&self, job: Job) {
+            job();
+        }
+    }
+
+    /// Seams for tests: a clock that stands still, real chance, blocking work at once.
+    pub(crate) fn seams() -> Seams {
+        Seams { clock: Arc::new(Production), entropy: Arc::new(Production), blocking: Arc::new(Production) }
+    }
+}

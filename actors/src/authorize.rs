@@ -1,0 +1,77 @@
+//! The one place that decides who may do what. Every door and every nested call goes through it.
+
+use micro_sdk::wire::{Caller, Code, Fault, Head};
+
+/// What a call is about to do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Action {
+    /// Call a person's service.
+    CallService,
+    /// Call a platform service, as people do: read and write records, look at the cluster, make tokens, attach.
+    UsePlatform,
+    /// Speak as one node to another: admission, seals, replication figures.
+    ActAsNode,
+}
+
+/// The endpoints that only nodes may call, as `service/endpoint`.
+const NODE_ENDPOINTS: [&str; 5] =
+    ["auth/admit", "auth/renew", "auth/unseal", "network/replication", "network/leave-member"];
+
+impl Action {
+    /// What the call with this head does, given whether its service belongs to the platform.
+    pub fn of(head: &Head, platform: bool) -> Self {
+        if !platform {
+            return Action::CallService;
+        }
+        let path = format!("{}/{}", head.service, head.endpoint);
+        if NODE_ENDPOINTS.contains(&path.as_str()) { Action::ActAsNode } else { Action::UsePlatform }
+    }
+}
+
+/// Allows or refuses. Denies unless a rule grants:
+///
+/// | caller | people's services | platform services | node endpoints |
+/// |---|---|---|---|
+/// | admin | yes | yes | no |
+/// | node | yes | yes | yes |
+/// | anonymous | yes | no | no |
+///
+/// # Errors
+/// [`Code::Denied`], naming the caller and what it lacks.
+pub fn authorize(caller: &Caller, action: Action, resource: &str) -> Result<(), Fault> {
+    let granted = match (caller, action) {
+        (Caller::Admin, Action::CallService | Action::UsePlatform) => true,
+        (Caller::Node(_), _) => true,
+        (Caller::Anonymous, Action::CallService) => true,
+        (Caller::Admin, Action::ActAsNode) => false,
+        (Caller::Anonymous, Action::UsePlatform | Action::ActAsNode) => false,
+    };
+    if granted {
+        return Ok(());
+    }
+    let who = match caller {
+        Caller::Admin => "the admin",
+        Caller::Node(_) => "a node",
+        Caller::Anonymous => "an anonymous caller",
+    };
+    Err(Fault::new(Code::Denied, format!("{who} may not use {resource}"))
+        .help("use the local socket as root or the node's user, or send the admin secret to the proxy port"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use micro_sdk::wire::NodeId;
+
+    #[test]
+    fn nothing_is_granted_beyond_the_table() {
+        let callers = [Caller::Admin, Caller::Node(NodeId(1)), Caller::Anonymous];
+        let actions = [Action::CallService, Action::UsePlatform, Action::ActAsNode];
+        let expected = [[true, true, false], [true, true, true], [true, false, false]];
+        for (caller, row) in callers.iter().zip(expected) {
+            for (action, granted) in actions.into_iter().zip(row) {
+                assert_eq!(authorize(caller, action, "x").is_ok(), granted, "{caller:?} {action:?}");
+            }
+        }
+    }
+}

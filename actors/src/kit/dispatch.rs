@@ -1,0 +1,195 @@
+//! Calls by name: to an actor of this node, an instance attached here, or another node.
+
+use crate::{Action, Directory, Invocation, ServiceRef, authorize, registry::Registry};
+use bytes::Bytes;
+use micro_mesh::Mesh;
+use micro_sdk::wire::{Caller, Code, Effect, Fault, HOPS_MAX, Head, Instance, NodeId};
+use std::sync::Arc;
+use tokio::time::{Duration, Instant};
+
+/// Finds whoever a call is for and passes it on. Clones share everything.
+#[derive(Clone)]
+pub struct Dispatch(Arc<Inner>);
+
+struct Inner {
+    mesh: Mesh,
+    directory: Directory,
+    registry: Registry,
+}
+
+/// An answer, and the node that gave it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Answer {
+    /// The body.
+    pub body: Bytes,
+    /// Who answered.
+    pub node: NodeId,
+}
+
+impl Dispatch {
+    pub(crate) fn new(mesh: Mesh, directory: Directory, registry: Registry) -> Self {
+        Dispatch(Arc::new(Inner { mesh, directory, registry }))
+    }
+
+    /// Takes a call from a door of this node.
+    ///
+    /// # Errors
+    /// [`Code::Denied`] if the caller may not; [`Code::NotFound`] with what was looked up where; or what the called
+    /// one answers.
+    pub async fn call(&self, head: Head, body: Bytes) -> Result<Answer, Fault> {
+        self.authorize(&head)?;
+        if self.0.directory.contains(head.service.as_str()) {
+            let body = self.0.directory.call(Invocation { head, body }).await?;
+            return Ok(Answer { body, node: self.0.mesh.node() });
+        }
+        self.call_service(head, body).await
+    }
+
+    /// Takes a call from a door of this node for a service on a certain node.
+    ///
+    /// # Errors
+    /// As [`call`](Self::call), and [`Code::NotFound`] if there is no such node.
+    pub async fn call_ref(&self, target: &ServiceRef, mut head: Head, body: Bytes) -> Result<Answer, Fault> {
+        head.service = target.service.clone();
+        let Some(node) = &target.node else { return self.call(head, body).await };
+        let node = self.0.registry.find_node(node).ok_or_else(|| {
+            Fault::new(Code::NotFound, format!("no node {node:?} in the mesh")).help("see `micro-node status`")
+        })?;
+        self.authorize(&head)?;
+        if node == self.0.mesh.node() {
+            return self.call(head, body).await;
+        }
+        self.call_at(node, head, body).await.map(|body| Answer { body, node })
+    }
+
+    /// Passes a call to a certain other node.
+    ///
+    /// # Errors
+    /// [`Code::Unreachable`] and what the node answers.
+    pub async fn call_at(&self, node: NodeId, mut head: Head, body: Bytes) -> Result<Bytes, Fault> {
+        head.hops += 1;
+        self.0.mesh.call(node, &head, body).await
+    }
+
+    /// Takes a call that another node passed on.
+    ///
+    /// # Errors
+    /// As [`call`](Self::call), and [`Code::Unavailable`] if it has been passed on too often.
+    pub async fn receive(&self, from: NodeId, head: Head, body: Bytes) -> Result<Bytes, Fault> {
+        // A node may pass on what a caller asked of it, but speak for itself only.
+        if matches!(head.caller, Caller::Node(claimed) if claimed != from) {
+            return Err(Fault::new(Code::Denied, format!("node {from} spoke in the name of another node")));
+        }
+        self.authorize(&head)?;
+        if self.0.directory.contains(head.service.as_str()) {
+            return self.0.directory.call(Invocation { head, body }).await;
+        }
+        if head.hops > HOPS_MAX {
+            return Err(Fault::new(Code::Unavailable, format!("the call went through {} nodes", head.hops))
+                .help("the service is moving: try again"));
+        }
+        self.call_service(head, body).await.map(|answer| answer.body)
+    }
+
+    /// The id of a live node of this name.
+    pub(crate) fn live_node_named(&self, name: &str) -> Option<NodeId> {
+        let table = self.0.registry.table();
+        let node = table.find_node(name).filter(|node| table.node_name(*node) == name)?;
+        let live = self.0.mesh.gossip().members().iter().any(|member| member.node == node && member.alive);
+        (live || node == self.0.mesh.node()).then_some(node)
+    }
+
+    fn authorize(&self, head: &Head) -> Result<(), Fault> {
+        let platform = self.0.directory.contains(head.service.as_str());
+        let resource = format!("{}/{}", head.service, head.endpoint);
+        authorize(&head.caller, Action::of(head, platform), &resource)
+    }
+
+    /// Calls a person's service: an instance here if there is one, else one on the nearest node. One that certainly
+    /// did nothing is passed over for the next, while time is left.
+    async fn call_service(&self, mut head: Head, body: Bytes) -> Result<Answer, Fault> {
+        let deadline = Instant::now() + Duration::from_millis(head.deadline_ms.into());
+        let candidates = self.0.registry.candidates(&head.namespace, &head.service)?;
+        let mut last = None;
+        for instance in candidates {
+            head.endpoint = endpoint(&instance, &head.endpoint)?;
+            head.deadline_ms = remaining_ms(deadline);
+            let answer = if instance.node == self.0.mesh.node() {
+                self.0.registry.call_instance(instance.id, &head, body.clone()).await
+            } else if head.hops >= HOPS_MAX {
+                continue;
+            } else {
+                self.call_at(instance.node, head.clone(), body.clone()).await
+            };
+            match answer {
+                Ok(body) => return Ok(Answer { body, node: instance.node }),
+                Err(fault) if try_next(&fault) && Instant::now() < deadline => last = Some(fault),
+                Err(fault) => return Err(fault),
+            }
+        }
+        Err(last.unwrap_or_else(|| {
+            Fault::new(Code::Unavailable, format!("no instance of {} can be reached", head.service))
+                .help("see `micro-node status`")
+        }))
+    }
+}
+
+/// Whether another instance may be tried: nothing was done, and it was not the caller's fault.
+fn try_next(fault: &Fault) -> bool {
+    fault.effect == Effect::None && matches!(fault.code, Code::Unreachable | Code::Unavailable)
+}
+
+/// What is left until `deadline`, in milliseconds.
+fn remaining_ms(deadline: Instant) -> u32 {
+    let left = deadline.saturating_duration_since(Instant::now());
+    u32::try_from(left.as_millis()).unwrap_or(u32::MAX)
+}
+
+/// The full name of the endpoint that was asked for: `Handler.method`, or `method` where there is a sole handler.
+fn endpoint(instance: &Instance, asked: &str) -> Result<String, Fault> {
+    let dotted = asked.replace('/', ".");
+    if instance.endpoints.iter().any(|name| *name == dotted) {
+        return Ok(dotted);
+    }
+    let mut handlers = instance.endpoints.iter().filter_map(|name| name.split_once('.'));
+    if let Some((handler, _)) = handlers.next()
+        && handlers.all(|(other, _)| other == handler)
+    {
+        let full = format!("{handler}.{dotted}");
+        if instance.endpoints.contains(&full) {
+            return Ok(full);
+        }
+    }
+    let known = instance.endpoints.join(", ");
+    Err(Fault::new(Code::NotFound, format!("service {:?} has no endpoint {asked:?}", instance.service.as_str()))
+        .help(format!("its endpoints: {known}"))
+        .help(format!("`micro-node services {}` shows what they take", instance.service)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use micro_sdk::wire::Namespace;
+
+    fn instance(endpoints: &[&str]) -> Instance {
+        Instance {
+            id: 1,
+            namespace: Namespace::default(),
+            service: "shop".parse().expect("a good name"),
+            version: "1".to_owned(),
+            node: NodeId(1),
+            endpoints: endpoints.iter().map(|name| (*name).to_owned()).collect(),
+        }
+    }
+
+    #[test]
+    fn a_method_alone_reaches_a_sole_handler() {
+        let sole = instance(&["Cart.add", "Cart.list"]);
+        assert_eq!(endpoint(&sole, "add"), Ok("Cart.add".to_owned()));
+        assert_eq!(endpoint(&sole, "Cart/list"), Ok("Cart.list".to_owned()));
+        assert_eq!(endpoint(&sole, "Cart.list"), Ok("Cart.list".to_owned()));
+        let two = instance(&["Cart.add", "Stock.add"]);
+        let fault = endpoint(&two, "add").expect_err("it could be either");
+        assert!(fault.help[0].contains("Cart.add, Stock.add"), "{fault:?}");
+    }
+}

@@ -1,0 +1,13 @@
+//! What platform services are built on: a directory of actors, their supervisor, and dispatch by name.
+
+mod directory;
+mod dispatch;
+mod platform;
+mod service_ref;
+mod supervisor;
+
+pub use directory::Directory;
+pub use dispatch::{Answer, Dispatch};
+pub use platform::{Invocation, Platform};
+pub use service_ref::ServiceRef;
+pub use supervisor::{Supervisor, SupervisorMessage};

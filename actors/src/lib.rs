@@ -1,0 +1,21 @@
+//! The actor kit, and the platform services built on it.
+//!
+//! Each platform service is one supervised ractor actor on every node, found by name through the node's own
+//! [`Directory`] (ractor's registry is global to the process, and a process may hold many nodes). A person's service is
+//! called the same way: [`Dispatch`] resolves a name to an actor here, an instance attached here, or another node.
+//!
+//! ractor mailboxes have no bound, so nothing enters one without a permit and a deadline.
+
+pub mod auth;
+mod authorize;
+mod kit;
+mod machines;
+pub mod network;
+pub mod registry;
+pub mod store;
+mod system;
+
+pub use authorize::{Action, authorize};
+pub use kit::{Answer, Directory, Dispatch, Invocation, Platform, ServiceRef, Supervisor};
+pub use machines::Machines;
+pub use system::{IDENTITY_FILE, System, SystemConfig};

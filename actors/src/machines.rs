@@ -1,0 +1,51 @@
+//! Hands each committed command to the service that it belongs to.
+
+use crate::{auth::AuthMachine, store::StoreMachine};
+use bincode::Encode;
+use bytes::Bytes;
+use micro_consensus::{Machine, Transaction};
+use micro_sdk::wire::{Codec, LogIndex};
+use tokio::sync::watch;
+
+/// Which service a command belongs to: the first byte of the command. Stored: grows only.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum MachineId {
+    Store = 1,
+    Auth = 2,
+}
+
+/// The command as it is proposed.
+pub(crate) fn envelope<T: Encode>(machine: MachineId, command: &T) -> Bytes {
+    let mut bytes = Vec::with_capacity(320);
+    bytes.push(machine as u8);
+    Codec::encode_into(command, &mut bytes);
+    bytes.into()
+}
+
+/// All machines of the platform.
+pub struct Machines {
+    store: StoreMachine,
+    auth: AuthMachine,
+    applied: watch::Sender<u64>,
+}
+
+impl Default for Machines {
+    fn default() -> Self {
+        Machines { store: StoreMachine, auth: AuthMachine, applied: watch::channel(0).0 }
+    }
+}
+
+impl Machine for Machines {
+    fn apply(&self, state: &mut Transaction<'_>, index: LogIndex, command: &Bytes) -> Bytes {
+        match command.split_first() {
+            Some((&machine, body)) if machine == MachineId::Store as u8 => self.store.apply(state, index, body),
+            Some((&machine, body)) if machine == MachineId::Auth as u8 => self.auth.apply(state, body),
+            // A command of a newer build: it changes nothing here, and says nothing that can be taken for success.
+            _ => Bytes::new(),
+        }
+    }
+
+    fn applied(&self, index: LogIndex) {
+        self.applied.send_replace(index.0);
+    }
+}

@@ -1,0 +1,123 @@
+//! What a node tells the others about itself by gossip.
+
+use crate::{Directory, registry::NAME_KEY};
+use micro_mesh::{Member, Mesh, Place};
+use micro_sdk::wire::{NodeId, status::ActorStatus, status::NodeState};
+use std::time::{Duration, SystemTime};
+
+const PLACE_KEY: &str = "node/place";
+const VERSION_KEY: &str = "node/version";
+const STARTED_KEY: &str = "node/started";
+const PHASE_KEY: &str = "node/phase";
+const ACTORS_KEY: &str = "node/actors";
+
+/// What a node is, for as long as its process runs.
+#[derive(Clone, Debug)]
+pub struct NodeCard {
+    /// Its id.
+    pub node: NodeId,
+    /// Its name.
+    pub name: String,
+    /// Where it stands.
+    pub place: Place,
+    /// The version of its micro-node.
+    pub version: String,
+    /// When its process started.
+    pub started: SystemTime,
+    /// The SHA-256 of the authority's certificate.
+    pub pin: [u8; 32],
+    /// How many voters the group should grow to.
+    pub voters_wanted: usize,
+}
+
+/// How far a node is in its life.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Phase {
+    /// Not ready yet.
+    Starting,
+    /// Serving.
+    Ready,
+    /// Draining.
+    Leaving,
+}
+
+impl Phase {
+    fn as_str(self) -> &'static str {
+        match self {
+            Phase::Starting => "starting",
+            Phase::Ready => "ready",
+            Phase::Leaving => "leaving",
+        }
+    }
+}
+
+impl NodeCard {
+    /// Tells the others all of it.
+    pub fn publish(&self, mesh: &Mesh) {
+        let gossip = mesh.gossip();
+        let place = &self.place;
+        let started = self.started.duration_since(SystemTime::UNIX_EPOCH).unwrap_or(Duration::ZERO);
+        gossip.set(NAME_KEY, self.name.clone());
+        gossip.set(PLACE_KEY, format!("{}\n{}\n{}", place.cloud, place.region, place.zone));
+        gossip.set(VERSION_KEY, self.version.clone());
+        gossip.set(STARTED_KEY, started.as_secs().to_string());
+        gossip.set(PHASE_KEY, Phase::Starting.as_str().to_owned());
+    }
+
+    /// Tells the others how far this node is.
+    pub fn publish_phase(mesh: &Mesh, phase: Phase) {
+        mesh.gossip().set(PHASE_KEY, phase.as_str().to_owned());
+    }
+
+    /// Tells the others how often actors were restarted.
+    pub(crate) fn publish_actors(mesh: &Mesh, directory: &Directory) {
+        let actors = directory.actors();
+        let texts: Vec<String> = actors.iter().map(|actor| format!("{}={}", actor.name, actor.restarts)).collect();
+        mesh.gossip().set(ACTORS_KEY, texts.join(","));
+    }
+}
+
+/// What another node told of itself.
+pub(crate) struct Heard<'a>(pub &'a Member);
+
+impl Heard<'_> {
+    fn value(&self, key: &str) -> Option<&str> {
+        self.0.values.get(key).map(String::as_str)
+    }
+
+    pub fn name(&self) -> String {
+        self.value(NAME_KEY).map_or_else(|| self.0.node.to_string(), str::to_owned)
+    }
+
+    pub fn place(&self) -> Place {
+        let mut parts = self.value(PLACE_KEY).unwrap_or("").split('\n').map(str::to_owned);
+        let mut next = || parts.next().unwrap_or_default();
+        Place { cloud: next(), region: next(), zone: next() }
+    }
+
+    pub fn version(&self) -> String {
+        self.value(VERSION_KEY).unwrap_or("").to_owned()
+    }
+
+    pub fn uptime_s(&self, now: SystemTime) -> Option<u64> {
+        let started = Duration::from_secs(self.value(STARTED_KEY)?.parse().ok()?);
+        now.duration_since(SystemTime::UNIX_EPOCH + started).ok().map(|uptime| uptime.as_secs())
+    }
+
+    pub fn state(&self) -> NodeState {
+        match self.value(PHASE_KEY) {
+            _ if !self.0.alive => NodeState::Down,
+            Some("ready") => NodeState::Ready,
+            Some("leaving") => NodeState::Leaving,
+            _ => NodeState::Starting,
+        }
+    }
+
+    pub fn actors(&self) -> Option<Vec<ActorStatus>> {
+        let status = |text: &str| {
+            let (name, restarts) = text.split_once('=')?;
+            Some(ActorStatus { name: name.to_owned(), restarts: restarts.parse().ok()? })
+        };
+        Some(self.value(ACTORS_KEY)?.split(',').filter_map(status).collect())
+    }
+}

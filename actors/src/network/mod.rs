@@ -1,0 +1,13 @@
+//! The network as seen from this node: who is there, how it is reached, what is wrong. Also the steward, which grows
+//! the voters while this node leads.
+
+mod card;
+mod placement;
+mod platform;
+mod status;
+mod steward;
+
+pub use card::{NodeCard, Phase};
+pub(crate) use platform::NetworkParts;
+pub use platform::{NETWORK, NetworkService};
+pub use steward::Steward;

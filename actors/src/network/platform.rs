@@ -1,0 +1,195 @@
+//! The network's actor.
+
+use crate::{
+    Directory, Dispatch, Invocation, Platform,
+    auth::{AuthService, decode, node_head},
+    network::{NodeCard, status::View},
+    registry::Registry,
+};
+use bincode::{Decode, Encode};
+use bytes::Bytes;
+use futures::future::BoxFuture;
+use micro_consensus::Consensus;
+use micro_mesh::Mesh;
+use micro_sdk::wire::{
+    Caller, ClusterId, Code, Codec, Fault, NodeId, Seams,
+    status::{ActorStatus, ReplicaStatus, Status},
+};
+use std::{
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
+use tokio::{sync::Notify, time::Instant};
+
+/// The name of the network service.
+pub const NETWORK: &str = "network";
+/// How long the status waits for the leader's figures: it must come also when there is none.
+const LEADER_PATIENCE: Duration = Duration::from_millis(400);
+/// How long a node that leaves may wait for the group to let it go.
+const LEAVE_DEADLINE: Duration = Duration::from_secs(15);
+
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
+struct ReplicaFigure {
+    node: NodeId,
+    matched: Option<u64>,
+    lag: u64,
+}
+
+/// The network's actor.
+pub struct NetworkService {
+    mesh: Mesh,
+    consensus: Consensus,
+    registry: Registry,
+    directory: Directory,
+    dispatch: Dispatch,
+    auth: Arc<AuthService>,
+    card: NodeCard,
+    seams: Seams,
+    left: Arc<Notify>,
+}
+
+/// What the network's actor needs.
+pub(crate) struct NetworkParts {
+    pub mesh: Mesh,
+    pub consensus: Consensus,
+    pub registry: Registry,
+    pub directory: Directory,
+    pub dispatch: Dispatch,
+    pub auth: Arc<AuthService>,
+    pub card: NodeCard,
+    pub seams: Seams,
+    pub left: Arc<Notify>,
+}
+
+impl NetworkService {
+    pub(crate) fn new(parts: NetworkParts) -> Self {
+        let NetworkParts { mesh, consensus, registry, directory, dispatch, auth, card, seams, left } = parts;
+        NetworkService { mesh, consensus, registry, directory, dispatch, auth, card, seams, left }
+    }
+
+    pub(crate) fn cluster(&self) -> ClusterId {
+        self.mesh.cluster()
+    }
+
+    pub(crate) fn now(&self) -> SystemTime {
+        self.seams.clock.now()
+    }
+
+    pub(crate) fn actors(&self) -> Vec<ActorStatus> {
+        self.directory.actors()
+    }
+
+    pub(crate) fn voters_wanted(&self) -> usize {
+        self.card.voters_wanted
+    }
+
+    /// The name of a node that gossip does not know any more: as it was when it joined.
+    pub(crate) fn name_of(&self, node: NodeId) -> String {
+        self.auth.name_of(node).unwrap_or_else(|| node.to_string())
+    }
+
+    /// The cluster as this node sees it. Needs no quorum.
+    pub async fn status(&self) -> Status {
+        let seen = self.consensus.observe();
+        let replicas = match seen.leader {
+            Some(leader) if leader == self.mesh.node() => Some(self.replicas()),
+            Some(leader) => self.ask_replicas(leader).await,
+            None => None,
+        };
+        let view = View {
+            network: self,
+            seen,
+            members: self.mesh.gossip().members().to_vec(),
+            routes: self.mesh.routes().into_iter().map(|route| (route.node, route)).collect(),
+            replicas: replicas.map(|figures| figures.into_iter().map(ReplicaFigure::into_status).collect()),
+            registry: &self.registry,
+        };
+        view.document()
+    }
+
+    /// How far each replica is, as this node knows as leader.
+    fn replicas(&self) -> Vec<ReplicaFigure> {
+        let seen = self.consensus.observe();
+        let end = seen.last_log.map_or(0, |last| last + 1);
+        let figure = |node: NodeId, matched: Option<u64>| {
+            let lag = end.saturating_sub(matched.map_or(0, |matched| matched + 1));
+            ReplicaFigure { node, matched, lag }
+        };
+        let others = seen.replication.iter().filter(|replica| replica.node != seen.node);
+        let mut figures: Vec<_> = others.map(|replica| figure(replica.node, replica.matched)).collect();
+        figures.insert(0, figure(seen.node, seen.last_log));
+        figures
+    }
+
+    async fn ask_replicas(&self, leader: NodeId) -> Option<Vec<ReplicaFigure>> {
+        let deadline = Instant::now() + LEADER_PATIENCE;
+        let head = node_head(&self.seams, self.mesh.node(), NETWORK, "replication", deadline);
+        let reply = self.dispatch.call_at(leader, head, Bytes::new()).await.ok()?;
+        decode::<Option<Vec<ReplicaFigure>>>(&reply).ok()?
+    }
+
+    /// Gives up this node's membership for good.
+    async fn leave(&self) -> Result<(), Fault> {
+        let node = self.mesh.node();
+        if self.consensus.observe().addresses.len() <= 1 {
+            return Err(Fault::new(Code::Conflict, "this is the only node of the mesh: there is nothing to leave")
+                .help("to wipe it, stop it and run `micro-node reset`"));
+        }
+        if !self.consensus.hand_over(Duration::from_secs(5)).await {
+            return Err(Fault::new(Code::Unavailable, "no other node could take over the leadership")
+                .help("wait until the others have caught up: `micro-node status`"));
+        }
+        let deadline = Instant::now() + LEAVE_DEADLINE;
+        let leader = *self.consensus.watch_leader().borrow();
+        let leader = leader.filter(|leader| *leader != node);
+        let leader = leader.ok_or_else(|| Fault::new(Code::Unavailable, "there is no other leader just now"))?;
+        let head = node_head(&self.seams, node, NETWORK, "leave-member", deadline);
+        self.dispatch.call_at(leader, head, Bytes::new()).await?;
+        self.left.notify_one();
+        Ok(())
+    }
+
+    /// Lets the calling node go. On the leader.
+    async fn leave_member(&self, caller: &Caller, deadline: Instant) -> Result<(), Fault> {
+        let Caller::Node(node) = *caller else {
+            return Err(Fault::new(Code::Denied, "a node leaves on its own account only"));
+        };
+        self.consensus.remove(node).await?;
+        self.auth.forget(node, deadline).await?;
+        self.mesh.gossip().forget(node);
+        tracing::info!(%node, "node left for good");
+        Ok(())
+    }
+}
+
+impl ReplicaFigure {
+    fn into_status(self) -> ReplicaStatus {
+        ReplicaStatus { node: self.node, matched: self.matched, lag: self.lag }
+    }
+}
+
+impl Platform for NetworkService {
+    fn name(&self) -> &'static str {
+        NETWORK
+    }
+
+    fn handle(self: Arc<Self>, call: Invocation) -> BoxFuture<'static, Result<Bytes, Fault>> {
+        Box::pin(async move {
+            let deadline = Instant::now() + Duration::from_millis(call.head.deadline_ms.into());
+            match call.head.endpoint.as_str() {
+                "status" => {
+                    let document = serde_json::to_vec(&self.status().await);
+                    let document = document.map_err(|error| Fault::new(Code::Internal, error.to_string()))?;
+                    Ok(document.into())
+                }
+                "replication" => {
+                    let leading = self.consensus.observe().leading;
+                    Ok(Codec::encode(&leading.then(|| self.replicas())).into())
+                }
+                "leave" => self.leave().await.map(|()| Bytes::new()),
+                "leave-member" => self.leave_member(&call.head.caller, deadline).await.map(|()| Bytes::new()),
+                other => Err(Fault::new(Code::NotFound, format!("the network has no endpoint {other:?}"))),
+            }
+        })
+    }
+}

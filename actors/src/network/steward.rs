@@ -1,0 +1,90 @@
+//! Grows the voters while this node leads. Gossip alone never takes a vote away: a node that is silent may come back.
+
+use crate::{
+    auth::AuthService,
+    network::{
+        card::Heard,
+        placement::{Candidate, next_voters},
+    },
+};
+use micro_consensus::{Consensus, Observation};
+use micro_mesh::Mesh;
+use micro_sdk::wire::{NodeId, status::NodeState};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use tokio::time::{Instant, sleep};
+
+/// How often the steward looks. A new node is a voter within a second or two of having caught up.
+const LOOK_EVERY: Duration = Duration::from_millis(500);
+/// How many entries a learner may be behind to count as caught up: what a busy leader writes in a few heartbeats.
+pub(crate) const CAUGHT_UP_LAG: u64 = 1000;
+/// How long handing over the seal may take.
+const SEAL_DEADLINE: Duration = Duration::from_secs(3);
+
+/// Grows the voters.
+pub struct Steward {
+    mesh: Mesh,
+    consensus: Consensus,
+    auth: Arc<AuthService>,
+    voters_wanted: usize,
+}
+
+/// The zone of a node for spreading voters: everything that fails together.
+fn zone_of(heard: &Heard<'_>) -> String {
+    let place = heard.place();
+    format!("{}/{}/{}", place.cloud, place.region, place.zone)
+}
+
+/// Whether a replica that has `matched` is close enough to the end of the log.
+pub(crate) fn caught_up(matched: Option<u64>, last_log: Option<u64>) -> bool {
+    matched.is_some_and(|matched| matched + CAUGHT_UP_LAG >= last_log.unwrap_or(0))
+}
+
+impl Steward {
+    /// A steward that grows the group to `voters_wanted` voters.
+    pub fn new(mesh: Mesh, consensus: Consensus, auth: Arc<AuthService>, voters_wanted: usize) -> Self {
+        Steward { mesh, consensus, auth, voters_wanted }
+    }
+
+    /// Looks after the voters until the task is ended.
+    pub async fn run(self) {
+        loop {
+            sleep(LOOK_EVERY).await;
+            let seen = self.consensus.observe();
+            if seen.leading && !seen.changing {
+                self.look(&seen).await;
+            }
+        }
+    }
+
+    async fn look(&self, seen: &Observation) {
+        let members = self.mesh.gossip().members();
+        let zones: BTreeMap<NodeId, String> =
+            members.iter().map(|member| (member.node, zone_of(&Heard(member)))).collect();
+        let zone = |node: &NodeId| zones.get(node).cloned().unwrap_or_default();
+        let voters: BTreeMap<NodeId, String> = seen.voters.iter().map(|node| (*node, zone(node))).collect();
+        let candidates: Vec<Candidate> = seen
+            .learners
+            .iter()
+            .map(|node| {
+                let matched = seen.replication.iter().find(|replica| replica.node == *node);
+                let matched = matched.and_then(|replica| replica.matched);
+                let alive = members.iter().any(|member| {
+                    member.node == *node && member.alive && Heard(member).state() != NodeState::Leaving
+                });
+                Candidate { node: *node, zone: zone(node), fit: alive && caught_up(matched, seen.last_log) }
+            })
+            .collect();
+        let Some(next) = next_voters(&voters, &candidates, self.voters_wanted) else { return };
+        for node in next.iter().filter(|node| !seen.voters.contains(node)) {
+            let deadline = Instant::now() + SEAL_DEADLINE;
+            if let Err(fault) = self.auth.hand_seal_to(*node, deadline).await {
+                tracing::info!(%node, %fault, "a learner can't vote yet: it did not take the key of the seal");
+                return;
+            }
+        }
+        match self.consensus.change_voters(next.clone()).await {
+            Ok(()) => tracing::info!(voters = ?next, "the voters have changed"),
+            Err(error) => tracing::warn!(%error, "the voters could not be changed"),
+        }
+    }
+}

@@ -1,0 +1,127 @@
+//! An instance attached to this node: its connection and its permits.
+
+use bytes::Bytes;
+use futures::future::BoxFuture;
+use http::{Request, header::CONTENT_TYPE};
+use http_body_util::{BodyExt, Full, Limited};
+use hyper_util::{
+    client::legacy::{Client, connect::HttpConnector},
+    rt::{TokioExecutor, TokioTimer},
+};
+use micro_sdk::wire::{Code, Endpoint, Fault, Head, Instance, limits::BODY_BYTES_MAX};
+use std::{net::SocketAddr, sync::Arc, time::Duration};
+use tokio::{sync::Semaphore, time::timeout};
+
+/// Answers calls inside this process: services in simulations.
+pub type InsideHandler = Arc<dyn Fn(Head, Bytes) -> BoxFuture<'static, Result<Bytes, Fault>> + Send + Sync>;
+
+/// How an instance is reached.
+pub enum Backend {
+    /// An HTTP/2 server on a loopback port.
+    Http(SocketAddr),
+    /// A handler in this process.
+    Inside(InsideHandler),
+}
+
+enum Connection {
+    Http { client: Client<HttpConnector, Full<Bytes>>, address: SocketAddr },
+    Inside(InsideHandler),
+}
+
+/// An instance attached to this node.
+pub struct Attachment {
+    /// As it is announced.
+    pub instance: Instance,
+    /// Its endpoints with their schemas.
+    pub endpoints: Vec<Endpoint>,
+    connection: Connection,
+    permits: Arc<Semaphore>,
+}
+
+impl Attachment {
+    pub(crate) fn new(instance: Instance, endpoints: Vec<Endpoint>, backend: Backend, permits: usize) -> Self {
+        let connection = match backend {
+            Backend::Inside(handler) => Connection::Inside(handler),
+            Backend::Http(address) => {
+                let mut connector = HttpConnector::new();
+                connector.set_nodelay(true);
+                connector.set_connect_timeout(Some(Duration::from_secs(1)));
+                // One HTTP/2 connection carries all calls; it is opened by the first and again after a break.
+                let client = Client::builder(TokioExecutor::new())
+                    .http2_only(true)
+                    .timer(TokioTimer::new())
+                    .http2_initial_stream_window_size(1 << 20)
+                    .http2_initial_connection_window_size(8 << 20)
+                    .build(connector);
+                Connection::Http { client, address }
+            }
+        };
+        Attachment { instance, endpoints, connection, permits: Arc::new(Semaphore::new(permits)) }
+    }
+
+    /// Calls the instance and waits for its answer within the call's deadline.
+    ///
+    /// # Errors
+    /// [`Code::Unavailable`] if it has too many calls in work or can't be reached, [`Code::Timeout`], or what it
+    /// answers.
+    pub async fn call(&self, head: &Head, body: Bytes) -> Result<Bytes, Fault> {
+        let _permit = self.permits.try_acquire().map_err(|_| {
+            Fault::new(Code::Unavailable, format!("this instance of {} has too many calls in work", head.service))
+        })?;
+        let deadline = Duration::from_millis(head.deadline_ms.into());
+        let answer = async {
+            match &self.connection {
+                Connection::Inside(handler) => handler(head.clone(), body).await,
+                Connection::Http { client, address } => call_http(client, *address, head, body).await,
+            }
+        };
+        timeout(deadline, answer).await.unwrap_or_else(|_| {
+            let message = format!("{}/{} did not answer in time", head.service, head.endpoint);
+            Err(Fault::new(Code::Timeout, message).effect_unknown())
+        })
+    }
+}
+
+async fn call_http(
+    client: &Client<HttpConnector, Full<Bytes>>,
+    address: SocketAddr,
+    head: &Head,
+    body: Bytes,
+) -> Result<Bytes, Fault> {
+    let path = head.endpoint.replace('.', "/");
+    let trace = head.trace.to_string();
+    let mut request = Request::post(format!("http://{address}/{path}"))
+        .header(CONTENT_TYPE, "application/json")
+        .header("micro-deadline-ms", head.deadline_ms)
+        .header("micro-trace-id", &trace)
+        .header("traceparent", format!("00-{trace}-{}-01", &trace[16..]));
+    for (name, value) in &head.metadata {
+        request = request.header(name, value);
+    }
+    let request = request.body(Full::new(body)).map_err(|error| {
+        Fault::new(Code::Usage, format!("the call can't be put into an HTTP request: {error}"))
+    })?;
+    let response = client.request(request).await.map_err(|error| broken(head, &error))?;
+    let status = response.status();
+    let collected = Limited::new(response.into_body(), BODY_BYTES_MAX).collect().await;
+    let body = collected
+        .map_err(|error| {
+            Fault::new(Code::Failed, format!("the answer of {} broke off: {error}", head.service)).effect_unknown()
+        })?
+        .to_bytes();
+    if status.is_success() {
+        return Ok(body);
+    }
+    // The SDK answers with a fault in JSON; any other program with whatever it likes.
+    Err(serde_json::from_slice(&body).unwrap_or_else(|_| {
+        let text: String = String::from_utf8_lossy(&body).chars().take(200).collect();
+        let code = if status == 404 { Code::NotFound } else { Code::Failed };
+        Fault::new(code, format!("{} answered {status}: {text}", head.service))
+    }))
+}
+
+fn broken(head: &Head, error: &hyper_util::client::legacy::Error) -> Fault {
+    let message = format!("the instance of {} can't be reached: {error}", head.service);
+    let fault = Fault::new(Code::Unavailable, message);
+    if error.is_connect() { fault } else { fault.effect_unknown() }
+}

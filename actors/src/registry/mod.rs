@@ -1,0 +1,210 @@
+//! Who offers what, where. Each node announces the instances attached to it by gossip; they vanish with it.
+//!
+//! Gossip carries names of endpoints only. Their schemas are asked of the node that has the instance.
+
+mod attachment;
+mod platform;
+mod table;
+
+pub use attachment::{Attachment, Backend, InsideHandler};
+pub use platform::{DescribeReply, REGISTRY, RegistryService};
+pub(crate) use table::NAME_KEY;
+pub use table::Table;
+
+use bytes::Bytes;
+use micro_mesh::Mesh;
+use micro_sdk::wire::{
+    Code, Endpoint, Fault, Head, Instance, InstanceId, Namespace, NodeId, Seams, ServiceName, status::ServiceStatus,
+};
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, RwLock},
+};
+use table::{announcement_key, announcement_value};
+
+/// The most instances attached to one node: each is a few hundred bytes of gossip on every node.
+const ATTACHED_MAX: usize = 1024;
+
+/// The registry as one node sees it. Clones share everything.
+#[derive(Clone)]
+pub struct Registry(Arc<Inner>);
+
+struct Inner {
+    mesh: Mesh,
+    seams: Seams,
+    attached: RwLock<BTreeMap<InstanceId, Arc<Attachment>>>,
+    /// The table made of the gossip of this version.
+    table: RwLock<(u64, Arc<Table>)>,
+}
+
+/// Keeps an instance attached; dropping it detaches the instance and tells the mesh.
+pub struct AttachGuard {
+    registry: Registry,
+    instance: Instance,
+}
+
+impl AttachGuard {
+    /// The instance.
+    pub fn instance(&self) -> &Instance {
+        &self.instance
+    }
+}
+
+impl Drop for AttachGuard {
+    fn drop(&mut self) {
+        let attached = &self.registry.0.attached;
+        attached.write().expect("no code panics while it holds the instances").remove(&self.instance.id);
+        self.registry.0.mesh.gossip().remove(&announcement_key(&self.instance));
+        tracing::info!(service = %self.instance.service, "instance detached");
+    }
+}
+
+impl Registry {
+    pub(crate) fn new(mesh: Mesh, seams: Seams) -> Self {
+        let table = RwLock::new((u64::MAX, Arc::new(Table::default())));
+        Registry(Arc::new(Inner { mesh, seams, attached: RwLock::default(), table }))
+    }
+
+    /// Attaches an instance to this node for as long as the guard is kept.
+    ///
+    /// # Errors
+    /// [`Code::Unavailable`] if the node has too many.
+    pub fn attach(
+        &self,
+        namespace: Namespace,
+        service: ServiceName,
+        version: String,
+        endpoints: Vec<Endpoint>,
+        backend: Backend,
+        permits: usize,
+    ) -> Result<AttachGuard, Fault> {
+        let instance = Instance {
+            id: u64::from_le_bytes(self.0.seams.random()),
+            namespace,
+            service,
+            version,
+            node: self.0.mesh.node(),
+            endpoints: endpoints.iter().map(|endpoint| endpoint.name.clone()).collect(),
+        };
+        let attachment = Attachment::new(instance.clone(), endpoints, backend, permits);
+        {
+            let mut attached = self.0.attached.write().expect("no code panics while it holds the instances");
+            if attached.len() >= ATTACHED_MAX {
+                return Err(Fault::new(Code::Unavailable, format!("{ATTACHED_MAX} instances are attached already")));
+            }
+            attached.insert(instance.id, Arc::new(attachment));
+        }
+        self.0.mesh.gossip().set(&announcement_key(&instance), announcement_value(&instance));
+        tracing::info!(service = %instance.service, version = %instance.version, "instance attached");
+        Ok(AttachGuard { registry: self.clone(), instance })
+    }
+
+    fn attached(&self) -> Vec<Arc<Attachment>> {
+        let attached = self.0.attached.read().expect("no code panics while it holds the instances");
+        attached.values().cloned().collect()
+    }
+
+    /// The table of all instances in the mesh, this node's first.
+    pub fn table(&self) -> Arc<Table> {
+        let gossip = self.0.mesh.gossip();
+        let version = *gossip.changed().borrow();
+        {
+            let cached = self.0.table.read().expect("no code panics while it holds the table");
+            if cached.0 == version {
+                return cached.1.clone();
+            }
+        }
+        let table = Arc::new(Table::read(&gossip.members(), self.0.mesh.node()));
+        *self.0.table.write().expect("no code panics while it holds the table") = (version, table.clone());
+        table
+    }
+
+    /// The instances of a service, in the order in which they should be tried: here first, then by round trip.
+    ///
+    /// # Errors
+    /// [`Code::NotFound`], with what was looked up where.
+    pub fn candidates(&self, namespace: &Namespace, service: &ServiceName) -> Result<Vec<Instance>, Fault> {
+        let here = self.0.mesh.node();
+        let mut candidates: Vec<Instance> = self
+            .attached()
+            .iter()
+            .map(|attachment| &attachment.instance)
+            .filter(|instance| instance.service == *service && instance.namespace == *namespace)
+            .cloned()
+            .collect();
+        // Spread over the instances here: start at another one each time.
+        if candidates.len() > 1 {
+            let start = u16::from_le_bytes(self.0.seams.random()) as usize % candidates.len();
+            candidates.rotate_left(start);
+        }
+        let table = self.table();
+        let mut others: Vec<&Instance> =
+            table.instances(namespace, service).iter().filter(|instance| instance.node != here).collect();
+        if candidates.is_empty() && others.is_empty() {
+            return Err(self.not_found(namespace, service, &table));
+        }
+        let routes: BTreeMap<NodeId, _> =
+            self.0.mesh.routes().into_iter().map(|route| (route.node, route.rtt)).collect();
+        others.sort_by_key(|instance| match routes.get(&instance.node) {
+            Some(Some(rtt)) => (0, *rtt, instance.id),
+            _ => (1, std::time::Duration::ZERO, instance.id),
+        });
+        candidates.extend(others.into_iter().cloned());
+        Ok(candidates)
+    }
+
+    fn not_found(&self, namespace: &Namespace, service: &ServiceName, table: &Table) -> Fault {
+        let names: Vec<String> =
+            table.names(namespace).into_iter().map(|name| name.as_str().to_owned()).collect();
+        let known = if names.is_empty() { "none".to_owned() } else { names.join(", ") };
+        Fault::new(Code::NotFound, format!("no service {:?} in namespace {namespace}", service.as_str()))
+            .help(format!("looked up in the registry of node {}; services there: {known}", self.0.mesh.node()))
+            .help("`micro-node services` lists them; a new one is seen everywhere within two seconds")
+    }
+
+    /// Calls an instance attached to this node.
+    ///
+    /// # Errors
+    /// [`Code::Unavailable`] if it is gone or busy, or what it answers.
+    pub async fn call_instance(&self, id: InstanceId, head: &Head, body: Bytes) -> Result<Bytes, Fault> {
+        let attachment = {
+            let attached = self.0.attached.read().expect("no code panics while it holds the instances");
+            attached.get(&id).cloned()
+        };
+        match attachment {
+            Some(attachment) => attachment.call(head, body).await,
+            None => Err(Fault::new(Code::Unavailable, format!("an instance of {} has just left", head.service))),
+        }
+    }
+
+    /// The endpoints, with schemas, of an instance attached to this node.
+    pub fn describe(&self, namespace: &Namespace, service: &ServiceName) -> Option<Vec<Endpoint>> {
+        let attached = self.attached();
+        let found = attached.iter().find(|attachment| {
+            attachment.instance.service == *service && attachment.instance.namespace == *namespace
+        });
+        found.map(|attachment| attachment.endpoints.clone())
+    }
+
+    /// The id of the node with this name or id.
+    pub fn find_node(&self, name_or_id: &str) -> Option<NodeId> {
+        self.table().find_node(name_or_id)
+    }
+
+    /// The name of a node; its id when it is not known.
+    pub fn node_name(&self, node: NodeId) -> String {
+        self.table().node_name(node)
+    }
+
+    /// All services of a namespace with their instances, by name.
+    pub fn services(&self, namespace: &Namespace) -> Vec<(ServiceName, Vec<Instance>)> {
+        let table = self.table();
+        let names = table.names(namespace);
+        names.into_iter().map(|name| (name.clone(), table.instances(namespace, &name).to_vec())).collect()
+    }
+
+    /// All services of all namespaces, for the status.
+    pub fn status(&self) -> Vec<ServiceStatus> {
+        self.table().status()
+    }
+}

@@ -1,0 +1,47 @@
+//! The registry's actor: tells other nodes about the instances attached here.
+
+use crate::{Invocation, Platform, registry::Registry};
+use bincode::{Decode, Encode};
+use bytes::Bytes;
+use futures::future::BoxFuture;
+use micro_sdk::wire::{Code, Codec, Endpoint, Fault, Namespace, ServiceName, limits::BODY_BYTES_MAX};
+use std::sync::Arc;
+
+/// The name of the registry service.
+pub const REGISTRY: &str = "registry";
+
+/// The endpoints of a service on one node; none if it has no instance there.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
+pub struct DescribeReply(pub Option<Vec<Endpoint>>);
+
+/// The registry's actor.
+pub struct RegistryService {
+    registry: Registry,
+}
+
+impl RegistryService {
+    /// Serves `registry`.
+    pub fn new(registry: Registry) -> Self {
+        RegistryService { registry }
+    }
+}
+
+impl Platform for RegistryService {
+    fn name(&self) -> &'static str {
+        REGISTRY
+    }
+
+    fn handle(self: Arc<Self>, call: Invocation) -> BoxFuture<'static, Result<Bytes, Fault>> {
+        Box::pin(async move {
+            match call.head.endpoint.as_str() {
+                "describe" => {
+                    let asked: (Namespace, ServiceName) = Codec::decode::<_, BODY_BYTES_MAX>(&call.body)
+                        .map_err(|error| Fault::new(Code::Usage, error.to_string()))?;
+                    let reply = DescribeReply(self.registry.describe(&asked.0, &asked.1));
+                    Ok(Codec::encode(&reply).into())
+                }
+                other => Err(Fault::new(Code::NotFound, format!("the registry has no endpoint {other:?}"))),
+            }
+        })
+    }
+}

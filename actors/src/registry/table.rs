@@ -1,0 +1,151 @@
+//! All instances of the mesh, read from gossip.
+
+use micro_mesh::Member;
+use micro_sdk::wire::{Instance, Namespace, NodeId, ServiceName, status::ServiceStatus};
+use serde::{Deserialize, Serialize};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// Announcements are under keys that begin so: `svc/NAMESPACE/SERVICE/INSTANCE`.
+const PREFIX: &str = "svc/";
+/// The key under which each node gossips its name.
+pub(crate) const NAME_KEY: &str = "node/name";
+
+/// What an announcement says beside its key. Short names, since it travels often.
+#[derive(Serialize, Deserialize)]
+struct Announcement {
+    /// The version.
+    v: String,
+    /// The endpoints.
+    e: Vec<String>,
+}
+
+/// The gossip key of an instance.
+pub(crate) fn announcement_key(instance: &Instance) -> String {
+    format!("{PREFIX}{}/{}/{:016x}", instance.namespace, instance.service, instance.id)
+}
+
+/// The gossip value of an instance.
+pub(crate) fn announcement_value(instance: &Instance) -> String {
+    let announcement = Announcement { v: instance.version.clone(), e: instance.endpoints.clone() };
+    serde_json::to_string(&announcement).expect("strings always have a JSON form")
+}
+
+/// Reads an announcement; none if it is not one, or of a newer build.
+fn read(node: NodeId, key: &str, value: &str) -> Option<Instance> {
+    let mut parts = key.strip_prefix(PREFIX)?.split('/');
+    let (namespace, service, id) = (parts.next()?, parts.next()?, parts.next()?);
+    let announcement: Announcement = serde_json::from_str(value).ok()?;
+    Some(Instance {
+        id: u64::from_str_radix(id, 16).ok()?,
+        namespace: namespace.parse().ok()?,
+        service: service.parse().ok()?,
+        version: announcement.v,
+        node,
+        endpoints: announcement.e,
+    })
+}
+
+/// All instances on live nodes, and the names of nodes.
+#[derive(Debug, Default)]
+pub struct Table {
+    services: BTreeMap<(Namespace, ServiceName), Vec<Instance>>,
+    names: BTreeMap<NodeId, String>,
+}
+
+impl Table {
+    /// Reads the gossip of all members. Of a node that was declared dead only the name is kept.
+    pub(crate) fn read(members: &[Member], here: NodeId) -> Self {
+        let mut table = Table::default();
+        for member in members {
+            if let Some(name) = member.values.get(NAME_KEY) {
+                table.names.insert(member.node, name.clone());
+            }
+            if !member.alive && member.node != here {
+                continue;
+            }
+            for (key, value) in &member.values {
+                if let Some(instance) = read(member.node, key, value) {
+                    let service = (instance.namespace.clone(), instance.service.clone());
+                    table.services.entry(service).or_default().push(instance);
+                }
+            }
+        }
+        for instances in table.services.values_mut() {
+            instances.sort_by_key(|instance| (instance.node != here, instance.node, instance.id));
+        }
+        table
+    }
+
+    /// The instances of one service.
+    pub fn instances(&self, namespace: &Namespace, service: &ServiceName) -> &[Instance] {
+        let instances = self.services.get(&(namespace.clone(), service.clone()));
+        instances.map_or(&[], Vec::as_slice)
+    }
+
+    /// The names of all services of a namespace.
+    pub fn names(&self, namespace: &Namespace) -> Vec<ServiceName> {
+        let keys = self.services.keys().filter(|(of, _)| of == namespace);
+        keys.map(|(_, service)| service.clone()).collect()
+    }
+
+    /// The id of the node with this name or id.
+    pub fn find_node(&self, name_or_id: &str) -> Option<NodeId> {
+        let by_name = self.names.iter().find(|(_, name)| *name == name_or_id).map(|(node, _)| *node);
+        by_name.or_else(|| name_or_id.parse().ok().filter(|node| self.names.contains_key(node)))
+    }
+
+    /// The name of a node; its id when it is not known.
+    pub fn node_name(&self, node: NodeId) -> String {
+        self.names.get(&node).cloned().unwrap_or_else(|| node.to_string())
+    }
+
+    /// All services in the form of the status document.
+    pub fn status(&self) -> Vec<ServiceStatus> {
+        let status = |((_, service), instances): (&(Namespace, ServiceName), &Vec<Instance>)| ServiceStatus {
+            name: service.as_str().to_owned(),
+            versions: unique(instances.iter().map(|instance| instance.version.clone())),
+            instances: instances.len() as u64,
+            nodes: unique(instances.iter().map(|instance| self.node_name(instance.node))),
+            endpoints: unique(instances.iter().flat_map(|instance| instance.endpoints.iter().cloned())),
+        };
+        self.services.iter().map(status).collect()
+    }
+}
+
+fn unique(items: impl Iterator<Item = String>) -> Vec<String> {
+    items.collect::<BTreeSet<_>>().into_iter().collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn announcements_are_read_back() {
+        let instance = Instance {
+            id: 0xabc,
+            namespace: Namespace::default(),
+            service: "shop".parse().expect("a good name"),
+            version: "1.2".to_owned(),
+            node: NodeId(7),
+            endpoints: vec!["Cart.add".to_owned()],
+        };
+        let (key, value) = (announcement_key(&instance), announcement_value(&instance));
+        assert_eq!(key, "svc/default/shop/0000000000000abc");
+        assert_eq!(value, r#"{"v":"1.2","e":["Cart.add"]}"#);
+        assert_eq!(read(NodeId(7), &key, &value), Some(instance));
+    }
+
+    #[test]
+    fn garbled_announcements_are_passed_over() {
+        for (key, value) in [
+            ("node/name", "alpha"),
+            ("svc/default/shop", "{}"),
+            ("svc/default/shop/xyz", r#"{"v":"1","e":[]}"#),
+            ("svc/default/Shop/1", r#"{"v":"1","e":[]}"#),
+            ("svc/default/shop/1", "not json"),
+        ] {
+            assert_eq!(read(NodeId(1), key, value), None, "{key} {value}");
+        }
+    }
+}

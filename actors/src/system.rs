@@ -1,0 +1,266 @@
+//! All platform services of one node, started together.
+
+use crate::{
+    Directory, Dispatch, Machines, Platform, Supervisor,
+    auth::{AuthService, AuthState},
+    network::{NetworkParts, NetworkService, NodeCard, Phase, Steward},
+    registry::{Registry, RegistryService},
+    store::StoreService,
+};
+use bytes::Bytes;
+use futures::future::BoxFuture;
+use micro_consensus::Consensus;
+use micro_mesh::{FrameReceiver, FrameSender, Handler, Identity, JoinGrant, JoinRequest, Lane, Mesh};
+use micro_sdk::wire::{Caller, Code, Codec, Fault, Head, NodeId, Seams};
+use micro_storage::Storage;
+use ractor::ActorRef;
+use std::{
+    net::SocketAddr,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+use tokio::{sync::Notify, task::JoinHandle, time::Instant};
+
+/// How long a join may take on our side: a proposal and a change of membership.
+const JOIN_DEADLINE: Duration = Duration::from_secs(15);
+/// How often actors' restarts are gossiped and certificates looked at.
+const HOUSEKEEPING_EVERY: Duration = Duration::from_secs(2);
+
+/// What the services of a node are built on.
+pub struct SystemConfig {
+    /// The node's place in the mesh.
+    pub mesh: Mesh,
+    /// Its part in the group.
+    pub consensus: Consensus,
+    /// What it keeps.
+    pub storage: Storage,
+    /// Time, chance, blocking work.
+    pub seams: Seams,
+    /// What it is.
+    pub card: NodeCard,
+    /// Its identity, renewed in time.
+    pub identity: Identity,
+}
+
+/// The platform services of one node.
+pub struct System {
+    mesh: Mesh,
+    consensus: Consensus,
+    directory: Directory,
+    registry: Registry,
+    dispatch: Dispatch,
+    auth: Arc<AuthService>,
+    left: Arc<Notify>,
+    supervisor: ActorRef<crate::kit::SupervisorMessage>,
+    tasks: Mutex<Vec<JoinHandle<()>>>,
+}
+
+impl System {
+    /// The machine that the group's commands are applied by.
+    pub fn machines() -> Arc<Machines> {
+        Arc::new(Machines::default())
+    }
+
+    /// Starts all services and takes what peers send.
+    ///
+    /// # Errors
+    /// If an actor does not start.
+    pub async fn start(config: SystemConfig) -> Result<Arc<Self>, Fault> {
+        let SystemConfig { mesh, consensus, storage, seams, card, identity } = config;
+        let directory = Directory::default();
+        let registry = Registry::new(mesh.clone(), seams.clone());
+        let dispatch = Dispatch::new(mesh.clone(), directory.clone(), registry.clone());
+        let auth_state = AuthState::new(mesh.cluster(), storage.state.clone(), storage.files.clone());
+        let auth = Arc::new(AuthService::new(
+            mesh.clone(),
+            consensus.clone(),
+            auth_state,
+            card.clone(),
+            seams.clone(),
+            dispatch.clone(),
+        ));
+        let left = Arc::new(Notify::new());
+        let network = Arc::new(NetworkService::new(NetworkParts {
+            mesh: mesh.clone(),
+            consensus: consensus.clone(),
+            registry: registry.clone(),
+            directory: directory.clone(),
+            dispatch: dispatch.clone(),
+            auth: auth.clone(),
+            card: card.clone(),
+            seams: seams.clone(),
+            left: left.clone(),
+        }));
+        let store = StoreService::new(consensus.clone(), storage.state.clone(), seams.clone());
+        let platforms: Vec<Arc<dyn Platform>> =
+            vec![Arc::new(store), Arc::new(RegistryService::new(registry.clone())), network, auth.clone()];
+        let supervisor = Supervisor::start(directory.clone(), platforms).await.map_err(|error| {
+            Fault::new(Code::Internal, format!("the platform services do not start: {error}"))
+        })?;
+        let system = Arc::new(System {
+            mesh: mesh.clone(),
+            consensus: consensus.clone(),
+            directory,
+            registry,
+            dispatch,
+            auth: auth.clone(),
+            left,
+            supervisor,
+            tasks: Mutex::default(),
+        });
+        card.publish(&mesh);
+        mesh.serve(Arc::new(Incoming { system: Arc::downgrade(&system) }));
+        let steward = Steward::new(mesh.clone(), consensus, auth, card.voters_wanted);
+        let housekeeping = Housekeeping {
+            mesh,
+            consensus: system.consensus.clone(),
+            directory: system.directory.clone(),
+            dispatch: system.dispatch.clone(),
+            storage,
+            seams,
+            identity,
+        };
+        let mut tasks = system.tasks.lock().expect("no code panics while it holds the tasks");
+        tasks.push(tokio::spawn(steward.run()));
+        tasks.push(tokio::spawn(housekeeping.run()));
+        drop(tasks);
+        Ok(system)
+    }
+
+    /// Calls by name.
+    pub fn dispatch(&self) -> &Dispatch {
+        &self.dispatch
+    }
+
+    /// Who offers what.
+    pub fn registry(&self) -> &Registry {
+        &self.registry
+    }
+
+    /// Admission.
+    pub fn auth(&self) -> &AuthService {
+        &self.auth
+    }
+
+    /// Tells the others how far this node is.
+    pub fn publish_phase(&self, phase: Phase) {
+        NodeCard::publish_phase(&self.mesh, phase);
+    }
+
+    /// Returns once this node has left the mesh for good.
+    pub async fn left(&self) {
+        self.left.notified().await;
+    }
+
+    /// Stops the actors and the tasks beside them.
+    pub fn close(&self) {
+        let tasks = std::mem::take(&mut *self.tasks.lock().expect("no code panics while it holds the tasks"));
+        for task in tasks {
+            task.abort();
+        }
+        self.supervisor.stop(Some("the node stops".to_owned()));
+    }
+}
+
+/// What peers send, handed to whom it is for.
+struct Incoming {
+    system: std::sync::Weak<System>,
+}
+
+fn stopping() -> Fault {
+    Fault::new(Code::Unavailable, "the node is shutting down").help("try another node")
+}
+
+impl Handler for Incoming {
+    fn call(&self, from: NodeId, head: Head, body: Bytes) -> BoxFuture<'static, Result<Bytes, Fault>> {
+        let system = self.system.upgrade();
+        Box::pin(async move { system.ok_or_else(stopping)?.dispatch.receive(from, head, body).await })
+    }
+
+    fn lane(
+        &self,
+        _from: NodeId,
+        lane: Lane,
+        sender: FrameSender,
+        receiver: FrameReceiver,
+    ) -> BoxFuture<'static, ()> {
+        match self.system.upgrade() {
+            Some(system) => system.consensus.lane(lane, sender, receiver),
+            None => Box::pin(async {}),
+        }
+    }
+
+    fn join(&self, from: SocketAddr, request: JoinRequest) -> BoxFuture<'static, Result<JoinGrant, Fault>> {
+        let system = self.system.upgrade();
+        Box::pin(async move {
+            let system = system.ok_or_else(stopping)?;
+            let deadline = Instant::now() + JOIN_DEADLINE;
+            // In a task of its own: a joiner that hangs up must not leave a token used up and nobody taken in.
+            let join = tokio::spawn(async move { system.auth.join(request, deadline).await });
+            let answer = join.await.unwrap_or_else(|_| Err(stopping()));
+            if let Err(fault) = &answer {
+                tracing::warn!(%from, %fault, "a node was not let in");
+            }
+            answer
+        })
+    }
+}
+
+/// What has to be done now and then.
+struct Housekeeping {
+    mesh: Mesh,
+    consensus: Consensus,
+    directory: Directory,
+    dispatch: Dispatch,
+    storage: Storage,
+    seams: Seams,
+    identity: Identity,
+}
+
+/// The file that holds the node's identity.
+pub const IDENTITY_FILE: &str = "identity";
+/// How long a renewal may take.
+const RENEWAL_DEADLINE: Duration = Duration::from_secs(10);
+
+impl Housekeeping {
+    async fn run(mut self) {
+        let mut published = None;
+        loop {
+            let actors = self.directory.actors();
+            if published.as_ref() != Some(&actors) {
+                NodeCard::publish_actors(&self.mesh, &self.directory);
+                published = Some(actors);
+            }
+            if self.seams.clock.now() >= self.identity.renew_at()
+                && let Err(fault) = self.renew().await
+            {
+                tracing::warn!(%fault, "the node's certificate could not be renewed yet");
+            }
+            tokio::time::sleep(HOUSEKEEPING_EVERY).await;
+        }
+    }
+
+    /// Has the leader certify a new key, keeps it, and uses it for new connections.
+    async fn renew(&mut self) -> Result<(), Fault> {
+        let failed = |error: &dyn std::fmt::Display| Fault::new(Code::Failed, error.to_string());
+        let request = self.identity.renewal().map_err(|error| failed(&error))?;
+        let leader = *self.consensus.watch_leader().borrow();
+        let leader = leader.ok_or_else(|| Fault::new(Code::Unavailable, "there is no leader just now"))?;
+        let deadline = Instant::now() + RENEWAL_DEADLINE;
+        let mut head = crate::auth::node_head(&self.seams, self.mesh.node(), "auth", "renew", deadline);
+        head.caller = Caller::Node(self.mesh.node());
+        let body: Bytes = Codec::encode(&request).into();
+        let certificate = if leader == self.mesh.node() {
+            self.dispatch.call(head, body).await?.body
+        } else {
+            self.dispatch.call_at(leader, head, body).await?
+        };
+        let certificate = crate::auth::decode(&certificate)?;
+        let renewed = self.identity.renewed(&certificate, self.seams.clock.now()).map_err(|error| failed(&error))?;
+        self.storage.files.write(IDENTITY_FILE, &renewed.encode()).map_err(|error| failed(&error))?;
+        self.mesh.renew(renewed.clone()).map_err(|error| failed(&error))?;
+        tracing::info!("the node's certificate was renewed");
+        self.identity = renewed;
+        Ok(())
+    }
+}

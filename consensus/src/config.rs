@@ -1,0 +1,77 @@
+//! The timing and sizes of the group.
+
+use std::time::Duration;
+
+/// How the group is paced. The defaults suit hosts in one region and between regions.
+#[derive(Clone, Debug)]
+pub struct ConsensusConfig {
+    /// How often a leader shows that it lives. Well below a tenth of the election timeout, so that a few lost
+    /// messages cost no leader.
+    pub heartbeat: Duration,
+    /// The shortest silence after which a follower stands for election. Ten heartbeats: a stall of the disk (up to
+    /// half a second was seen on ext4) must not cost the leader its office.
+    pub election_timeout_min: Duration,
+    /// The longest such silence. Twice the shortest spreads candidates apart.
+    pub election_timeout_max: Duration,
+    /// A snapshot is made after this many entries. Each costs a checkpoint, so not often; replay of this many takes
+    /// about a second, so not rarely.
+    pub snapshot_every: u64,
+    /// Entries kept behind the snapshot, so that a replica that was away for a moment needs no snapshot.
+    pub log_kept: u64,
+    /// Proposals that may wait for their turn. Beyond it callers are told to come back: a longer queue only adds
+    /// delay, not throughput.
+    pub proposals_waiting_max: usize,
+    /// A bug planted on purpose, to prove that the simulation's checkers see it. None in production.
+    pub planted_bug: Option<PlantedBug>,
+}
+
+/// A bug planted on purpose.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PlantedBug {
+    /// A linearizable read is answered without asking the quorum.
+    ReadWithoutQuorum,
+}
+
+impl Default for ConsensusConfig {
+    fn default() -> Self {
+        ConsensusConfig {
+            heartbeat: Duration::from_millis(100),
+            election_timeout_min: Duration::from_millis(1000),
+            election_timeout_max: Duration::from_millis(2000),
+            snapshot_every: 200_000,
+            log_kept: 10_000,
+            proposals_waiting_max: 16_384,
+            planted_bug: None,
+        }
+    }
+}
+
+impl ConsensusConfig {
+    /// The same in openraft's words.
+    pub(crate) fn to_openraft(&self) -> openraft::Config {
+        let ms = |duration: Duration| u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
+        let config = openraft::Config {
+            cluster_name: "micro-node".to_owned(),
+            heartbeat_interval: ms(self.heartbeat),
+            election_timeout_min: ms(self.election_timeout_min),
+            election_timeout_max: ms(self.election_timeout_max),
+            // Entries in one append message: enough to fill the pipe, few enough that one message never holds the
+            // thread for long. The log reader bounds them by bytes as well.
+            max_payload_entries: 1024,
+            max_append_entries: Some(4096),
+            api_batch_capacity: 4096,
+            // The sync itself is the linger: waiting on top of it cost two thirds of the speed of a lone writer.
+            api_batch_linger_ms: 0,
+            snapshot_policy: openraft::SnapshotPolicy::LogsSinceLast(self.snapshot_every),
+            max_in_snapshot_log_to_keep: self.log_kept,
+            replication_lag_threshold: self.log_kept.max(self.snapshot_every),
+            // A transfer that makes no progress for this long is given up.
+            install_snapshot_timeout: 10_000,
+            enable_pre_vote: Some(true),
+            // A leader that restarts has to be elected again: its log may have lost what was not synced.
+            enable_leader_restore: Some(false),
+            ..openraft::Config::default()
+        };
+        config.validate().expect("the timeouts are in order by construction")
+    }
+}

@@ -1,0 +1,284 @@
+//! The group as the rest of the node uses it.
+
+use crate::{
+    ConsensusConfig, ConsensusError, LogPosition, Machine, Observation, ProposeError, ReadError, Replication,
+    lanes::Lanes,
+    log::Log,
+    network::Network,
+    proposer::Proposer,
+    raft::{LogId, Raft},
+    reader::Reader,
+    replica::Replica,
+};
+use bytes::Bytes;
+use futures::future::BoxFuture;
+use micro_mesh::{FrameReceiver, FrameSender, Lane, Mesh};
+use micro_sdk::wire::{LogIndex, NodeId, Seams};
+use micro_storage::Storage;
+use openraft::{BasicNode, ChangeMembers, Instant as _, async_runtime::WatchReceiver};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    future::Future,
+    net::SocketAddr,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+use tokio::{
+    sync::watch,
+    task::JoinHandle,
+    time::{Instant, timeout},
+};
+
+/// How long a change of membership may take: two rounds through the log, in a group that may be electing.
+const MEMBERSHIP_DEADLINE: Duration = Duration::from_secs(10);
+
+/// This node's part in the group. Clones share everything.
+#[derive(Clone)]
+pub struct Consensus(Arc<Inner>);
+
+struct Inner {
+    node: NodeId,
+    raft: Raft,
+    replica: Replica,
+    proposer: Proposer,
+    reader: Arc<Reader>,
+    lanes: Lanes,
+    leader: watch::Receiver<Option<NodeId>>,
+    tasks: Mutex<Vec<JoinHandle<()>>>,
+}
+
+impl Consensus {
+    /// Opens this node's log and state and takes part in the group that they belong to. A node with an empty log
+    /// waits until it is [initialized](Self::initialize) or a leader takes it in.
+    ///
+    /// # Errors
+    /// [`ConsensusError::Storage`] if the log or the state can't be read.
+    pub async fn open(
+        config: ConsensusConfig,
+        mesh: Mesh,
+        storage: Storage,
+        machine: Arc<dyn Machine>,
+        seams: Seams,
+    ) -> Result<Self, ConsensusError> {
+        let node = mesh.node();
+        let broken = |error: std::io::Error| ConsensusError::Storage(error.to_string());
+        let log = Log::open(storage.log.clone()).map_err(broken)?;
+        let replica = Replica::open(node, storage, machine, seams).map_err(broken)?;
+        let network = Network { mesh: mesh.clone(), replica: replica.clone() };
+        let raft = Raft::new(node, Arc::new(config.to_openraft()), network, log, replica.clone())
+            .await
+            .map_err(|fatal| ConsensusError::Storage(fatal.to_string()))?;
+        let (leader, leading) = follow_leader(&raft);
+        let (proposer, proposing) =
+            Proposer::start(raft.clone(), mesh.clone(), leader.clone(), config.proposals_waiting_max);
+        let (reader, reading) = Reader::start(raft.clone(), replica.clone(), mesh, leader.clone(), &config);
+        let lanes = Lanes { raft: raft.clone(), replica: replica.clone(), reader: reader.clone() };
+        let tasks = Mutex::new(vec![leading, proposing, reading]);
+        let consensus = Consensus(Arc::new(Inner { node, raft, replica, proposer, reader, lanes, leader, tasks }));
+        consensus.elect_sole_voter().await?;
+        Ok(consensus)
+    }
+
+    /// A sole voter has nobody to wait for: it stands for election at once.
+    async fn elect_sole_voter(&self) -> Result<(), ConsensusError> {
+        let seen = self.observe();
+        if seen.voters == BTreeSet::from([self.0.node]) && !seen.changing {
+            let elected = self.0.raft.trigger().elect(false).await;
+            elected.map_err(|fatal| ConsensusError::Stopped(fatal.to_string()))?;
+        }
+        Ok(())
+    }
+
+    /// Begins a new group with this node as its only member. For the first start of a new mesh only.
+    ///
+    /// # Errors
+    /// [`ConsensusError::Membership`] if there is a group already.
+    pub async fn initialize(&self, address: SocketAddr) -> Result<(), ConsensusError> {
+        let members = BTreeMap::from([(self.0.node, BasicNode::new(address))]);
+        let begun = self.0.raft.initialize(members).await;
+        begun.map_err(|error| ConsensusError::Membership(error.to_string()))?;
+        self.elect_sole_voter().await
+    }
+
+    /// Proposes a command to the leader, wherever it is, and returns its index and the machine's reply.
+    ///
+    /// # Errors
+    /// See [`ProposeError`]: each says whether anything was done.
+    pub async fn propose(&self, command: Bytes, deadline: Instant) -> Result<(LogIndex, Bytes), ProposeError> {
+        let (index, reply) = self.0.proposer.propose(command, deadline).await?;
+        Ok((LogIndex(index), reply))
+    }
+
+    /// Returns once this node's state shows every write acknowledged anywhere before the call.
+    ///
+    /// # Errors
+    /// See [`ReadError`].
+    pub async fn barrier(&self, deadline: Instant) -> Result<(), ReadError> {
+        self.0.reader.barrier(deadline).await
+    }
+
+    /// Returns once `index` is applied here, or false when `deadline` passes first.
+    pub async fn applied(&self, index: LogIndex, deadline: Instant) -> bool {
+        let mut applied = self.0.replica.watch_applied();
+        let reached = applied.wait_for(|applied| *applied > index.0);
+        matches!(tokio::time::timeout_at(deadline, reached).await, Ok(Ok(_)))
+    }
+
+    /// Tells who leads, whenever that changes.
+    pub fn watch_leader(&self) -> watch::Receiver<Option<NodeId>> {
+        self.0.leader.clone()
+    }
+
+    /// Takes a node in as a learner, or notes its new address. Leader only.
+    ///
+    /// # Errors
+    /// [`ConsensusError::NotLeader`], or why the group refused.
+    pub async fn add_learner(&self, node: NodeId, address: SocketAddr) -> Result<(), ConsensusError> {
+        let learner = BasicNode::new(address);
+        self.change(self.0.raft.add_learner(node, learner, false)).await
+    }
+
+    /// Replaces the voters, all at once. Those that leave become learners. Leader only.
+    ///
+    /// # Errors
+    /// [`ConsensusError::NotLeader`], or why the group refused.
+    pub async fn change_voters(&self, voters: BTreeSet<NodeId>) -> Result<(), ConsensusError> {
+        self.change(self.0.raft.change_membership(voters, true)).await
+    }
+
+    /// Removes a node from the group for good, voter or learner. Leader only.
+    ///
+    /// # Errors
+    /// [`ConsensusError::NotLeader`], or why the group refused.
+    pub async fn remove(&self, node: NodeId) -> Result<(), ConsensusError> {
+        let gone = BTreeSet::from([node]);
+        if self.observe().voters.contains(&node) {
+            self.change(self.0.raft.change_membership(ChangeMembers::RemoveVoters(gone.clone()), false)).await?;
+        }
+        if self.observe().learners.contains(&node) {
+            self.change(self.0.raft.change_membership(ChangeMembers::RemoveNodes(gone), false)).await?;
+        }
+        Ok(())
+    }
+
+    async fn change<T, E>(&self, change: impl Future<Output = Result<T, E>>) -> Result<(), ConsensusError>
+    where
+        E: std::fmt::Display,
+    {
+        if !self.observe().leading {
+            return Err(ConsensusError::NotLeader);
+        }
+        match timeout(MEMBERSHIP_DEADLINE, change).await {
+            Ok(Ok(_)) => Ok(()),
+            Ok(Err(error)) => Err(ConsensusError::Membership(error.to_string())),
+            Err(_) => Err(ConsensusError::Timeout),
+        }
+    }
+
+    /// Hands leadership to the voter that is furthest, if this node leads and there is another, and waits until it
+    /// leads, at most `patience`. Returns whether this node is rid of it.
+    pub async fn hand_over(&self, patience: Duration) -> bool {
+        let seen = self.observe();
+        if !seen.leading {
+            return true;
+        }
+        let others = seen.replication.iter().filter(|other| {
+            other.node != self.0.node && seen.voters.contains(&other.node) && other.matched.is_some()
+        });
+        let Some(next) = others.max_by_key(|other| other.matched) else { return false };
+        tracing::info!(to = %next.node, "handing leadership over");
+        if self.0.raft.trigger().transfer_leader(next.node).await.is_err() {
+            return false;
+        }
+        let mut leader = self.0.leader.clone();
+        let other_leads = leader.wait_for(|leader| leader.is_some_and(|leader| leader != self.0.node));
+        matches!(timeout(patience, other_leads).await, Ok(Ok(_)))
+    }
+
+    /// Makes a snapshot now, without waiting for it.
+    ///
+    /// # Errors
+    /// [`ConsensusError::Stopped`].
+    pub async fn snapshot(&self) -> Result<(), ConsensusError> {
+        let triggered = self.0.raft.trigger().snapshot().await;
+        triggered.map_err(|fatal| ConsensusError::Stopped(fatal.to_string()))
+    }
+
+    /// Serves a lane that another member opened.
+    pub fn lane(&self, lane: Lane, sender: FrameSender, receiver: FrameReceiver) -> BoxFuture<'static, ()> {
+        let consensus = self.clone();
+        Box::pin(async move { consensus.0.lanes.serve(lane, sender, receiver).await })
+    }
+
+    /// What this node knows of the group.
+    pub fn observe(&self) -> Observation {
+        let metrics = self.0.raft.metrics();
+        let metrics = metrics.borrow_watched();
+        let position = |id: Option<LogId>| {
+            id.map(|id| LogPosition { term: id.committed_leader_id().term, index: id.index })
+        };
+        let membership = metrics.membership_config.membership();
+        let replication = metrics.replication.iter().flatten();
+        Observation {
+            node: self.0.node,
+            term: metrics.current_term,
+            vote: (metrics.vote.leader_id.node_id, metrics.vote.committed),
+            leader: metrics.current_leader,
+            leading: metrics.state == openraft::ServerState::Leader,
+            quorum_age: metrics.last_quorum_acked.map(|at| at.elapsed()),
+            last_log: metrics.last_log_index,
+            committed: position(metrics.local_committed),
+            applied: position(metrics.last_applied),
+            snapshot: position(metrics.snapshot),
+            purged: position(metrics.purged),
+            voters: membership.voter_ids().collect(),
+            learners: membership.learner_ids().collect(),
+            addresses: membership.nodes().map(|(id, node)| (*id, node.addr.clone())).collect(),
+            changing: membership.get_joint_config().len() > 1,
+            replication: replication
+                .map(|(node, matched)| Replication { node: *node, matched: matched.map(|id| id.index) })
+                .collect(),
+            stopped: metrics.running_state.as_ref().err().map(ToString::to_string),
+        }
+    }
+
+    /// Waits until Raft has stopped here by itself, and says why: the storage failed. Never returns after
+    /// [`close`](Self::close).
+    pub async fn failed(&self) -> String {
+        let mut metrics = self.0.raft.metrics();
+        loop {
+            if let Err(fatal) = &metrics.borrow_watched().running_state
+                && !matches!(fatal, openraft::errors::Fatal::Stopped)
+            {
+                return fatal.to_string();
+            }
+            if metrics.changed().await.is_err() {
+                return std::future::pending().await;
+            }
+        }
+    }
+
+    /// Stops taking part. What was acknowledged is on disk already.
+    pub async fn close(&self) {
+        if let Err(error) = self.0.raft.shutdown().await {
+            tracing::warn!(%error, "consensus did not stop in order");
+        }
+        let tasks = std::mem::take(&mut *self.0.tasks.lock().expect("no code panics while it holds the tasks"));
+        for task in tasks {
+            task.abort();
+        }
+    }
+}
+
+/// Follows who leads, in a form that the rest of this crate can wait on.
+fn follow_leader(raft: &Raft) -> (watch::Receiver<Option<NodeId>>, JoinHandle<()>) {
+    let mut metrics = raft.server_metrics();
+    let (sender, leader) = watch::channel(metrics.borrow_watched().current_leader);
+    let task = tokio::spawn(async move {
+        while metrics.changed().await.is_ok() {
+            let current = metrics.borrow_watched().current_leader;
+            sender.send_if_modified(|leader| std::mem::replace(leader, current) != current);
+        }
+    });
+    (leader, task)
+}

@@ -1,0 +1,249 @@
+//! The group's side of the mesh that answers: what other members send down the lanes.
+
+use crate::{
+    entry::{LogIdRecord, VoteRecord, garbled},
+    message::{
+        Answer, Ask, ProposalAnswer, ReadAnswer, SnapshotAnswer, SnapshotOffer, StreamAnswer, put, take, take_append,
+        vote_request,
+    },
+    raft::{Command, LogId, Raft, Snapshot, SnapshotMeta, StoredMembership, Vote},
+    reader::Reader,
+    replica::Replica,
+    snapshot::SnapshotHandle,
+};
+use bytes::Bytes;
+use futures::{Stream, StreamExt, future, pin_mut, poll, stream};
+use micro_mesh::{FrameReceiver, FrameSender, Lane, frame_into};
+use micro_storage::Manifest;
+use openraft::{errors::ClientWriteError, raft::TransferLeaderRequest};
+use std::{io, sync::Arc, task::Poll, time::Duration};
+use tokio::{sync::mpsc, time::timeout};
+
+/// How long the sender of a snapshot may pause: beyond it the transfer is given up and the turn is free again.
+const SNAPSHOT_PAUSE_MAX: Duration = Duration::from_secs(10);
+/// Batches of forwarded proposals whose answers wait to be sent. Each holds what came in one read, so a few are enough
+/// to keep the leader busy.
+const FORWARD_BATCHES_MAX: usize = 64;
+
+/// Answers the lanes of one node.
+pub(crate) struct Lanes {
+    pub raft: Raft,
+    pub replica: Replica,
+    pub reader: Arc<Reader>,
+}
+
+impl Lanes {
+    /// Serves one lane until its sender ends it.
+    pub async fn serve(&self, lane: Lane, sender: FrameSender, receiver: FrameReceiver) {
+        let served = match lane {
+            Lane::Append => self.append(sender, receiver).await,
+            Lane::Vote => self.ask(sender, receiver).await,
+            Lane::Forward => self.forward(sender, receiver).await,
+            Lane::Read => self.read(sender, receiver).await,
+            Lane::Snapshot => self.snapshot(sender, receiver).await,
+        };
+        if let Err(error) = served {
+            tracing::debug!(?lane, %error, "lane ended");
+        }
+    }
+
+    async fn append(&self, mut sender: FrameSender, receiver: FrameReceiver) -> io::Result<()> {
+        let requests = stream::unfold(receiver, |mut receiver| async move {
+            match receiver.next().await {
+                Ok(Some(frame)) => take_append(frame).ok().map(|request| (request, receiver)),
+                _ => None,
+            }
+        });
+        // Fused, since it must not be polled again after its end.
+        let answers = self.raft.stream_append(requests.boxed()).fuse();
+        pin_mut!(answers);
+        while let Some(frames) = ready_frames(&mut answers, |answer, frame| match answer {
+            Ok(answer) => {
+                put(&StreamAnswer::from(answer), frame);
+                true
+            }
+            Err(_) => false,
+        })
+        .await
+        {
+            sender.send_all(frames).await.map_err(io::Error::other)?;
+        }
+        sender.finish();
+        Ok(())
+    }
+
+    async fn ask(&self, mut sender: FrameSender, mut receiver: FrameReceiver) -> io::Result<()> {
+        let frame = receiver.next().await.map_err(io::Error::other)?;
+        let ask = take::<Ask>(frame.ok_or_else(|| garbled("nothing was asked"))?)?;
+        let answer = match ask {
+            Ask::Vote { vote, last, transfer } => {
+                self.raft.vote(vote_request(vote, last, transfer)).await.map(Answer::from)
+            }
+            Ask::PreVote { vote, last, transfer } => {
+                self.raft.pre_vote(vote_request(vote, last, transfer)).await.map(Answer::from)
+            }
+            Ask::TransferLeader { from, to, last } => {
+                let request = TransferLeaderRequest::new(from.into(), to, last.map(LogId::from));
+                let taken = self.raft.handle_transfer_leader(request).await;
+                taken.map(|taken| Answer::TransferLeader { accepted: taken.is_ok() }).map_err(Into::into)
+            }
+            Ask::Append => {
+                let frame = receiver.next().await.map_err(io::Error::other)?;
+                let request = take_append(frame.ok_or_else(|| garbled("the append is missing"))?)?;
+                self.raft.append_entries(request).await.map(|response| Answer::Append(response.into()))
+            }
+        };
+        let answer = answer.unwrap_or_else(|error| Answer::Stopped(error.to_string()));
+        let mut frame = Vec::new();
+        put(&answer, &mut frame);
+        sender.send(&frame).await.map_err(io::Error::other)?;
+        sender.finish();
+        Ok(())
+    }
+
+    /// Takes proposals of another member, in order, and answers them in order.
+    async fn forward(&self, mut sender: FrameSender, mut receiver: FrameReceiver) -> io::Result<()> {
+        let (batches, mut waiting) = mpsc::channel(FORWARD_BATCHES_MAX);
+        let taking = async {
+            while let Some(frame) = receiver.next().await.map_err(io::Error::other)? {
+                let mut commands = vec![command(frame)?];
+                while let Some(frame) = receiver.ready() {
+                    commands.push(command(frame)?);
+                }
+                let answers = self.raft.client_write_many(commands).await.map_err(io::Error::other)?;
+                if batches.send(answers).await.is_err() {
+                    break;
+                }
+            }
+            drop(batches);
+            Ok(())
+        };
+        let answering = async {
+            while let Some(answers) = waiting.recv().await {
+                let mut answers = answers.fuse();
+                while let Some(frames) = ready_frames(&mut answers, |answer, frame| {
+                    put(&proposal_answer(answer), frame);
+                    true
+                })
+                .await
+                {
+                    sender.send_all(frames).await.map_err(io::Error::other)?;
+                }
+            }
+            sender.finish();
+            Ok(())
+        };
+        future::try_join(taking, answering).await.map(|((), ())| ())
+    }
+
+    /// Answers read rounds of another member, each once this node has proved that it leads.
+    async fn read(&self, mut sender: FrameSender, mut receiver: FrameReceiver) -> io::Result<()> {
+        while let Some(frame) = receiver.next().await.map_err(io::Error::other)? {
+            let round = take::<u64>(frame)?;
+            let index = self.reader.index_here().await.ok();
+            let mut frame = Vec::new();
+            put(&ReadAnswer { round, index }, &mut frame);
+            sender.send(&frame).await.map_err(io::Error::other)?;
+        }
+        sender.finish();
+        Ok(())
+    }
+
+    async fn snapshot(&self, mut sender: FrameSender, mut receiver: FrameReceiver) -> io::Result<()> {
+        let answer = match self.receive_snapshot(&mut receiver).await {
+            Ok(vote) => SnapshotAnswer::Done(VoteRecord::from(&vote)),
+            Err(error) => {
+                tracing::warn!(%error, "a snapshot was not taken in");
+                SnapshotAnswer::Refused(error.to_string())
+            }
+        };
+        let mut frame = Vec::new();
+        put(&answer, &mut frame);
+        sender.send(&frame).await.map_err(io::Error::other)?;
+        sender.finish();
+        Ok(())
+    }
+
+    async fn receive_snapshot(&self, receiver: &mut FrameReceiver) -> io::Result<Vote> {
+        let first = next_frame(receiver).await?.ok_or_else(|| garbled("no snapshot was offered"))?;
+        let offer = take::<SnapshotOffer>(first)?;
+        let _turn = self
+            .replica
+            .try_snapshot_turn()
+            .ok_or_else(|| io::Error::other("another snapshot is being made or taken in"))?;
+        let manifest = Manifest::from(offer.manifest);
+        tracing::info!(id = %manifest.id, "taking in a snapshot");
+        let snapshots = self.replica.snapshots();
+        let begun = manifest.clone();
+        self.replica.blocking(move || snapshots.receive(&begun)).await?;
+        for file in &manifest.files {
+            let mut left = file.bytes;
+            while left > 0 {
+                let short = || garbled(format!("{} is {left} bytes short", file.name));
+                let chunk = next_frame(receiver).await?.ok_or_else(short)?;
+                left = left.checked_sub(chunk.len() as u64).ok_or_else(|| garbled("a chunk is too long"))?;
+                let (snapshots, name) = (self.replica.snapshots(), file.name.clone());
+                self.replica.blocking(move || snapshots.receive_chunk(&name, &chunk)).await?;
+            }
+        }
+        let membership = match offer.membership_at {
+            Some(at) => StoredMembership::new(Some(at.into()), offer.membership.to_membership()?),
+            None => StoredMembership::default(),
+        };
+        let last_log_id = offer.last.map(|last: LogIdRecord| LogId::from(last));
+        let meta = SnapshotMeta { last_log_id, last_membership: membership };
+        let snapshot = Snapshot { meta, snapshot: SnapshotHandle { manifest } };
+        let done = self.raft.install_full_snapshot(offer.vote.into(), snapshot).await;
+        done.map(|response| response.vote).map_err(io::Error::other)
+    }
+}
+
+fn command(frame: Bytes) -> io::Result<Command> {
+    if frame.len() < 2 {
+        return Err(garbled("a proposal is cut short"));
+    }
+    // The group, then the command.
+    Ok(Command(frame.slice(2..)))
+}
+
+async fn next_frame(receiver: &mut FrameReceiver) -> io::Result<Option<Bytes>> {
+    let next = timeout(SNAPSHOT_PAUSE_MAX, receiver.next()).await?;
+    next.map_err(io::Error::other)
+}
+
+type WriteOutcome = Result<
+    Result<openraft::raft::WriteResponse<crate::raft::Group>, ClientWriteError<crate::raft::Group>>,
+    openraft::errors::Fatal<crate::raft::Group>,
+>;
+
+/// What a proposer is told of one write.
+pub(crate) fn proposal_answer(outcome: WriteOutcome) -> ProposalAnswer {
+    match outcome {
+        Ok(Ok(response)) => ProposalAnswer::Applied(response.log_id.index, response.response.0.into()),
+        Ok(Err(ClientWriteError::ForwardToLeader(to))) => ProposalAnswer::NotLeader(to.leader_id),
+        Ok(Err(error)) => ProposalAnswer::Unknown(error.to_string()),
+        Err(fatal) => ProposalAnswer::Unknown(fatal.to_string()),
+    }
+}
+
+/// Waits for the next item and takes along all that are ready: many answers, one write. None at the end, or when
+/// `encode` says to stop.
+async fn ready_frames<S: Stream + Unpin>(
+    items: &mut S,
+    mut encode: impl FnMut(S::Item, &mut Vec<u8>) -> bool,
+) -> Option<Bytes> {
+    let mut frames = Vec::new();
+    let mut next = Some(items.next().await?);
+    while let Some(item) = next {
+        let mut go_on = true;
+        frame_into(&mut frames, |frame| go_on = encode(item, frame));
+        if !go_on {
+            return None;
+        }
+        next = match poll!(items.next()) {
+            Poll::Ready(item) => item,
+            Poll::Pending => None,
+        };
+    }
+    Some(frames.into())
+}

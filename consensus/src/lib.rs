@@ -1,0 +1,31 @@
+//! One Raft group over storage and mesh: propose, read, watch, membership.
+//!
+//! The algorithm is openraft's; none of its types leave this crate. What is ours: the log adapter with its cache, the
+//! replica that applies commands through a [`Machine`], the transport over mesh lanes, the queue that batches proposals
+//! and passes them to the leader in one hop, and the coalesced read barrier.
+//!
+//! An acknowledged proposal is synced on a quorum. There is no faster default.
+
+mod config;
+mod consensus;
+mod entry;
+mod error;
+mod lanes;
+mod log;
+mod machine;
+mod message;
+mod network;
+mod observation;
+mod proposer;
+mod raft;
+mod reader;
+mod replica;
+mod snapshot;
+mod transaction;
+
+pub use config::{ConsensusConfig, PlantedBug};
+pub use consensus::Consensus;
+pub use error::{ConsensusError, ProposeError, ReadError};
+pub use machine::Machine;
+pub use observation::{LogPosition, Observation, Replication};
+pub use transaction::Transaction;

@@ -1,0 +1,317 @@
+//! The Raft log as openraft wants it, over a [`LogStore`].
+//!
+//! Appended entries are readable at once from a cache and durable later: the store's writer thread owns the disk, and
+//! replication of recent entries never touches it.
+//!
+//! ```text
+//!   purged │ in the store only │ in store and cache │ in the cache only (being written)
+//!          ^first              ^cache front         ^flushed                          ^last
+//! ```
+
+use crate::{
+    entry::{LogIdRecord, VoteRecord, decode, from_record, to_record},
+    raft::{Entry, Group, LogId, Vote},
+};
+use futures::{Stream, StreamExt, stream};
+use micro_sdk::wire::Codec;
+use micro_storage::{LogMark, LogOp, LogStore, StorageError};
+use openraft::{
+    OptionalSend,
+    storage::{IOFlushed, LogState, RaftLogReader, RaftLogStorage},
+};
+use std::{
+    collections::VecDeque,
+    fmt::Debug,
+    io,
+    ops::{Bound, Range, RangeBounds},
+    sync::{Arc, Mutex, MutexGuard},
+};
+use tokio::sync::oneshot;
+
+/// The bytes of flushed entries kept for replication. A follower that is further behind reads from the store; more
+/// memory would buy little, since such a follower is behind by seconds.
+const CACHE_BYTES_MAX: usize = 8 << 20;
+/// The entries kept at most: bounds the memory of many small ones.
+const CACHE_ENTRIES_MAX: usize = 16_384;
+/// What an entry costs in memory beside its body.
+const ENTRY_BYTES: usize = 96;
+/// The bytes read in one go: one append message carries no more, so that heartbeats get through between two.
+const READ_BYTES_MAX: usize = 2 << 20;
+
+/// The log of this node. Clones share everything.
+#[derive(Clone)]
+pub(crate) struct Log {
+    store: Arc<dyn LogStore>,
+    shared: Arc<Mutex<Shared>>,
+}
+
+struct Shared {
+    vote: Option<Vote>,
+    purged: Option<LogId>,
+    last: Option<LogId>,
+    /// The newest entries, without a gap, up to `last`.
+    cache: VecDeque<Entry>,
+    cache_bytes: usize,
+    /// One past the last index that is durable. Never less than the purged ones.
+    flushed: u64,
+    /// Counts truncations, so that a flush of entries that were truncated since is not taken for one of those that
+    /// took their place.
+    truncations: u64,
+}
+
+fn cost(entry: &Entry) -> usize {
+    let body = match &entry.payload {
+        openraft::EntryPayload::Normal(command) => command.0.len(),
+        _ => 0,
+    };
+    body + ENTRY_BYTES
+}
+
+impl Shared {
+    fn evict(&mut self) {
+        while self.cache_bytes > CACHE_BYTES_MAX || self.cache.len() > CACHE_ENTRIES_MAX {
+            match self.cache.front() {
+                Some(front) if front.log_id.index < self.flushed => {
+                    self.cache_bytes -= cost(front);
+                    self.cache.pop_front();
+                }
+                _ => return,
+            }
+        }
+    }
+
+    /// The part of `range` that the cache holds, as positions in it.
+    fn cached(&self, range: &Range<u64>) -> Option<Range<usize>> {
+        let front = self.cache.front()?.log_id.index;
+        let (start, end) = (range.start.max(front), range.end.min(front + self.cache.len() as u64));
+        (start < end).then(|| (start - front) as usize..(end - front) as usize)
+    }
+}
+
+impl Log {
+    /// Opens the log in `store`.
+    ///
+    /// # Errors
+    /// If the store fails or holds what can't be.
+    pub fn open(store: Arc<dyn LogStore>) -> io::Result<Self> {
+        let mark = |mark| -> io::Result<_> { Ok(store.mark(mark)?) };
+        let vote = mark(LogMark::Vote)?.map(|bytes| decode::<VoteRecord>(&bytes)).transpose()?;
+        let purged = mark(LogMark::Purged)?.map(|bytes| decode::<LogIdRecord>(&bytes)).transpose()?;
+        let range = store.range()?;
+        let last = match range.end.checked_sub(1) {
+            Some(index) if !range.is_empty() => {
+                let records = store.read(index..range.end, READ_BYTES_MAX)?;
+                let record = records.into_iter().next().ok_or_else(|| missing(index))?;
+                Some(from_record(record)?.log_id)
+            }
+            _ => purged.map(LogId::from),
+        };
+        let shared = Shared {
+            vote: vote.map(Vote::from),
+            purged: purged.map(LogId::from),
+            last,
+            cache: VecDeque::new(),
+            cache_bytes: 0,
+            flushed: range.end,
+            truncations: 0,
+        };
+        Ok(Log { store, shared: Arc::new(Mutex::new(shared)) })
+    }
+
+    fn shared(&self) -> MutexGuard<'_, Shared> {
+        self.shared.lock().expect("no code panics while it holds the log")
+    }
+
+    /// The entries in `range`, as many as fit `bytes_max` but at least one if there is one.
+    fn read(&self, range: Range<u64>, bytes_max: usize) -> io::Result<Vec<Entry>> {
+        let mut entries = Vec::new();
+        let stored_end = {
+            let shared = self.shared();
+            let front = shared.cache.front().map_or(u64::MAX, |entry| entry.log_id.index);
+            if range.start >= front {
+                let Some(positions) = shared.cached(&range) else { return Ok(entries) };
+                let mut bytes = 0;
+                for entry in shared.cache.range(positions) {
+                    bytes += cost(entry);
+                    if bytes > bytes_max && !entries.is_empty() {
+                        break;
+                    }
+                    entries.push(entry.clone());
+                }
+                return Ok(entries);
+            }
+            range.end.min(front).min(shared.last.map_or(0, |last| last.index + 1))
+        };
+        if range.start >= stored_end {
+            return Ok(entries);
+        }
+        for record in self.store.read(range.start..stored_end, bytes_max)? {
+            entries.push(from_record(record)?);
+        }
+        if entries.is_empty() {
+            return Err(missing(range.start));
+        }
+        Ok(entries)
+    }
+
+    /// Submits an operation and waits until it is durable.
+    async fn durable(&self, op: LogOp) -> io::Result<()> {
+        let (done, waiting) = oneshot::channel();
+        self.store.submit(op, Box::new(move |result| drop(done.send(result))));
+        let result = waiting.await.map_err(|_| io::Error::other("the log's writer has ended"))?;
+        result.map_err(io::Error::from)
+    }
+}
+
+fn missing(index: u64) -> io::Error {
+    let what = format!("log entry {index}");
+    StorageError::Corrupt { what, detail: "it is missing".to_owned() }.into()
+}
+
+fn bounds(range: &impl RangeBounds<u64>) -> Range<u64> {
+    let start = match range.start_bound() {
+        Bound::Included(index) => *index,
+        Bound::Excluded(index) => index + 1,
+        Bound::Unbounded => 0,
+    };
+    let end = match range.end_bound() {
+        Bound::Included(index) => index + 1,
+        Bound::Excluded(index) => *index,
+        Bound::Unbounded => u64::MAX,
+    };
+    start..end
+}
+
+impl RaftLogReader<Group> for Log {
+    async fn try_get_log_entries<RB: RangeBounds<u64> + Clone + Debug + OptionalSend>(
+        &mut self,
+        range: RB,
+    ) -> Result<Vec<Entry>, io::Error> {
+        let mut range = bounds(&range);
+        range.end = range.end.min(self.shared().last.map_or(0, |last| last.index + 1));
+        let mut entries = Vec::new();
+        while range.start < range.end {
+            let more = self.read(range.clone(), READ_BYTES_MAX)?;
+            let Some(last) = more.last() else { break };
+            range.start = last.log_id.index + 1;
+            entries.extend(more);
+        }
+        Ok(entries)
+    }
+
+    async fn read_vote(&mut self) -> Result<Option<Vote>, io::Error> {
+        Ok(self.shared().vote)
+    }
+
+    async fn limited_get_log_entries(&mut self, start: u64, end: u64) -> Result<Vec<Entry>, io::Error> {
+        self.read(start..end, READ_BYTES_MAX)
+    }
+
+    /// Piece by piece: after a restart this covers everything since the last applied entry.
+    async fn entries_stream<RB>(
+        &mut self,
+        range: RB,
+    ) -> impl Stream<Item = Result<Entry, io::Error>> + OptionalSend
+    where
+        RB: RangeBounds<u64> + Clone + Debug + OptionalSend,
+    {
+        let pieces = stream::unfold((self.clone(), bounds(&range)), |(log, mut range)| async move {
+            if range.is_empty() {
+                return None;
+            }
+            match log.read(range.clone(), READ_BYTES_MAX) {
+                Ok(entries) => {
+                    range.start = entries.last()?.log_id.index + 1;
+                    let entries: Vec<_> = entries.into_iter().map(Ok).collect();
+                    Some((stream::iter(entries), (log, range)))
+                }
+                Err(error) => Some((stream::iter(vec![Err(error)]), (log, 0..0))),
+            }
+        });
+        pieces.flatten().boxed()
+    }
+}
+
+impl RaftLogStorage<Group> for Log {
+    type LogReader = Self;
+
+    async fn get_log_state(&mut self) -> Result<LogState<Group>, io::Error> {
+        let shared = self.shared();
+        Ok(LogState { last_purged_log_id: shared.purged, last_log_id: shared.last })
+    }
+
+    async fn get_log_reader(&mut self) -> Self {
+        self.clone()
+    }
+
+    async fn save_vote(&mut self, vote: &Vote) -> Result<(), io::Error> {
+        let bytes = Codec::encode(&VoteRecord::from(vote));
+        self.durable(LogOp::Mark(LogMark::Vote, bytes.into())).await?;
+        self.shared().vote = Some(*vote);
+        Ok(())
+    }
+
+    async fn append<I>(&mut self, entries: I, callback: IOFlushed<Group>) -> Result<(), io::Error>
+    where
+        I: IntoIterator<Item = Entry> + OptionalSend,
+        I::IntoIter: OptionalSend,
+    {
+        let mut records = Vec::new();
+        let (end, truncations) = {
+            let mut shared = self.shared();
+            for entry in entries {
+                let expected = shared.last.map_or(0, |last| last.index + 1);
+                assert_eq!(entry.log_id.index, expected, "the log takes entries without a gap");
+                records.push(to_record(&entry));
+                shared.last = Some(entry.log_id);
+                shared.cache_bytes += cost(&entry);
+                shared.cache.push_back(entry);
+            }
+            shared.evict();
+            (shared.last.map_or(0, |last| last.index + 1), shared.truncations)
+        };
+        let shared = self.shared.clone();
+        let done = Box::new(move |result: Result<(), StorageError>| {
+            if result.is_ok() {
+                let mut shared = shared.lock().expect("no code panics while it holds the log");
+                if shared.truncations == truncations {
+                    shared.flushed = shared.flushed.max(end);
+                }
+            }
+            callback.io_completed(result.map_err(io::Error::from));
+        });
+        self.store.submit(LogOp::Append(records), done);
+        Ok(())
+    }
+
+    async fn truncate_after(&mut self, last: Option<LogId>) -> Result<(), io::Error> {
+        let from = last.map_or(0, |last| last.index + 1);
+        {
+            let mut shared = self.shared();
+            while shared.cache.back().is_some_and(|entry| entry.log_id.index >= from) {
+                let bytes = shared.cache.pop_back().as_ref().map_or(0, cost);
+                shared.cache_bytes -= bytes;
+            }
+            shared.last = last;
+            shared.flushed = shared.flushed.min(from);
+            shared.truncations += 1;
+        }
+        // Durable before anything is appended in its place: the store reads its own disk for what left the cache.
+        self.durable(LogOp::TruncateFrom(from)).await
+    }
+
+    async fn purge(&mut self, through: LogId) -> Result<(), io::Error> {
+        {
+            let mut shared = self.shared();
+            while shared.cache.front().is_some_and(|entry| entry.log_id.index <= through.index) {
+                let bytes = shared.cache.pop_front().as_ref().map_or(0, cost);
+                shared.cache_bytes -= bytes;
+            }
+            shared.purged = shared.purged.max(Some(through));
+            shared.last = shared.last.max(Some(through));
+            shared.flushed = shared.flushed.max(through.index + 1);
+        }
+        let mark = Codec::encode(&LogIdRecord::from(through)).into();
+        self.durable(LogOp::Purge { through: through.index, mark }).await
+    }
+}

@@ -1,0 +1,274 @@
+//! The group's side of the mesh that asks: openraft's network over lanes.
+
+use crate::{
+    entry::{LogIdRecord, MembershipRecord, VoteRecord},
+    message::{Answer, Ask, SnapshotAnswer, SnapshotOffer, StreamAnswer, put, put_append, take, vote_ask},
+    raft::{Group, LogId, Snapshot, Vote},
+    replica::Replica,
+    snapshot::SnapshotHandle,
+};
+use futures::{FutureExt, Stream, StreamExt, future::BoxFuture, stream, stream::BoxStream};
+use micro_mesh::{FrameReceiver, FrameSender, Lane, Mesh, frame_into};
+use micro_sdk::wire::NodeId;
+use micro_storage::ManifestFile;
+use openraft::{
+    BasicNode, OptionalSend, RaftNetworkFactory, RaftNetworkV2,
+    errors::{RPCError, ReplicationClosed, StreamingError, Unreachable},
+    network::RPCOption,
+    raft::{
+        AppendEntriesRequest, AppendEntriesResponse, SnapshotResponse, StreamAppendResult, TransferLeaderRequest, TransferLeaderResponse, VoteRequest, VoteResponse,
+    },
+};
+use std::{fmt::Display, future::Future, io, time::Duration};
+use tokio::{task::JoinHandle, time::timeout};
+
+/// The bytes of a snapshot sent in one frame: large enough to keep a link busy, small enough that a read of it does
+/// not hold a thread of the blocking pool for long.
+const CHUNK_BYTES: usize = 512 << 10;
+/// How long the receiver of a snapshot may take to install it. Links hundreds of megabytes into place in well under
+/// this.
+const INSTALL_DEADLINE: Duration = Duration::from_secs(60);
+
+/// Makes the connections of the group.
+pub(crate) struct Network {
+    pub mesh: Mesh,
+    pub replica: Replica,
+}
+
+/// The way to one other member.
+pub(crate) struct Peer {
+    mesh: Mesh,
+    replica: Replica,
+    to: NodeId,
+}
+
+impl RaftNetworkFactory<Group> for Network {
+    type Network = Peer;
+
+    async fn new_client(&mut self, target: NodeId, node: &BasicNode) -> Peer {
+        // The membership is the address book of those who never met by gossip: after a restart of all.
+        if self.mesh.address(target).is_none()
+            && let Ok(address) = node.addr.parse()
+        {
+            self.mesh.learn(target, address);
+        }
+        Peer { mesh: self.mesh.clone(), replica: self.replica.clone(), to: target }
+    }
+}
+
+fn unreachable(error: impl Display) -> Unreachable<Group> {
+    Unreachable::new(&io::Error::other(error.to_string()))
+}
+
+fn lost(error: impl Display) -> RPCError<Group> {
+    RPCError::Unreachable(unreachable(error))
+}
+
+fn broken(error: impl Display) -> StreamingError<Group> {
+    StreamingError::Unreachable(unreachable(error))
+}
+
+/// Ends a task when its owner goes.
+struct Task(JoinHandle<()>);
+
+impl Drop for Task {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+impl Peer {
+    /// Sends frames on a lane of its own and waits for the answer, no longer than openraft does.
+    async fn ask(&self, frames: Vec<u8>, option: &RPCOption) -> Result<Answer, RPCError<Group>> {
+        let ttl = option.soft_ttl();
+        let exchange = async {
+            let (mut sender, mut receiver) = self.mesh.open(self.to, Lane::Vote, ttl).await.map_err(lost)?;
+            sender.send_all(frames.into()).await.map_err(lost)?;
+            sender.finish();
+            let frame = receiver.next().await.map_err(lost)?.ok_or_else(|| lost("no answer came"))?;
+            match take::<Answer>(frame).map_err(lost)? {
+                Answer::Stopped(why) => Err(lost(why)),
+                answer => Ok(answer),
+            }
+        };
+        timeout(ttl, exchange).await.map_err(lost)?
+    }
+
+    async fn ask_one(&self, ask: &Ask, option: &RPCOption) -> Result<Answer, RPCError<Group>> {
+        let mut frames = Vec::new();
+        frame_into(&mut frames, |frame| put(ask, frame));
+        self.ask(frames, option).await
+    }
+
+    async fn ask_vote(
+        &self,
+        request: VoteRequest<Group>,
+        pre: bool,
+        option: RPCOption,
+    ) -> Result<VoteResponse<Group>, RPCError<Group>> {
+        match self.ask_one(&vote_ask(&request, pre), &option).await? {
+            Answer::Vote { vote, granted, last } => {
+                Ok(VoteResponse::new(Vote::from(vote), last.map(LogId::from), granted))
+            }
+            other => Err(lost(format!("a vote was answered by {other:?}"))),
+        }
+    }
+
+    /// Sends the files of a snapshot and waits until they are installed.
+    async fn send_snapshot(&self, vote: Vote, snapshot: Snapshot) -> Result<Vote, StreamingError<Group>> {
+        // Made long: the lane lives for the whole transfer, and each step has a deadline of its own.
+        let step = Duration::from_secs(10);
+        let (mut sender, mut receiver) = self.mesh.open(self.to, Lane::Snapshot, step).await.map_err(broken)?;
+        let manifest = snapshot.snapshot.manifest;
+        let membership = &snapshot.meta.last_membership;
+        let offer = SnapshotOffer {
+            vote: VoteRecord::from(&vote),
+            last: snapshot.meta.last_log_id.map(LogIdRecord::from),
+            membership_at: membership.log_id().map(LogIdRecord::from),
+            membership: MembershipRecord::from(membership.membership()),
+            manifest: (&manifest).into(),
+        };
+        let mut frame = Vec::new();
+        put(&offer, &mut frame);
+        timeout(step, sender.send(&frame)).await.map_err(broken)?.map_err(broken)?;
+        for file in &manifest.files {
+            self.send_file(&mut sender, &manifest.id, file, step).await?;
+        }
+        sender.finish();
+        let answer = timeout(INSTALL_DEADLINE, receiver.next()).await.map_err(broken)?.map_err(broken)?;
+        let answer = answer.ok_or_else(|| broken("the snapshot was not acknowledged"))?;
+        match take::<SnapshotAnswer>(answer).map_err(broken)? {
+            SnapshotAnswer::Done(vote) => Ok(vote.into()),
+            SnapshotAnswer::Refused(why) => Err(broken(why)),
+        }
+    }
+
+    async fn send_file(
+        &self,
+        sender: &mut FrameSender,
+        id: &str,
+        file: &ManifestFile,
+        step: Duration,
+    ) -> Result<(), StreamingError<Group>> {
+        let mut offset = 0;
+        while offset < file.bytes {
+            let (snapshots, id, name) = (self.replica.snapshots(), id.to_owned(), file.name.clone());
+            let read = self.replica.blocking(move || snapshots.read(&id, &name, offset, CHUNK_BYTES));
+            let chunk = read.await.map_err(broken)?;
+            if chunk.is_empty() {
+                return Err(broken(format!("{} ends at {offset} of {} bytes", file.name, file.bytes)));
+            }
+            offset += chunk.len() as u64;
+            timeout(step, sender.send(&chunk)).await.map_err(broken)?.map_err(broken)?;
+        }
+        Ok(())
+    }
+}
+
+impl RaftNetworkV2<Group> for Peer {
+    type SnapshotData = SnapshotHandle;
+
+    async fn append_entries(
+        &mut self,
+        request: AppendEntriesRequest<Group>,
+        option: RPCOption,
+    ) -> Result<AppendEntriesResponse<Group>, RPCError<Group>> {
+        let mut frames = Vec::new();
+        frame_into(&mut frames, |frame| put(&Ask::Append, frame));
+        frame_into(&mut frames, |frame| put_append(&request, frame));
+        match self.ask(frames, &option).await? {
+            Answer::Append(answer) => Ok(answer.into()),
+            other => Err(lost(format!("an append was answered by {other:?}"))),
+        }
+    }
+
+    /// One lane for as long as this node leads: requests go down it without waiting for answers.
+    fn stream_append<'s, S>(
+        &'s mut self,
+        mut input: S,
+        option: RPCOption,
+    ) -> BoxFuture<'s, Result<BoxStream<'s, Result<StreamAppendResult<Group>, RPCError<Group>>>, RPCError<Group>>>
+    where
+        S: Stream<Item = AppendEntriesRequest<Group>> + OptionalSend + Unpin + 'static,
+    {
+        async move {
+            let opened = self.mesh.open(self.to, Lane::Append, option.soft_ttl()).await;
+            let (mut sender, receiver) = opened.map_err(lost)?;
+            let pump = Task(tokio::spawn(async move {
+                while let Some(request) = input.next().await {
+                    let mut frames = Vec::new();
+                    frame_into(&mut frames, |frame| put_append(&request, frame));
+                    if sender.send_all(frames.into()).await.is_err() {
+                        return;
+                    }
+                }
+                sender.finish();
+            }));
+            let answers = stream::unfold(Some((receiver, pump)), |lane| async move {
+                let (mut receiver, pump) = lane?;
+                match next_answer(&mut receiver).await {
+                    Ok(Some(answer)) => Some((Ok(answer.into()), Some((receiver, pump)))),
+                    // The other side ended the lane in order: openraft opens another when it needs one.
+                    Ok(None) => None,
+                    Err(error) => Some((Err(error), None)),
+                }
+            });
+            Ok(answers.boxed())
+        }
+        .boxed()
+    }
+
+    async fn vote(
+        &mut self,
+        request: VoteRequest<Group>,
+        option: RPCOption,
+    ) -> Result<VoteResponse<Group>, RPCError<Group>> {
+        self.ask_vote(request, false, option).await
+    }
+
+    async fn pre_vote(
+        &mut self,
+        request: VoteRequest<Group>,
+        option: RPCOption,
+    ) -> Result<VoteResponse<Group>, RPCError<Group>> {
+        self.ask_vote(request, true, option).await
+    }
+
+    async fn full_snapshot(
+        &mut self,
+        vote: Vote,
+        snapshot: Snapshot,
+        cancel: impl Future<Output = ReplicationClosed> + OptionalSend + 'static,
+        _option: RPCOption,
+    ) -> Result<SnapshotResponse<Group>, StreamingError<Group>> {
+        tokio::select! {
+            biased;
+            closed = cancel => Err(StreamingError::Closed(closed)),
+            sent = self.send_snapshot(vote, snapshot) => sent.map(SnapshotResponse::new),
+        }
+    }
+
+    async fn transfer_leader(
+        &mut self,
+        request: TransferLeaderRequest<Group>,
+        option: RPCOption,
+    ) -> Result<TransferLeaderResponse<Group>, RPCError<Group>> {
+        let ask = Ask::TransferLeader {
+            from: request.from_leader().into(),
+            to: *request.to_node_id(),
+            last: request.last_log_id().copied().map(LogIdRecord::from),
+        };
+        match self.ask_one(&ask, &option).await? {
+            Answer::TransferLeader { accepted: true } => Ok(Ok(())),
+            Answer::TransferLeader { accepted: false } => Err(lost("the transfer was refused")),
+            other => Err(lost(format!("a transfer was answered by {other:?}"))),
+        }
+    }
+}
+
+async fn next_answer(receiver: &mut FrameReceiver) -> Result<Option<StreamAnswer>, RPCError<Group>> {
+    match receiver.next().await.map_err(lost)? {
+        Some(frame) => take(frame).map(Some).map_err(lost),
+        None => Ok(None),
+    }
+}

@@ -1,0 +1,145 @@
+//! The barrier before a linearizable read: ReadIndex (Ongaro's thesis, 6.4), coalesced. All reads that wait share one
+//! round, and one round is in flight at a time, so that under load thousands of reads cost one exchange with a quorum.
+
+use crate::{
+    ConsensusConfig, PlantedBug, ReadError,
+    message::{ReadAnswer, put, take},
+    raft::Raft,
+    replica::Replica,
+};
+use micro_mesh::{FrameReceiver, FrameSender, Lane, Mesh};
+use micro_sdk::wire::NodeId;
+use openraft::raft::ReadPolicy;
+use std::{sync::Arc, time::Duration};
+use tokio::{
+    sync::{mpsc, oneshot, watch},
+    task::JoinHandle,
+    time::{Instant, sleep, timeout, timeout_at},
+};
+
+/// Reads that may wait for the next round. Each is a word of memory; beyond it the node is overloaded.
+const WAITING_MAX: usize = 65_536;
+/// How long one round may take before it is tried again, perhaps with another leader.
+const ROUND_TTL: Duration = Duration::from_millis(1000);
+/// The pause after a round that failed.
+const RETRY_PAUSE: Duration = Duration::from_millis(50);
+
+struct Waiting {
+    deadline: Instant,
+    done: oneshot::Sender<u64>,
+}
+
+/// Gives read barriers.
+pub(crate) struct Reader {
+    raft: Raft,
+    replica: Replica,
+    planted_bug: Option<PlantedBug>,
+    queue: mpsc::Sender<Waiting>,
+}
+
+impl Reader {
+    /// Starts the task that runs the rounds. `leader` tells who leads.
+    pub fn start(
+        raft: Raft,
+        replica: Replica,
+        mesh: Mesh,
+        leader: watch::Receiver<Option<NodeId>>,
+        config: &ConsensusConfig,
+    ) -> (Arc<Self>, JoinHandle<()>) {
+        let (queue, waiting) = mpsc::channel(WAITING_MAX);
+        let reader = Reader { raft: raft.clone(), replica, planted_bug: config.planted_bug, queue };
+        let rounds = Rounds { raft, mesh, leader, lane: None, round: 0 };
+        (Arc::new(reader), tokio::spawn(rounds.run(waiting)))
+    }
+
+    /// Returns once this node's state shows every write that was acknowledged anywhere before the call.
+    pub async fn barrier(&self, deadline: Instant) -> Result<(), ReadError> {
+        if self.planted_bug == Some(PlantedBug::ReadWithoutQuorum) {
+            return Ok(());
+        }
+        let (done, index) = oneshot::channel();
+        self.queue.try_send(Waiting { deadline, done }).map_err(|error| match error {
+            mpsc::error::TrySendError::Full(_) => ReadError::Overloaded,
+            mpsc::error::TrySendError::Closed(_) => ReadError::Stopped("it is shutting down".to_owned()),
+        })?;
+        let wait = async {
+            let next = index.await.map_err(|_| ReadError::NoQuorum)?;
+            let mut applied = self.replica.watch_applied();
+            let reached = applied.wait_for(|applied| *applied >= next).await;
+            reached.map(drop).map_err(|_| ReadError::Stopped("it is shutting down".to_owned()))
+        };
+        timeout_at(deadline, wait).await.unwrap_or(Err(ReadError::NoQuorum))
+    }
+
+    /// One past the index that a read must see, proved with a quorum by this node as leader.
+    pub async fn index_here(&self) -> Result<u64, ReadError> {
+        index_here(&self.raft).await
+    }
+}
+
+async fn index_here(raft: &Raft) -> Result<u64, ReadError> {
+    let round = timeout(ROUND_TTL, raft.get_read_log_id(ReadPolicy::ReadIndex));
+    match round.await {
+        Ok(Ok((read_log_id, _applied))) => Ok(read_log_id.index() + 1),
+        Ok(Err(_)) | Err(_) => Err(ReadError::NoQuorum),
+    }
+}
+
+struct Rounds {
+    raft: Raft,
+    mesh: Mesh,
+    leader: watch::Receiver<Option<NodeId>>,
+    lane: Option<(NodeId, FrameSender, FrameReceiver)>,
+    round: u64,
+}
+
+impl Rounds {
+    async fn run(mut self, mut queue: mpsc::Receiver<Waiting>) {
+        let mut waiting = Vec::new();
+        loop {
+            if waiting.is_empty() && queue.recv_many(&mut waiting, WAITING_MAX).await == 0 {
+                return;
+            }
+            // A round serves only those who came before it began.
+            while let Ok(more) = queue.try_recv() {
+                waiting.push(more);
+            }
+            match self.index().await {
+                Some(next) => {
+                    for reader in waiting.drain(..) {
+                        let _ = reader.done.send(next);
+                    }
+                }
+                None => {
+                    self.lane = None;
+                    sleep(RETRY_PAUSE).await;
+                    let now = Instant::now();
+                    waiting.retain(|reader| now < reader.deadline && !reader.done.is_closed());
+                }
+            }
+        }
+    }
+
+    async fn index(&mut self) -> Option<u64> {
+        let leader = (*self.leader.borrow_and_update())?;
+        if leader == self.mesh.node() {
+            self.lane = None;
+            return index_here(&self.raft).await.ok();
+        }
+        timeout(ROUND_TTL, self.ask(leader)).await.ok()?
+    }
+
+    async fn ask(&mut self, leader: NodeId) -> Option<u64> {
+        if self.lane.as_ref().is_none_or(|lane| lane.0 != leader) {
+            let (sender, receiver) = self.mesh.open(leader, Lane::Read, ROUND_TTL).await.ok()?;
+            self.lane = Some((leader, sender, receiver));
+        }
+        let (_, sender, receiver) = self.lane.as_mut()?;
+        self.round += 1;
+        let mut frame = Vec::new();
+        put(&self.round, &mut frame);
+        sender.send(&frame).await.ok()?;
+        let answer = take::<ReadAnswer>(receiver.next().await.ok()??).ok()?;
+        if answer.round == self.round { answer.index } else { None }
+    }
+}

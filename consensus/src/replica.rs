@@ -1,0 +1,205 @@
+//! This node's copy of the state: applies committed entries through the [`Machine`], one batch at a time.
+
+use crate::{
+    Machine, Transaction,
+    entry::{AppliedRecord, decode},
+    raft::{Group, LogId, Reply, Snapshot, SnapshotMeta, StoredMembership},
+    snapshot::{SnapshotHandle, snapshot},
+};
+use bytes::Bytes;
+use futures::{Stream, TryStreamExt};
+use micro_sdk::wire::{Codec, LogIndex, NodeId, Seams};
+use micro_storage::{Family, SnapshotStore, StateStore, Storage, StorageError};
+use openraft::{
+    EntryPayload, OptionalSend,
+    storage::{ApplyResponder, EntryResponder, RaftStateMachine},
+};
+use std::{
+    io,
+    sync::{Arc, Mutex, MutexGuard},
+};
+use tokio::sync::{MutexGuard as TurnGuard, oneshot, watch};
+
+/// The key in the family `Raft` that says how far the state has been applied.
+const APPLIED_KEY: &[u8] = b"applied";
+/// The changes that go into one batch: a batch is held in memory twice, by us and by the engine.
+const BATCH_BYTES_MAX: usize = 4 << 20;
+
+/// The replica of this node. Clones share everything.
+#[derive(Clone)]
+pub(crate) struct Replica(Arc<Inner>);
+
+struct Inner {
+    node: NodeId,
+    storage: Storage,
+    machine: Arc<dyn Machine>,
+    seams: Seams,
+    position: Mutex<(Option<LogId>, StoredMembership)>,
+    /// One past the last index applied and visible.
+    applied: watch::Sender<u64>,
+    /// Held by whoever makes, receives or installs a snapshot: the store does one at a time.
+    snapshot_turn: tokio::sync::Mutex<()>,
+}
+
+impl Replica {
+    /// Opens the replica in `storage`.
+    ///
+    /// # Errors
+    /// If the state can't be read.
+    pub fn open(node: NodeId, storage: Storage, machine: Arc<dyn Machine>, seams: Seams) -> io::Result<Self> {
+        let position = match storage.state.get(Family::Raft, APPLIED_KEY)? {
+            Some(bytes) => decode::<AppliedRecord>(&bytes)?.restore()?,
+            None => (None, StoredMembership::default()),
+        };
+        let next = position.0.map_or(0, |last| last.index + 1);
+        Ok(Replica(Arc::new(Inner {
+            node,
+            storage,
+            machine,
+            seams,
+            position: Mutex::new(position),
+            applied: watch::channel(next).0,
+            snapshot_turn: tokio::sync::Mutex::new(()),
+        })))
+    }
+
+    pub fn node(&self) -> NodeId {
+        self.0.node
+    }
+
+    pub fn state(&self) -> Arc<dyn StateStore> {
+        self.0.storage.state.clone()
+    }
+
+    pub fn snapshots(&self) -> Arc<dyn SnapshotStore> {
+        self.0.storage.snapshots.clone()
+    }
+
+    pub async fn snapshot_turn(&self) -> TurnGuard<'_, ()> {
+        self.0.snapshot_turn.lock().await
+    }
+
+    /// The turn, unless somebody has it.
+    pub fn try_snapshot_turn(&self) -> Option<TurnGuard<'_, ()>> {
+        self.0.snapshot_turn.try_lock().ok()
+    }
+
+    fn position(&self) -> MutexGuard<'_, (Option<LogId>, StoredMembership)> {
+        self.0.position.lock().expect("no code panics while it holds the position")
+    }
+
+    /// The last entry applied.
+    pub fn applied(&self) -> Option<LogId> {
+        self.position().0
+    }
+
+    /// Tells when `index` has been applied: the value is one past the last.
+    pub fn watch_applied(&self) -> watch::Receiver<u64> {
+        self.0.applied.subscribe()
+    }
+
+    /// Runs blocking work off the runtime's thread.
+    pub async fn blocking<T: Send + 'static>(
+        &self,
+        work: impl FnOnce() -> Result<T, StorageError> + Send + 'static,
+    ) -> io::Result<T> {
+        let (done, waiting) = oneshot::channel();
+        self.0.seams.blocking.run(Box::new(move || drop(done.send(work()))));
+        let result = waiting.await.map_err(|_| io::Error::other("blocking work was dropped"))?;
+        Ok(result?)
+    }
+
+    /// Writes a batch with the position it leads to, then tells proposers and readers.
+    fn commit(&self, round: Round<'_>) -> io::Result<()> {
+        let Some(last) = round.last else { return Ok(()) };
+        let record = AppliedRecord::new(Some(last), &round.membership);
+        let mut batch = round.changes.finish()?;
+        batch.put(Family::Raft, APPLIED_KEY, Codec::encode(&record));
+        self.0.storage.state.write(batch)?;
+        *self.position() = (Some(last), round.membership);
+        self.0.machine.applied(LogIndex(last.index));
+        self.0.applied.send_replace(last.index + 1);
+        for (responder, reply) in round.replies {
+            responder.send(reply);
+        }
+        Ok(())
+    }
+
+    fn begin(&self) -> Round<'_> {
+        Round {
+            last: None,
+            membership: self.position().1.clone(),
+            changes: Transaction::new(&*self.0.storage.state),
+            replies: Vec::new(),
+        }
+    }
+}
+
+/// The entries of one batch.
+struct Round<'a> {
+    last: Option<LogId>,
+    membership: StoredMembership,
+    changes: Transaction<'a>,
+    replies: Vec<(ApplyResponder<Group>, Reply)>,
+}
+
+impl RaftStateMachine<Group> for Replica {
+    type SnapshotData = SnapshotHandle;
+    type SnapshotBuilder = Self;
+
+    async fn applied_state(&mut self) -> Result<(Option<LogId>, StoredMembership), io::Error> {
+        Ok(self.position().clone())
+    }
+
+    async fn apply<S>(&mut self, mut entries: S) -> Result<(), io::Error>
+    where
+        S: Stream<Item = Result<EntryResponder<Group>, io::Error>> + Unpin + OptionalSend,
+    {
+        let mut round = self.begin();
+        while let Some((entry, responder)) = entries.try_next().await? {
+            let expected = round.last.or(self.applied()).map_or(0, |last| last.index + 1);
+            assert_eq!(entry.log_id.index, expected, "entries are applied without a gap");
+            let reply = match entry.payload {
+                EntryPayload::Blank => Bytes::new(),
+                EntryPayload::Normal(command) => {
+                    let index = LogIndex(entry.log_id.index);
+                    self.0.machine.apply(&mut round.changes, index, &command.0)
+                }
+                EntryPayload::Membership(membership) => {
+                    round.membership = StoredMembership::new(Some(entry.log_id), membership);
+                    Bytes::new()
+                }
+            };
+            round.last = Some(entry.log_id);
+            round.replies.extend(responder.map(|responder| (responder, Reply(reply))));
+            if round.changes.bytes() > BATCH_BYTES_MAX {
+                self.commit(round)?;
+                round = self.begin();
+            }
+        }
+        self.commit(round)
+    }
+
+    async fn get_snapshot_builder(&mut self) -> Self {
+        self.clone()
+    }
+
+    async fn install_snapshot(&mut self, meta: &SnapshotMeta, data: SnapshotHandle) -> Result<(), io::Error> {
+        let snapshots = self.snapshots();
+        let manifest = data.manifest;
+        // Whoever received it holds the snapshot turn until this returns.
+        self.blocking(move || snapshots.install(&manifest)).await?;
+        *self.position() = (meta.last_log_id, meta.last_membership.clone());
+        let next = meta.last_log_id.map_or(0, |last| last.index + 1);
+        tracing::info!(next, "snapshot installed");
+        self.0.machine.applied(LogIndex(next.saturating_sub(1)));
+        self.0.applied.send_replace(next);
+        Ok(())
+    }
+
+    async fn get_current_snapshot(&mut self) -> Result<Option<Snapshot>, io::Error> {
+        let snapshots = self.snapshots();
+        let manifest = self.blocking(move || snapshots.current()).await?;
+        manifest.map(snapshot).transpose()
+    }
+}

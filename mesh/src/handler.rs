@@ -1,0 +1,30 @@
+//! What a mesh hands incoming work to.
+
+use crate::{FrameReceiver, FrameSender, JoinGrant, JoinRequest, Lane};
+use bytes::Bytes;
+use micro_sdk::wire::{Fault, Head, NodeId};
+use std::net::SocketAddr;
+
+pub use futures::future::BoxFuture;
+
+/// Takes what other nodes send. `from` is the node that the peer's certificate names.
+///
+/// A future returned here is dropped when its caller gives up, when the deadline passes and when the link is lost:
+/// what must go on regardless belongs into a task.
+pub trait Handler: Send + Sync + 'static {
+    /// Answers a call. Bounded by the head's deadline.
+    fn call(&self, from: NodeId, head: Head, body: Bytes) -> BoxFuture<'static, Result<Bytes, Fault>>;
+
+    /// Works a lane that a peer has opened, until it is done with it.
+    fn lane(
+        &self,
+        from: NodeId,
+        lane: Lane,
+        sender: FrameSender,
+        receiver: FrameReceiver,
+    ) -> BoxFuture<'static, ()>;
+
+    /// Decides on a node that wants in. The only thing that a stranger can reach: the token's secret is all that
+    /// speaks for it.
+    fn join(&self, from: SocketAddr, request: JoinRequest) -> BoxFuture<'static, Result<JoinGrant, Fault>>;
+}

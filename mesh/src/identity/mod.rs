@@ -1,0 +1,328 @@
+//! Who a node is: a key pair made on the node, and a certificate of the mesh's own authority that names it.
+//!
+//! The certificate's one DNS name, `<node>.<cluster>.mesh.micro`, is what a peer is checked against. The private
+//! key is made where it is used and leaves that host only inside [`Identity::encode`], for the node's own disk.
+
+mod authority;
+mod name;
+mod node_key;
+mod validity;
+
+pub use authority::Authority;
+pub use node_key::{KeyRequest, NodeKey};
+
+pub(crate) use name::{dns_name, of_certificate, parse as parse_name};
+
+use bincode::{Decode, Encode};
+use micro_sdk::wire::{ClusterId, Codec, CodecError, NodeId};
+use ring::{digest, signature::Ed25519KeyPair};
+use rustls::pki_types::{CertificateDer, TrustAnchor, UnixTime};
+use std::{
+    fmt,
+    time::{Duration, SystemTime},
+};
+use zeroize::Zeroizing;
+
+/// How long a certificate counts. A node renews at two thirds of it; a host that is off for a whole quarter has to
+/// join anew.
+pub(crate) const VALIDITY: Duration = Duration::from_secs(90 * 24 * 3600);
+/// How far the clocks of two hosts may differ before a fresh certificate looks like one from the future.
+pub(crate) const SKEW: Duration = Duration::from_secs(24 * 3600);
+/// The longest encoded identity or authority: two certificates and a key are below 1 KiB, so this is generous.
+const IDENTITY_BYTES_MAX: usize = 16 << 10;
+
+/// Why something is not an identity, or can't become one.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum IdentityError {
+    /// Stored bytes that are not what they were taken for.
+    #[error("the stored identity can't be read: {0}")]
+    Garbled(#[from] CodecError),
+    /// A private key that is not Ed25519 in PKCS#8.
+    #[error("the private key is not an Ed25519 key in PKCS#8: {0}")]
+    PrivateKey(String),
+    /// A public key that is not Ed25519.
+    #[error("the public key to be certified is not an Ed25519 key")]
+    PublicKey,
+    /// A certificate that can't be read, or does not name exactly one node of a mesh.
+    #[error("the certificate is not one of a mesh node: {0}")]
+    Certificate(String),
+    /// A certificate of other names or of another key than were asked for.
+    #[error("the certificate is for {found}, but {wanted} was wanted")]
+    Mismatch {
+        /// What was wanted.
+        wanted: String,
+        /// What the certificate says.
+        found: String,
+    },
+    /// A certificate that its authority did not sign, or that does not count now.
+    #[error("the certificate does not hold: {0}")]
+    Untrusted(String),
+}
+
+/// A node's certificate and the authority's, both DER.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
+pub struct Certificate {
+    /// The node's own certificate.
+    pub leaf: Vec<u8>,
+    /// The certificate of the authority that signed it.
+    pub authority: Vec<u8>,
+}
+
+impl Certificate {
+    /// The node and the mesh that the certificate names.
+    ///
+    /// # Errors
+    /// If it does not name exactly one node of a mesh.
+    pub fn names(&self) -> Result<(NodeId, ClusterId), IdentityError> {
+        of_certificate(&self.leaf)
+    }
+
+    /// Checks that the authority signed the leaf for a mesh node, and that it counts at `now`.
+    fn verify(&self, now: SystemTime) -> Result<(), IdentityError> {
+        let untrusted = |error: webpki::Error| IdentityError::Untrusted(error.to_string());
+        let authority = CertificateDer::from(self.authority.as_slice());
+        let anchor: TrustAnchor<'_> = webpki::anchor_from_trusted_cert(&authority).map_err(untrusted)?;
+        let leaf = CertificateDer::from(self.leaf.as_slice());
+        let end = webpki::EndEntityCert::try_from(&leaf).map_err(untrusted)?;
+        let since_epoch = now.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+        end.verify_for_usage(
+            &[webpki::ring::ED25519],
+            &[anchor],
+            &[],
+            UnixTime::since_unix_epoch(since_epoch),
+            webpki::KeyUsage::client_auth(),
+            None,
+            None,
+        )
+        .map(drop)
+        .map_err(untrusted)
+    }
+}
+
+/// What a node proves who it is with.
+#[derive(Clone)]
+pub struct Identity {
+    /// The node.
+    pub node: NodeId,
+    /// The mesh that it is of.
+    pub cluster: ClusterId,
+    certificate: Certificate,
+    key: Zeroizing<Vec<u8>>,
+    expires: SystemTime,
+}
+
+/// How an identity lies on disk.
+#[derive(Encode, Decode)]
+struct Stored {
+    node: NodeId,
+    cluster: ClusterId,
+    certificate: Certificate,
+    key: Vec<u8>,
+}
+
+impl Identity {
+    /// Puts a certificate and its key together.
+    fn new(certificate: Certificate, key: Zeroizing<Vec<u8>>) -> Result<Self, IdentityError> {
+        let (node, cluster) = certificate.names()?;
+        let public = node_key::public_key(&key)?;
+        if node_key::of_certificate(&certificate.leaf)? != public {
+            return Err(IdentityError::Mismatch {
+                wanted: "this node's own key".to_owned(),
+                found: "another key".to_owned(),
+            });
+        }
+        let expires = validity::not_after(&certificate.leaf)
+            .ok_or_else(|| IdentityError::Certificate("its validity can't be read".to_owned()))?;
+        Ok(Identity { node, cluster, certificate, key, expires })
+    }
+
+    /// The identity as bytes, private key included: for a file that only the node may read.
+    pub fn encode(&self) -> Zeroizing<Vec<u8>> {
+        let stored = Zeroizing::new(self.key.to_vec());
+        let mut value = Stored {
+            node: self.node,
+            cluster: self.cluster,
+            certificate: self.certificate.clone(),
+            key: stored.to_vec(),
+        };
+        let mut bytes = Zeroizing::new(Vec::with_capacity(IDENTITY_BYTES_MAX));
+        Codec::encode_into(&value, &mut bytes);
+        zeroize::Zeroize::zeroize(&mut value.key);
+        bytes
+    }
+
+    /// The identity in `bytes`, as [`Identity::encode`] made them.
+    ///
+    /// # Errors
+    /// If they are garbled, or key, certificate and names don't belong together. An expired certificate is no error:
+    /// see [`Identity::expires`].
+    pub fn decode(bytes: &[u8]) -> Result<Self, IdentityError> {
+        let stored: Stored = Codec::decode::<_, IDENTITY_BYTES_MAX>(bytes)?;
+        let identity = Identity::new(stored.certificate, Zeroizing::new(stored.key))?;
+        expect_names(&identity.certificate, stored.node, stored.cluster)?;
+        Ok(identity)
+    }
+
+    /// When the certificate ends to count.
+    pub fn expires(&self) -> SystemTime {
+        self.expires
+    }
+
+    /// When the certificate should be renewed: at two thirds of its time, so that a month of failed renewals is
+    /// survived.
+    pub fn renew_at(&self) -> SystemTime {
+        self.expires - VALIDITY / 3
+    }
+
+    /// The certificate of the mesh's authority, DER.
+    pub fn authority_certificate(&self) -> &[u8] {
+        &self.certificate.authority
+    }
+
+    /// The certificate chain.
+    pub fn certificate(&self) -> &Certificate {
+        &self.certificate
+    }
+
+    /// What a join token pins: the SHA-256 of the authority's certificate.
+    pub fn pin(&self) -> [u8; 32] {
+        sha256(&self.certificate.authority)
+    }
+
+    /// A request to certify the same key again.
+    ///
+    /// # Errors
+    /// Never for an identity that was decoded or issued; the key is parsed again.
+    pub fn renewal(&self) -> Result<KeyRequest, IdentityError> {
+        Ok(KeyRequest { node: self.node, public_key: node_key::public_key(&self.key)? })
+    }
+
+    /// The same node and key with a newer certificate.
+    ///
+    /// # Errors
+    /// If it is for another node, mesh or key, or does not hold at `now`.
+    pub fn renewed(&self, certificate: &Certificate, now: SystemTime) -> Result<Self, IdentityError> {
+        certificate.verify(now)?;
+        expect_names(certificate, self.node, self.cluster)?;
+        Identity::new(certificate.clone(), self.key.clone())
+    }
+
+    /// The private key, PKCS#8 DER.
+    pub(crate) fn key(&self) -> &[u8] {
+        &self.key
+    }
+}
+
+impl fmt::Debug for Identity {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Identity")
+            .field("node", &self.node)
+            .field("cluster", &self.cluster)
+            .field("expires", &self.expires)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Refuses a certificate that names another node or mesh.
+fn expect_names(certificate: &Certificate, node: NodeId, cluster: ClusterId) -> Result<(), IdentityError> {
+    let found = certificate.names()?;
+    if found == (node, cluster) {
+        return Ok(());
+    }
+    Err(IdentityError::Mismatch {
+        wanted: format!("node {node} of mesh {cluster}"),
+        found: format!("node {} of mesh {}", found.0, found.1),
+    })
+}
+
+/// SHA-256 of `bytes`.
+pub(crate) fn sha256(bytes: &[u8]) -> [u8; 32] {
+    let mut hash = [0; 32];
+    hash.copy_from_slice(digest::digest(&digest::SHA256, bytes).as_ref());
+    hash
+}
+
+/// The key pair in `pkcs8`.
+fn key_pair(pkcs8: &[u8]) -> Result<Ed25519KeyPair, IdentityError> {
+    // ring writes PKCS#8 version 2, with the public key; `maybe_unchecked` also takes version 1, as openssl writes it.
+    Ed25519KeyPair::from_pkcs8_maybe_unchecked(pkcs8)
+        .map_err(|error| IdentityError::PrivateKey(error.to_string()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn now() -> SystemTime {
+        SystemTime::UNIX_EPOCH + Duration::from_secs(1_800_000_000)
+    }
+
+    fn issued(authority: &Authority, node: NodeId) -> Identity {
+        let key = NodeKey::generate();
+        let certificate = authority.issue(&key.request(node), now()).expect("a good request");
+        key.with_certificate(&certificate, node, authority.cluster(), now()).expect("a good certificate")
+    }
+
+    #[test]
+    fn an_identity_survives_storage() {
+        let authority = Authority::generate(ClusterId(7), now());
+        let identity = issued(&authority, NodeId(3));
+        let read = Identity::decode(&identity.encode()).expect("just written");
+        assert_eq!((read.node, read.cluster), (NodeId(3), ClusterId(7)));
+        assert_eq!(read.expires(), now() + VALIDITY);
+        assert_eq!(read.pin(), authority.pin());
+        assert!(!format!("{read:?}").contains("key"));
+    }
+
+    #[test]
+    fn an_authority_survives_storage_and_still_issues() {
+        let authority = Authority::generate(ClusterId(7), now());
+        let read = Authority::decode(&authority.encode()).expect("just written");
+        assert_eq!(read.pin(), authority.pin());
+        let identity = issued(&read, NodeId(4));
+        assert_eq!(identity.pin(), authority.pin());
+    }
+
+    #[test]
+    fn garbled_storage_is_refused() {
+        let authority = Authority::generate(ClusterId(7), now());
+        let bytes = issued(&authority, NodeId(3)).encode();
+        for cut in [0, 1, 2, 20, bytes.len() - 1] {
+            assert!(Identity::decode(&bytes[..cut]).is_err(), "cut at {cut}");
+        }
+        let bytes = authority.encode();
+        for cut in [0, 1, 2, 20, bytes.len() - 1] {
+            assert!(Authority::decode(&bytes[..cut]).is_err(), "cut at {cut}");
+        }
+    }
+
+    #[test]
+    fn a_certificate_for_other_names_keys_or_times_is_refused() {
+        let authority = Authority::generate(ClusterId(7), now());
+        let (key, other) = (NodeKey::generate(), NodeKey::generate());
+        let certificate = authority.issue(&key.request(NodeId(3)), now()).expect("a good request");
+        let foreign = other.with_certificate(&certificate, NodeId(3), ClusterId(7), now());
+        assert!(matches!(foreign, Err(IdentityError::Mismatch { .. })), "{foreign:?}");
+        let renamed = key.clone().with_certificate(&certificate, NodeId(4), ClusterId(7), now());
+        assert!(matches!(renamed, Err(IdentityError::Mismatch { .. })), "{renamed:?}");
+        let late = now() + VALIDITY + SKEW;
+        let expired = key.clone().with_certificate(&certificate, NodeId(3), ClusterId(7), late);
+        assert!(matches!(expired, Err(IdentityError::Untrusted(_))), "{expired:?}");
+        let impostor = Authority::generate(ClusterId(7), now());
+        let forged = Certificate { authority: impostor.certificate().to_vec(), ..certificate };
+        let forged = key.with_certificate(&forged, NodeId(3), ClusterId(7), now());
+        assert!(matches!(forged, Err(IdentityError::Untrusted(_))), "{forged:?}");
+    }
+
+    #[test]
+    fn a_renewed_certificate_keeps_node_and_key() {
+        let authority = Authority::generate(ClusterId(7), now());
+        let identity = issued(&authority, NodeId(3));
+        let later = now() + VALIDITY / 2;
+        let request = identity.renewal().expect("its own key");
+        let certificate = authority.issue(&request, later).expect("a good request");
+        let renewed = identity.renewed(&certificate, later).expect("the same node");
+        assert_eq!(renewed.expires(), later + VALIDITY);
+        assert_eq!(renewed.renew_at(), later + VALIDITY * 2 / 3);
+    }
+}

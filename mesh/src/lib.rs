@@ -1,0 +1,40 @@
+//! How nodes reach each other: identity, QUIC links, calls, lanes, gossip, routes.
+//!
+//! One [`Mesh`] is one node's place in the mesh. It owns one UDP port, on which peers of the same mesh speak mTLS
+//! and new nodes ask to be let in. quinn, rustls and chitchat stay in here.
+//!
+//! ```text
+//!  call / open ──► Peer (address, links, redial) ──► Link (one QUIC connection) ──► streams
+//!  gossip ───────────┘                                 │ ping stream: round trip, "heard of"
+//!  UDP port ──► Door: micro/1/<cluster> ──► hello ─────┘
+//!                     micro-join/1 ───────► one request, one answer
+//! ```
+
+#![cfg_attr(test, allow(clippy::disallowed_methods))]
+
+mod call;
+mod door;
+mod frame;
+mod gossip;
+mod handler;
+mod identity;
+mod join;
+mod lane;
+mod link;
+mod mesh;
+mod place;
+mod prelude;
+mod route;
+mod socket;
+mod tls;
+
+pub use frame::{FRAME_BYTES_MAX, FrameError, FrameReceiver, FrameSender, frame_into};
+pub use gossip::{Gossip, Member};
+pub use handler::{BoxFuture, Handler};
+pub use identity::{Authority, Certificate, Identity, IdentityError, KeyRequest, NodeKey};
+pub use join::{JoinGrant, JoinRequest, JoinToken, TokenError, join};
+pub use lane::Lane;
+pub use mesh::{Mesh, MeshConfig, MeshError};
+pub use place::Place;
+pub use route::{LinkState, Route};
+pub use socket::{DatagramSocket, Socket};

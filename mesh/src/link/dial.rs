@@ -1,0 +1,125 @@
+//! How a link begins, on both ends: handshake, then hello.
+
+use super::{Link, close_code, describe, gather, stream::Outgoing, stream_code};
+use crate::{
+    identity::{dns_name, of_certificate},
+    mesh::Inner,
+    prelude::{HELLO_BYTES_MAX, Hello, Kind, Purpose},
+    tls::{BIDI_STREAMS_MAX, CONNECTION_WINDOW, UNI_STREAMS_MAX},
+};
+use bytes::Bytes;
+use micro_sdk::wire::{Codec, NodeId};
+use quinn::{Connection, RecvStream};
+use rustls::pki_types::CertificateDer;
+use std::{net::SocketAddr, sync::Arc, time::Duration};
+use tokio::time::timeout;
+
+/// How long a dial may take, hello included: six round trips over 300 ms, and two lost packets.
+const DIAL_TIMEOUT: Duration = Duration::from_secs(4);
+
+/// Connects to `node` at `address`. The link is not yet anybody's.
+///
+/// # Errors
+/// Why it can't be, in plain words.
+pub(crate) async fn dial(
+    inner: &Arc<Inner>,
+    node: NodeId,
+    address: SocketAddr,
+    purpose: Purpose,
+) -> Result<Arc<Link>, String> {
+    let attempt = async {
+        let name = dns_name(node, inner.cluster);
+        let connecting = inner
+            .endpoint
+            .connect_with(inner.client_config(), address, &name)
+            .map_err(|error| format!("it can't be dialled: {error}"))?;
+        let connection = connecting.await.map_err(|error| describe(&error))?;
+        greet(inner, connection, node, purpose).await
+    };
+    let elapsed = |_| format!("nothing answers within {} s", DIAL_TIMEOUT.as_secs());
+    timeout(DIAL_TIMEOUT, attempt).await.map_err(elapsed)?
+}
+
+/// Says hello and waits for the other's: only then is it sure that the peer took our certificate.
+async fn greet(
+    inner: &Arc<Inner>,
+    connection: Connection,
+    node: NodeId,
+    purpose: Purpose,
+) -> Result<Arc<Link>, String> {
+    // The close of a peer that refuses us says more than the stream's end.
+    let refused = |fallback: String| match connection.close_reason() {
+        Some(reason) => describe(&reason),
+        None => fallback,
+    };
+    let (send, mut recv) = connection.open_bi().await.map_err(|error| describe(&error))?;
+    let mut send = Outgoing::new(send);
+    let mut bytes = vec![Kind::Hello as u8];
+    Codec::encode_into(&inner.hello(purpose), &mut bytes);
+    send.write(&mut [Bytes::from(bytes)]).await.map_err(|error| refused(error.to_string()))?;
+    send.finish();
+    let answer = gather(&mut recv, HELLO_BYTES_MAX).await.map_err(|error| refused(error.to_string()))?;
+    let hello: Hello = Codec::decode::<_, HELLO_BYTES_MAX>(&answer).map_err(|error| error.to_string())?;
+    Ok(Link::new(connection, node, inner.node, hello.boot, inner.next_order()))
+}
+
+/// Takes in a connection that a peer of the mesh has opened: its certificate, then its hello.
+///
+/// # Errors
+/// Why it is refused; the peer is told.
+pub(crate) async fn admit(inner: &Arc<Inner>, connection: Connection) -> Result<(), String> {
+    let admitted = async {
+        let node = certified_node(inner, &connection)?;
+        inner.may_enter(node)?;
+        connection.set_receive_window(CONNECTION_WINDOW);
+        connection.set_max_concurrent_bi_streams(BIDI_STREAMS_MAX);
+        connection.set_max_concurrent_uni_streams(UNI_STREAMS_MAX);
+        let (send, mut recv) = connection.accept_bi().await.map_err(|error| describe(&error))?;
+        let hello = read_hello(&mut recv).await?;
+        let link = Link::new(connection.clone(), node, node, hello.boot, inner.next_order());
+        match hello.purpose {
+            Purpose::Link => inner.adopt(&link, Some(hello.advertise))?,
+            Purpose::Bulk => inner.serve_bulk(&link),
+        }
+        answer(inner, Outgoing::new(send), hello.purpose).await
+    };
+    let outcome = admitted.await;
+    if let Err(problem) = &outcome {
+        connection.close(close_code::REFUSED, problem.as_bytes());
+    }
+    outcome
+}
+
+/// The node that the peer's certificate names. That our authority signed it, TLS has checked.
+fn certified_node(inner: &Inner, connection: &Connection) -> Result<NodeId, String> {
+    let identity = connection.peer_identity().ok_or("a node's certificate is required")?;
+    let chain = identity
+        .downcast::<Vec<CertificateDer<'static>>>()
+        .map_err(|_| "the certificate is of an unknown kind".to_owned())?;
+    let leaf = chain.first().ok_or("a node's certificate is required")?;
+    let (node, cluster) = of_certificate(leaf).map_err(|error| error.to_string())?;
+    if cluster != inner.cluster {
+        return Err(format!("the certificate is of mesh {cluster}, this is {}", inner.cluster));
+    }
+    Ok(node)
+}
+
+async fn read_hello(recv: &mut RecvStream) -> Result<Hello, String> {
+    let bytes = gather(recv, HELLO_BYTES_MAX).await.map_err(|error| error.to_string())?;
+    match bytes.split_first() {
+        Some((&kind, hello)) if kind == Kind::Hello as u8 => {
+            Codec::decode::<_, HELLO_BYTES_MAX>(hello).map_err(|error| error.to_string())
+        }
+        _ => {
+            let _ = recv.stop(stream_code::UNKNOWN);
+            Err("the first stream must be a hello".to_owned())
+        }
+    }
+}
+
+async fn answer(inner: &Inner, mut send: Outgoing, purpose: Purpose) -> Result<(), String> {
+    let bytes = Codec::encode(&inner.hello(purpose));
+    send.write(&mut [Bytes::from(bytes)]).await.map_err(|error| error.to_string())?;
+    send.finish();
+    Ok(())
+}

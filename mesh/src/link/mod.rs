@@ -1,0 +1,196 @@
+//! One QUIC connection to a peer, and the streams on it.
+
+mod dial;
+mod peer;
+mod pulse;
+mod serve;
+mod stream;
+
+pub(crate) use dial::{admit, dial};
+pub(crate) use peer::{Peer, in_order, keep};
+pub(crate) use serve::serve;
+pub(crate) use stream::{GatherError, Outgoing, StreamGuard, gather};
+
+use micro_sdk::wire::NodeId;
+use pulse::Pulse;
+use quinn::{ConnectionError, TransportErrorCode, VarInt};
+use std::{
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+use tokio::{sync::Notify, time::Instant};
+
+/// Codes of QUIC's connection close. Stable: peers of other versions read them.
+pub(crate) mod close_code {
+    use quinn::VarInt;
+    /// The node shuts down.
+    pub(crate) const LEAVING: VarInt = VarInt::from_u32(0x10);
+    /// There is a better connection between the two.
+    pub(crate) const DUPLICATE: VarInt = VarInt::from_u32(0x11);
+    /// The peer may not be here; the reason says why.
+    pub(crate) const REFUSED: VarInt = VarInt::from_u32(0x12);
+    /// The peer has started anew since.
+    pub(crate) const RESTARTED: VarInt = VarInt::from_u32(0x13);
+    /// What the connection was for is done.
+    pub(crate) const DONE: VarInt = VarInt::from_u32(0x14);
+    /// The peer has been silent, though its QUIC was not.
+    pub(crate) const SILENT: VarInt = VarInt::from_u32(0x15);
+}
+
+/// Codes of stream resets and stops.
+pub(crate) mod stream_code {
+    use quinn::VarInt;
+    /// Whoever wanted the stream has gone away.
+    pub(crate) const CANCELLED: VarInt = VarInt::from_u32(1);
+    /// More was sent than is taken.
+    pub(crate) const TOO_LARGE: VarInt = VarInt::from_u32(2);
+    /// The stream began in a way that is not known here.
+    pub(crate) const UNKNOWN: VarInt = VarInt::from_u32(3);
+}
+
+/// How long a link counts as alive after the last answer to a ping: two pings may be late.
+pub(crate) const FRESH: Duration = Duration::from_secs(3);
+
+/// One connection to a peer.
+#[derive(Debug)]
+pub(crate) struct Link {
+    pub(crate) connection: quinn::Connection,
+    /// The peer that its certificate names.
+    pub(crate) peer: NodeId,
+    /// Which end dialled.
+    pub(crate) opened_by: NodeId,
+    /// The peer's life.
+    pub(crate) boot: u64,
+    /// Grows with each connection of this node.
+    pub(crate) order: u64,
+    /// When it was made.
+    pub(crate) born: Instant,
+    pulse: Mutex<Pulse>,
+    streams: AtomicUsize,
+    drained: Notify,
+}
+
+impl Link {
+    pub(crate) fn new(
+        connection: quinn::Connection,
+        peer: NodeId,
+        opened_by: NodeId,
+        boot: u64,
+        order: u64,
+    ) -> Arc<Self> {
+        let born = Instant::now();
+        Arc::new(Link {
+            connection,
+            peer,
+            opened_by,
+            boot,
+            order,
+            born,
+            pulse: Mutex::new(Pulse::new(born)),
+            streams: AtomicUsize::new(0),
+            drained: Notify::new(),
+        })
+    }
+
+    /// Whether the connection is open.
+    pub(crate) fn is_open(&self) -> bool {
+        self.connection.close_reason().is_none()
+    }
+
+    /// Whether the peer has answered of late.
+    pub(crate) fn is_fresh(&self) -> bool {
+        self.silence() < FRESH
+    }
+
+    /// For how long the peer has not answered.
+    pub(crate) fn silence(&self) -> Duration {
+        self.pulse().silence()
+    }
+
+    /// What the pings tell.
+    pub(crate) fn pulse(&self) -> MutexGuard<'_, Pulse> {
+        lock(&self.pulse)
+    }
+
+    /// Streams under way, opened by either end.
+    pub(crate) fn streams(&self) -> usize {
+        self.streams.load(Ordering::Relaxed)
+    }
+
+    /// Opens a stream, waiting until the peer takes one more.
+    pub(crate) async fn open(
+        self: &Arc<Self>,
+        priority: i32,
+    ) -> Result<(Outgoing, quinn::RecvStream, StreamGuard), ConnectionError> {
+        let guard = StreamGuard::new(self);
+        let (send, recv) = self.connection.open_bi().await?;
+        let _ = send.set_priority(priority);
+        Ok((Outgoing::new(send), recv, guard))
+    }
+
+    /// Closes the connection.
+    pub(crate) fn close(&self, code: VarInt, reason: &str) {
+        self.connection.close(code, reason.as_bytes());
+    }
+
+    /// Resolves when a stream has ended and none is left.
+    pub(crate) async fn drained(&self) {
+        while self.streams() > 0 {
+            self.drained.notified().await;
+        }
+    }
+}
+
+/// Locks a mutex. A panic elsewhere leaves our plain data whole, so poison is passed over.
+pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// The alert that TLS gives when no protocol is shared (RFC 7301).
+const NO_APPLICATION_PROTOCOL: u8 = 120;
+/// How much of a peer's words is repeated.
+const REASON_CHARS_MAX: usize = 200;
+
+/// Why a connection is gone, in plain words, as what "it" (the peer) did.
+pub(crate) fn describe(error: &ConnectionError) -> String {
+    match error {
+        ConnectionError::VersionMismatch => "it speaks another version of QUIC".to_owned(),
+        ConnectionError::TransportError(error) => {
+            let reason = error.reason.trim_start_matches("invalid peer certificate: ");
+            if reason.is_empty() { error.to_string() } else { reason.to_owned() }
+        }
+        ConnectionError::ConnectionClosed(close)
+            if close.error_code == TransportErrorCode::crypto(NO_APPLICATION_PROTOCOL) =>
+        {
+            "it is of another mesh, or speaks another version of the mesh's protocol".to_owned()
+        }
+        ConnectionError::ConnectionClosed(close) => match words(&close.reason) {
+            reason if reason.is_empty() => format!("it broke off: {}", close.error_code),
+            reason => format!("it refused the handshake: {reason}"),
+        },
+        ConnectionError::ApplicationClosed(close) => {
+            let reason = words(&close.reason);
+            match close.error_code {
+                close_code::LEAVING => format!("it has shut down ({reason})"),
+                close_code::DUPLICATE => "it prefers another connection".to_owned(),
+                close_code::REFUSED => format!("it refused: {reason}"),
+                close_code::RESTARTED => "this node has started anew since".to_owned(),
+                close_code::DONE => "it was done".to_owned(),
+                code => format!("it closed the connection: {reason} (code {code})"),
+            }
+        }
+        ConnectionError::Reset => "it has started anew, or its host has".to_owned(),
+        ConnectionError::TimedOut => "nothing answers".to_owned(),
+        ConnectionError::LocallyClosed => "the connection was closed here".to_owned(),
+        ConnectionError::CidsExhausted => "no connection ids are left".to_owned(),
+    }
+}
+
+/// A peer's reason, cut and cleaned.
+fn words(reason: &[u8]) -> String {
+    let text = String::from_utf8_lossy(reason);
+    text.chars().filter(|c| !c.is_control()).take(REASON_CHARS_MAX).collect()
+}

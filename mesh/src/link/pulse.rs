@@ -1,0 +1,81 @@
+//! What a link's pings tell: whether the peer lives, how far it is, how much is lost on the way.
+
+use std::{collections::VecDeque, time::Duration};
+use tokio::time::Instant;
+
+/// How far back the pings count. Long enough that one quick answer under load is in it, short enough that a path that
+/// has become longer is seen as such.
+const WINDOW: Duration = Duration::from_secs(30);
+/// Pings are a second apart, so the window holds no more.
+const SAMPLES_MAX: usize = 32;
+
+#[derive(Clone, Copy, Debug)]
+struct Sample {
+    at: Instant,
+    rtt: Duration,
+    /// Packets sent on the connection so far, and lost.
+    sent: u64,
+    lost: u64,
+}
+
+/// The answered pings of the last 30 s.
+#[derive(Debug)]
+pub(crate) struct Pulse {
+    samples: VecDeque<Sample>,
+    heard: Instant,
+}
+
+impl Pulse {
+    pub(super) fn new(now: Instant) -> Self {
+        Pulse { samples: VecDeque::new(), heard: now }
+    }
+
+    /// Takes note of an answered ping.
+    pub(super) fn record(&mut self, now: Instant, rtt: Duration, sent: u64, lost: u64) {
+        while self.samples.len() >= SAMPLES_MAX
+            || self.samples.front().is_some_and(|old| old.at + WINDOW < now)
+        {
+            self.samples.pop_front();
+        }
+        self.samples.push_back(Sample { at: now, rtt, sent, lost });
+        self.heard = now;
+    }
+
+    /// For how long nothing was heard.
+    pub(super) fn silence(&self) -> Duration {
+        self.heard.elapsed()
+    }
+
+    /// The lowest round trip in the window.
+    pub(crate) fn rtt(&self) -> Option<Duration> {
+        self.samples.iter().map(|sample| sample.rtt).min()
+    }
+
+    /// The share of packets lost in the window.
+    pub(crate) fn loss(&self) -> f64 {
+        let (Some(first), Some(last)) = (self.samples.front(), self.samples.back()) else { return 0.0 };
+        let (sent, lost) = (last.sent.saturating_sub(first.sent), last.lost.saturating_sub(first.lost));
+        if sent == 0 { 0.0 } else { (lost as f64 / sent as f64).min(1.0) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_round_trip_is_the_lowest_of_the_window() {
+        let start = Instant::now();
+        let ms = Duration::from_millis;
+        let mut pulse = Pulse::new(start);
+        assert_eq!(pulse.rtt(), None);
+        pulse.record(start, ms(10), 100, 0);
+        pulse.record(start + ms(1000), ms(80), 150, 0);
+        assert_eq!(pulse.rtt(), Some(ms(10)));
+        for second in 2..40 {
+            pulse.record(start + ms(1000 * second), ms(50), 150 + second * 10, second);
+        }
+        assert_eq!(pulse.rtt(), Some(ms(50)), "the path has become longer");
+        assert!((pulse.loss() - 0.1).abs() < 0.001, "{}", pulse.loss());
+    }
+}

@@ -1,0 +1,58 @@
+//! What a mesh is started with, and why it can't be.
+
+use crate::{IdentityError, Place, tls};
+use micro_sdk::wire::{NodeId, Seams};
+use std::{io, net::SocketAddr, time::Duration};
+
+/// What a mesh is started with.
+#[derive(Clone)]
+pub struct MeshConfig {
+    /// Where other nodes reach this one. Port 0 stands for the port that the socket is bound to.
+    pub advertise: SocketAddr,
+    /// The node's name, for people.
+    pub name: String,
+    /// Where it stands.
+    pub place: Place,
+    /// Which life of the node this is: a counter on disk that grows with every start.
+    pub boot: u64,
+    /// The version of this micro-node.
+    pub version: String,
+    /// Time and chance.
+    pub seams: Seams,
+    /// How often a node gossips. 500 ms makes changes known everywhere within two seconds.
+    pub gossip_interval: Duration,
+}
+
+/// Why a mesh can't be started, or its identity not be changed.
+#[derive(Debug, thiserror::Error)]
+pub enum MeshError {
+    /// The identity is not good for TLS.
+    #[error("{0}")]
+    Tls(String),
+    /// The identity can't be read.
+    #[error(transparent)]
+    Identity(#[from] IdentityError),
+    /// The socket can't be used.
+    #[error("the UDP socket can't be used: {0}")]
+    Socket(#[from] io::Error),
+    /// Not within a tokio runtime.
+    #[error("a mesh must be started within a tokio runtime")]
+    Runtime,
+    /// An address that nobody could dial.
+    #[error("{0} can't be advertised: other nodes could not dial it")]
+    Advertise(SocketAddr),
+    /// A new certificate for another node, mesh or authority.
+    #[error("the new certificate is of node {found}, this is node {own}, or its authority is another")]
+    Foreign {
+        /// The node of the certificate.
+        found: NodeId,
+        /// This node.
+        own: NodeId,
+    },
+}
+
+impl From<tls::TlsError> for MeshError {
+    fn from(error: tls::TlsError) -> Self {
+        MeshError::Tls(error.to_string())
+    }
+}

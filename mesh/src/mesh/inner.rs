@@ -1,0 +1,307 @@
+//! What the tasks of a mesh share: the endpoint, the address book, the handler.
+
+use super::{MeshConfig, MeshError};
+use crate::{
+    Gossip, Handler, Identity,
+    door::{HANDSHAKES_MAX, JOINS_MAX},
+    link::{Link, Peer, close_code, dial, keep, lock, serve},
+    prelude::{Hello, Purpose},
+    tls,
+};
+use micro_sdk::wire::{ClusterId, Code, Fault, NodeId, Seams};
+use quinn::Endpoint;
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    net::SocketAddr,
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
+};
+use tokio::sync::{Semaphore, watch};
+
+/// Nodes that one can know. Gossip's digest names each of them in one message, which ends at about this many.
+const PEERS_MAX: usize = 512;
+/// Calls from peers worked at a time. More would only wait in memory.
+const CALLS_MAX: usize = 4096;
+
+/// Who is known.
+#[derive(Default)]
+struct Book {
+    peers: BTreeMap<NodeId, Arc<Peer>>,
+    /// Those that somebody asked for, and that are kept though nobody gossips of them.
+    wanted: BTreeSet<NodeId>,
+    /// Nodes that have left for good. Their certificates may still count; they don't.
+    forgotten: BTreeSet<NodeId>,
+}
+
+/// What the tasks of a mesh share.
+pub(crate) struct Inner {
+    pub(crate) node: NodeId,
+    pub(crate) cluster: ClusterId,
+    pub(crate) advertise: SocketAddr,
+    pub(crate) boot: u64,
+    pub(crate) seams: Seams,
+    pub(crate) endpoint: Endpoint,
+    pub(crate) calls: Arc<Semaphore>,
+    pub(crate) handshakes: Arc<Semaphore>,
+    pub(crate) joins: Arc<Semaphore>,
+    version: String,
+    pub(super) local_addr: SocketAddr,
+    segments: bool,
+    identity: Mutex<(Identity, quinn::ClientConfig)>,
+    book: Mutex<Book>,
+    handler: watch::Sender<Option<Arc<dyn Handler>>>,
+    serving: AtomicBool,
+    closing: watch::Sender<bool>,
+    orders: AtomicU64,
+    gossip: Gossip,
+}
+
+impl Inner {
+    /// `identity` comes with how it dials.
+    pub(super) fn new(
+        config: &MeshConfig,
+        advertise: SocketAddr,
+        local_addr: SocketAddr,
+        segments: bool,
+        identity: (Identity, quinn::ClientConfig),
+        endpoint: Endpoint,
+    ) -> Self {
+        let gossip = Gossip::new(config, identity.0.node, identity.0.cluster, advertise);
+        Inner {
+            node: identity.0.node,
+            cluster: identity.0.cluster,
+            advertise,
+            boot: config.boot,
+            seams: config.seams.clone(),
+            endpoint,
+            calls: Arc::new(Semaphore::new(CALLS_MAX)),
+            handshakes: Arc::new(Semaphore::new(HANDSHAKES_MAX)),
+            joins: Arc::new(Semaphore::new(JOINS_MAX)),
+            version: config.version.clone(),
+            local_addr,
+            segments,
+            identity: Mutex::new(identity),
+            book: Mutex::default(),
+            handler: watch::Sender::new(None),
+            serving: AtomicBool::new(false),
+            closing: watch::Sender::new(false),
+            orders: AtomicU64::new(0),
+            gossip,
+        }
+    }
+
+    /// Begins to hand work to `handler`. True the first time.
+    pub(super) fn hand_to(&self, handler: Arc<dyn Handler>) -> bool {
+        self.handler.send_replace(Some(handler));
+        !self.serving.swap(true, Ordering::Relaxed)
+    }
+
+    /// The handler, if there is one now.
+    pub(super) fn handler_now(&self) -> Option<Arc<dyn Handler>> {
+        self.handler.borrow().clone()
+    }
+
+    /// Keeps a node connected at `address`, whatever was known of it.
+    pub(super) fn want(self: &Arc<Self>, node: NodeId, address: SocketAddr) {
+        {
+            let mut book = lock(&self.book);
+            book.forgotten.remove(&node);
+            book.wanted.insert(node);
+        }
+        if let Some(peer) = self.learn(node, address) {
+            peer.move_to(address);
+        }
+    }
+
+    /// Uses a new certificate for connections from now on.
+    pub(super) fn renew(&self, identity: Identity) -> Result<(), MeshError> {
+        let same = (identity.node, identity.cluster) == (self.node, self.cluster)
+            && identity.pin() == lock(&self.identity).0.pin();
+        if !same {
+            return Err(MeshError::Foreign { found: identity.node, own: self.node });
+        }
+        let client = tls::client(&identity, &self.seams, self.segments)?;
+        let server = tls::server(&identity, &self.seams, self.segments)?;
+        self.endpoint.set_server_config(Some(server));
+        *lock(&self.identity) = (identity, client);
+        Ok(())
+    }
+
+    /// Resolves when the mesh closes.
+    pub(crate) fn closed(&self) -> impl Future<Output = ()> + Send + use<> {
+        let mut closing = self.closing.subscribe();
+        async move {
+            let _ = closing.wait_for(|closing| *closing).await;
+        }
+    }
+
+    pub(super) fn end(&self, reason: &str) {
+        self.closing.send_replace(true);
+        self.handler.send_replace(None);
+        self.endpoint.close(close_code::LEAVING, reason.as_bytes());
+    }
+
+    /// The handler, as soon as there is one; none when the mesh closes.
+    pub(crate) async fn handler(&self) -> Option<Arc<dyn Handler>> {
+        let mut handler = self.handler.subscribe();
+        tokio::select! {
+            biased;
+            () = self.closed() => None,
+            found = handler.wait_for(Option::is_some) => found.ok().and_then(|handler| handler.clone()),
+        }
+    }
+
+    pub(crate) fn gossip(&self) -> &Gossip {
+        &self.gossip
+    }
+
+    /// How this node dials, by its newest certificate.
+    pub(crate) fn client_config(&self) -> quinn::ClientConfig {
+        lock(&self.identity).1.clone()
+    }
+
+    pub(crate) fn hello(&self, purpose: Purpose) -> Hello {
+        Hello { boot: self.boot, advertise: self.advertise, purpose, version: self.version.clone() }
+    }
+
+    /// Numbers connections in the order in which they were made.
+    pub(crate) fn next_order(&self) -> u64 {
+        self.orders.fetch_add(1, Ordering::Relaxed)
+    }
+
+    /// All known nodes, by id.
+    pub(crate) fn peers(&self) -> Vec<Arc<Peer>> {
+        lock(&self.book).peers.values().cloned().collect()
+    }
+
+    /// A known node.
+    pub(crate) fn peer(&self, node: NodeId) -> Option<Arc<Peer>> {
+        lock(&self.book).peers.get(&node).cloned()
+    }
+
+    pub(super) fn known(&self, node: NodeId) -> Result<Arc<Peer>, Fault> {
+        self.peer(node)
+            .ok_or_else(|| Fault::new(Code::Unreachable, format!("no address of node {node} is known")))
+    }
+
+    /// The known node that is dialled at `address`; a reachable one, if there are several.
+    pub(crate) fn peer_at(&self, address: SocketAddr) -> Option<Arc<Peer>> {
+        let book = lock(&self.book);
+        book.peers.values().filter(|peer| peer.address() == address).max_by_key(|peer| peer.is_up()).cloned()
+    }
+
+    /// Puts a node into the book that gossip tells of.
+    pub(crate) fn meet(self: &Arc<Self>, node: NodeId, boot: u64, address: SocketAddr) -> Option<Arc<Peer>> {
+        let peer = self.learn(node, address)?;
+        peer.moved_to(address, boot, false);
+        Some(peer)
+    }
+
+    /// Drops those from the book whom nobody asked for, nobody is linked to, and nobody gossips of any more.
+    pub(crate) fn prune(&self, gossiped: impl Fn(NodeId) -> bool) {
+        let Book { peers, wanted, .. } = &mut *lock(&self.book);
+        peers.retain(|node, peer| {
+            let keep = wanted.contains(node) || gossiped(*node) || peer.is_linked();
+            if !keep {
+                peer.part("nobody knows of this node any more");
+            }
+            keep
+        });
+    }
+
+    /// Puts a node into the book and keeps it connected, unless it was forgotten or the book is full.
+    fn learn(self: &Arc<Self>, node: NodeId, address: SocketAddr) -> Option<Arc<Peer>> {
+        let mut book = lock(&self.book);
+        if node == self.node || book.forgotten.contains(&node) {
+            return None;
+        }
+        if let Some(peer) = book.peers.get(&node) {
+            return Some(peer.clone());
+        }
+        if book.peers.len() >= PEERS_MAX {
+            tracing::warn!(%node, %address, "node not learned: {PEERS_MAX} are known already");
+            return None;
+        }
+        let peer = Peer::new(node, self.node, address, self.seams.clone());
+        book.peers.insert(node, peer.clone());
+        drop(book);
+        tokio::spawn(keep(self.clone(), peer.clone()));
+        Some(peer)
+    }
+
+    /// Parts with a node for good.
+    pub(crate) fn forget(&self, node: NodeId) {
+        let mut book = lock(&self.book);
+        book.forgotten.insert(node);
+        book.wanted.remove(&node);
+        let peer = book.peers.remove(&node);
+        drop(book);
+        if let Some(peer) = peer {
+            peer.part("this node was removed from the mesh");
+        }
+    }
+
+    /// Whether a node with a good certificate may come in.
+    ///
+    /// # Errors
+    /// Why not.
+    pub(crate) fn may_enter(&self, node: NodeId) -> Result<(), String> {
+        if node == self.node {
+            return Err(format!("node {node} is this node itself"));
+        }
+        if lock(&self.book).forgotten.contains(&node) {
+            return Err(format!("node {node} was removed from the mesh"));
+        }
+        Ok(())
+    }
+
+    /// Makes a new connection the peer's. `advertise` is what the peer says of itself, if it has dialled.
+    ///
+    /// # Errors
+    /// Why it is not wanted; it is closed then.
+    pub(crate) fn adopt(
+        self: &Arc<Self>,
+        link: &Arc<Link>,
+        advertise: Option<SocketAddr>,
+    ) -> Result<(), &'static str> {
+        let peer = match advertise {
+            Some(address) => self.learn(link.peer, address),
+            None => self.peer(link.peer),
+        };
+        let added = peer.ok_or("this node is not taken").and_then(|peer| peer.add(link).map(|()| peer));
+        let peer = added.inspect_err(|reason| link.close(close_code::REFUSED, reason))?;
+        if let Some(address) = advertise {
+            peer.moved_to(address, link.boot, true);
+        }
+        let (inner, link) = (self.clone(), link.clone());
+        tokio::spawn(async move {
+            serve(inner.clone(), link.clone(), Purpose::Link).await;
+            peer.remove(&link);
+            inner.gossip.wake();
+        });
+        self.gossip.wake();
+        Ok(())
+    }
+
+    /// Works a connection that a peer has opened for one bulk transfer.
+    pub(crate) fn serve_bulk(self: &Arc<Self>, link: &Arc<Link>) {
+        tokio::spawn(serve(self.clone(), link.clone(), Purpose::Bulk));
+    }
+
+    /// Dials a connection of its own for one bulk transfer.
+    pub(super) async fn open_bulk(self: &Arc<Self>, peer: &Arc<Peer>) -> Result<Arc<Link>, Fault> {
+        let (node, address) = (peer.node, peer.address());
+        dial(self, node, address, Purpose::Bulk).await.map_err(|problem| {
+            Fault::new(Code::Unreachable, format!("node {node} at {address} can't be reached: {problem}"))
+        })
+    }
+
+    /// A peer has answered a ping: its state may have changed.
+    pub(crate) fn look(&self, node: NodeId) {
+        if let Some(peer) = self.peer(node) {
+            peer.look();
+        }
+    }
+}

@@ -1,0 +1,225 @@
+//! A node's place in the mesh: one UDP port, its peers, what is called over them.
+
+mod config;
+mod inner;
+
+pub use config::{MeshConfig, MeshError};
+pub(crate) use inner::Inner;
+
+use crate::{
+    FrameReceiver, FrameSender, Gossip, Handler, Identity, Lane, Route, Socket,
+    call::{check_body, deadline, send_call, timed_out, work_call},
+    door,
+    link::{Link, Outgoing, StreamGuard, close_code, describe, in_order},
+    prelude::Kind,
+    tls,
+};
+use bytes::Bytes;
+use micro_sdk::wire::{ClusterId, Code, Fault, Head, NodeId};
+use quinn::{Endpoint, RecvStream};
+use std::{
+    net::SocketAddr,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+use tokio::time::{Instant, timeout, timeout_at};
+
+/// How long a clean close may take: peers that are gone don't acknowledge it.
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(2);
+/// How long a finished bulk transfer may take to arrive.
+const BULK_FAREWELL: Duration = Duration::from_secs(30);
+
+/// A node's place in the mesh. Clones are the same place; it ends with [`Mesh::close`], or when the last one goes.
+#[derive(Clone)]
+pub struct Mesh {
+    inner: Arc<Inner>,
+    _life: Arc<Life>,
+}
+
+/// Ends all tasks when the last [`Mesh`] is dropped: they hold [`Inner`] themselves.
+struct Life(Arc<Inner>);
+
+impl Drop for Life {
+    fn drop(&mut self) {
+        self.0.end("the node is gone");
+    }
+}
+
+impl Mesh {
+    /// Takes the node's place in the mesh. Must be called within a tokio runtime, which everything then runs on.
+    ///
+    /// It dials and gossips from now on, but takes no connection before [`Mesh::serve`].
+    ///
+    /// # Errors
+    /// If the identity or the socket can't be used, or there is no runtime.
+    pub fn start(config: MeshConfig, identity: Identity, socket: Socket) -> Result<Mesh, MeshError> {
+        tokio::runtime::Handle::try_current().map_err(|_| MeshError::Runtime)?;
+        let segments = socket.segments();
+        let local_addr = socket.local_addr()?;
+        let mut advertise = config.advertise;
+        if advertise.port() == 0 {
+            advertise.set_port(local_addr.port());
+        }
+        if advertise.ip().is_unspecified() || advertise.port() == 0 {
+            return Err(MeshError::Advertise(advertise));
+        }
+        let client = tls::client(&identity, &config.seams, segments)?;
+        let server = tls::server(&identity, &config.seams, segments)?;
+        let runtime = Arc::new(quinn::TokioRuntime);
+        let socket = socket.into_quinn(&*runtime)?;
+        let endpoint =
+            Endpoint::new_with_abstract_socket(tls::endpoint(&config.seams), Some(server), socket, runtime)?;
+        let inner =
+            Arc::new(Inner::new(&config, advertise, local_addr, segments, (identity, client), endpoint));
+        inner.gossip().bind(&inner);
+        tokio::spawn(inner.gossip().clone().run(inner.clone()));
+        Ok(Mesh { _life: Arc::new(Life(inner.clone())), inner })
+    }
+
+    /// Begins to take connections and hands their work to `handler`. A later call only changes the handler.
+    ///
+    /// The mesh holds the handler until it closes: one that holds the mesh in turn keeps both alive until then.
+    pub fn serve(&self, handler: Arc<dyn Handler>) {
+        if self.inner.hand_to(handler) {
+            tokio::spawn(door::accept(self.inner.clone()));
+        }
+    }
+
+    /// This node.
+    pub fn node(&self) -> NodeId {
+        self.inner.node
+    }
+
+    /// The mesh that it is of.
+    pub fn cluster(&self) -> ClusterId {
+        self.inner.cluster
+    }
+
+    /// The address that the socket is bound to.
+    pub fn local_addr(&self) -> SocketAddr {
+        self.inner.local_addr
+    }
+
+    /// Where other nodes reach this one.
+    pub fn advertise(&self) -> SocketAddr {
+        self.inner.advertise
+    }
+
+    /// Puts a node into the address book, or moves it there: it is kept connected from now on. A node that was
+    /// forgotten is known again.
+    pub fn learn(&self, node: NodeId, address: SocketAddr) {
+        self.inner.want(node, address);
+    }
+
+    /// Where a node is dialled, if that is known. This node's own is the one that it advertises.
+    pub fn address(&self, node: NodeId) -> Option<SocketAddr> {
+        if node == self.inner.node {
+            return Some(self.inner.advertise);
+        }
+        self.inner.peer(node).map(|peer| peer.address())
+    }
+
+    /// Calls `to` and waits for its answer, up to the head's deadline. A call to this node itself goes straight to its
+    /// handler.
+    ///
+    /// # Errors
+    /// - `Usage`: head or body are too long; nothing was sent.
+    /// - `Unreachable`: the node is not known or can't be dialled (nothing was done), or the link broke (unknown).
+    /// - `Timeout`: the effect is none if nothing was sent, else unknown.
+    /// - Whatever the peer's handler answers.
+    pub async fn call(&self, to: NodeId, head: &Head, body: Bytes) -> Result<Bytes, Fault> {
+        check_body("a body", &body)?;
+        if to == self.inner.node {
+            let handler = self.inner.handler_now();
+            let handler =
+                handler.ok_or_else(|| Fault::new(Code::Unavailable, "this node does not serve yet"))?;
+            return work_call(&*handler, to, head.clone(), body).await;
+        }
+        let deadline = deadline(head);
+        let peer = self.inner.known(to)?;
+        let sent = AtomicBool::new(false);
+        let exchange = async {
+            let link = peer.link(deadline).await?;
+            send_call(&link, head, body, deadline, &sent).await
+        };
+        match timeout_at(deadline, exchange).await {
+            Ok(answer) => answer,
+            Err(_) => Err(timed_out(head, sent.load(Ordering::Relaxed))),
+        }
+    }
+
+    /// Opens a lane to `to`, waiting up to `ttl` for a link. A snapshot gets a connection of its own.
+    ///
+    /// # Errors
+    /// `Unreachable` or `Timeout`; nothing was done.
+    pub async fn open(
+        &self,
+        to: NodeId,
+        lane: Lane,
+        ttl: Duration,
+    ) -> Result<(FrameSender, FrameReceiver), Fault> {
+        let deadline = Instant::now() + ttl;
+        let peer = self.inner.known(to)?;
+        let opening = async {
+            if lane == Lane::Snapshot { self.inner.open_bulk(&peer).await } else { peer.link(deadline).await }
+        };
+        let late =
+            || Fault::new(Code::Timeout, format!("no lane to node {to} within {} ms", ttl.as_millis()));
+        let link = timeout_at(deadline, opening).await.map_err(|_| late())??;
+        let opened = timeout_at(deadline, begin_lane(&link, lane)).await.map_err(|_| late())?;
+        let (sender, receiver, guard) = opened.map_err(|reason| {
+            Fault::new(Code::Unreachable, format!("the link to node {to} is gone: {reason}"))
+        })?;
+        if lane == Lane::Snapshot {
+            let delivered = sender.stopped();
+            tokio::spawn(async move {
+                link.drained().await;
+                let _ = timeout(BULK_FAREWELL, delivered).await;
+                link.close(close_code::DONE, "");
+            });
+        }
+        Ok((FrameSender::new(sender, guard.clone()), FrameReceiver::new(receiver, guard)))
+    }
+
+    /// The ways to all known nodes, reachable ones first.
+    pub fn routes(&self) -> Vec<Route> {
+        let mut routes: Vec<_> = self.inner.peers().iter().map(|peer| peer.route()).collect();
+        in_order(&mut routes);
+        routes
+    }
+
+    /// QUIC connections that are open, one a peer in the long run, and one a bulk transfer.
+    pub fn connections(&self) -> usize {
+        self.inner.endpoint.open_connections()
+    }
+
+    /// What the nodes tell each other.
+    pub fn gossip(&self) -> &Gossip {
+        self.inner.gossip()
+    }
+
+    /// Uses a new certificate of this node for connections from now on.
+    ///
+    /// # Errors
+    /// If it is of another node, mesh or authority, or not good for TLS.
+    pub fn renew(&self, identity: Identity) -> Result<(), MeshError> {
+        self.inner.renew(identity)
+    }
+
+    /// Leaves cleanly: tells all peers why, and waits a little until they know.
+    pub async fn close(&self, reason: &str) {
+        self.inner.end(reason);
+        let _ = timeout(CLOSE_TIMEOUT, self.inner.endpoint.wait_idle()).await;
+    }
+}
+
+/// Opens a lane's stream and says which it is.
+async fn begin_lane(link: &Arc<Link>, lane: Lane) -> Result<(Outgoing, RecvStream, StreamGuard), String> {
+    let (mut send, recv, guard) = link.open(lane.priority()).await.map_err(|error| describe(&error))?;
+    let prelude = Bytes::copy_from_slice(&[Kind::Lane as u8, lane.number()]);
+    send.write(&mut [prelude]).await.map_err(|error| error.to_string())?;
+    Ok((send, recv, guard))
+}

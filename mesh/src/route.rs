@@ -1,0 +1,38 @@
+//! What a node knows of its ways to the others.
+
+use micro_sdk::wire::NodeId;
+use std::{
+    net::SocketAddr,
+    time::{Duration, SystemTime},
+};
+
+/// Whether a peer can be reached now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum LinkState {
+    /// Connected, and heard of within the last seconds.
+    Up,
+    /// A dial is under way.
+    Connecting,
+    /// Not connected, or nothing heard; the next dial is being waited for.
+    Down,
+}
+
+/// The way to one peer.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Route {
+    /// The peer.
+    pub node: NodeId,
+    /// Where it is dialled.
+    pub address: SocketAddr,
+    /// Whether it can be reached.
+    pub state: LinkState,
+    /// The lowest round trip of the last 30 s, from pings of our own once a second: neither inflated by load nor
+    /// blind to a path that has become longer.
+    pub rtt: Option<Duration>,
+    /// The share of packets sent to it in the last 30 s that were lost, from 0 to 1.
+    pub loss: f64,
+    /// Since when the state is what it is.
+    pub since: SystemTime,
+    /// Why it can't be reached, for people. Empty when it is up.
+    pub problem: String,
+}

@@ -1,0 +1,292 @@
+//! TLS 1.3 with ring, and QUIC's settings. Every connection between nodes is checked on both ends.
+
+use crate::{
+    Identity,
+    identity::{dns_name, of_certificate, parse_name},
+    prelude::{JOIN_PROTOCOL, mesh_protocol},
+};
+use micro_sdk::wire::{Clock, Seams};
+use quinn::{
+    VarInt,
+    crypto::rustls::{QuicClientConfig, QuicServerConfig},
+};
+use rustls::{
+    CertificateError, DigitallySignedStruct, OtherError, RootCertStore, SignatureScheme,
+    client::{
+        Resumption, WebPkiServerVerifier,
+        danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier},
+    },
+    crypto::CryptoProvider,
+    pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime},
+    server::WebPkiClientVerifier,
+    time_provider::TimeProvider,
+};
+use std::{
+    fmt,
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
+
+/// How long a connection lives without a sign of the peer. Less would break links at every pause of a busy host;
+/// more would leave callers waiting for the dead.
+pub(crate) const IDLE_TIMEOUT: Duration = Duration::from_secs(5);
+/// How often a quiet connection shows that it lives: four chances within the idle timeout.
+const KEEP_ALIVE: Duration = Duration::from_secs(1);
+/// Flow-control window of a stream: 16 MiB is 1 Gbit/s over 130 ms.
+const STREAM_WINDOW: VarInt = VarInt::from_u32(16 << 20);
+/// Window of a whole connection: four streams that nobody reads don't stop the others.
+pub(crate) const CONNECTION_WINDOW: VarInt = VarInt::from_u32(64 << 20);
+/// What may be sent and not yet acknowledged.
+const SEND_WINDOW: u64 = 16 << 20;
+/// Streams that a peer may have open: QUIC's usual 100 would be the limit of calls in flight.
+pub(crate) const BIDI_STREAMS_MAX: VarInt = VarInt::from_u32(4096);
+/// Gossip messages that a peer may have under way.
+pub(crate) const UNI_STREAMS_MAX: VarInt = VarInt::from_u32(1024);
+/// What a peer may send before it is known who it is: one stream, and a little more than one join request.
+const STRANGER_WINDOW: VarInt = VarInt::from_u32(128 << 10);
+/// Handshakes waiting to be looked at.
+const INCOMING_MAX: usize = 256;
+
+/// Why TLS could not be set up. Only a broken identity brings it about.
+#[derive(Clone, Debug, thiserror::Error)]
+#[error("TLS can't be set up with this identity: {0}")]
+pub(crate) struct TlsError(String);
+
+impl From<rustls::Error> for TlsError {
+    fn from(error: rustls::Error) -> Self {
+        TlsError(error.to_string())
+    }
+}
+
+/// The node's clock, as rustls and quinn read it.
+pub(crate) struct WallClock(pub(crate) Arc<dyn Clock>);
+
+impl fmt::Debug for WallClock {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("WallClock")
+    }
+}
+
+impl TimeProvider for WallClock {
+    fn current_time(&self) -> Option<UnixTime> {
+        let since = self.0.now().duration_since(SystemTime::UNIX_EPOCH).ok()?;
+        Some(UnixTime::since_unix_epoch(since))
+    }
+}
+
+impl quinn::TimeSource for WallClock {
+    fn now(&self) -> SystemTime {
+        self.0.now()
+    }
+}
+
+/// The one provider of cryptography: ring, never the process default.
+pub(crate) fn provider() -> Arc<CryptoProvider> {
+    Arc::new(rustls::crypto::ring::default_provider())
+}
+
+/// The trust in one authority and nobody else.
+pub(crate) fn trust(authority: &[u8]) -> Result<Arc<RootCertStore>, TlsError> {
+    let mut roots = RootCertStore::empty();
+    roots.add(CertificateDer::from(authority.to_vec()))?;
+    Ok(Arc::new(roots))
+}
+
+/// How this node dials its peers.
+pub(crate) fn client(
+    identity: &Identity,
+    seams: &Seams,
+    segments: bool,
+) -> Result<quinn::ClientConfig, TlsError> {
+    let verifier = PeerVerifier::new(identity)?;
+    let mut config = client_builder(seams)?
+        .with_custom_certificate_verifier(Arc::new(verifier))
+        .with_client_auth_cert(chain(identity, false), key(identity))?;
+    config.alpn_protocols = vec![mesh_protocol(identity.cluster)];
+    finish_client(config, segments)
+}
+
+/// What the clients for the mesh and for joining have in common, first part.
+pub(crate) fn client_builder(seams: &Seams) -> Result<ClientBuilder, TlsError> {
+    let clock = Arc::new(WallClock(seams.clock.clone()));
+    let builder = rustls::ClientConfig::builder_with_details(provider(), clock)
+        .with_protocol_versions(&[&rustls::version::TLS13])?;
+    Ok(builder.dangerous())
+}
+
+/// A client's settings before its verifier is set. "Dangerous" is rustls's word for a verifier of one's own.
+type ClientBuilder = rustls::client::danger::DangerousClientConfigBuilder;
+
+/// What the clients for the mesh and for joining have in common, second part.
+pub(crate) fn finish_client(
+    mut config: rustls::ClientConfig,
+    segments: bool,
+) -> Result<quinn::ClientConfig, TlsError> {
+    // Each connection is checked anew: a resumed one would outlive its certificate.
+    config.resumption = Resumption::disabled();
+    let crypto = QuicClientConfig::try_from(config).map_err(|error| TlsError(error.to_string()))?;
+    let mut client = quinn::ClientConfig::new(Arc::new(crypto));
+    client.transport_config(Arc::new(transport(segments)));
+    Ok(client)
+}
+
+/// How this node answers: peers, and nodes that want in.
+///
+/// A client certificate is not demanded by TLS, since a node that wants in has none: the door demands it of all who
+/// speak the mesh's protocol. A certificate that is shown is checked here.
+pub(crate) fn server(
+    identity: &Identity,
+    seams: &Seams,
+    segments: bool,
+) -> Result<quinn::ServerConfig, TlsError> {
+    let verifier =
+        WebPkiClientVerifier::builder_with_provider(trust(identity.authority_certificate())?, provider())
+            .allow_unauthenticated()
+            .build()
+            .map_err(|error| TlsError(error.to_string()))?;
+    let clock = Arc::new(WallClock(seams.clock.clone()));
+    let mut config = rustls::ServerConfig::builder_with_details(provider(), clock.clone())
+        .with_protocol_versions(&[&rustls::version::TLS13])?
+        .with_client_cert_verifier(verifier)
+        .with_single_cert(chain(identity, true), key(identity))?;
+    config.alpn_protocols = vec![mesh_protocol(identity.cluster), JOIN_PROTOCOL.to_vec()];
+    config.send_tls13_tickets = 0;
+    let crypto = QuicServerConfig::try_from(config).map_err(|error| TlsError(error.to_string()))?;
+    let token_key = ring::hkdf::Salt::new(ring::hkdf::HKDF_SHA256, &[]).extract(&seams.random::<64>());
+    let mut server = quinn::ServerConfig::new(Arc::new(crypto), Arc::new(token_key));
+    let mut transport = transport(segments);
+    transport
+        .max_concurrent_bidi_streams(1u32.into())
+        .max_concurrent_uni_streams(0u32.into())
+        .receive_window(STRANGER_WINDOW);
+    server.transport_config(Arc::new(transport));
+    server.time_source(clock);
+    server.max_incoming(INCOMING_MAX);
+    Ok(server)
+}
+
+/// The endpoint's own settings: its secrets come from the node's entropy.
+pub(crate) fn endpoint(seams: &Seams) -> quinn::EndpointConfig {
+    let reset_key = ring::hmac::Key::new(ring::hmac::HMAC_SHA256, &seams.random::<64>());
+    let mut config = quinn::EndpointConfig::new(Arc::new(reset_key));
+    config.rng_seed(Some(seams.random()));
+    config
+}
+
+/// QUIC's settings between nodes.
+fn transport(segments: bool) -> quinn::TransportConfig {
+    let mut transport = quinn::TransportConfig::default();
+    let idle = quinn::IdleTimeout::try_from(IDLE_TIMEOUT).expect("5 s is far below QUIC's bound");
+    transport
+        .max_idle_timeout(Some(idle))
+        .keep_alive_interval(Some(KEEP_ALIVE))
+        .max_concurrent_bidi_streams(BIDI_STREAMS_MAX)
+        .max_concurrent_uni_streams(UNI_STREAMS_MAX)
+        .stream_receive_window(STREAM_WINDOW)
+        .receive_window(CONNECTION_WINDOW)
+        .send_window(SEND_WINDOW)
+        .send_fairness(false) // One stream after the other finishes earlier than all at once.
+        .datagram_receive_buffer_size(None)
+        .enable_segmentation_offload(segments);
+    transport
+}
+
+/// The certificates to show. Only those who want in need the authority's.
+fn chain(identity: &Identity, with_authority: bool) -> Vec<CertificateDer<'static>> {
+    let certificate = identity.certificate();
+    let mut chain = vec![CertificateDer::from(certificate.leaf.clone())];
+    if with_authority {
+        chain.push(CertificateDer::from(certificate.authority.clone()));
+    }
+    chain
+}
+
+fn key(identity: &Identity) -> PrivateKeyDer<'static> {
+    PrivateKeyDer::Pkcs8(identity.key().to_vec().into())
+}
+
+/// Checks whom we have dialled, and says in plain words what is wrong.
+#[derive(Debug)]
+struct PeerVerifier {
+    inner: Arc<WebPkiServerVerifier>,
+    own: String,
+}
+
+impl PeerVerifier {
+    fn new(identity: &Identity) -> Result<Self, TlsError> {
+        let roots = trust(identity.authority_certificate())?;
+        Ok(PeerVerifier { inner: verifier(roots)?, own: dns_name(identity.node, identity.cluster) })
+    }
+}
+
+/// webpki's checks against `roots`.
+pub(crate) fn verifier(roots: Arc<RootCertStore>) -> Result<Arc<WebPkiServerVerifier>, TlsError> {
+    WebPkiServerVerifier::builder_with_provider(roots, provider())
+        .build()
+        .map_err(|error| TlsError(error.to_string()))
+}
+
+/// What is wrong with a peer's certificate, for people.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+struct Objection(String);
+
+/// An error of TLS that shows `message` to people on both ends.
+pub(crate) fn objection(message: String) -> rustls::Error {
+    rustls::Error::InvalidCertificate(CertificateError::Other(OtherError(Arc::new(Objection(message)))))
+}
+
+impl ServerCertVerifier for PeerVerifier {
+    fn verify_server_cert(
+        &self,
+        leaf: &CertificateDer<'_>,
+        intermediates: &[CertificateDer<'_>],
+        server_name: &ServerName<'_>,
+        ocsp: &[u8],
+        now: UnixTime,
+    ) -> Result<ServerCertVerified, rustls::Error> {
+        let verified = self.inner.verify_server_cert(leaf, intermediates, server_name, ocsp, now);
+        verified.map_err(|error| {
+            let wanted = server_name.to_str();
+            let found = of_certificate(leaf);
+            match (error, parse_name(&wanted), found) {
+                (rustls::Error::InvalidCertificate(CertificateError::UnknownIssuer), ..) => {
+                    objection("its certificate is of another mesh's authority".to_owned())
+                }
+                (_, Some((_, mesh)), Ok((_, other))) if mesh != other => {
+                    objection(format!("it is of mesh {other}, not {mesh}"))
+                }
+                (_, Some((wanted, _)), Ok((found, mesh))) if wanted != found => {
+                    let own =
+                        if self.own == dns_name(found, mesh) { ", which is this node itself" } else { "" };
+                    objection(format!(
+                        "its certificate is of node {found}{own}, but node {wanted} was dialled"
+                    ))
+                }
+                (error, ..) => error,
+            }
+        })
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        cert: &CertificateDer<'_>,
+        dss: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        self.inner.verify_tls12_signature(message, cert, dss)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        cert: &CertificateDer<'_>,
+        dss: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        self.inner.verify_tls13_signature(message, cert, dss)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.inner.supported_verify_schemes()
+    }
+}

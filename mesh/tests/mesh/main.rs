@@ -1,0 +1,12 @@
+//! Meshes in one process, over real QUIC: on loopback, and on a simulated network.
+
+#![allow(clippy::disallowed_methods)]
+
+mod calls;
+mod gossip;
+mod joining;
+mod lanes;
+mod links;
+mod simulated;
+mod strangers;
+mod world;

@@ -1,0 +1,160 @@
+//! The same meshes on a simulated network, in virtual time: crashes and restarts.
+
+use crate::world::{Echo, EchoHandle, World, config, head};
+use bytes::Bytes;
+use micro_mesh::{DatagramSocket, Member, Mesh, Socket};
+use micro_sdk::wire::NodeId;
+use std::{
+    collections::BTreeMap,
+    fmt, io,
+    net::SocketAddr,
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicU64, Ordering},
+    },
+    task::{Context, Poll},
+    time::Duration,
+};
+use tokio::sync::mpsc;
+
+const PORT: u16 = 4800;
+
+/// A UDP socket of turmoil's.
+struct Simulated {
+    socket: Arc<turmoil::net::UdpSocket>,
+    address: SocketAddr,
+    received: Mutex<mpsc::Receiver<(Vec<u8>, SocketAddr)>>,
+}
+
+impl Simulated {
+    async fn bind(address: SocketAddr) -> io::Result<Arc<Self>> {
+        let socket = Arc::new(turmoil::net::UdpSocket::bind(("0.0.0.0", address.port())).await?);
+        let (sender, received) = mpsc::channel(10_000);
+        let pumped = socket.clone();
+        tokio::spawn(async move {
+            let mut buffer = vec![0; 65_536];
+            while let Ok((length, from)) = pumped.recv_from(&mut buffer).await {
+                let _ = sender.try_send((buffer[..length].to_vec(), from));
+            }
+        });
+        Ok(Arc::new(Simulated { socket, address, received: Mutex::new(received) }))
+    }
+}
+
+impl fmt::Debug for Simulated {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Simulated({})", self.address)
+    }
+}
+
+impl DatagramSocket for Simulated {
+    fn try_send(&self, to: SocketAddr, bytes: &[u8]) -> io::Result<()> {
+        self.socket.try_send_to(bytes, to).map(drop)
+    }
+
+    fn poll_recv(&self, cx: &mut Context<'_>, buffer: &mut [u8]) -> Poll<io::Result<(usize, SocketAddr)>> {
+        self.received.lock().expect("no panic").poll_recv(cx).map(|received| {
+            let (bytes, from) = received.ok_or(io::ErrorKind::BrokenPipe)?;
+            buffer[..bytes.len()].copy_from_slice(&bytes);
+            Ok((bytes.len(), from))
+        })
+    }
+
+    fn local_addr(&self) -> io::Result<SocketAddr> {
+        Ok(self.address)
+    }
+}
+
+fn address(node: u64) -> SocketAddr {
+    SocketAddr::new(turmoil::lookup(format!("n{node}")), PORT)
+}
+
+type Meshes = Arc<Mutex<BTreeMap<u64, Mesh>>>;
+
+async fn host(node: u64, boot: u64, world: Arc<World>, meshes: Meshes) -> turmoil::Result {
+    let socket = Simulated::bind(address(node)).await?;
+    let mesh =
+        Mesh::start(config(node, boot, address(node)), world.identity(node), Socket::Simulated(socket))?;
+    mesh.serve(Arc::new(EchoHandle(Arc::new(Echo::new(world.authority.clone())))));
+    for other in (1..=3).filter(|other| *other != node) {
+        mesh.learn(NodeId(other), address(other));
+    }
+    meshes.lock().expect("no panic").insert(node, mesh);
+    std::future::pending().await
+}
+
+fn seen(meshes: &Meshes, by: u64, node: u64) -> Option<Member> {
+    let mesh = meshes.lock().expect("no panic").get(&by)?.clone();
+    mesh.gossip().members().iter().find(|member| member.node == NodeId(node)).cloned()
+}
+
+/// Steps until `check` holds; how long that took.
+fn run_until(sim: &mut turmoil::Sim<'_>, what: &str, within: Duration, check: impl Fn() -> bool) -> Duration {
+    let start = sim.elapsed();
+    while !check() {
+        assert!(sim.elapsed() - start < within, "not within {within:?}: {what}");
+        sim.step().expect("the simulation goes on");
+    }
+    sim.elapsed() - start
+}
+
+#[test]
+fn a_crashed_node_is_seen_dead_and_then_alive_in_its_next_life() {
+    let world = Arc::new(World::new(1));
+    let meshes: Meshes = Arc::default();
+    let mut sim = turmoil::Builder::new()
+        .simulation_duration(Duration::from_secs(120))
+        .tick_duration(Duration::from_millis(1))
+        .min_message_latency(Duration::from_millis(1))
+        .max_message_latency(Duration::from_millis(20))
+        .udp_capacity(10_000)
+        .rng_seed(7)
+        .build();
+    for node in 1..=3 {
+        let (world, meshes, boots) = (world.clone(), meshes.clone(), Arc::new(AtomicU64::new(0)));
+        sim.host(format!("n{node}"), move || {
+            let boot = boots.fetch_add(1, Ordering::Relaxed) + 1;
+            host(node, boot, world.clone(), meshes.clone())
+        });
+    }
+    let alive = |by, node| seen(&meshes, by, node).is_some_and(|member| member.alive);
+    let all = || (1..=3).all(|by| (1..=3).all(|node| alive(by, node)));
+    run_until(&mut sim, "all are alive", Duration::from_secs(5), all);
+    for _ in 0..10_000 {
+        sim.step().expect("the simulation goes on");
+        assert!(all(), "nobody is taken for dead without reason");
+    }
+
+    sim.crash("n3");
+    meshes.lock().expect("no panic").remove(&3);
+    let noticed = run_until(&mut sim, "n3 is dead", Duration::from_secs(6), || !alive(1, 3) && !alive(2, 3));
+    assert!(noticed > Duration::from_secs(1), "a second's silence is no death: {noticed:?}");
+
+    sim.bounce("n3");
+    let back = || alive(1, 3) && seen(&meshes, 1, 3).is_some_and(|member| member.generation == 2);
+    run_until(&mut sim, "n3 is back", Duration::from_secs(10), back);
+
+    // A partition: calls fail, and work again soon after it heals.
+    sim.partition("n1", "n2");
+    run_until(&mut sim, "the link is down", Duration::from_secs(6), || {
+        let mesh = meshes.lock().expect("no panic")[&1].clone();
+        mesh.routes()
+            .iter()
+            .any(|route| route.node == NodeId(2) && route.state == micro_mesh::LinkState::Down)
+    });
+    assert!(alive(1, 2), "n3 still hears n2, and says so");
+    sim.repair("n1", "n2");
+    let answered = Arc::new(AtomicU64::new(0));
+    let (counter, shared) = (answered.clone(), meshes.clone());
+    sim.client("caller", async move {
+        let mesh = shared.lock().expect("no panic")[&1].clone();
+        for _ in 0..20 {
+            if mesh.call(NodeId(2), &head("echo", 3000), Bytes::new()).await.is_ok() {
+                counter.fetch_add(1, Ordering::Relaxed);
+            }
+            tokio::time::sleep(Duration::from_millis(500)).await;
+        }
+        Ok(())
+    });
+    run_until(&mut sim, "calls work again", Duration::from_secs(15), || answered.load(Ordering::Relaxed) > 0);
+}

@@ -1,0 +1,236 @@
+//! What the tests share: an authority, nodes with its certificates, a handler that echoes.
+
+use bytes::Bytes;
+use micro_mesh::{
+    Authority, BoxFuture, FrameReceiver, FrameSender, Handler, Identity, JoinGrant, JoinRequest, Lane,
+    LinkState, Mesh, MeshConfig, NodeKey, Place, Socket,
+};
+use micro_sdk::wire::{
+    Blocking, Caller, Clock, ClusterId, Code, Entropy, Fault, Head, Job, Namespace, NodeId, Seams, TraceId,
+};
+use ring::rand::{SecureRandom, SystemRandom};
+use std::{
+    net::SocketAddr,
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::{Duration, SystemTime},
+};
+use tokio::time::{Instant, sleep};
+
+/// A clock that stands still.
+struct Still;
+
+impl Clock for Still {
+    fn now(&self) -> SystemTime {
+        SystemTime::UNIX_EPOCH + Duration::from_secs(1_800_000_000)
+    }
+}
+
+struct Random;
+
+impl Entropy for Random {
+    fn fill(&self, bytes: &mut [u8]) {
+        SystemRandom::new().fill(bytes).expect("the system has randomness");
+    }
+}
+
+struct Inline;
+
+impl Blocking for Inline {
+    fn run(&self, job: Job) {
+        job();
+    }
+}
+
+pub fn seams() -> Seams {
+    Seams { clock: Arc::new(Still), entropy: Arc::new(Random), blocking: Arc::new(Inline) }
+}
+
+pub fn now() -> SystemTime {
+    Still.now()
+}
+
+/// A mesh's authority, and what its nodes saw.
+pub struct World {
+    pub authority: Authority,
+}
+
+impl World {
+    pub fn new(cluster: u128) -> Self {
+        World { authority: Authority::generate(ClusterId(cluster), now()) }
+    }
+
+    pub fn identity(&self, node: u64) -> Identity {
+        let key = NodeKey::generate();
+        let certificate = self.authority.issue(&key.request(NodeId(node)), now()).expect("a good request");
+        key.with_certificate(&certificate, NodeId(node), self.authority.cluster(), now())
+            .expect("just issued")
+    }
+
+    /// A node on loopback that serves.
+    pub fn node(&self, node: u64) -> (Mesh, Arc<Echo>) {
+        let mesh = self.quiet_node(node);
+        let echo = Arc::new(Echo::new(self.authority.clone()));
+        mesh.serve(Arc::new(EchoHandle(echo.clone())));
+        (mesh, echo)
+    }
+
+    /// A node on loopback that does not serve yet.
+    pub fn quiet_node(&self, node: u64) -> Mesh {
+        let socket = Socket::bind(([127, 0, 0, 1], 0).into()).expect("a free port");
+        let config = config(node, 1, ([127, 0, 0, 1], 0).into());
+        Mesh::start(config, self.identity(node), socket).expect("a good identity and socket")
+    }
+}
+
+pub fn config(node: u64, boot: u64, advertise: SocketAddr) -> MeshConfig {
+    MeshConfig {
+        advertise,
+        name: format!("n{node}"),
+        place: Place { cloud: "lab".to_owned(), region: "r".to_owned(), zone: format!("z{node}") },
+        boot,
+        version: "0.1.0".to_owned(),
+        seams: seams(),
+        gossip_interval: Duration::from_millis(500),
+    }
+}
+
+pub fn head(endpoint: &str, deadline_ms: u32) -> Head {
+    Head {
+        namespace: Namespace::default(),
+        service: "echo".parse().expect("a name"),
+        endpoint: endpoint.to_owned(),
+        caller: Caller::Admin,
+        trace: TraceId(1),
+        deadline_ms,
+        hops: 0,
+        idempotency_key: None,
+        metadata: Vec::new(),
+    }
+}
+
+/// Waits until `check` holds, for at most `within`.
+pub async fn eventually(what: &str, within: Duration, mut check: impl FnMut() -> bool) {
+    let deadline = Instant::now() + within;
+    while !check() {
+        assert!(Instant::now() < deadline, "not within {within:?}: {what}");
+        sleep(Duration::from_millis(10)).await;
+    }
+}
+
+/// Waits until `mesh` has a link to `node`.
+pub async fn linked(mesh: &Mesh, node: NodeId) {
+    let up = || mesh.routes().iter().any(|route| route.node == node && route.state == LinkState::Up);
+    eventually("the link is up", Duration::from_secs(5), up).await;
+}
+
+/// The secret that the echo lets in once.
+pub const SECRET: [u8; 32] = [9; 32];
+
+/// Sends back what it gets.
+pub struct Echo {
+    authority: Authority,
+    used: Mutex<bool>,
+    /// Calls that were dropped before they were done.
+    pub dropped: Arc<AtomicUsize>,
+    /// How lanes ended.
+    pub lanes: Mutex<Vec<String>>,
+}
+
+impl Echo {
+    pub fn new(authority: Authority) -> Self {
+        Echo { authority, used: Mutex::new(false), dropped: Arc::default(), lanes: Mutex::default() }
+    }
+}
+
+/// Counts when it is dropped.
+struct Dropped(Arc<AtomicUsize>);
+
+impl Drop for Dropped {
+    fn drop(&mut self) {
+        self.0.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+impl Handler for EchoHandle {
+    fn call(&self, from: NodeId, head: Head, body: Bytes) -> BoxFuture<'static, Result<Bytes, Fault>> {
+        self.0.answer(from, head, body)
+    }
+
+    fn lane(
+        &self,
+        _from: NodeId,
+        lane: Lane,
+        mut sender: FrameSender,
+        mut receiver: FrameReceiver,
+    ) -> BoxFuture<'static, ()> {
+        let echo = self.0.clone();
+        Box::pin(async move {
+            let how = loop {
+                match receiver.next().await {
+                    Ok(Some(frame)) if frame.len() > 100_000 => {
+                        let length = frame.len().to_string();
+                        if sender.send(length.as_bytes()).await.is_err() {
+                            break "answer refused".to_owned();
+                        }
+                    }
+                    Ok(Some(frame)) => {
+                        if sender.send(&frame).await.is_err() {
+                            break "answer refused".to_owned();
+                        }
+                    }
+                    Ok(None) => {
+                        sender.finish();
+                        break format!("{lane:?} finished");
+                    }
+                    Err(error) => break format!("{lane:?} failed: {error}"),
+                }
+            };
+            echo.lanes.lock().expect("no panic").push(how);
+        })
+    }
+
+    fn join(&self, _from: SocketAddr, request: JoinRequest) -> BoxFuture<'static, Result<JoinGrant, Fault>> {
+        let answer = self.0.admit(&request);
+        Box::pin(async move { answer })
+    }
+}
+
+/// An [`Echo`] as a mesh takes it.
+pub struct EchoHandle(pub Arc<Echo>);
+
+impl Echo {
+    fn answer(&self, from: NodeId, head: Head, body: Bytes) -> BoxFuture<'static, Result<Bytes, Fault>> {
+        let dropped = Dropped(self.dropped.clone());
+        Box::pin(async move {
+            match head.endpoint.as_str() {
+                "echo" => Ok(body),
+                "who" => Ok(Bytes::from(from.to_string())),
+                "left" => Ok(Bytes::from(head.deadline_ms.to_string())),
+                "large" => Ok(Bytes::from(vec![0; (16 << 20) + 1])),
+                "sleep" => {
+                    let _dropped = dropped;
+                    sleep(Duration::from_secs(60)).await;
+                    Ok(Bytes::new())
+                }
+                other => Err(Fault::new(Code::NotFound, format!("no endpoint {other}")).help("try echo")),
+            }
+        })
+    }
+
+    fn admit(&self, request: &JoinRequest) -> Result<JoinGrant, Fault> {
+        if request.secret != SECRET {
+            return Err(Fault::new(Code::Denied, "this join token is not known"));
+        }
+        if std::mem::replace(&mut *self.used.lock().expect("no panic"), true) {
+            return Err(Fault::new(Code::Denied, "this join token is used up"));
+        }
+        let certificate = self
+            .authority
+            .issue(&request.key, now())
+            .map_err(|error| Fault::new(Code::Usage, error.to_string()))?;
+        Ok(JoinGrant { certificate, peers: vec![(NodeId(1), request.address)] })
+    }
+}

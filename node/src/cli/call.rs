@@ -1,0 +1,79 @@
+//! `micro-node call`.
+
+use super::{
+    failure::Failure,
+    globals::Globals,
+    input,
+    output::Output,
+    session, unit,
+};
+use clap::Args;
+use micro_sdk::wire::{ServiceName, limits::BODY_BYTES_MAX};
+use serde::Serialize;
+use std::time::Duration;
+
+const EXAMPLES: &str = "\
+Examples:
+  micro-node call helloworld call '{\"name\":\"Jane\"}'
+  micro-node call helloworld Greeter.call @request.json
+  echo '{\"name\":\"Jane\"}' | micro-node call helloworld call - -H x-tenant=acme --request-timeout 2s";
+
+/// Call a service by name, wherever in the mesh it runs
+#[derive(Debug, Args)]
+#[command(after_help = EXAMPLES)]
+pub(super) struct Call {
+    /// The service
+    service: ServiceName,
+
+    /// The endpoint, as Handler.method, or method where the service has a sole handler
+    endpoint: String,
+
+    /// The request: JSON, @FILE, or - for stdin
+    #[arg(default_value = "{}")]
+    body: String,
+
+    /// A header to send along; may be given more than once
+    #[arg(short = 'H', long = "header", alias = "metadata", value_name = "KEY=VALUE", value_parser = unit::pair)]
+    headers: Vec<(String, String)>,
+
+    /// How long the service may take [default: that of --timeout]
+    #[arg(long, alias = "request_timeout", value_name = "TIME", env = "MICRO_NODE_REQUEST_TIMEOUT",
+          value_parser = unit::duration)]
+    request_timeout: Option<Duration>,
+
+    /// Makes a repeated call the same call: 32 hexadecimal digits
+    #[arg(long, value_name = "KEY", value_parser = unit::key)]
+    idempotency_key: Option<u128>,
+}
+
+#[derive(Serialize)]
+struct CallItem {
+    body: serde_json::Value,
+    node: String,
+    trace_id: String,
+}
+
+impl Call {
+    pub(super) fn run(self, globals: &Globals, output: &Output) -> Result<(), Failure> {
+        let body = input::json(&self.body, BODY_BYTES_MAX)?;
+        let reply = session::run(globals, async |node| {
+            let mut call = node.call(self.service, self.endpoint, body);
+            for (name, value) in self.headers {
+                call = call.metadata(name, value);
+            }
+            if let Some(timeout) = self.request_timeout {
+                call = call.timeout(timeout);
+            }
+            if let Some(key) = self.idempotency_key {
+                call = call.idempotency_key(key);
+            }
+            Ok(call.reply().await?)
+        })?;
+        if output.json() {
+            let item = CallItem { body: reply.body, node: reply.node, trace_id: reply.trace_id };
+            return output.item("micro-node/call/v1", &item);
+        }
+        output.detail(&format!("answered by node {}, trace {}", reply.node, reply.trace_id));
+        output.text(&reply.body.to_string())
+    }
+}

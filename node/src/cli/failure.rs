@@ -1,0 +1,130 @@
+//! How a command ends when it does not end well.
+
+use super::output::{Format, Output};
+use clap::builder::styling::{AnsiColor, Style};
+use micro_sdk::wire::{Code, Effect, Fault};
+use serde::Serialize;
+use std::{fmt::Write, io, process::ExitCode};
+
+/// Why a command ended early.
+#[derive(Debug)]
+pub(super) enum Failure {
+    /// Something went wrong, and there is something to say about it.
+    Fault(Fault),
+    /// Whoever read stdout has read enough. Not a failure to anyone but this program.
+    PipeClosed,
+    /// A signal asked for the end; the exit code is the shell's, 128 + its number.
+    Signalled(u8),
+}
+
+impl From<Fault> for Failure {
+    fn from(fault: Fault) -> Self {
+        Failure::Fault(fault)
+    }
+}
+
+impl Failure {
+    /// Bad input.
+    pub(super) fn usage(message: impl ToString) -> Self {
+        let message = message.to_string();
+        let message = message.trim_start_matches("error: ");
+        let mut lines = message.lines().map(str::trim).filter(|line| !line.is_empty());
+        let fault = Fault::new(Code::Usage, lines.next().unwrap_or("bad arguments"));
+        Failure::Fault(lines.fold(fault, Fault::help))
+    }
+
+    /// What a write to stdout that failed means.
+    pub(super) fn of_stdout(error: &io::Error) -> Self {
+        match error.kind() {
+            io::ErrorKind::BrokenPipe => Failure::PipeClosed,
+            _ => Failure::Fault(
+                Fault::new(Code::Failed, format!("cannot write to stdout: {error}"))
+                    .help("the command itself has been carried out"),
+            ),
+        }
+    }
+
+    /// Tells stderr, and gives the exit code.
+    pub(super) fn report(&self, output: &Output) -> ExitCode {
+        match self {
+            Failure::PipeClosed => ExitCode::SUCCESS,
+            Failure::Signalled(code) => ExitCode::from(*code),
+            Failure::Fault(fault) => {
+                output.error(&show(fault, output.format()));
+                ExitCode::from(fault.code.exit_code())
+            }
+        }
+    }
+}
+
+/// A fault as stderr shows it: one line of JSON, or text for people.
+pub(super) fn show(fault: &Fault, format: Format) -> String {
+    if format == Format::Json {
+        let error = ErrorItem {
+            code: fault.code.name(),
+            exit_code: fault.code.exit_code(),
+            message: &fault.message,
+            help: &fault.help,
+            effect: fault.effect,
+        };
+        return serde_json::json!({ "error": error }).to_string();
+    }
+    let red = Style::new().bold().fg_color(Some(AnsiColor::Red.into()));
+    let dim = Style::new().dimmed();
+    let mut text = format!("{red}error:{red:#} {}  {dim}[{}]{dim:#}", fault.message, fault.code.name());
+    // The code `unknown` says so itself.
+    if fault.effect == Effect::Unknown && fault.code != Code::Unknown {
+        text.push_str("\n  note: it is not known whether it was done");
+    }
+    for line in &fault.help {
+        write!(text, "\n  help: {line}").expect("a String takes every write");
+    }
+    text
+}
+
+/// The JSON form of a fault. Keys may be added, never renamed.
+#[derive(Serialize)]
+struct ErrorItem<'a> {
+    code: &'static str,
+    exit_code: u8,
+    message: &'a str,
+    help: &'a [String],
+    effect: Effect,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn plain(fault: &Fault, format: Format) -> String {
+        anstream::adapter::strip_str(&show(fault, format)).to_string()
+    }
+
+    #[test]
+    fn an_error_says_what_why_and_what_to_do() {
+        let fault = Fault::new(Code::NotFound, "no service \"hello\"").help("did you mean `helloworld`?").help("b");
+        let text = "error: no service \"hello\"  [not_found]\n  help: did you mean `helloworld`?\n  help: b";
+        assert_eq!(plain(&fault, Format::Table), text);
+        let json = r#"{"error":{"code":"not_found","effect":"none","exit_code":5,"help":["did you mean `helloworld`?","b"],"message":"no service \"hello\""}}"#;
+        assert_eq!(plain(&fault, Format::Json), json);
+    }
+
+    #[test]
+    fn an_unknown_outcome_is_said_once() {
+        let timeout = Fault::new(Code::Timeout, "too late").effect_unknown();
+        let text = "error: too late  [timeout]\n  note: it is not known whether it was done";
+        assert_eq!(plain(&timeout, Format::Table), text);
+        assert_eq!(plain(&Fault::new(Code::Unknown, "lost"), Format::Table), "error: lost  [unknown]");
+    }
+
+    #[test]
+    fn what_clap_says_becomes_a_message_and_help() {
+        let Failure::Fault(fault) = Failure::usage("error: unexpected argument '--x'\n\n  tip: none\n\nUsage: y\n")
+        else {
+            panic!("usage is a fault");
+        };
+        assert_eq!(fault.message, "unexpected argument '--x'");
+        assert_eq!(fault.help, ["tip: none", "Usage: y"]);
+        assert_eq!(fault.code.exit_code(), 2);
+    }
+}

@@ -1,0 +1,168 @@
+//! The command line. One file per command; each shows its answer as text and as JSON.
+//!
+//! Three rules hold for all of them: stdout carries data and nothing else; a failure is one [`Failure`], shown and
+//! turned into an exit code in one place; nothing here knows more of a node than its public client does, but for
+//! [`start`], which runs one.
+#![allow(clippy::disallowed_methods, reason = "the command line runs on a person's machine, never in simulation")]
+
+mod call;
+mod confirmation;
+mod data_dir;
+mod failure;
+mod globals;
+mod input;
+mod leave;
+mod output;
+mod reset;
+mod secret;
+mod services;
+mod session;
+mod start;
+mod status;
+mod store;
+mod table;
+mod token;
+mod unit;
+mod version;
+
+use clap::{Parser, Subcommand, error::ErrorKind};
+use failure::Failure;
+use globals::Globals;
+use output::{Format, Output};
+use std::{ffi::OsStr, process::ExitCode};
+
+const EXAMPLES: &str = "\
+Examples:
+  micro-node start                                   a mesh of one node, on this host only
+  micro-node status                                  the cluster at a glance
+  micro-node token create                            how another host joins
+  micro-node call helloworld call '{\"name\":\"Jane\"}'
+  micro-node store write greeting hello && micro-node store read greeting
+
+Exit codes: 0 ok, 1 failed, 2 usage, 3 unreachable, 4 denied, 5 not found, 6 conflict, 7 timeout, 8 unavailable,
+9 outcome unknown, 130 interrupted.";
+
+/// Framework and platform in one binary: hosts that run it form one mesh.
+///
+/// Every host runs one node, `micro-node start`. All other commands talk to a node: the one on this host, unless
+/// `--address` says otherwise.
+#[derive(Debug, Parser)]
+#[command(name = "micro-node", version, arg_required_else_help = true, after_help = EXAMPLES)]
+struct Cli {
+    #[command(flatten)]
+    globals: Globals,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Start(start::Start),
+    Status(status::StatusCommand),
+    Services(services::Services),
+    Call(call::Call),
+    Store(store::StoreCommand),
+    Token(token::TokenCommand),
+    Leave(leave::Leave),
+    Reset(reset::Reset),
+    Version(version::Version),
+}
+
+/// Runs the command that the process was given, and says how the process is to end.
+pub fn main() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => return refuse(&error),
+    };
+    let output = Output::new(&cli.globals);
+    match run(cli, &output) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => failure.report(&output),
+    }
+}
+
+fn run(cli: Cli, output: &Output) -> Result<(), Failure> {
+    let globals = &cli.globals;
+    match cli.command {
+        Command::Start(command) => command.run(globals, output),
+        Command::Status(command) => command.run(globals, output),
+        Command::Services(command) => command.run(globals, output),
+        Command::Call(command) => command.run(globals, output),
+        Command::Store(command) => command.run(globals, output),
+        Command::Token(command) => command.run(globals, output),
+        Command::Leave(command) => command.run(globals, output),
+        Command::Reset(command) => command.run(globals, output),
+        Command::Version(command) => command.run(output),
+    }
+}
+
+/// Shows what clap has to say: help on stdout, a refusal on stderr, in JSON where JSON was asked for.
+fn refuse(error: &clap::Error) -> ExitCode {
+    let asked = matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion);
+    if !asked && wants_json(std::env::args_os().skip(1), std::env::var_os("MICRO_NODE_OUTPUT").as_deref()) {
+        return Failure::usage(error).report(&Output::plain(Format::Json));
+    }
+    // A closed pipe is no reason to complain.
+    let _ = error.print();
+    ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2))
+}
+
+/// Whether arguments that could not be parsed asked for JSON all the same.
+fn wants_json(args: impl Iterator<Item = impl AsRef<OsStr>>, env: Option<&OsStr>) -> bool {
+    let mut json = env.is_some_and(|value| value == "json");
+    let mut value_follows = false;
+    for arg in args {
+        let arg = arg.as_ref().to_string_lossy();
+        if arg == "--" {
+            break;
+        }
+        if value_follows {
+            json = arg == "json";
+        }
+        value_follows = arg == "-o" || arg == "--output";
+        if let Some(value) = arg.strip_prefix("--output=").or_else(|| arg.strip_prefix("-o")) {
+            json = value_follows || value.trim_start_matches('=') == "json";
+            json &= !value_follows;
+        }
+    }
+    json
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_command_tree_is_sound() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn json_is_noticed_in_arguments_that_cannot_be_parsed() {
+        for args in [&["-o", "json"][..], &["x", "-ojson"], &["--output=json"], &["--output", "json"], &["-o=json"]] {
+            assert!(wants_json(args.iter(), None), "{args:?}");
+        }
+        for args in [&[][..], &["json"], &["-o", "table"], &["--", "-o", "json"], &["-o"]] {
+            assert!(!wants_json(args.iter(), None), "{args:?}");
+        }
+        assert!(wants_json([""; 0].iter(), Some(OsStr::new("json"))));
+        assert!(!wants_json(["-o", "table"].iter(), Some(OsStr::new("json"))));
+    }
+
+    #[test]
+    fn every_command_has_help_with_an_example() {
+        for command in Cli::command().get_subcommands() {
+            assert!(command.get_about().is_some(), "{} says nothing of itself", command.get_name());
+            let help = command.get_after_help().map(ToString::to_string).unwrap_or_default();
+            assert!(help.starts_with("Example"), "{} shows no example", command.get_name());
+        }
+    }
+
+    #[test]
+    fn a_flag_that_takes_a_secret_has_no_variable_shown() {
+        let mut command = Cli::command();
+        let help = command.render_long_help().to_string();
+        assert!(help.contains("MICRO_NODE_TOKEN") && !help.contains("env: MICRO_NODE_TOKEN="), "{help}");
+    }
+}

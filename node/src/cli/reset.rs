@@ -1,0 +1,67 @@
+//! `micro-node reset`.
+
+use super::{confirmation, data_dir, failure::Failure, globals::Globals, output::Output};
+use clap::Args;
+use micro_sdk::wire::{Code, Effect, Fault};
+use micro_storage::{StorageError, rocks};
+use serde::Serialize;
+use std::path::PathBuf;
+
+const EXAMPLES: &str = "\
+Examples:
+  micro-node reset
+  micro-node reset --data-dir ./b --yes
+
+A node that is still a member should leave first: micro-node leave.";
+
+/// Wipe a data directory for a new life under a new id
+///
+/// All records that no other node has are lost with it. Only what micro-node made is removed.
+#[derive(Debug, Args)]
+#[command(after_help = EXAMPLES)]
+pub(super) struct Reset {
+    /// The data directory [default: $XDG_DATA_HOME/micro-node; for root /var/lib/micro-node]
+    #[arg(long, env = "MICRO_NODE_DATA_DIR", value_name = "DIR", hide_env_values = true)]
+    data_dir: Option<PathBuf>,
+}
+
+#[derive(Serialize)]
+struct ResetItem {
+    data_dir: PathBuf,
+    /// What was removed.
+    removed: Vec<PathBuf>,
+}
+
+impl Reset {
+    pub(super) fn run(self, globals: &Globals, output: &Output) -> Result<(), Failure> {
+        let data_dir = data_dir::choose(self.data_dir.as_deref())?;
+        let removed = rocks::owned(&data_dir);
+        if !removed.is_empty() {
+            let question = format!("All that the node in {} knows is lost. Go on?", data_dir.display());
+            confirmation::ask(globals, &question)?;
+        }
+        // Also with nothing to see, for it may have been cut short before.
+        rocks::reset(&data_dir).map_err(fault)?;
+        if output.json() {
+            return output.item("micro-node/reset/v1", &ResetItem { data_dir, removed });
+        }
+        output.remark(&match removed.is_empty() {
+            true => format!("there was nothing to wipe in {}", data_dir.display()),
+            false => format!("{} is wiped: the next start makes a new node", data_dir.display()),
+        });
+        Ok(())
+    }
+}
+
+fn fault(error: StorageError) -> Fault {
+    match &error {
+        StorageError::InUse { .. } => Fault::new(Code::Conflict, error.to_string())
+            .help("a node runs on it: end it first, with `micro-node leave` or SIGTERM"),
+        StorageError::Unwritable { .. } => Fault::new(Code::Failed, error.to_string())
+            .help("run this as the user that the node runs as"),
+        _ => {
+            let fault = Fault::new(Code::Failed, error.to_string());
+            Fault { effect: Effect::Unknown, ..fault }.help("run it again once the disk is well: it goes on there")
+        }
+    }
+}

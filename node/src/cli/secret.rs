@@ -1,0 +1,83 @@
+//! Secrets as they reach a command: from a file, from stdin, or from the environment; never as an argument, which
+//! every process on the host can read.
+
+use super::{failure::Failure, input};
+use micro_sdk::wire::{Code, Fault};
+use std::env;
+use zeroize::Zeroizing;
+
+/// The longest secret, in bytes: a join token with a handful of addresses takes less than a tenth of it.
+const SECRET_BYTES_MAX: usize = 16 << 10;
+
+/// Reads the secret that `flag` was given, else that of the variable; none when neither is there.
+///
+/// # Errors
+/// If the flag was given the secret itself, or what holds it can't be read or is empty.
+pub(super) fn read(
+    flag: &str,
+    given: Option<&str>,
+    variable: &str,
+) -> Result<Option<Zeroizing<String>>, Failure> {
+    let from_env = env::var(variable).ok().filter(|value| !value.is_empty()).map(Zeroizing::new);
+    let secret = match (given, from_env) {
+        (Some(source), _) if source == "-" || source.starts_with('@') => from_source(source)?,
+        // The value is not repeated: it may be the secret, and stderr may be a log.
+        (Some(_), _) => return Err(literal(flag, variable).into()),
+        (None, Some(source)) if source.starts_with('@') => from_source(&source)?,
+        (None, Some(secret)) => secret,
+        (None, None) => return Ok(None),
+    };
+    let trimmed = Zeroizing::new(secret.trim().to_owned());
+    if trimmed.is_empty() {
+        return Err(Fault::new(Code::Usage, format!("the secret for {flag} is empty")).into());
+    }
+    Ok(Some(trimmed))
+}
+
+fn from_source(source: &str) -> Result<Zeroizing<String>, Failure> {
+    let bytes = Zeroizing::new(input::read(source, SECRET_BYTES_MAX)?);
+    let text = std::str::from_utf8(&bytes)
+        .map_err(|_| Fault::new(Code::Usage, format!("{} does not hold text", input::name(source))))?;
+    Ok(Zeroizing::new(text.to_owned()))
+}
+
+fn literal(flag: &str, variable: &str) -> Fault {
+    Fault::new(Code::Usage, format!("{flag} takes @FILE or -, not the secret itself"))
+        .help("every process on this host can read the arguments of every other")
+        .help(format!("save it to a file of mode 0600 and pass {flag} @FILE, or set {variable}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::Write;
+
+    const UNSET: &str = "MICRO_NODE_A_VARIABLE_NOBODY_SETS";
+
+    #[test]
+    fn a_secret_on_the_command_line_is_refused_and_not_repeated() {
+        let Err(Failure::Fault(fault)) = read("--token", Some("hunter2"), UNSET) else {
+            panic!("a literal was taken");
+        };
+        assert_eq!(fault.code, Code::Usage);
+        assert!(!format!("{fault:?}").contains("hunter2"));
+    }
+
+    #[test]
+    fn a_file_gives_the_secret_without_its_line_end() {
+        let mut file = tempfile::NamedTempFile::new().expect("a temporary file");
+        file.write_all(b"hunter2\n").expect("room for seven bytes");
+        let source = format!("@{}", file.path().display());
+        let secret = read("--token", Some(&source), UNSET).expect("the file is there").expect("it was given");
+        assert_eq!(secret.as_str(), "hunter2");
+        assert!(read("--token", None, UNSET).expect("nothing was given").is_none());
+    }
+
+    #[test]
+    fn an_empty_or_missing_file_is_refused() {
+        let file = tempfile::NamedTempFile::new().expect("a temporary file");
+        let source = format!("@{}", file.path().display());
+        assert!(read("--token", Some(&source), UNSET).is_err());
+        assert!(read("--token", Some("@/nowhere/at/all"), UNSET).is_err());
+    }
+}

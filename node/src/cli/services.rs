@@ -1,0 +1,207 @@
+//! `micro-node services`.
+
+use super::{
+    failure::Failure,
+    globals::Globals,
+    output::Output,
+    session,
+    table::{NOTHING, Table, clean},
+};
+use clap::Args;
+use micro_sdk::{
+    client::{ServiceDescription, ServiceInstance, ServiceListing},
+    wire::ServiceName,
+};
+use serde::Serialize;
+use std::{collections::BTreeSet, fmt::Write};
+
+const EXAMPLES: &str = "\
+Examples:
+  micro-node services                                all services of the mesh
+  micro-node services helloworld                     where one runs, what it offers, and what that takes
+  micro-node services helloworld -o json | jq '.item.endpoints[].request_schema'";
+
+/// List the services of the mesh, or show one with the schemas of its endpoints
+#[derive(Debug, Args)]
+#[command(after_help = EXAMPLES)]
+pub(super) struct Services {
+    /// The service to show
+    name: Option<ServiceName>,
+}
+
+/// The JSON form of a service with its schemas as JSON rather than as text.
+#[derive(Serialize)]
+struct ServiceItem<'a> {
+    name: &'a str,
+    instances: &'a [ServiceInstance],
+    endpoints: Vec<EndpointItem<'a>>,
+}
+
+#[derive(Serialize)]
+struct EndpointItem<'a> {
+    name: &'a str,
+    doc: &'a str,
+    request_schema: Option<serde_json::Value>,
+    response_schema: Option<serde_json::Value>,
+}
+
+#[derive(Serialize)]
+struct ServicesSummary {
+    count: usize,
+}
+
+impl Services {
+    pub(super) fn run(self, globals: &Globals, output: &Output) -> Result<(), Failure> {
+        let Some(name) = self.name else {
+            let services = session::run(globals, async |node| Ok(node.services().await?))?;
+            if output.json() {
+                let summary = ServicesSummary { count: services.len() };
+                return output.items("micro-node/services/v1", &services, &summary);
+            }
+            let hint = "no services yet: examples/helloworld of the SDK is one to start with";
+            return output.table(&listing(&services, output.wide()), hint);
+        };
+        let service = session::run(globals, async |node| Ok(node.service(name.as_str()).await?))?;
+        if output.json() {
+            return output.item("micro-node/service/v1", &ServiceItem::from(&service));
+        }
+        output.text(&portrait(&service, output))
+    }
+}
+
+impl<'a> From<&'a ServiceDescription> for ServiceItem<'a> {
+    fn from(service: &'a ServiceDescription) -> Self {
+        let schema = |text: &str| serde_json::from_str(text).ok();
+        let endpoints = service.endpoints.iter().map(|endpoint| EndpointItem {
+            name: &endpoint.name,
+            doc: &endpoint.doc,
+            request_schema: schema(&endpoint.request_schema),
+            response_schema: schema(&endpoint.response_schema),
+        });
+        ServiceItem { name: &service.name, instances: &service.instances, endpoints: endpoints.collect() }
+    }
+}
+
+/// What `pick` gives for the instances, each once, in order.
+fn each_once<'a>(
+    instances: &'a [ServiceInstance],
+    pick: impl Fn(&'a ServiceInstance) -> &'a str,
+) -> String {
+    let set: BTreeSet<&str> = instances.iter().map(pick).collect();
+    let list = set.into_iter().collect::<Vec<_>>().join(",");
+    if list.is_empty() { NOTHING.to_owned() } else { list }
+}
+
+fn listing(services: &[ServiceListing], wide: bool) -> Table {
+    let mut headers = vec!["NAME", "VERSIONS", "INSTANCES", "ENDPOINTS", "NODES"];
+    if wide {
+        headers.push("OFFERS");
+    }
+    let mut table = Table::new(headers);
+    for ServiceListing { name, instances } in services {
+        let endpoints: BTreeSet<&String> = instances.iter().flat_map(|instance| &instance.endpoints).collect();
+        let mut cells = vec![
+            name.clone(),
+            each_once(instances, |instance| &instance.version),
+            instances.len().to_string(),
+            endpoints.len().to_string(),
+            each_once(instances, |instance| &instance.node_name),
+        ];
+        if wide {
+            cells.push(endpoints.into_iter().cloned().collect::<Vec<_>>().join(","));
+        }
+        table.row(cells);
+    }
+    table
+}
+
+/// One service: where it runs, then what it offers.
+fn portrait(service: &ServiceDescription, output: &Output) -> String {
+    let mut instances = Table::new(["INSTANCE", "VERSION", "NODE", "NODE ID"]);
+    for instance in &service.instances {
+        let ServiceInstance { id, version, node, node_name, .. } = instance;
+        instances.row([id, version, node_name, node].map(String::clone));
+    }
+    let mut text = instances.render(output.headers(), output.width());
+    for endpoint in &service.endpoints {
+        let mut line = |line: &str| writeln!(text, "{line}").expect("a String takes every write");
+        line("");
+        line(&format!("\n{}", clean(&endpoint.name)));
+        for doc in endpoint.doc.lines() {
+            line(&format!("  {}", clean(doc)));
+        }
+        line(&format!("  takes  {}", brief(&endpoint.request_schema)));
+        text.push_str(&format!("  gives  {}", brief(&endpoint.response_schema)));
+    }
+    text
+}
+
+/// A schema in one line: `{name: string, age?: integer}` where it is a plain object, else as it is.
+fn brief(schema: &str) -> String {
+    let shown = serde_json::from_str::<serde_json::Value>(schema).ok().and_then(|schema| {
+        let properties = schema.get("properties")?.as_object()?;
+        let required = schema.get("required").and_then(|required| required.as_array());
+        let fields = properties.iter().map(|(name, property)| {
+            let required = required.is_some_and(|names| names.iter().any(|other| other == name));
+            let kind = property.get("type").and_then(|kind| kind.as_str()).unwrap_or("…");
+            format!("{name}{}: {kind}", if required { "" } else { "?" })
+        });
+        Some(format!("{{{}}}", fields.collect::<Vec<_>>().join(", ")))
+    });
+    clean(&shown.unwrap_or_else(|| schema.to_owned()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cli::output::Format;
+    use micro_sdk::wire::Endpoint;
+
+    fn instance(id: &str, node: &str) -> ServiceInstance {
+        ServiceInstance {
+            id: id.to_owned(),
+            version: "0.1.0".to_owned(),
+            node: format!("id-{node}"),
+            node_name: node.to_owned(),
+            endpoints: vec!["Greeter.call".to_owned()],
+        }
+    }
+
+    const SCHEMA: &str = r#"{"type":"object","properties":{"age":{"type":"integer"},"name":{"type":"string"}},"required":["name"]}"#;
+
+    #[test]
+    fn a_listing_counts_instances_and_names_nodes_once() {
+        let instances = vec![instance("1", "bravo"), instance("2", "alpha"), instance("3", "alpha")];
+        let services = [ServiceListing { name: "helloworld".to_owned(), instances }];
+        let text = "\
+NAME        VERSIONS  INSTANCES  ENDPOINTS  NODES
+helloworld  0.1.0     3          1          alpha,bravo";
+        assert_eq!(listing(&services, false).render(true, None), text);
+        assert!(listing(&services, true).render(true, None).ends_with("Greeter.call"));
+    }
+
+    #[test]
+    fn a_service_shows_what_its_endpoints_take() {
+        let service = ServiceDescription {
+            name: "helloworld".to_owned(),
+            instances: vec![instance("7c2f", "alpha")],
+            endpoints: vec![Endpoint {
+                name: "Greeter.call".to_owned(),
+                request_schema: SCHEMA.to_owned(),
+                response_schema: "true".to_owned(),
+                doc: "Says hello.".to_owned(),
+            }],
+        };
+        let text = "\
+INSTANCE  VERSION  NODE   NODE ID
+7c2f      0.1.0    alpha  id-alpha
+
+Greeter.call
+  Says hello.
+  takes  {age?: integer, name: string}
+  gives  true";
+        assert_eq!(portrait(&service, &Output::plain(Format::Table)), text);
+        let json = serde_json::to_value(ServiceItem::from(&service)).expect("it is JSON");
+        assert_eq!(json["endpoints"][0]["request_schema"]["required"][0], "name");
+    }
+}

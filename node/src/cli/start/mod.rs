@@ -1,0 +1,316 @@
+//! `micro-node start`: the flags, checked and turned into a node's [`Config`].
+
+mod banner;
+mod label;
+mod log;
+mod process;
+mod ready_file;
+mod signals;
+
+use super::{data_dir, failure::Failure, globals::Globals, output::Output, secret};
+use crate::config::{Config, Join, VotersWanted};
+use clap::{Args, ValueEnum};
+use log::LogFormat;
+use micro_mesh::{JoinToken, Place};
+use micro_sdk::{
+    client::{Address, default_socket},
+    wire::{Code, Fault},
+};
+use std::{
+    net::{IpAddr, SocketAddr, UdpSocket},
+    path::PathBuf,
+    time::Duration,
+};
+
+const EXAMPLES: &str = "\
+Examples:
+  micro-node start                                   a mesh of one node, reachable from this host only
+  micro-node start --mesh-listen 0.0.0.0:8443 --advertise alpha.example.org:8443
+  micro-node start --join 10.0.0.1:8443 --join-token @join-token --mesh-listen 0.0.0.0:8443
+  micro-node start --name b --data-dir ./b --socket ./b.sock --api 127.0.0.1:0 --proxy 127.0.0.1:0 \\
+      --mesh-listen 127.0.0.1:0 --join 127.0.0.1:8443 --join-token @join-token      a second one on this host
+
+`micro-node token create` on a node of the mesh makes the token and shows the whole line. SIGTERM drains the node and
+keeps its membership; `micro-node leave` gives it up.";
+
+/// How long looking up one name may take: resolvers give up on their first server after five seconds.
+const LOOKUP_TIMEOUT: Duration = Duration::from_secs(6);
+
+/// Start a node
+#[derive(Debug, Args)]
+#[command(alias = "server", after_help = EXAMPLES)]
+pub(super) struct Start {
+    /// Where the node keeps its files [default: $XDG_DATA_HOME/micro-node; for root /var/lib/micro-node]
+    #[arg(long, env = "MICRO_NODE_DATA_DIR", value_name = "DIR", hide_env_values = true)]
+    data_dir: Option<PathBuf>,
+
+    /// What people call the node [default: the host's name]
+    #[arg(long, env = "MICRO_NODE_NAME", value_name = "NAME", value_parser = label::name)]
+    name: Option<String>,
+
+    /// The local door, a unix socket for root and the node's own user [default: in $XDG_RUNTIME_DIR, /run or /tmp]
+    #[arg(long, env = "MICRO_NODE_SOCKET", value_name = "PATH", hide_env_values = true)]
+    socket: Option<PathBuf>,
+
+    /// The HTTP api for calls of services; loopback only. Port 0 takes a free one, here and below
+    #[arg(long, env = "MICRO_NODE_API", value_name = "IP:PORT", default_value = "127.0.0.1:8080",
+          value_parser = label::listener)]
+    api: SocketAddr,
+
+    /// gRPC for holders of the admin secret; loopback only
+    #[arg(long, env = "MICRO_NODE_PROXY", value_name = "IP:PORT", default_value = "127.0.0.1:8081",
+          value_parser = label::listener)]
+    proxy: SocketAddr,
+
+    /// Where the mesh listens (UDP)
+    #[arg(long, env = "MICRO_NODE_MESH_LISTEN", value_name = "IP:PORT", default_value = "127.0.0.1:8443",
+          value_parser = label::listener)]
+    mesh_listen: SocketAddr,
+
+    /// Where other nodes reach the mesh listener [default: where it listens; when joining, as seen from there]
+    #[arg(long, env = "MICRO_NODE_ADVERTISE", value_name = "HOST:PORT", value_parser = label::place_on_network)]
+    advertise: Option<Address>,
+
+    /// A node of the mesh to join; may be given more than once
+    #[arg(long, env = "MICRO_NODE_JOIN", value_name = "HOST:PORT", value_delimiter = ',',
+          value_parser = label::place_on_network)]
+    join: Vec<Address>,
+
+    /// The token to join with, as @FILE or - for stdin [env: MICRO_NODE_JOIN_TOKEN, the token itself or @FILE]
+    #[arg(long, value_name = "@FILE|-", allow_hyphen_values = true)]
+    join_token: Option<String>,
+
+    /// The cloud that the node runs in
+    #[arg(long, env = "MICRO_NODE_CLOUD", value_name = "NAME", default_value = "", value_parser = label::place,
+          hide_default_value = true)]
+    cloud: String,
+
+    /// The region of that cloud
+    #[arg(long, env = "MICRO_NODE_REGION", value_name = "NAME", default_value = "", value_parser = label::place,
+          hide_default_value = true)]
+    region: String,
+
+    /// The zone in that region: what fails together. Voters are spread over zones
+    #[arg(long, env = "MICRO_NODE_ZONE", value_name = "NAME", default_value = "", value_parser = label::place,
+          hide_default_value = true)]
+    zone: String,
+
+    /// How many voters the mesh grows to: 3 survive the loss of one, 5 of two
+    #[arg(long, env = "MICRO_NODE_VOTERS", value_name = "N", default_value = "3")]
+    voters: Voters,
+
+    /// A file to write once the node is ready: JSON with its name, ids and addresses. Gone when it stops
+    #[arg(long, env = "MICRO_NODE_READY_FILE", value_name = "FILE", hide_env_values = true)]
+    ready_file: Option<PathBuf>,
+
+    /// How to log on stderr [default: pretty on a terminal, else json; env: MICRO_NODE_LOG or RUST_LOG filter it]
+    #[arg(long, env = "MICRO_NODE_LOG_FORMAT", value_name = "FORMAT")]
+    log_format: Option<LogFormat>,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum Voters {
+    #[value(name = "3")]
+    Three,
+    #[value(name = "5")]
+    Five,
+}
+
+impl Start {
+    pub(super) fn run(self, _: &Globals, output: &Output) -> Result<(), Failure> {
+        process::run(self, output)
+    }
+
+    /// The settings of the node.
+    ///
+    /// # Errors
+    /// If a flag asks for what can't be, or a name of the node's own can't be looked up.
+    async fn config(self) -> Result<Config, Failure> {
+        local_only("--api", self.api)?;
+        local_only("--proxy", self.proxy)?;
+        let token = secret::read("--join-token", self.join_token.as_deref(), "MICRO_NODE_JOIN_TOKEN")?;
+        let token = token.map(|text| text.parse::<JoinToken>()).transpose();
+        let token = token.map_err(|error| Fault::new(Code::Usage, error.to_string()))?;
+        let join = join(&self.join, token).await;
+        let advertise = match &self.advertise {
+            Some(address) => Some(advertised(address).await?),
+            None => seen_from(self.mesh_listen, join.as_ref())?,
+        };
+        Ok(Config {
+            name: self.name.unwrap_or_else(|| label::of_host(rustix::system::uname().nodename())),
+            place: Place { cloud: self.cloud, region: self.region, zone: self.zone },
+            data_dir: data_dir::choose(self.data_dir.as_deref())?,
+            socket: socket(self.socket)?,
+            api: self.api,
+            proxy: self.proxy,
+            mesh_listen: self.mesh_listen,
+            advertise,
+            join,
+            voters: match self.voters {
+                Voters::Three => VotersWanted::Three,
+                Voters::Five => VotersWanted::Five,
+            },
+        })
+    }
+}
+
+fn local_only(flag: &str, address: SocketAddr) -> Result<(), Fault> {
+    if address.ip().is_loopback() {
+        return Ok(());
+    }
+    Err(Fault::new(Code::Usage, format!("{flag} {address} would let other hosts in, and nobody there is asked who they are"))
+        .help(format!("use a loopback address: {flag} 127.0.0.1:{}", address.port()))
+        .help("other hosts reach services through a node of their own: micro-node token create"))
+}
+
+/// The socket's path, made absolute. The limit is the kernel's, and an address of it has to be typed by clients.
+fn socket(given: Option<PathBuf>) -> Result<PathBuf, Fault> {
+    let path = given.unwrap_or_else(default_socket);
+    let refuse = |why: String| Fault::new(Code::Usage, format!("--socket {}: {why}", path.display()));
+    let absolute = std::path::absolute(&path).map_err(|error| refuse(error.to_string()))?;
+    match format!("unix:{}", absolute.display()).parse::<Address>() {
+        Ok(_) => Ok(absolute),
+        Err(error) => Err(refuse(error.to_string()).help("choose a shorter path")),
+    }
+}
+
+/// The mesh to join. A name that can't be looked up is only warned about: the others, and those in the token, may do,
+/// and a node that has joined before knows its peers.
+async fn join(places: &[Address], token: Option<JoinToken>) -> Option<Join> {
+    if places.is_empty() && token.is_none() {
+        return None;
+    }
+    let mut addresses = Vec::new();
+    for place in places {
+        match look_up(place).await {
+            Ok(found) => addresses.extend(found),
+            Err(fault) => tracing::warn!("{}: trying without it", fault.message),
+        }
+    }
+    Some(Join { addresses, token })
+}
+
+/// All addresses of a place, those of the kind that most hosts have first.
+async fn look_up(place: &Address) -> Result<Vec<SocketAddr>, Fault> {
+    let Address::Tcp { host, port } = place else {
+        return Err(Fault::new(Code::Usage, format!("{place} is not on a network")));
+    };
+    let failed = |why: &str| Fault::new(Code::Unreachable, format!("cannot look up {host}: {why}"));
+    let found = tokio::time::timeout(LOOKUP_TIMEOUT, tokio::net::lookup_host((host.as_str(), *port))).await;
+    let mut found: Vec<SocketAddr> =
+        found.map_err(|_| failed("no answer"))?.map_err(|error| failed(&error.to_string()))?.collect();
+    found.sort_by_key(SocketAddr::is_ipv6);
+    if found.is_empty() { Err(failed("it has no address")) } else { Ok(found) }
+}
+
+async fn advertised(place: &Address) -> Result<SocketAddr, Fault> {
+    let address = look_up(place).await?.remove(0);
+    if address.ip().is_unspecified() {
+        let message = format!("--advertise {address} is no place: other nodes have to dial it");
+        return Err(Fault::new(Code::Usage, message).help("name this host as others reach it"));
+    }
+    Ok(address)
+}
+
+/// The address to advertise for a listener on all interfaces: the one that leads to the mesh to be joined. None where
+/// the listener has an address of its own.
+fn seen_from(listen: SocketAddr, join: Option<&Join>) -> Result<Option<SocketAddr>, Fault> {
+    if !listen.ip().is_unspecified() {
+        return Ok(None);
+    }
+    let missing = Fault::new(Code::Usage, format!("--mesh-listen {listen} does not say where others reach this node"))
+        .help(format!("say it: --advertise HOST:{}", listen.port()));
+    if listen.port() == 0 {
+        return Err(missing);
+    }
+    let token = join.and_then(|join| join.token.as_ref());
+    let mut peers = join.into_iter().flat_map(|join| &join.addresses).chain(token.iter().flat_map(|t| &t.addresses));
+    let own = peers.find_map(|peer| own_address(*peer));
+    own.map(|ip| Some(SocketAddr::new(ip, listen.port()))).ok_or(missing)
+}
+
+/// The address of this host that packets to `peer` leave from. Nothing is sent: connecting a UDP socket only asks the
+/// kernel for its route.
+fn own_address(peer: SocketAddr) -> Option<IpAddr> {
+    let any: SocketAddr = if peer.is_ipv4() { ([0; 4], 0).into() } else { ([0; 16], 0).into() };
+    let socket = UdpSocket::bind(any).ok()?;
+    socket.connect(peer).ok()?;
+    Some(socket.local_addr().ok()?.ip())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::Parser;
+
+    #[derive(Parser)]
+    struct Line {
+        #[command(flatten)]
+        start: Start,
+    }
+
+    async fn config(args: &[&str]) -> Result<Config, String> {
+        let line = Line::try_parse_from(std::iter::once(&"start").chain(args)).map_err(|error| error.to_string())?;
+        line.start.config().await.map_err(|failure| match failure {
+            Failure::Fault(fault) => format!("{fault}"),
+            other => format!("{other:?}"),
+        })
+    }
+
+    #[tokio::test]
+    async fn nothing_configured_is_a_mesh_on_loopback() {
+        let config = config(&["--data-dir", "/tmp/d"]).await.expect("nothing is wrong with it");
+        assert!(config.join.is_none() && config.advertise.is_none());
+        for address in [config.api, config.proxy, config.mesh_listen] {
+            assert!(address.ip().is_loopback());
+        }
+        assert_eq!(config.voters, VotersWanted::Three);
+        assert!(label::name(&config.name).is_ok(), "{} is no name", config.name);
+    }
+
+    #[tokio::test]
+    async fn doors_that_ask_nobody_stay_on_loopback() {
+        for flag in ["--api", "--proxy"] {
+            let error = config(&[flag, "0.0.0.0:1"]).await.expect_err("it would be open to all");
+            assert!(error.contains("let other hosts in"), "{error}");
+        }
+    }
+
+    #[tokio::test]
+    async fn an_address_that_leads_nowhere_is_not_advertised() {
+        let error = config(&["--mesh-listen", "0.0.0.0:1"]).await.expect_err("nobody can dial it");
+        assert!(error.contains("does not say where"), "{error}");
+        let error = config(&["--advertise", "0.0.0.0:1"]).await.expect_err("nobody can dial it");
+        assert!(error.contains("no place"), "{error}");
+        let joined = config(&["--mesh-listen", "0.0.0.0:7", "--join", "127.0.0.1:9"]).await.expect("the route tells");
+        assert_eq!(joined.advertise, Some(([127, 0, 0, 1], 7).into()));
+    }
+
+    #[tokio::test]
+    async fn what_to_join_is_looked_up() {
+        let config = config(&["--join", "localhost:5,127.0.0.1:6"]).await.expect("both are known");
+        let join = config.join.expect("it was asked for");
+        assert_eq!(join.addresses.first(), Some(&([127, 0, 0, 1], 5).into()));
+        assert_eq!(join.addresses.last(), Some(&([127, 0, 0, 1], 6).into()));
+        assert!(join.token.is_none());
+    }
+
+    #[tokio::test]
+    async fn bad_flags_are_refused_with_the_reason() {
+        for (args, reason) in [
+            (&["--join", "nowhere"][..], "no port"),
+            (&["--join", "unix:/x"], "HOST:PORT"),
+            (&["--voters", "4"], "3, 5"),
+            (&["--name", "A B"], "a-z"),
+            (&["--zone", "a b"], "zone"),
+            (&["--api", "localhost"], "IP:PORT"),
+            (&["--join-token", "mnt1.abc"], "@FILE"),
+        ] {
+            let error = config(args).await.expect_err("it is wrong");
+            assert!(error.contains(reason), "{args:?}: {error}");
+        }
+        let long = format!("/{}", "x".repeat(120));
+        let error = config(&["--socket", &long]).await.expect_err("the kernel takes no such path");
+        assert!(error.contains("107 bytes"), "{error}");
+    }
+}

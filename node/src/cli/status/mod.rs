@@ -1,0 +1,83 @@
+//! `micro-node status`: the cluster at a glance.
+
+mod view;
+
+use super::{
+    failure::{self, Failure},
+    globals::Globals,
+    output::{Format, Output},
+    session,
+};
+use clap::Args;
+use micro_sdk::{client::Node, wire::status::Status};
+use std::time::Duration;
+#[cfg(test)]
+pub(super) use view::sample;
+
+const EXAMPLES: &str = "\
+Examples:
+  micro-node status
+  micro-node status --watch
+  micro-node status -o wide                          ids, addresses and actors too
+  micro-node status -o json | jq '.problems'
+  micro-node status --address 127.0.0.1:8081 --token @admin-secret";
+
+/// How often `--watch` looks again: what changes within a second, nobody reads.
+const WATCH_INTERVAL: Duration = Duration::from_secs(1);
+/// Takes the cursor home and clears what was below it.
+const CLEAR: &str = "\x1b[H\x1b[2J";
+
+/// Show the cluster at a glance: nodes, consensus, services, and what is wrong
+///
+/// Any node can answer, also while there is no quorum.
+#[derive(Debug, Args)]
+#[command(after_help = EXAMPLES)]
+pub(super) struct StatusCommand {
+    /// Look again every second, until Ctrl-C; with -o json, a line each time
+    #[arg(short, long)]
+    watch: bool,
+}
+
+impl StatusCommand {
+    pub(super) fn run(self, globals: &Globals, output: &Output) -> Result<(), Failure> {
+        if !self.watch {
+            let status = session::run(globals, async |node| Ok(node.status().await?))?;
+            return show(&status, output);
+        }
+        session::run(globals, async |node| watch(&node, output).await)
+    }
+}
+
+fn show(status: &Status, output: &Output) -> Result<(), Failure> {
+    match output.format() {
+        // The document carries its schema itself.
+        Format::Json => output.document(status),
+        _ => output.text(&view::text(status, output.wide(), output.headers(), output.width())),
+    }
+}
+
+/// Shows the status until something ends it. A node that is away for a while is waited for: that is when people watch.
+async fn watch(node: &Node, output: &Output) -> Result<(), Failure> {
+    let clear = output.for_terminal() && !output.json();
+    loop {
+        match node.status().await {
+            Ok(status) if output.json() => {
+                let line = serde_json::to_string(&status).expect("a status is always JSON");
+                output.text(&line)?;
+            }
+            Ok(status) => {
+                let text = view::text(&status, output.wide(), output.headers(), output.width());
+                // Cleared only when there is something new to show, so that it does not flicker.
+                if clear {
+                    output.bytes(CLEAR.as_bytes())?;
+                }
+                output.text(&text)?;
+                if !clear {
+                    output.text("")?;
+                }
+            }
+            Err(fault) => output.error(&failure::show(&fault, output.format())),
+        }
+        tokio::time::sleep(WATCH_INTERVAL).await;
+    }
+}

@@ -1,0 +1,350 @@
+//! A status as people read it: nodes, consensus, services, problems.
+
+use crate::cli::{
+    table::{NOTHING, Table, Tone, clean},
+    unit,
+};
+use clap::builder::styling::{AnsiColor, Style};
+use micro_sdk::wire::{
+    NodeId,
+    status::{NodeState, NodeStatus, Role, Severity, Status},
+};
+use std::fmt::Write;
+
+/// The whole status, without a line end after its last line.
+pub(super) fn text(status: &Status, wide: bool, headers: bool, width: Option<usize>) -> String {
+    let mut sections = Vec::new();
+    if !status.consensus.quorum {
+        let alarm = Style::new().bold().fg_color(Some(AnsiColor::Red.into()));
+        sections.push(format!(
+            "{alarm}NO QUORUM{alarm:#}: writes and linearizable reads wait; only --stale reads are answered"
+        ));
+    }
+    let render = |table: &Table| match table.is_empty() {
+        true => "none".to_owned(),
+        false => table.render(headers, width),
+    };
+    let mut section = |title: &str, body: String| {
+        let bold = Style::new().bold();
+        sections.push(if headers { format!("{bold}{title}{bold:#}\n{body}") } else { body });
+    };
+    section("NODES", render(&nodes(status, wide)));
+    let mut consensus_text = render(&consensus(status));
+    if !status.consensus.replicas.is_empty() {
+        write!(consensus_text, "\n\n{}", render(&replicas(status))).expect("a String takes every write");
+    }
+    section("CONSENSUS", consensus_text);
+    section("SERVICES", render(&services(status, wide)));
+    section("PROBLEMS", problems(status));
+    sections.join("\n\n")
+}
+
+fn nodes(status: &Status, wide: bool) -> Table {
+    let mut headers = vec!["NAME", "STATE", "ROLE", "CLOUD", "REGION", "ZONE", "PATH", "RTT", "VERSION", "UPTIME"];
+    if wide {
+        headers.extend(["ID", "ADDRESS", "ACTORS"]);
+    }
+    headers.push("NOTE");
+    let mut table = Table::new(headers);
+    for node in &status.nodes {
+        let mark = if node.id == status.seen_by { "*" } else { "" };
+        let mut cells = vec![
+            format!("{mark}{}", node.name),
+            state_name(node.state).to_owned(),
+            role_name(node.role).to_owned(),
+            or_nothing(&node.cloud),
+            or_nothing(&node.region),
+            or_nothing(&node.zone),
+            node.path.clone().unwrap_or_else(|| NOTHING.to_owned()),
+            node.rtt_ms.map_or_else(|| NOTHING.to_owned(), unit::milliseconds),
+            or_nothing(&node.version),
+            node.uptime_s.map_or_else(|| NOTHING.to_owned(), unit::span),
+        ];
+        if wide {
+            cells.extend([node.id.to_string(), or_nothing(&node.address), actors(node)]);
+        }
+        cells.push(note(node));
+        let tone = match node.state {
+            NodeState::Ready => Tone::Plain,
+            NodeState::Starting | NodeState::Leaving => Tone::Warning,
+            NodeState::Down => Tone::Alarm,
+        };
+        table.row_in(tone, cells);
+    }
+    table
+}
+
+/// Why the node is not what it should be, and which of its actors have panicked.
+fn note(node: &NodeStatus) -> String {
+    let reason = node.role_reason.clone().into_iter();
+    let restarts = node.actors.iter().flatten().filter(|actor| actor.restarts > 0);
+    let restarts = restarts.map(|actor| format!("{} restarted {}×", actor.name, actor.restarts));
+    reason.chain(restarts).collect::<Vec<_>>().join("; ")
+}
+
+fn actors(node: &NodeStatus) -> String {
+    let names = node.actors.iter().flatten().map(|actor| actor.name.as_str());
+    or_nothing(&names.collect::<Vec<_>>().join(","))
+}
+
+fn consensus(status: &Status) -> Table {
+    let mut table = Table::new(["QUORUM", "LEADER", "TERM", "COMMIT", "APPLIED", "VOTERS", "LEARNERS"]);
+    let group = &status.consensus;
+    let names = |ids: &[NodeId]| {
+        let names: Vec<String> = ids.iter().map(|id| name_of(status, *id)).collect();
+        or_nothing(&names.join(","))
+    };
+    let index = |index: Option<u64>| index.map_or_else(|| NOTHING.to_owned(), |index| index.to_string());
+    table.row_in(
+        if group.quorum { Tone::Plain } else { Tone::Alarm },
+        [
+            if group.quorum { "yes" } else { "no" }.to_owned(),
+            group.leader.map_or_else(|| NOTHING.to_owned(), |id| name_of(status, id)),
+            group.term.to_string(),
+            index(group.commit),
+            index(group.applied),
+            names(&group.voters),
+            names(&group.learners),
+        ],
+    );
+    table
+}
+
+fn replicas(status: &Status) -> Table {
+    let mut table = Table::new(["REPLICA", "MATCHED", "LAG"]);
+    for replica in &status.consensus.replicas {
+        let matched = replica.matched.map_or_else(|| NOTHING.to_owned(), |index| index.to_string());
+        table.row([name_of(status, replica.node), matched, replica.lag.to_string()]);
+    }
+    table
+}
+
+fn services(status: &Status, wide: bool) -> Table {
+    let mut headers = vec!["NAME", "VERSIONS", "INSTANCES", "NODES"];
+    if wide {
+        headers.push("ENDPOINTS");
+    }
+    let mut table = Table::new(headers);
+    for service in &status.services {
+        let mut cells = vec![
+            service.name.clone(),
+            or_nothing(&service.versions.join(",")),
+            service.instances.to_string(),
+            or_nothing(&service.nodes.join(",")),
+        ];
+        if wide {
+            cells.push(or_nothing(&service.endpoints.join(",")));
+        }
+        table.row(cells);
+    }
+    table
+}
+
+/// The problems, one below the other. They are sentences, so they are never cut.
+fn problems(status: &Status) -> String {
+    if status.problems.is_empty() {
+        return "none".to_owned();
+    }
+    let mut problems: Vec<_> = status.problems.iter().collect();
+    problems.sort_by_key(|problem| problem.severity);
+    let shown = problems.iter().map(|problem| {
+        let (name, color) = match problem.severity {
+            Severity::Critical => ("critical", AnsiColor::Red),
+            Severity::Warning => ("warning", AnsiColor::Yellow),
+            Severity::Info => ("info", AnsiColor::Cyan),
+        };
+        let style = Style::new().fg_color(Some(color.into()));
+        let help = match problem.help.as_str() {
+            "" => String::new(),
+            help => format!("\n  help: {}", clean(help)),
+        };
+        format!("{style}{name}:{style:#} {}{help}", clean(&problem.message))
+    });
+    shown.collect::<Vec<_>>().join("\n")
+}
+
+fn or_nothing(text: &str) -> String {
+    if text.is_empty() { NOTHING.to_owned() } else { text.to_owned() }
+}
+
+/// What people call the node; its id where nobody here knows its name.
+fn name_of(status: &Status, id: NodeId) -> String {
+    let node = status.nodes.iter().find(|node| node.id == id);
+    node.map_or_else(|| id.to_string(), |node| node.name.clone())
+}
+
+fn state_name(state: NodeState) -> &'static str {
+    match state {
+        NodeState::Ready => "ready",
+        NodeState::Starting => "starting",
+        NodeState::Leaving => "leaving",
+        NodeState::Down => "down",
+    }
+}
+
+fn role_name(role: Role) -> &'static str {
+    match role {
+        Role::Leader => "leader",
+        Role::Voter => "voter",
+        Role::Learner => "learner",
+        Role::None => NOTHING,
+    }
+}
+
+/// A status with something of everything, for tests.
+#[cfg(test)]
+pub(in crate::cli) fn sample() -> Status {
+    use micro_sdk::wire::{
+        ClusterId,
+        status::{ActorStatus, ConsensusStatus, Problem, ReplicaStatus, STATUS_SCHEMA, ServiceStatus},
+    };
+    let text = str::to_owned;
+    let actors = |restarts| vec![ActorStatus { name: text("store"), restarts }];
+    let alpha = NodeStatus {
+        id: NodeId(0xa),
+        name: text("alpha"),
+        state: NodeState::Ready,
+        role: Role::Leader,
+        role_reason: None,
+        cloud: text("aws"),
+        region: text("eu-west-1"),
+        zone: text("a"),
+        address: text("10.0.0.1:8443"),
+        path: Some(text("self")),
+        rtt_ms: None,
+        version: text("0.1.0"),
+        uptime_s: Some(273_600),
+        actors: Some(actors(0)),
+    };
+    let bravo = NodeStatus {
+        id: NodeId(0xb),
+        name: text("bravo"),
+        role: Role::Learner,
+        role_reason: Some(text("120 entries behind")),
+        zone: text("b"),
+        address: text("10.0.0.2:8443"),
+        path: Some(text("direct 10.0.0.2:8443")),
+        rtt_ms: Some(0.42),
+        uptime_s: Some(725),
+        actors: Some(actors(2)),
+        ..alpha.clone()
+    };
+    let charlie = NodeStatus {
+        id: NodeId(0xc),
+        name: text("charlie"),
+        state: NodeState::Down,
+        role: Role::Voter,
+        cloud: String::new(),
+        region: String::new(),
+        zone: String::new(),
+        address: text("10.0.0.3:8443"),
+        path: None,
+        version: String::new(),
+        uptime_s: None,
+        actors: None,
+        ..alpha.clone()
+    };
+    Status {
+        schema: text(STATUS_SCHEMA),
+        cluster: ClusterId(1),
+        seen_by: NodeId(0xa),
+        nodes: vec![alpha, bravo, charlie],
+        consensus: ConsensusStatus {
+            quorum: true,
+            leader: Some(NodeId(0xa)),
+            term: 9,
+            commit: Some(1204),
+            applied: Some(1204),
+            voters: vec![NodeId(0xa), NodeId(0xc)],
+            learners: vec![NodeId(0xb), NodeId(0xd)],
+            replicas: vec![ReplicaStatus { node: NodeId(0xb), matched: Some(1084), lag: 120 }],
+        },
+        services: vec![ServiceStatus {
+            name: text("helloworld"),
+            versions: vec![text("0.1.0")],
+            instances: 2,
+            nodes: vec![text("alpha"), text("bravo")],
+            endpoints: vec![text("Greeter.call")],
+        }],
+        problems: vec![Problem {
+            severity: Severity::Critical,
+            message: text("node charlie is down"),
+            help: text("look at its log"),
+        }],
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn plain(status: &Status, wide: bool, headers: bool) -> String {
+        anstream::adapter::strip_str(&text(status, wide, headers, None)).to_string()
+    }
+
+    const GOLDEN: &str = "\
+NODES
+NAME     STATE  ROLE     CLOUD  REGION     ZONE  PATH                  RTT     VERSION  UPTIME  NOTE
+*alpha   ready  leader   aws    eu-west-1  a     self                  –       0.1.0    3d4h
+bravo    ready  learner  aws    eu-west-1  b     direct 10.0.0.2:8443  0.42ms  0.1.0    12m5s   120 entries behind; store restarted 2×
+charlie  down   voter    –      –          –     –                     –       –        –
+
+CONSENSUS
+QUORUM  LEADER  TERM  COMMIT  APPLIED  VOTERS         LEARNERS
+yes     alpha   9     1204    1204     alpha,charlie  bravo,000000000000000d
+
+REPLICA  MATCHED  LAG
+bravo    1084     120
+
+SERVICES
+NAME        VERSIONS  INSTANCES  NODES
+helloworld  0.1.0     2          alpha,bravo
+
+PROBLEMS
+critical: node charlie is down
+  help: look at its log";
+
+    #[test]
+    fn a_status_shows_nodes_consensus_services_and_problems() {
+        assert_eq!(plain(&sample(), false, true), GOLDEN);
+    }
+
+    #[test]
+    fn a_lost_quorum_is_said_before_all_else() {
+        let mut status = sample();
+        status.consensus.quorum = false;
+        status.consensus.leader = None;
+        status.consensus.replicas.clear();
+        let text = plain(&status, false, true);
+        assert!(text.starts_with("NO QUORUM: "), "{text}");
+        assert!(text.contains("\nno      –       9 "), "{text}");
+    }
+
+    #[test]
+    fn a_wide_status_has_ids_addresses_and_actors() {
+        let text = plain(&sample(), true, true);
+        assert!(text.contains("000000000000000b  10.0.0.2:8443  store   120 entries behind"), "{text}");
+        assert!(text.contains("Greeter.call"), "{text}");
+    }
+
+    #[test]
+    fn nothing_is_said_to_be_none() {
+        let mut status = sample();
+        status.services.clear();
+        status.problems.clear();
+        let text = plain(&status, false, true);
+        assert!(text.ends_with("SERVICES\nnone\n\nPROBLEMS\nnone"), "{text}");
+        assert!(!plain(&status, false, false).contains("NODES"));
+    }
+
+    #[test]
+    fn the_json_document_is_the_contract() {
+        let json = serde_json::to_value(sample()).expect("a status is JSON");
+        assert_eq!(json["schema"], "micro-node/status/v1");
+        assert_eq!(json["nodes"][1]["role_reason"], "120 entries behind");
+        assert_eq!(json["nodes"][2]["state"], "down");
+        assert!(json["nodes"][2]["path"].is_null());
+        assert_eq!(json["consensus"]["replicas"][0]["lag"], 120);
+        assert_eq!(json["problems"][0]["severity"], "critical");
+    }
+}

@@ -1,0 +1,135 @@
+//! `micro-node token`: how another host joins.
+
+use super::{failure::Failure, globals::Globals, output::Output, session, unit};
+use clap::{Args, Subcommand};
+use micro_sdk::wire::{Code, Fault, status::Status};
+use serde::Serialize;
+use std::{fmt::Write, net::SocketAddr, time::Duration};
+
+const EXAMPLES: &str = "\
+Examples:
+  micro-node token create
+  micro-node token create --ttl 1h
+  micro-node token create -o json | jq -r .item.token";
+
+/// Make tokens with which other nodes join this mesh
+#[derive(Debug, Args)]
+#[command(after_help = EXAMPLES)]
+pub(super) struct TokenCommand {
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Debug, Subcommand)]
+enum Verb {
+    Create(Create),
+}
+
+/// Make a token with which one other node may join, and show how
+#[derive(Debug, Args)]
+#[command(after_help = EXAMPLES)]
+struct Create {
+    /// How long it can be used
+    #[arg(long, value_name = "TIME", default_value = "15m", value_parser = unit::duration)]
+    ttl: Duration,
+
+    /// The other node runs on this host too
+    #[arg(long)]
+    local: bool,
+}
+
+#[derive(Serialize)]
+struct TokenItem<'a> {
+    token: &'a str,
+    addresses: &'a [String],
+    expires: &'a str,
+}
+
+impl TokenCommand {
+    pub(super) fn run(self, globals: &Globals, output: &Output) -> Result<(), Failure> {
+        let Verb::Create(Create { ttl, local }) = self.verb;
+        let join = session::run(globals, async |node| {
+            // Asked before there is a token: one that nobody is shown would lie about until it expires.
+            if !output.json() && !local {
+                reachable(&node.status().await?)?;
+            }
+            Ok(node.create_token(ttl).await?)
+        })?;
+        let item =
+            TokenItem { token: join.token.expose(), addresses: &join.addresses, expires: &join.expires };
+        if output.json() {
+            return output.item("micro-node/token/v1", &item);
+        }
+        output.text(&recipe(&item, local))
+    }
+}
+
+/// Refuses to lead other hosts to an address that only this one can reach.
+fn reachable(status: &Status) -> Result<(), Fault> {
+    let own = status.nodes.iter().find(|node| node.id == status.seen_by);
+    let address = own.and_then(|node| node.address.parse::<SocketAddr>().ok());
+    let Some(address) = address.filter(|address| address.ip().is_loopback() || address.ip().is_unspecified())
+    else {
+        return Ok(());
+    };
+    let port = address.port();
+    Err(Fault::new(Code::Conflict, format!("no other host can join at {address}, where this node's mesh listens"))
+        .help(format!(
+            "restart it where others reach it: micro-node start --mesh-listen 0.0.0.0:{port} --advertise HOST:{port}"
+        ))
+        .help("for another node on this same host: micro-node token create --local"))
+}
+
+/// What to type on the other host: comments and commands, fit to be pasted as a whole.
+fn recipe(item: &TokenItem, local: bool) -> String {
+    let mut text = format!(
+        "# On the other host: 1. save the token (good for one node, until {})\n\
+         (umask 077 && echo '{}' > join-token)\n\
+         # 2. start its node\n\
+         micro-node start",
+        item.expires, item.token
+    );
+    for address in item.addresses {
+        write!(text, " --join {address}").expect("a String takes every write");
+    }
+    text.push_str(" --join-token @join-token");
+    text.push_str(match local {
+        true => {
+            " --name b --data-dir ./b --socket ./b.sock --api 127.0.0.1:0 --proxy 127.0.0.1:0 \
+             --mesh-listen 127.0.0.1:0"
+        }
+        false => " --mesh-listen 0.0.0.0:8443",
+    });
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cli::status::sample;
+
+    const ITEM: TokenItem = TokenItem { token: "mnt1.abc", addresses: &[], expires: "2026-11-22T21:16:52Z" };
+
+    #[test]
+    fn a_recipe_can_be_pasted_as_a_whole() {
+        let addresses = ["10.0.0.1:8443".to_owned(), "10.0.0.2:8443".to_owned()];
+        let text = "\
+# On the other host: 1. save the token (good for one node, until 2026-11-22T21:16:52Z)
+(umask 077 && echo 'mnt1.abc' > join-token)
+# 2. start its node
+micro-node start --join 10.0.0.1:8443 --join 10.0.0.2:8443 --join-token @join-token --mesh-listen 0.0.0.0:8443";
+        assert_eq!(recipe(&TokenItem { addresses: &addresses, ..ITEM }, false), text);
+        assert!(recipe(&ITEM, true).contains("--data-dir ./b "));
+    }
+
+    #[test]
+    fn nobody_is_led_to_an_address_that_leads_nowhere() {
+        let mut status = sample();
+        assert_eq!(reachable(&status), Ok(()));
+        for nowhere in ["127.0.0.1:8443", "[::1]:8443", "0.0.0.0:8443"] {
+            status.nodes[0].address = nowhere.to_owned();
+            let fault = reachable(&status).expect_err("it leads nowhere");
+            assert!(fault.message.contains(nowhere) && fault.help[0].contains("--advertise"), "{fault:?}");
+        }
+    }
+}

@@ -1,0 +1,100 @@
+//! Quantities as people write and read them.
+
+use jiff::SignedDuration;
+use std::time::Duration;
+
+/// Reads a duration: `10s`, `500ms`, `1m30s`, `1 hour`. Zero and less are refused: no flag has a use for them.
+pub(super) fn duration(text: &str) -> Result<Duration, String> {
+    if !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit()) {
+        return Err(format!("a unit is missing: {text}s, {text}m or {text}h"));
+    }
+    let signed: SignedDuration = text.parse().map_err(|_| "write it as 10s, 500ms or 1m30s".to_owned())?;
+    match Duration::try_from(signed) {
+        Ok(duration) if !duration.is_zero() => Ok(duration),
+        _ => Err("it has to be more than nothing".to_owned()),
+    }
+}
+
+/// Reads `KEY=VALUE`; the value may be empty and may hold more `=`.
+pub(super) fn pair(text: &str) -> Result<(String, String), String> {
+    match text.split_once('=') {
+        Some((key, value)) if !key.is_empty() => Ok((key.to_owned(), value.to_owned())),
+        _ => Err("write it as KEY=VALUE".to_owned()),
+    }
+}
+
+/// Reads an idempotency key as messages show it: 1 to 32 hexadecimal digits.
+pub(super) fn key(text: &str) -> Result<u128, String> {
+    let hex = !text.is_empty() && text.len() <= 32 && text.bytes().all(|byte| byte.is_ascii_hexdigit());
+    let key = hex.then(|| u128::from_str_radix(text, 16).ok()).flatten();
+    key.ok_or_else(|| "it takes at most 32 hexadecimal digits".to_owned())
+}
+
+/// Shows a long time in its two largest units: `3d4h`, `12m5s`, `7s`.
+pub(super) fn span(seconds: u64) -> String {
+    let (minutes, hours, days) = (seconds / 60, seconds / 3600, seconds / 86_400);
+    match (days, hours, minutes) {
+        (0, 0, 0) => format!("{seconds}s"),
+        (0, 0, _) => format!("{minutes}m{}s", seconds % 60),
+        (0, _, _) => format!("{hours}h{}m", minutes % 60),
+        _ => format!("{days}d{}h", hours % 24),
+    }
+}
+
+/// Shows a round trip: two digits that matter, never more.
+pub(super) fn milliseconds(ms: f64) -> String {
+    match ms {
+        ms if ms < 1.0 => format!("{ms:.2}ms"),
+        ms if ms < 10.0 => format!("{ms:.1}ms"),
+        ms => format!("{ms:.0}ms"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn durations_are_read_as_people_write_them() {
+        for (text, ms) in [("10s", 10_000), ("500ms", 500), ("1m30s", 90_000), ("15m", 900_000), ("1 hour", 3_600_000)]
+        {
+            assert_eq!(duration(text), Ok(Duration::from_millis(ms)), "{text}");
+        }
+        for text in ["", "10", "0s", "-1s", "soon", "1x", "10s10"] {
+            assert!(duration(text).is_err(), "{text:?} was taken for a duration");
+        }
+        assert_eq!(duration("10"), Err("a unit is missing: 10s, 10m or 10h".to_owned()));
+    }
+
+    #[test]
+    fn pairs_split_at_the_first_equals_sign() {
+        assert_eq!(pair("a=b=c"), Ok(("a".to_owned(), "b=c".to_owned())));
+        assert_eq!(pair("a="), Ok(("a".to_owned(), String::new())));
+        assert!(pair("a").is_err());
+        assert!(pair("=a").is_err());
+    }
+
+    #[test]
+    fn keys_are_hexadecimal() {
+        assert_eq!(key("00ff"), Ok(255));
+        assert_eq!(key(&"f".repeat(32)), Ok(u128::MAX));
+        for text in ["", "x", "+1", &"0".repeat(33)] {
+            assert!(key(text).is_err(), "{text:?} was taken for a key");
+        }
+    }
+
+    #[test]
+    fn spans_show_two_units() {
+        let shown = [(0, "0s"), (59, "59s"), (725, "12m5s"), (3_600, "1h0m"), (273_600, "3d4h")];
+        for (seconds, text) in shown {
+            assert_eq!(span(seconds), text);
+        }
+    }
+
+    #[test]
+    fn round_trips_show_the_digits_that_matter() {
+        for (ms, text) in [(0.042, "0.04ms"), (0.4, "0.40ms"), (4.13, "4.1ms"), (31.2, "31ms")] {
+            assert_eq!(milliseconds(ms), text);
+        }
+    }
+}

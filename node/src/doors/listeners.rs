@@ -1,0 +1,95 @@
+//! The bound listeners of a node: bound before anything else is done, so that a port in use is found out at once.
+
+use crate::{config::Config, node::AdminSecret};
+use micro_sdk::wire::{Code, Fault};
+use std::{
+    fs, io,
+    net::SocketAddr,
+    os::unix::{fs::PermissionsExt, net::UnixStream},
+    path::{Path, PathBuf},
+};
+use tokio::net::{TcpListener, UnixListener};
+
+/// The unix socket, removed when it is dropped.
+pub struct SocketFile {
+    pub(super) listener: UnixListener,
+    path: PathBuf,
+}
+
+impl Drop for SocketFile {
+    fn drop(&mut self) {
+        #[expect(clippy::disallowed_methods, reason = "the socket's file is this door's own")]
+        let _ = fs::remove_file(&self.path);
+    }
+}
+
+/// The listeners of a node.
+pub struct Listeners {
+    pub(super) socket: SocketFile,
+    pub(super) api: TcpListener,
+    pub(super) proxy: TcpListener,
+    pub(super) secret: AdminSecret,
+    /// Where the HTTP api listens.
+    pub api_address: SocketAddr,
+    /// Where the gRPC proxy listens.
+    pub proxy_address: SocketAddr,
+}
+
+impl Listeners {
+    /// Binds all doors.
+    ///
+    /// # Errors
+    /// Which address is in the way of what, and the flag that changes it.
+    pub async fn bind(config: &Config, secret: AdminSecret) -> Result<Self, Fault> {
+        let api = tcp("the HTTP api", "--api", config.api).await?;
+        let proxy = tcp("the gRPC proxy", "--proxy", config.proxy).await?;
+        let socket = unix(&config.socket)?;
+        let address = |listener: &TcpListener| {
+            listener.local_addr().map_err(|error| Fault::new(Code::Failed, error.to_string()))
+        };
+        Ok(Listeners { api_address: address(&api)?, proxy_address: address(&proxy)?, socket, api, proxy, secret })
+    }
+}
+
+async fn tcp(what: &str, flag: &str, address: SocketAddr) -> Result<TcpListener, Fault> {
+    if !address.ip().is_loopback() {
+        let message = format!("{what} can't listen on {address}: there are no accounts yet to tell callers apart");
+        return Err(Fault::new(Code::Usage, message).help(format!("give {flag} a loopback address")));
+    }
+    TcpListener::bind(address).await.map_err(|error| bind_fault(what, flag, address, &error))
+}
+
+/// Why an address can't be bound, with the flag that changes it.
+pub fn bind_fault(what: &str, flag: &str, address: SocketAddr, error: &io::Error) -> Fault {
+    if error.kind() == io::ErrorKind::AddrInUse {
+        return Fault::new(Code::Conflict, format!("{what} can't listen on {address}: another process does"))
+            .help(format!("choose another with {flag}, or port 0 for a free one"))
+            .help(format!("`ss -lntup 'sport = :{}'` shows who it is", address.port()));
+    }
+    Fault::new(Code::Failed, format!("{what} can't listen on {address}: {error}"))
+        .help(format!("choose another address with {flag}"))
+}
+
+#[expect(clippy::disallowed_methods, reason = "the socket's file is this door's own")]
+fn unix(path: &Path) -> Result<SocketFile, Fault> {
+    let shown = path.display();
+    let failed = |error: io::Error| {
+        Fault::new(Code::Failed, format!("the socket {shown} can't be made: {error}"))
+            .help("choose another path with --socket")
+    };
+    if path.exists() {
+        // A socket that nobody answers at was left by a process that was killed.
+        if UnixStream::connect(path).is_ok() {
+            return Err(Fault::new(Code::Conflict, format!("another process answers at the socket {shown}"))
+                .help("for a second node on this host choose another path with --socket"));
+        }
+        fs::remove_file(path).map_err(failed)?;
+    }
+    if let Some(parent) = path.parent() {
+        fs::create_dir_all(parent).map_err(failed)?;
+    }
+    let listener = UnixListener::bind(path).map_err(failed)?;
+    // Each connection is checked by its peer's credentials as well: the mode only keeps others from trying.
+    fs::set_permissions(path, fs::Permissions::from_mode(0o600)).map_err(failed)?;
+    Ok(SocketFile { listener, path: path.to_owned() })
+}

@@ -1,0 +1,8 @@
+//! The node as a process: its assembly, its doors, and the command line in front of it.
+
+pub mod cli;
+pub mod config;
+mod doors;
+pub mod node;
+
+pub use node::{Card, Host, Node};

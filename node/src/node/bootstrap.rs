@@ -1,0 +1,178 @@
+//! Who this data directory is: a node that was here before, one that joins a mesh, or the first of a new mesh.
+//!
+//! ```text
+//!   identity on disk ────────────────────────────────► that node, with a higher boot number
+//!   none, told to join ── token → certificate ───────► a new node of that mesh, a learner
+//!   none ── new cluster id, authority, certificate ──► the first node of a new mesh
+//! ```
+//!
+//! A new mesh is begun only in a directory without an identity and only when nobody said to join: never because nobody
+//! answered. The identity is written last, so that a crash before leaves a directory as good as new.
+
+use crate::config::{Config, Join};
+use bincode::{Decode, Encode};
+use micro_actors::{
+    IDENTITY_FILE, System,
+    auth::{AuthState, SealKey},
+};
+use micro_mesh::{Authority, Identity, JoinRequest, NodeKey, Socket};
+use micro_sdk::wire::{Code, Codec, Fault, NodeId, Seams};
+use micro_storage::{FileStore, Storage};
+use std::{net::SocketAddr, time::Duration};
+use tokio::time::Instant;
+
+/// Counts the starts of this directory: gossip tells a node's lives apart by it.
+const BOOT_FILE: &str = "boot";
+/// The sealed authority of a new mesh, until the group has it.
+const AUTHORITY_FILE: &str = "authority";
+/// The nodes of the mesh as they were when this one joined: whom to dial first.
+const PEERS_FILE: &str = "peers";
+/// How long joining may take before it is tried again.
+const JOIN_TTL: Duration = Duration::from_secs(20);
+/// How often a join that found nobody is tried, with a second in between: a mesh that elects comes back in that time.
+const JOIN_TRIES: u32 = 5;
+const SMALL_BYTES_MAX: usize = 1 << 20;
+
+#[derive(Encode, Decode)]
+struct Peers(Vec<(NodeId, SocketAddr)>);
+
+/// What a start found out.
+pub(super) struct Bootstrap {
+    pub identity: Identity,
+    pub number: u64,
+    pub peers: Vec<(NodeId, SocketAddr)>,
+    /// The sealed authority, while the group does not have it.
+    pub authority: Option<Vec<u8>>,
+    pub fresh: bool,
+}
+
+fn failed(error: impl std::fmt::Display) -> Fault {
+    Fault::new(Code::Failed, error.to_string())
+}
+
+impl Bootstrap {
+    pub async fn run(
+        config: &Config,
+        storage: &Storage,
+        socket: &Socket,
+        advertise: SocketAddr,
+        seams: &Seams,
+    ) -> Result<Self, Fault> {
+        let files = &*storage.files;
+        let kept = files.read(IDENTITY_FILE).map_err(failed)?;
+        let fresh = kept.is_none();
+        let identity = match (kept, &config.join) {
+            (Some(bytes), join) => {
+                let identity = Identity::decode(&bytes).map_err(failed)?;
+                Self::check_same_mesh(&identity, join.as_ref())?;
+                identity
+            }
+            (None, Some(join)) => Self::join(config, join, files, socket, advertise, seams).await?,
+            (None, None) => Self::found(storage, seams)?,
+        };
+        let number = Self::next_boot(files)?;
+        let peers = files.read(PEERS_FILE).map_err(failed)?;
+        let peers = peers.map(|bytes| Codec::decode::<Peers, SMALL_BYTES_MAX>(&bytes)).transpose().map_err(failed)?;
+        let authority = files.read(AUTHORITY_FILE).map_err(failed)?;
+        Ok(Bootstrap { identity, number, peers: peers.map_or_else(Vec::new, |peers| peers.0), authority, fresh })
+    }
+
+    /// A directory that belongs to one mesh can't join another.
+    fn check_same_mesh(identity: &Identity, join: Option<&Join>) -> Result<(), Fault> {
+        match join.and_then(|join| join.token.as_ref()) {
+            Some(token) if token.cluster != identity.cluster => {
+                let message = format!(
+                    "this data directory belongs to mesh {}, but the join token is for mesh {}",
+                    identity.cluster, token.cluster
+                );
+                Err(Fault::new(Code::Conflict, message)
+                    .help("start without `--join` to go on in the old mesh")
+                    .help("or give the old life up with `micro-node reset`, then join"))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    async fn join(
+        config: &Config,
+        join: &Join,
+        files: &dyn FileStore,
+        socket: &Socket,
+        advertise: SocketAddr,
+        seams: &Seams,
+    ) -> Result<Identity, Fault> {
+        let token = join.token.as_ref().ok_or_else(|| {
+            Fault::new(Code::Usage, "this data directory has not joined a mesh yet, so a join token is needed")
+                .help("make one with `micro-node token create` on a node of the mesh")
+        })?;
+        let (node, key) = (seams.node_id(), NodeKey::generate());
+        let mut tries = 0;
+        let grant = loop {
+            let request = JoinRequest {
+                secret: token.secret,
+                key: key.request(node),
+                name: config.name.clone(),
+                address: advertise,
+                place: config.place.clone(),
+                version: env!("CARGO_PKG_VERSION").to_owned(),
+            };
+            tries += 1;
+            match micro_mesh::join(token, &join.addresses, request, socket, seams, JOIN_TTL).await {
+                Ok(grant) => break grant,
+                // The same node with the same key may ask again, even if its first answer was lost.
+                Err(fault) if tries < JOIN_TRIES && passing(&fault) => {
+                    tracing::info!(%fault, tries, "joining again in a moment");
+                    tokio::time::sleep(Duration::from_secs(1)).await;
+                }
+                Err(fault) => return Err(fault),
+            }
+        };
+        let identity = key.with_certificate(&grant.certificate, node, token.cluster, seams.clock.now());
+        let identity = identity.map_err(failed)?;
+        files.write(PEERS_FILE, &Codec::encode(&Peers(grant.peers))).map_err(failed)?;
+        files.write(IDENTITY_FILE, &identity.encode()).map_err(failed)?;
+        Ok(identity)
+    }
+
+    /// Founds a new mesh.
+    fn found(storage: &Storage, seams: &Seams) -> Result<Identity, Fault> {
+        let (cluster, node, now) = (seams.cluster_id(), seams.node_id(), seams.clock.now());
+        let authority = Authority::generate(cluster, now);
+        let key = NodeKey::generate();
+        let certificate = authority.issue(&key.request(node), now).map_err(failed)?;
+        let identity = key.with_certificate(&certificate, node, cluster, now).map_err(failed)?;
+        let seal = SealKey::generate(seams);
+        let sealed = seal.seal(seams, cluster, &authority.encode());
+        let state = AuthState::new(cluster, storage.state.clone(), storage.files.clone());
+        state.keep_seal_key(&seal)?;
+        storage.files.write(AUTHORITY_FILE, &sealed).map_err(failed)?;
+        storage.files.write(IDENTITY_FILE, &identity.encode()).map_err(failed)?;
+        Ok(identity)
+    }
+
+    fn next_boot(files: &dyn FileStore) -> Result<u64, Fault> {
+        let kept = files.read(BOOT_FILE).map_err(failed)?;
+        let last = match kept {
+            None => 0,
+            Some(bytes) => {
+                let text = String::from_utf8_lossy(&bytes);
+                text.trim().parse::<u64>().map_err(|error| failed(format!("the file `boot` is garbled: {error}")))?
+            }
+        };
+        let number = last + 1;
+        files.write(BOOT_FILE, number.to_string().as_bytes()).map_err(failed)?;
+        Ok(number)
+    }
+
+    /// Hands the sealed authority of a new mesh to the group, which keeps it from then on.
+    pub async fn settle(&self, system: &System, storage: &Storage, patience: Duration) -> Result<(), Fault> {
+        let Some(sealed) = &self.authority else { return Ok(()) };
+        system.auth().set_authority(sealed.clone(), Instant::now() + patience * 10).await?;
+        storage.files.remove(AUTHORITY_FILE).map_err(failed)
+    }
+}
+
+/// Whether a join that failed so may succeed a moment later.
+fn passing(fault: &Fault) -> bool {
+    matches!(fault.code, Code::Unavailable | Code::Timeout)
+}

@@ -1,0 +1,256 @@
+//! The node's services as its own process calls them: what doors and simulations stand on.
+
+use bincode::{Decode, Encode};
+use bytes::Bytes;
+use micro_actors::{
+    Answer, System,
+    auth::{AUTH, CreateTokenReply, CreateTokenRequest},
+    network::NETWORK,
+    registry::{AttachGuard, Backend, DescribeReply, InsideHandler, REGISTRY},
+    store::{
+        DeleteReply, DeleteRequest, ListReply, ListRequest, ReadReply, ReadRequest, STORE, WriteReply, WriteRequest,
+    },
+};
+use micro_sdk::wire::{
+    Caller, Code, Codec, Endpoint, Fault, Head, Instance, Namespace, Seams, ServiceName, TraceId,
+    limits::{BODY_BYTES_MAX, DEADLINE_MS_DEFAULT, DEADLINE_MS_MAX},
+    status::Status,
+};
+use std::{net::SocketAddr, sync::Arc, time::Duration};
+
+/// The permits of an instance that asks for none in particular.
+const PERMITS_DEFAULT: usize = 1024;
+
+/// Who calls, how long it may take, and how it is followed.
+#[derive(Clone, Debug)]
+pub struct Context {
+    /// Who calls.
+    pub caller: Caller,
+    /// The time left; none means the default.
+    pub deadline: Option<Duration>,
+    /// The trace it belongs to; none starts one.
+    pub trace: Option<TraceId>,
+    /// Makes a repeated write the same write.
+    pub idempotency_key: Option<u128>,
+}
+
+impl Context {
+    /// A call by `caller` with nothing else said.
+    pub fn of(caller: Caller) -> Self {
+        Context { caller, deadline: None, trace: None, idempotency_key: None }
+    }
+
+    /// The same with a deadline.
+    #[must_use]
+    pub fn within(mut self, deadline: Duration) -> Self {
+        self.deadline = Some(deadline);
+        self
+    }
+
+    /// The same with an idempotency key.
+    #[must_use]
+    pub fn with_key(mut self, key: Option<u128>) -> Self {
+        self.idempotency_key = key;
+        self
+    }
+}
+
+/// The services of this node. Clones share everything.
+#[derive(Clone)]
+pub struct Local {
+    system: Arc<System>,
+    seams: Seams,
+}
+
+impl Local {
+    pub(super) fn new(system: Arc<System>, seams: Seams) -> Self {
+        Local { system, seams }
+    }
+
+    /// The head of a call. The deadline is set here and only shrinks from here on.
+    pub fn head(&self, context: &Context, service: ServiceName, endpoint: &str) -> Head {
+        let default = Duration::from_millis(DEADLINE_MS_DEFAULT.into());
+        let wanted = context.deadline.unwrap_or(default).as_millis();
+        Head {
+            namespace: Namespace::default(),
+            service,
+            endpoint: endpoint.to_owned(),
+            caller: context.caller.clone(),
+            trace: context.trace.unwrap_or_else(|| self.seams.trace_id()),
+            deadline_ms: u32::try_from(wanted).unwrap_or(u32::MAX).min(DEADLINE_MS_MAX),
+            hops: 0,
+            idempotency_key: context.idempotency_key,
+            metadata: Vec::new(),
+        }
+    }
+
+    async fn platform<Q: Encode, A: Decode<()>>(
+        &self,
+        context: &Context,
+        service: &'static str,
+        endpoint: &str,
+        request: &Q,
+    ) -> Result<A, Fault> {
+        let service = service.parse().expect("platform services have good names");
+        let head = self.head(context, service, endpoint);
+        let answer = self.system.dispatch().call(head, Codec::encode(request).into()).await?;
+        Codec::decode::<A, { BODY_BYTES_MAX + 4096 }>(&answer.body)
+            .map_err(|error| Fault::new(Code::Internal, format!("an answer of this node is garbled: {error}")))
+    }
+
+    /// Writes a record.
+    ///
+    /// # Errors
+    /// As the store answers.
+    pub async fn write(&self, context: &Context, request: &WriteRequest) -> Result<WriteReply, Fault> {
+        self.platform(context, STORE, "write", request).await
+    }
+
+    /// Reads a record.
+    ///
+    /// # Errors
+    /// As the store answers.
+    pub async fn read(&self, context: &Context, request: &ReadRequest) -> Result<ReadReply, Fault> {
+        self.platform(context, STORE, "read", request).await
+    }
+
+    /// Lists records.
+    ///
+    /// # Errors
+    /// As the store answers.
+    pub async fn list(&self, context: &Context, request: &ListRequest) -> Result<ListReply, Fault> {
+        self.platform(context, STORE, "list", request).await
+    }
+
+    /// Deletes a record.
+    ///
+    /// # Errors
+    /// As the store answers.
+    pub async fn delete(&self, context: &Context, request: &DeleteRequest) -> Result<DeleteReply, Fault> {
+        self.platform(context, STORE, "delete", request).await
+    }
+
+    /// Makes a join token.
+    ///
+    /// # Errors
+    /// As admission answers.
+    pub async fn create_token(&self, context: &Context, ttl: Duration) -> Result<CreateTokenReply, Fault> {
+        let ttl_s = u32::try_from(ttl.as_secs()).unwrap_or(u32::MAX);
+        self.platform(context, AUTH, "create-token", &CreateTokenRequest { ttl_s }).await
+    }
+
+    /// The status document, as JSON.
+    ///
+    /// # Errors
+    /// If the caller may not see it.
+    pub async fn status_document(&self, context: &Context) -> Result<Bytes, Fault> {
+        let head = self.head(context, NETWORK.parse().expect("a good name"), "status");
+        Ok(self.system.dispatch().call(head, Bytes::new()).await?.body)
+    }
+
+    /// The status of the cluster.
+    ///
+    /// # Errors
+    /// If the caller may not see it.
+    pub async fn status(&self, context: &Context) -> Result<Status, Fault> {
+        let document = self.status_document(context).await?;
+        serde_json::from_slice(&document).map_err(|error| Fault::new(Code::Internal, error.to_string()))
+    }
+
+    /// Gives up this node's membership for good.
+    ///
+    /// # Errors
+    /// What keeps it.
+    pub async fn leave(&self, context: &Context) -> Result<(), Fault> {
+        let head = self.head(context, NETWORK.parse().expect("a good name"), "leave");
+        self.system.dispatch().call(head, Bytes::new()).await.map(drop)
+    }
+
+    /// Calls a service anywhere in the mesh.
+    ///
+    /// # Errors
+    /// As the service answers, or why it can't be reached.
+    pub async fn call(&self, head: Head, body: Bytes) -> Result<Answer, Fault> {
+        self.system.dispatch().call(head, body).await
+    }
+
+    /// All services with their instances.
+    pub fn services(&self, namespace: &Namespace) -> Vec<(ServiceName, Vec<Instance>)> {
+        self.system.registry().services(namespace)
+    }
+
+    /// The endpoints of a service with their schemas, from a node that has an instance.
+    ///
+    /// # Errors
+    /// [`Code::NotFound`] with what was looked up where, or why no such node answers.
+    pub async fn describe(
+        &self,
+        context: &Context,
+        namespace: &Namespace,
+        service: &ServiceName,
+    ) -> Result<(Vec<Instance>, Vec<Endpoint>), Fault> {
+        let registry = self.system.registry();
+        let instances = registry.candidates(namespace, service)?;
+        if let Some(endpoints) = registry.describe(namespace, service) {
+            return Ok((instances, endpoints));
+        }
+        let mut last = None;
+        for instance in &instances {
+            let head = self.head(context, REGISTRY.parse().expect("a good name"), "describe");
+            let body = Codec::encode(&(namespace.clone(), service.clone())).into();
+            match self.system.dispatch().call_at(instance.node, head, body).await {
+                Ok(reply) => {
+                    if let Ok(DescribeReply(Some(endpoints))) = Codec::decode::<_, BODY_BYTES_MAX>(&reply) {
+                        return Ok((instances, endpoints));
+                    }
+                }
+                Err(fault) => last = Some(fault),
+            }
+        }
+        let gone = || Fault::new(Code::Unavailable, format!("all instances of {service} have just left"));
+        Err(last.unwrap_or_else(gone))
+    }
+
+    /// The name of a node.
+    pub fn node_name(&self, node: micro_sdk::wire::NodeId) -> String {
+        self.system.registry().node_name(node)
+    }
+
+    /// Attaches an instance that listens on a loopback port of this host.
+    ///
+    /// # Errors
+    /// [`Code::Denied`] for anything but loopback: a node must not be made to call elsewhere.
+    pub fn attach(
+        &self,
+        namespace: Namespace,
+        service: ServiceName,
+        version: String,
+        endpoints: Vec<Endpoint>,
+        address: SocketAddr,
+        permits: u32,
+    ) -> Result<AttachGuard, Fault> {
+        if !address.ip().is_loopback() {
+            let message = format!("an instance must listen on loopback of this host, not on {address}");
+            return Err(Fault::new(Code::Denied, message));
+        }
+        let permits = if permits == 0 { PERMITS_DEFAULT } else { permits as usize };
+        let backend = Backend::Http(address);
+        self.system.registry().attach(namespace, service, version, endpoints, backend, permits)
+    }
+
+    /// Attaches a handler inside this process: for simulations.
+    ///
+    /// # Errors
+    /// If the node has too many instances.
+    pub fn attach_inside(
+        &self,
+        service: ServiceName,
+        endpoints: Vec<Endpoint>,
+        handler: InsideHandler,
+    ) -> Result<AttachGuard, Fault> {
+        let backend = Backend::Inside(handler);
+        let version = env!("CARGO_PKG_VERSION").to_owned();
+        let registry = self.system.registry();
+        registry.attach(Namespace::default(), service, version, endpoints, backend, PERMITS_DEFAULT)
+    }
+}

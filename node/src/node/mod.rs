@@ -1,0 +1,280 @@
+//! The assembly: one node, made of storage, mesh, consensus, actors and doors, started in that order and stopped in
+//! the reverse one.
+
+mod admin_secret;
+mod bootstrap;
+mod local;
+mod ports;
+mod seams;
+
+pub use admin_secret::AdminSecret;
+pub use local::{Context, Local};
+pub use seams::production_seams;
+
+use crate::{
+    config::Config,
+    doors::{Doors, Listeners},
+};
+use bootstrap::Bootstrap;
+use micro_actors::{
+    Machines, System, SystemConfig,
+    network::{NodeCard, Phase},
+};
+use micro_consensus::{Consensus, ConsensusConfig};
+use micro_mesh::{Mesh, MeshConfig, Socket};
+use micro_sdk::wire::{ClusterId, Code, Fault, NodeId, Seams};
+use micro_storage::{Storage, StorageError};
+use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
+use tokio::time::{Instant, sleep, timeout};
+
+/// How often a node that can't read yet tries again, while it starts.
+const READY_RETRY: Duration = Duration::from_millis(20);
+/// How long each of these tries may take.
+const READY_TRY: Duration = Duration::from_secs(1);
+/// How long calls in work may take to finish when the node stops.
+const DRAIN_PATIENCE: Duration = Duration::from_secs(4);
+/// How long the next leader may take to take over.
+const HAND_OVER_PATIENCE: Duration = Duration::from_secs(3);
+/// How often a node gossips: changes are known everywhere within two seconds.
+const GOSSIP_INTERVAL: Duration = Duration::from_millis(500);
+
+/// Who a node is and where it is reached.
+#[derive(Clone, Debug)]
+pub struct Card {
+    /// Its name.
+    pub name: String,
+    /// Its id.
+    pub id: NodeId,
+    /// The mesh.
+    pub cluster: ClusterId,
+    /// The HTTP api, as bound.
+    pub api: SocketAddr,
+    /// The gRPC proxy, as bound.
+    pub proxy: SocketAddr,
+    /// The mesh listener, as bound.
+    pub mesh: SocketAddr,
+    /// Where other nodes reach it.
+    pub advertise: SocketAddr,
+    /// The local socket.
+    pub socket: PathBuf,
+    /// Its files.
+    pub data_dir: PathBuf,
+    /// The file with the admin secret.
+    pub admin_secret_file: PathBuf,
+    /// Whether the data directory is new.
+    pub fresh: bool,
+    /// Whether it joined a mesh that existed.
+    pub joined: bool,
+}
+
+/// What differs between a real host and a simulated one.
+pub struct Host {
+    /// What the node keeps.
+    pub storage: Storage,
+    /// The socket under the mesh.
+    pub socket: Socket,
+    /// Time, chance, blocking work.
+    pub seams: Seams,
+    /// The listeners of the doors; none in a simulation, which calls the node directly.
+    pub listeners: Option<Listeners>,
+    /// The pace of the group.
+    pub consensus: ConsensusConfig,
+}
+
+/// One running node.
+pub struct Node {
+    card: Card,
+    mesh: Mesh,
+    consensus: Consensus,
+    system: Arc<System>,
+    doors: Option<Doors>,
+    local: Local,
+}
+
+fn storage_fault(error: StorageError, data_dir: &std::path::Path) -> Fault {
+    let dir = data_dir.display();
+    let message = error.to_string();
+    match error {
+        StorageError::InUse { .. } => Fault::new(Code::Conflict, message)
+            .help("a node runs there already: `micro-node status` shows it")
+            .help("for a second node on this host give it its own --data-dir, --socket and ports"),
+        StorageError::Unwritable { .. } => Fault::new(Code::Failed, message)
+            .help(format!("give this user write access to {dir}, or choose another --data-dir")),
+        StorageError::Full(_) => Fault::new(Code::Failed, message)
+            .help("free some space and start again: nothing that was acknowledged is lost"),
+        StorageError::Corrupt { .. } => Fault::new(Code::Failed, message)
+            .help("nothing was changed: keep a copy of the directory if its data is nowhere else")
+            .help(format!(
+                "if other nodes have the data, `micro-node reset --data-dir {dir}` and join again with a new token"
+            )),
+        StorageError::Layout { .. } => Fault::new(Code::Failed, message).help("update micro-node on this host"),
+        StorageError::Io(_) => Fault::new(Code::Failed, message).help(format!("see whether {dir} is healthy")),
+    }
+}
+
+impl Node {
+    /// Starts a node on this host: opens its data directory, binds its listeners, joins if it is told to.
+    ///
+    /// # Errors
+    /// What is in the way, with what to do about it.
+    pub async fn start(mut config: Config) -> Result<Node, Fault> {
+        let storage = micro_storage::rocks::open(&config.data_dir)
+            .map_err(|error| storage_fault(error, &config.data_dir))?;
+        ports::remember(&mut config, &*storage.files)?;
+        let secret = admin_secret::load(&*storage.files)?;
+        let listeners = Listeners::bind(&config, secret).await?;
+        let socket = Socket::bind(config.mesh_listen).map_err(|error| {
+            crate::doors::bind_fault("the mesh", "--mesh-listen", config.mesh_listen, &error)
+        })?;
+        let host = Host {
+            storage,
+            socket,
+            seams: production_seams(),
+            listeners: Some(listeners),
+            consensus: ConsensusConfig::default(),
+        };
+        Self::assemble(config, host).await
+    }
+
+    /// Puts a node together on the host that is given.
+    ///
+    /// # Errors
+    /// What is in the way, with what to do about it.
+    pub async fn assemble(config: Config, host: Host) -> Result<Node, Fault> {
+        let Host { storage, socket, seams, listeners, consensus: pace } = host;
+        let bound = socket.local_addr().map_err(|error| Fault::new(Code::Failed, error.to_string()))?;
+        let advertise = config.advertise.unwrap_or(bound);
+        let boot = Bootstrap::run(&config, &storage, &socket, advertise, &seams).await?;
+        let identity = boot.identity.clone();
+        let mesh_config = MeshConfig {
+            advertise,
+            name: config.name.clone(),
+            place: config.place.clone(),
+            boot: boot.number,
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            seams: seams.clone(),
+            gossip_interval: GOSSIP_INTERVAL,
+        };
+        let started = seams.clock.now();
+        let mesh = Mesh::start(mesh_config, identity.clone(), socket)
+            .map_err(|error| Fault::new(Code::Failed, format!("the mesh does not start: {error}")))?;
+        for (node, address) in &boot.peers {
+            mesh.learn(*node, *address);
+        }
+        let machine: Arc<Machines> = System::machines();
+        let consensus = Consensus::open(pace, mesh.clone(), storage.clone(), machine, seams.clone()).await?;
+        if boot.authority.is_some() && consensus.observe().voters.is_empty() {
+            consensus.initialize(mesh.advertise()).await?;
+        }
+        let node_card = NodeCard {
+            node: mesh.node(),
+            name: config.name.clone(),
+            place: config.place.clone(),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            started,
+            pin: identity.pin(),
+            voters_wanted: config.voters.count(),
+        };
+        let system = System::start(SystemConfig {
+            mesh: mesh.clone(),
+            consensus: consensus.clone(),
+            storage: storage.clone(),
+            seams: seams.clone(),
+            card: node_card,
+            identity,
+        })
+        .await?;
+        let local = Local::new(system.clone(), seams.clone());
+        let card = Card {
+            name: config.name.clone(),
+            id: mesh.node(),
+            cluster: mesh.cluster(),
+            api: listeners.as_ref().map_or(config.api, |listeners| listeners.api_address),
+            proxy: listeners.as_ref().map_or(config.proxy, |listeners| listeners.proxy_address),
+            mesh: mesh.local_addr(),
+            advertise: mesh.advertise(),
+            socket: config.socket.clone(),
+            data_dir: config.data_dir.clone(),
+            admin_secret_file: admin_secret::path(&config.data_dir),
+            fresh: boot.fresh,
+            joined: config.join.is_some(),
+        };
+        ports::keep(&card, &*storage.files)?;
+        let doors = listeners.map(|listeners| Doors::open(listeners, local.clone()));
+        boot.settle(&system, &storage, READY_TRY).await?;
+        Ok(Node { card, mesh, consensus, system, doors, local })
+    }
+
+    /// Who the node is and where it is reached.
+    pub fn card(&self) -> &Card {
+        &self.card
+    }
+
+    /// The node's part in the group.
+    pub fn consensus(&self) -> &Consensus {
+        &self.consensus
+    }
+
+    /// The node's place in the mesh.
+    pub fn mesh(&self) -> &Mesh {
+        &self.mesh
+    }
+
+    /// Calls the node from inside its process, as its operator.
+    pub fn local(&self) -> &Local {
+        &self.local
+    }
+
+    /// Returns once a linearizable read answers here: for a node that joins, once it has caught up.
+    ///
+    /// # Errors
+    /// If consensus stops first.
+    pub async fn ready(&self) -> Result<(), Fault> {
+        let began = Instant::now();
+        let mut told = false;
+        loop {
+            if let Some(why) = self.consensus.observe().stopped {
+                return Err(Fault::new(Code::Failed, format!("consensus has stopped: {why}")));
+            }
+            if self.consensus.barrier(Instant::now() + READY_TRY).await.is_ok() {
+                self.system.publish_phase(Phase::Ready);
+                return Ok(());
+            }
+            if !told && began.elapsed() > Duration::from_secs(5) {
+                tracing::info!("waiting for a leader with a quorum: the other voters have to be started too");
+                told = true;
+            }
+            sleep(READY_RETRY).await;
+        }
+    }
+
+    /// Returns when the node ended by itself: because it left the mesh, or because its storage failed.
+    ///
+    /// # Errors
+    /// Why, unless it left.
+    pub async fn ended(&self) -> Result<(), Fault> {
+        tokio::select! {
+            biased;
+            () = self.system.left() => Ok(()),
+            why = self.consensus.failed() => Err(Fault::new(Code::Failed, format!("consensus has stopped: {why}"))
+                .help("nothing that was acknowledged is lost")
+                .help("see to the disk of the data directory, then start the node again")),
+        }
+    }
+
+    /// Drains and stops: takes no new work, finishes what is in work, hands leadership over, closes. Membership stays.
+    pub async fn stop(mut self) {
+        self.system.publish_phase(Phase::Leaving);
+        if let Some(doors) = self.doors.take()
+            && timeout(DRAIN_PATIENCE, doors.close()).await.is_err()
+        {
+            tracing::warn!("calls still in work were cut off");
+        }
+        if !self.consensus.hand_over(HAND_OVER_PATIENCE).await {
+            tracing::info!("no other voter took the leadership over");
+        }
+        self.system.close();
+        self.consensus.close().await;
+        self.mesh.close("the node stops").await;
+    }
+}

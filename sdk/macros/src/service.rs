@@ -1,0 +1,411 @@
+//! `#[service]`: reads an `impl`, checks what can be checked here, and writes the dispatch.
+
+use proc_macro2::{Span, TokenStream};
+use quote::{quote, quote_spanned};
+use syn::{
+    Attribute, Error, Expr, ExprLit, FnArg, ImplItem, ImplItemFn, ItemImpl, Lit, LitStr, Meta, Result,
+    ReturnType, Type, ext::IdentExt, meta::ParseNestedMeta, parse::Parser, spanned::Spanned,
+};
+
+/// The longest name of a service: that of a DNS label.
+const NAME_BYTES_MAX: usize = 63;
+
+/// The impl as it was, and an impl of `micro_sdk::serve::Service` beside it.
+pub(crate) fn expand(attribute: TokenStream, item: TokenStream) -> Result<TokenStream> {
+    let arguments = Arguments::read(attribute)?;
+    let item: ItemImpl = syn::parse2(item)?;
+    if let Some((_, path, _)) = &item.trait_ {
+        return Err(Error::new_spanned(path, "#[service] goes on an inherent impl: `impl Greeter { … }`"));
+    }
+    let handler = handler(&item.self_ty)?;
+    let endpoints = item
+        .items
+        .iter()
+        .filter_map(|item| match item {
+            ImplItem::Fn(method) if method.sig.asyncness.is_some() => Some(Endpoint::read(&handler, method)),
+            _ => None,
+        })
+        .collect::<Result<Vec<Endpoint>>>()?;
+    if endpoints.is_empty() {
+        let none = "a service needs an endpoint: `async fn call(&self, req: Hello) -> Result<Greeting>`";
+        return Err(Error::new_spanned(&item.self_ty, none));
+    }
+    let (described, arms): (Vec<_>, Vec<_>) = endpoints.iter().map(|e| (e.description(), e.arm())).unzip();
+    let (name, version) = (arguments.name()?, arguments.version());
+    let (generics, _, bounds) = item.generics.split_for_impl();
+    let ty = &item.self_ty;
+    Ok(quote! {
+        #item
+
+        impl #generics ::micro_sdk::serve::Service for #ty #bounds {
+            fn name(&self) -> &str {
+                #name
+            }
+
+            fn version(&self) -> &str {
+                #version
+            }
+
+            fn endpoints(&self) -> ::std::vec::Vec<::micro_sdk::wire::Endpoint> {
+                let mut endpoints = ::std::vec::Vec::new();
+                #(#described)*
+                endpoints
+            }
+
+            fn dispatch<'a>(
+                &'a self,
+                endpoint: &'a str,
+                ctx: ::micro_sdk::serve::Ctx,
+                body: ::micro_sdk::__private::Bytes,
+            ) -> ::micro_sdk::__private::BoxFuture<
+                'a,
+                ::core::result::Result<::micro_sdk::__private::Bytes, ::micro_sdk::wire::Fault>,
+            > {
+                let _ = &ctx;
+                match endpoint {
+                    #(#arms)*
+                    _ => {
+                        let fault = ::micro_sdk::__private::unknown_endpoint(self, endpoint);
+                        ::std::boxed::Box::pin(async move { ::core::result::Result::Err(fault) })
+                    }
+                }
+            }
+        }
+    })
+}
+
+/// What stands in the attribute's parentheses.
+#[derive(Default)]
+struct Arguments {
+    name: Option<LitStr>,
+    version: Option<LitStr>,
+}
+
+impl Arguments {
+    fn read(tokens: TokenStream) -> Result<Arguments> {
+        let mut arguments = Arguments::default();
+        let parser = syn::meta::parser(|meta: ParseNestedMeta| {
+            let slot = if meta.path.is_ident("name") {
+                &mut arguments.name
+            } else if meta.path.is_ident("version") {
+                &mut arguments.version
+            } else {
+                return Err(meta.error("not known here: there are `name = \"…\"` and `version = \"…\"`"));
+            };
+            if slot.is_some() {
+                return Err(meta.error("given twice"));
+            }
+            *slot = Some(meta.value()?.parse()?);
+            Ok(())
+        });
+        parser.parse2(tokens)?;
+        Ok(arguments)
+    }
+
+    /// The service's name: as given, if it is one, else the package's, made one.
+    fn name(&self) -> Result<LitStr> {
+        if let Some(given) = &self.name {
+            let (text, canonical) = (given.value(), canonical(&given.value()));
+            return match is_name(&text) {
+                true => Ok(given.clone()),
+                false if is_name(&canonical) => {
+                    Err(Error::new(given.span(), format!("{text:?} is not a service name; {canonical:?} is")))
+                }
+                false => Err(Error::new(
+                    given.span(),
+                    format!(
+                        "{text:?} is not a service name: it takes 1 to {NAME_BYTES_MAX} of a-z, 0-9 and '-', \
+                         and starts and ends with a letter or digit"
+                    ),
+                )),
+            };
+        }
+        let missing = "the package has no name that a service can have: give one, `#[service(name = \"…\")]`";
+        // Of the package being compiled: cargo sets it for the compiler.
+        let package = canonical(&std::env::var("CARGO_PKG_NAME").unwrap_or_default());
+        match is_name(&package) {
+            true => Ok(LitStr::new(&package, Span::call_site())),
+            false => Err(Error::new(Span::call_site(), missing)),
+        }
+    }
+
+    fn version(&self) -> TokenStream {
+        match &self.version {
+            Some(version) => quote!(#version),
+            None => quote!(::core::env!("CARGO_PKG_VERSION")),
+        }
+    }
+}
+
+/// `text` as a name, as far as that goes without guessing.
+fn canonical(text: &str) -> String {
+    text.trim().to_ascii_lowercase().replace(['_', ' '], "-")
+}
+
+/// The rule of `micro_sdk::wire::ServiceName`, which checks again at run time.
+fn is_name(text: &str) -> bool {
+    let edge =
+        |byte: Option<&u8>| byte.is_some_and(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit());
+    let bytes = text.as_bytes();
+    let inner = bytes.iter().all(|byte| edge(Some(byte)) || *byte == b'-');
+    inner && bytes.len() <= NAME_BYTES_MAX && edge(bytes.first()) && edge(bytes.last())
+}
+
+/// The name of the type that has the methods.
+fn handler(ty: &Type) -> Result<String> {
+    match ty {
+        Type::Path(path) => path.path.segments.last().map(|last| last.ident.unraw().to_string()),
+        _ => None,
+    }
+    .ok_or_else(|| Error::new_spanned(ty, "#[service] goes on the impl of a struct or an enum"))
+}
+
+/// One endpoint, as the method says it.
+struct Endpoint<'a> {
+    name: String,
+    doc: String,
+    method: &'a ImplItemFn,
+    request: &'a Type,
+    returned: &'a Type,
+    takes_ctx: bool,
+    /// `#[cfg]`s of the method hold for everything that names it.
+    cfgs: Vec<&'a Attribute>,
+}
+
+impl<'a> Endpoint<'a> {
+    fn read(handler: &str, method: &'a ImplItemFn) -> Result<Endpoint<'a>> {
+        let signature = &method.sig;
+        if !signature.generics.params.is_empty() {
+            let generic =
+                "an endpoint can't be generic: its request and answer are types that a schema describes";
+            return Err(Error::new_spanned(&signature.generics, generic));
+        }
+        let mut arguments = signature.inputs.iter();
+        match arguments.next() {
+            Some(FnArg::Receiver(own)) if is_shared(own) => {}
+            Some(FnArg::Receiver(own)) => {
+                return Err(Error::new_spanned(
+                    own,
+                    "calls come at the same time: an endpoint takes `&self`",
+                ));
+            }
+            _ => return Err(Error::new(signature.ident.span(), shape("`&self` is missing"))),
+        }
+        let request = match arguments.next() {
+            Some(FnArg::Typed(argument)) => owned(&argument.ty)?,
+            _ => return Err(Error::new(signature.ident.span(), shape("the request is missing"))),
+        };
+        let takes_ctx = match arguments.next() {
+            Some(FnArg::Typed(argument)) if is_ctx(&argument.ty) => true,
+            Some(other) => return Err(Error::new_spanned(other, shape("this can only be `ctx: Ctx`"))),
+            None => false,
+        };
+        if is_ctx(request) {
+            return Err(Error::new_spanned(request, shape("the request comes before the context")));
+        }
+        if let Some(more) = arguments.next() {
+            return Err(Error::new_spanned(more, shape("this is one too many")));
+        }
+        let returned = match &signature.output {
+            ReturnType::Type(_, ty) => owned(ty)?,
+            ReturnType::Default => {
+                return Err(Error::new(signature.ident.span(), "an endpoint returns a `Result<T>`"));
+            }
+        };
+        let name = format!("{handler}.{}", signature.ident.unraw());
+        let cfgs = method.attrs.iter().filter(|attribute| attribute.path().is_ident("cfg")).collect();
+        Ok(Endpoint { name, doc: doc(&method.attrs), method, request, returned, takes_ctx, cfgs })
+    }
+
+    /// The statement that adds the endpoint's description.
+    fn description(&self) -> TokenStream {
+        let Endpoint { name, doc, request, returned, cfgs, .. } = self;
+        quote_spanned! {returned.span()=>
+            #(#cfgs)*
+            endpoints.push(::micro_sdk::__private::endpoint::<#request, #returned>(#name, #doc));
+        }
+    }
+
+    /// The arm that answers its calls. Spanned on the method's name, where the compiler says so if its future is
+    /// not `Send`.
+    fn arm(&self) -> TokenStream {
+        let Endpoint { name, request, cfgs, .. } = self;
+        let method = &self.method.sig.ident;
+        let call = match self.takes_ctx {
+            true => quote_spanned!(method.span()=> self.#method(request, ctx)),
+            false => quote_spanned!(method.span()=> self.#method(request)),
+        };
+        quote_spanned! {method.span()=>
+            #(#cfgs)*
+            #name => ::std::boxed::Box::pin(async move {
+                let request: #request = ::micro_sdk::__private::decode(#name, &body)?;
+                ::micro_sdk::__private::encode(#call.await)
+            }),
+        }
+    }
+}
+
+fn shape(problem: &str) -> String {
+    format!(
+        "{problem}: an endpoint is `async fn name(&self, request: T) -> Result<U>`, with `ctx: Ctx` after the \
+         request if wanted; other async methods go in an impl without #[service]"
+    )
+}
+
+fn is_shared(own: &syn::Receiver) -> bool {
+    own.reference.is_some() && own.mutability.is_none() && own.colon_token.is_none()
+}
+
+fn is_ctx(ty: &Type) -> bool {
+    matches!(ty, Type::Path(path) if path.path.segments.last().is_some_and(|last| last.ident == "Ctx"))
+}
+
+/// `ty`, if a value of it can outlive the bytes that it was read from.
+fn owned(ty: &Type) -> Result<&Type> {
+    match ty {
+        Type::Reference(_) => {
+            Err(Error::new_spanned(ty, "requests and answers are owned: take away the `&`"))
+        }
+        Type::ImplTrait(_) => {
+            Err(Error::new_spanned(ty, "name the type: a schema can't be made of `impl Trait`"))
+        }
+        ty => Ok(ty),
+    }
+}
+
+/// The doc comment, a line each, without the space after the slashes.
+fn doc(attributes: &[Attribute]) -> String {
+    let lines = attributes.iter().filter_map(|attribute| match &attribute.meta {
+        Meta::NameValue(pair) if pair.path.is_ident("doc") => match &pair.value {
+            Expr::Lit(ExprLit { lit: Lit::Str(text), .. }) => Some(text.value()),
+            _ => None,
+        },
+        _ => None,
+    });
+    let lines: Vec<String> = lines.map(|line| line.strip_prefix(' ').unwrap_or(&line).to_owned()).collect();
+    lines.join("\n").trim().to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The error that a service with this attribute and these items gives.
+    fn error(attribute: TokenStream, items: TokenStream) -> String {
+        expand(attribute, quote! { impl Greeter { #items } }).expect_err("it is no service").to_string()
+    }
+
+    #[test]
+    fn what_is_no_endpoint_is_refused_with_the_reason() {
+        let cases = [
+            (quote!(), "needs an endpoint"),
+            (
+                quote!(
+                    fn sync(&self, a: A) -> Result<B> {}
+                ),
+                "needs an endpoint",
+            ),
+            (
+                quote!(
+                    async fn f(a: A) -> Result<B> {}
+                ),
+                "`&self` is missing",
+            ),
+            (
+                quote!(
+                    async fn f(&mut self, a: A) -> Result<B> {}
+                ),
+                "takes `&self`",
+            ),
+            (
+                quote!(
+                    async fn f(self: Arc<Self>, a: A) -> Result<B> {}
+                ),
+                "takes `&self`",
+            ),
+            (
+                quote!(
+                    async fn f(&self) -> Result<B> {}
+                ),
+                "request is missing",
+            ),
+            (
+                quote!(
+                    async fn f(&self, ctx: Ctx) -> Result<B> {}
+                ),
+                "request comes before",
+            ),
+            (
+                quote!(
+                    async fn f(&self, a: &A) -> Result<B> {}
+                ),
+                "owned",
+            ),
+            (
+                quote!(
+                    async fn f(&self, a: impl A) -> Result<B> {}
+                ),
+                "name the type",
+            ),
+            (
+                quote!(
+                    async fn f(&self, a: A, b: B) -> Result<B> {}
+                ),
+                "only be `ctx: Ctx`",
+            ),
+            (
+                quote!(
+                    async fn f(&self, a: A, ctx: Ctx, b: B) -> Result<B> {}
+                ),
+                "one too many",
+            ),
+            (
+                quote!(
+                    async fn f<T>(&self, a: T) -> Result<B> {}
+                ),
+                "generic",
+            ),
+            (
+                quote!(
+                    async fn f(&self, a: A) {}
+                ),
+                "returns a `Result<T>`",
+            ),
+        ];
+        for (items, reason) in cases {
+            let text = error(quote!(), items.clone());
+            assert!(text.contains(reason), "{items}: {text}");
+        }
+    }
+
+    #[test]
+    fn a_bad_attribute_is_refused_with_the_reason() {
+        let good = quote!(
+            async fn f(&self, a: A) -> Result<B> {}
+        );
+        let cases = [
+            (quote!(name = "Chat_Room"), "\"chat-room\" is"),
+            (quote!(name = "a/b"), "takes 1 to 63"),
+            (quote!(name = ""), "takes 1 to 63"),
+            (quote!(name = "a", name = "b"), "given twice"),
+            (quote!(title = "a"), "not known here"),
+            (quote!(name = 1), "string literal"),
+        ];
+        for (attribute, reason) in cases {
+            let text = error(attribute.clone(), good.clone());
+            assert!(text.contains(reason), "{attribute}: {text}");
+        }
+        let on_trait = expand(quote!(), quote! { impl Trait for Greeter { #good } });
+        assert!(on_trait.expect_err("it is a trait's").to_string().contains("inherent impl"));
+    }
+
+    #[test]
+    fn a_name_is_checked_as_the_sdk_checks_it() {
+        for good in ["a", "helloworld", "a-1", "0", &"a".repeat(63)] {
+            assert!(is_name(good), "{good:?}");
+        }
+        for bad in ["", "A", "-a", "a-", "a.b", "a/b", "a b", "ü", &"a".repeat(64)] {
+            assert!(!is_name(bad), "{bad:?}");
+        }
+    }
+}

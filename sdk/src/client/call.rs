@@ -1,0 +1,106 @@
+//! A call of a service by name.
+
+use super::{Node, node::Stake};
+use crate::{
+    proto,
+    wire::{Code, Fault},
+};
+use bytes::Bytes;
+use futures::future::BoxFuture;
+use serde_json::Value;
+use std::{collections::HashMap, time::Duration};
+
+/// The most that is taken off the time that the node is told, so that its answer, which knows more than our
+/// "no answer", is here before we give up.
+const MARGIN_MAX: Duration = Duration::from_millis(50);
+
+/// A call that is being made up. Await it to send it.
+#[derive(Debug)]
+#[must_use = "a call is sent when it is awaited"]
+pub struct Call {
+    node: Node,
+    service: String,
+    endpoint: String,
+    body: Value,
+    timeout: Duration,
+    metadata: HashMap<String, String>,
+    idempotency_key: Option<u128>,
+}
+
+/// The answer to a call, and the way it took.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Reply {
+    /// What the service answered.
+    pub body: Value,
+    /// The trace that the call belongs to.
+    pub trace_id: String,
+    /// The node whose instance answered.
+    pub node: String,
+}
+
+impl Call {
+    pub(super) fn new(node: Node, service: String, endpoint: String, body: Value) -> Call {
+        let timeout = node.timeout();
+        Call { node, service, endpoint, body, timeout, metadata: HashMap::new(), idempotency_key: None }
+    }
+
+    /// Waits no longer than `timeout`, the service's own work included; ten minutes at most.
+    pub fn timeout(mut self, timeout: Duration) -> Call {
+        self.timeout = timeout;
+        self
+    }
+
+    /// Sends a header along.
+    pub fn metadata(mut self, name: impl Into<String>, value: impl Into<String>) -> Call {
+        self.metadata.insert(name.into().to_ascii_lowercase(), value.into());
+        self
+    }
+
+    /// Marks repeated calls as the same one, so that the node may repeat it.
+    pub fn idempotency_key(mut self, key: u128) -> Call {
+        self.idempotency_key = Some(key);
+        self
+    }
+
+    /// Sends the call, and tells with the answer which way it took.
+    ///
+    /// # Errors
+    /// The service's own fault; `NotFound` if nobody offers it; `Unavailable` if nobody can take it; `Timeout`;
+    /// `Unreachable`.
+    pub async fn reply(self) -> Result<Reply, Fault> {
+        let told = self.timeout - (self.timeout / 20).min(MARGIN_MAX);
+        let message = proto::CallRequest {
+            namespace: self.node.namespace().to_string(),
+            service: self.service,
+            endpoint: self.endpoint,
+            body: Bytes::from(self.body.to_string()),
+            // 0 would mean the node's default.
+            timeout_ms: u32::try_from(told.as_millis()).unwrap_or(u32::MAX).max(1),
+            metadata: self.metadata,
+            idempotency_key: self.idempotency_key.map_or_else(Bytes::new, key_bytes),
+        };
+        let mut client = self.node.client();
+        let sent = |request| async move { client.call(request).await };
+        let response = self.node.ask(Stake::Call, self.timeout, message, sent).await?;
+        let proto::CallResponse { body, trace_id, node } = response;
+        let body = serde_json::from_slice(&body).map_err(|error| {
+            Fault::new(Code::Failed, format!("the service's answer is not JSON: {error}")).effect_unknown()
+        })?;
+        Ok(Reply { body, trace_id, node })
+    }
+}
+
+impl IntoFuture for Call {
+    type Output = Result<Value, Fault>;
+    type IntoFuture = BoxFuture<'static, Self::Output>;
+
+    /// Sends the call; gives the service's answer. Errors are those of [`Call::reply`].
+    fn into_future(self) -> Self::IntoFuture {
+        Box::pin(async move { Ok(self.reply().await?.body) })
+    }
+}
+
+/// An idempotency key as it travels.
+pub(super) fn key_bytes(key: u128) -> Bytes {
+    Bytes::copy_from_slice(&key.to_be_bytes())
+}

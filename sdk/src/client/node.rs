@@ -1,0 +1,310 @@
+//! A node, as its clients see it: one connection, one deadline for each request, one place where failures are read.
+
+use super::{
+    Address, Call, ServiceDescription, ServiceListing, Store, Token, address,
+    dial::{self, DialError, causes, root_cause},
+};
+use crate::{
+    proto::{
+        self, MESSAGE_BYTES_MAX, node_client::NodeClient, registry_client::RegistryClient,
+        store_client::StoreClient,
+    },
+    wire::{
+        Code, Fault, Namespace,
+        limits::{DEADLINE_MS_DEFAULT, DEADLINE_MS_MAX},
+        status::Status,
+    },
+};
+use serde_json::Value;
+use std::{error::Error, fmt, sync::Arc, time::Duration};
+use tonic::{Request, Response, metadata::MetadataValue, transport::Channel};
+
+/// Leaving hands leadership over and waits until the others have agreed.
+const LEAVE_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// A client of one node. Cloning is cheap, and clones share the connection.
+///
+/// Every request ends within its deadline: 10 s unless [`Node::with_timeout`] or the request says otherwise.
+#[derive(Clone)]
+pub struct Node {
+    address: Arc<Address>,
+    channel: Channel,
+    token: Option<Token>,
+    namespace: Namespace,
+    timeout: Duration,
+}
+
+/// A single-use token with which another node may join.
+#[derive(Clone, Debug)]
+pub struct JoinToken {
+    /// The token itself. Good for one node.
+    pub token: Token,
+    /// The mesh addresses that it leads to.
+    pub addresses: Vec<String>,
+    /// When it stops working, as RFC 3339.
+    pub expires: String,
+}
+
+/// What is at stake in a request: what its failure says depends on it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Stake {
+    /// Nothing is changed.
+    Read,
+    /// A change that the node does once for each key, however often it is asked.
+    Write(u128),
+    /// Anything may come of it.
+    Call,
+}
+
+impl Node {
+    /// Connects to the node named by `MICRO_NODE_ADDRESS`, else to the default socket if it exists, else to
+    /// `127.0.0.1:8081`. On TCP, the secret in `MICRO_NODE_TOKEN` is presented.
+    ///
+    /// # Errors
+    /// `Unreachable` if there is no node, `Usage` if the variable holds no address.
+    pub async fn connect() -> Result<Node, Fault> {
+        if let Some(address) = Address::from_env()? {
+            return Node::connect_to(address).await;
+        }
+        if let Some(socket) = address::existing_default_socket() {
+            return Node::connect_to(Address::Unix(socket)).await;
+        }
+        Node::connect_to(Address::loopback()).await.map_err(|fault| {
+            let socket = Address::Unix(address::default_socket());
+            let reason = fault.message.trim_start_matches("cannot reach a node");
+            let message = format!("cannot reach a node at {socket}: no such file; nor{reason}");
+            Fault { message, ..fault }
+        })
+    }
+
+    /// Connects to the node at `address`. On TCP, the secret in `MICRO_NODE_TOKEN` is presented.
+    ///
+    /// # Errors
+    /// `Unreachable` if nobody answers there.
+    pub async fn connect_to(address: Address) -> Result<Node, Fault> {
+        let channel = dial::channel(&address).await?;
+        let node = Node::over(address, channel);
+        Ok(Node { token: Token::from_env(), ..node })
+    }
+
+    /// A client over a channel that was made elsewhere; `address` is how it is called in errors.
+    pub fn over(address: Address, channel: Channel) -> Node {
+        let timeout = Duration::from_millis(DEADLINE_MS_DEFAULT.into());
+        Node { address: Arc::new(address), channel, token: None, namespace: Namespace::default(), timeout }
+    }
+
+    /// Presents `token`, the admin secret. A unix socket needs none, and is shown none.
+    #[must_use]
+    pub fn with_token(mut self, token: Token) -> Node {
+        self.token = Some(token);
+        self
+    }
+
+    /// Works in `namespace` instead of `default`.
+    #[must_use]
+    pub fn with_namespace(mut self, namespace: Namespace) -> Node {
+        self.namespace = namespace;
+        self
+    }
+
+    /// Gives each request `timeout`, unless it says otherwise; ten minutes at most.
+    #[must_use]
+    pub fn with_timeout(mut self, timeout: Duration) -> Node {
+        self.timeout = timeout;
+        self
+    }
+
+    /// Where the node is.
+    pub fn address(&self) -> &Address {
+        &self.address
+    }
+
+    /// The namespace that requests go to.
+    pub fn namespace(&self) -> &Namespace {
+        &self.namespace
+    }
+
+    /// The mesh's consistent store: database `default`, table `default`.
+    pub fn store(&self) -> Store {
+        Store::new(self.clone())
+    }
+
+    /// Calls `endpoint` (`Handler.method`, or `method` where the service has a sole handler) of `service` with
+    /// `body`, wherever it runs. Await it for the answer, or set more first.
+    pub fn call(&self, service: impl Into<String>, endpoint: impl Into<String>, body: Value) -> Call {
+        Call::new(self.clone(), service.into(), endpoint.into(), body)
+    }
+
+    /// All services of the mesh, as the node knows them, by name.
+    ///
+    /// # Errors
+    /// As every request: `Unreachable`, `Denied`, `Timeout`.
+    pub async fn services(&self) -> Result<Vec<ServiceListing>, Fault> {
+        let message = proto::ListServicesRequest { namespace: self.namespace.to_string() };
+        let mut client = self.registry();
+        let sent = |request| async move { client.list_services(request).await };
+        let response = self.ask(Stake::Read, self.timeout, message, sent).await?;
+        Ok(response.services.into_iter().map(ServiceListing::from).collect())
+    }
+
+    /// One service, with the schemas of its endpoints.
+    ///
+    /// # Errors
+    /// `NotFound` if the mesh has no such service; else as every request.
+    pub async fn service(&self, name: &str) -> Result<ServiceDescription, Fault> {
+        let message =
+            proto::GetServiceRequest { name: name.to_owned(), namespace: self.namespace.to_string() };
+        let mut client = self.registry();
+        let sent = |request| async move { client.get_service(request).await };
+        let response = self.ask(Stake::Read, self.timeout, message, sent).await?;
+        ServiceDescription::try_from(response)
+    }
+
+    /// The cluster as the node sees it. Needs no quorum.
+    ///
+    /// # Errors
+    /// `Internal` if the document can't be read; else as every request.
+    pub async fn status(&self) -> Result<Status, Fault> {
+        let mut client = self.client();
+        let sent = |request| async move { client.status(request).await };
+        let response = self.ask(Stake::Read, self.timeout, proto::StatusRequest {}, sent).await?;
+        serde_json::from_slice(&response.document).map_err(|error| {
+            let message = format!("the status of the node at {} can't be read: {error}", self.address);
+            Fault::new(Code::Internal, message).help("client and node may be of different versions")
+        })
+    }
+
+    /// Makes a token with which one other node may join within `ttl`.
+    ///
+    /// # Errors
+    /// `Denied` if this caller may not, `Unavailable` without quorum; else as every request.
+    pub async fn create_token(&self, ttl: Duration) -> Result<JoinToken, Fault> {
+        let ttl_s = u32::try_from(ttl.as_secs()).unwrap_or(u32::MAX);
+        let mut client = self.client();
+        let sent = |request| async move { client.create_token(request).await };
+        let message = proto::CreateTokenRequest { ttl_s };
+        let response = self.ask(Stake::Call, self.timeout, message, sent).await?;
+        let proto::CreateTokenResponse { token, addresses, expires } = response;
+        Ok(JoinToken { token: Token::new(token), addresses, expires })
+    }
+
+    /// Gives up the node's membership for good, and ends its process.
+    ///
+    /// # Errors
+    /// `Unavailable` without quorum; else as every request.
+    pub async fn leave(&self) -> Result<(), Fault> {
+        let mut client = self.client();
+        let sent = |request| async move { client.leave(request).await };
+        self.ask(Stake::Call, self.timeout.max(LEAVE_TIMEOUT), proto::LeaveRequest {}, sent).await?;
+        Ok(())
+    }
+
+    /// The timeout of requests that set none.
+    pub(crate) fn timeout(&self) -> Duration {
+        self.timeout
+    }
+
+    pub(crate) fn client(&self) -> NodeClient<Channel> {
+        NodeClient::new(self.channel.clone())
+            .max_decoding_message_size(MESSAGE_BYTES_MAX)
+            .max_encoding_message_size(MESSAGE_BYTES_MAX)
+    }
+
+    pub(crate) fn registry(&self) -> RegistryClient<Channel> {
+        RegistryClient::new(self.channel.clone()).max_decoding_message_size(MESSAGE_BYTES_MAX)
+    }
+
+    pub(crate) fn records(&self) -> StoreClient<Channel> {
+        StoreClient::new(self.channel.clone())
+            .max_decoding_message_size(MESSAGE_BYTES_MAX)
+            .max_encoding_message_size(MESSAGE_BYTES_MAX)
+    }
+
+    /// `message` with the token, if the node wants one.
+    ///
+    /// # Errors
+    /// `Denied` if the secret would leave this host unencrypted, `Usage` if it can't be a header.
+    pub(crate) fn request<M>(&self, message: M) -> Result<Request<M>, Fault> {
+        let mut request = Request::new(message);
+        let (Some(token), Address::Tcp { .. }) = (&self.token, &*self.address) else {
+            return Ok(request);
+        };
+        if !self.address.is_local() {
+            let message = format!("the admin secret is not sent unencrypted to {}", self.address);
+            return Err(Fault::new(Code::Denied, message).help("run the command on the node's own host"));
+        }
+        let mut bearer: MetadataValue<_> = format!("Bearer {}", token.expose())
+            .parse()
+            .map_err(|_| Fault::new(Code::Usage, "the admin secret holds characters that no secret has"))?;
+        bearer.set_sensitive(true);
+        request.metadata_mut().insert("authorization", bearer);
+        Ok(request)
+    }
+
+    /// Sends `message` and waits for the answer, no longer than `timeout`; the node is told the same deadline.
+    pub(crate) async fn ask<M, R, S, F>(
+        &self,
+        stake: Stake,
+        timeout: Duration,
+        message: M,
+        send: S,
+    ) -> Result<R, Fault>
+    where
+        S: FnOnce(Request<M>) -> F,
+        F: Future<Output = Result<Response<R>, tonic::Status>>,
+    {
+        let timeout = timeout.min(Duration::from_millis(DEADLINE_MS_MAX.into()));
+        let mut request = self.request(message)?;
+        request.set_timeout(timeout);
+        match tokio::time::timeout(timeout, send(request)).await {
+            Ok(Ok(response)) => Ok(response.into_inner()),
+            Ok(Err(status)) => Err(self.fault(stake, timeout, status)),
+            Err(_) => Err(self.late(stake, timeout)),
+        }
+    }
+
+    /// Reads a failure. A status with a source was made here, of a connection that failed; one without came from the
+    /// node.
+    fn fault(&self, stake: Stake, timeout: Duration, status: tonic::Status) -> Fault {
+        let Some(source) = status.source() else { return Fault::from(status) };
+        if let Some(dial) = DialError::among(source) {
+            return Fault::from(dial);
+        }
+        if causes(source).any(|error| error.is::<tonic::TimeoutExpired>()) {
+            return self.late(stake, timeout);
+        }
+        let message = format!("lost the node at {}: {}", self.address, root_cause(source));
+        let help = "look whether it still runs: `micro-node status`";
+        stake.unsure(Fault::new(Code::Unreachable, message).help(help))
+    }
+
+    fn late(&self, stake: Stake, timeout: Duration) -> Fault {
+        let message = format!("the node at {} gave no answer within {timeout:?}", self.address);
+        stake.unsure(
+            Fault::new(Code::Timeout, message)
+                .help("allow more time with --timeout, or look at `micro-node status`"),
+        )
+    }
+}
+
+impl Stake {
+    /// `fault`, and what is to be said when nobody knows whether the request was done.
+    fn unsure(self, fault: Fault) -> Fault {
+        match self {
+            Stake::Read => fault,
+            Stake::Call => fault.effect_unknown(),
+            Stake::Write(key) => {
+                let message = format!("{}: whether the write was done is not known", fault.message);
+                let first = format!("repeat it with idempotency key {key:032x}: it is done once at most");
+                let help = std::iter::once(first).chain(fault.help).collect();
+                Fault { help, ..Fault::new(Code::Unknown, message) }
+            }
+        }
+    }
+}
+
+impl fmt::Debug for Node {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Node({})", self.address)
+    }
+}

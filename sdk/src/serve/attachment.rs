@@ -1,0 +1,110 @@
+//! Keeps a service attached to its node: the node announces it for as long as the stream is open.
+//!
+//! ```text
+//!   apart ── attached ──► attached ── stream ends ──► apart      after a pause that doubles from 0.1 s to 5 s
+//!     └── refused for good ──► the end
+//! ```
+
+use super::say;
+use crate::{
+    chance,
+    client::{Address, Node, Token},
+    proto::{AttachRequest, attach_event::Event},
+    wire::{Code, Fault, Namespace},
+};
+use std::time::Duration;
+use tokio::time::{sleep, timeout};
+
+/// The first pause: a node that restarts in place takes about this long.
+const PAUSE_MIN: Duration = Duration::from_millis(100);
+/// The longest pause: how long a service may stay unannounced after its node came back.
+const PAUSE_MAX: Duration = Duration::from_secs(5);
+/// How long the node may take to confirm.
+const CONFIRM_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// What it takes to attach, again and again.
+pub(crate) struct Attachment {
+    pub(crate) address: Option<Address>,
+    pub(crate) token: Option<Token>,
+    pub(crate) namespace: Namespace,
+    pub(crate) request: AttachRequest,
+}
+
+impl Attachment {
+    /// Holds the attachment until dropped, which detaches, or until the node refuses for good: then says why.
+    pub(crate) async fn hold(&self) -> Fault {
+        let name = &self.request.name;
+        let mut pause = PAUSE_MIN;
+        // What was said last: a node that is away for an hour is told of once.
+        let mut said = String::new();
+        loop {
+            let fault = self.attach(|| pause = PAUSE_MIN).await;
+            if is_final(&fault) {
+                return fault;
+            }
+            if fault.message != said {
+                say(format_args!("{name} is not attached, trying again: {fault}"));
+                said = fault.message;
+            }
+            // From half the pause to all of it, so that services do not come back all at once.
+            sleep(pause.mul_f64(0.5 + chance::fraction() / 2.0)).await;
+            pause = (pause * 2).min(PAUSE_MAX);
+        }
+    }
+
+    /// Attaches and stays so. Gives the reason why no longer.
+    async fn attach(&self, mut on_attached: impl FnMut()) -> Fault {
+        let name = &self.request.name;
+        let open = async {
+            let node = self.connect().await?.with_namespace(self.namespace.clone());
+            let request = node.request(self.request.clone())?;
+            Ok::<_, Fault>(node.registry().attach(request).await?.into_inner())
+        };
+        let late = || Fault::new(Code::Timeout, "the node does not confirm");
+        let mut events = match timeout(CONFIRM_TIMEOUT, open).await.unwrap_or_else(|_| Err(late())) {
+            Ok(events) => events,
+            Err(fault) => return fault,
+        };
+        let mut confirmed = false;
+        loop {
+            let next = async { events.message().await };
+            let event = match confirmed {
+                // An attached service has nothing else to wait for; a dead node ends the stream.
+                true => next.await,
+                false => match timeout(CONFIRM_TIMEOUT, next).await {
+                    Ok(event) => event,
+                    Err(_) => return late(),
+                },
+            };
+            match event.map(|event| event.map(|event| event.event)) {
+                Ok(Some(Some(Event::Attached(attached)))) => {
+                    say(format_args!("{name} attached to node {}", attached.node_name));
+                    confirmed = true;
+                    on_attached();
+                }
+                // It sends no more calls, and ends the stream when those in flight are done.
+                Ok(Some(Some(Event::Draining(_)))) => say(format_args!("{name}: its node is draining")),
+                // An event of a newer node.
+                Ok(Some(None)) => {}
+                Ok(None) => return Fault::new(Code::Unreachable, "the node let go of it"),
+                Err(status) => return Fault::from(status),
+            }
+        }
+    }
+
+    async fn connect(&self) -> Result<Node, Fault> {
+        let node = match &self.address {
+            Some(address) => Node::connect_to(address.clone()).await?,
+            None => Node::connect().await?,
+        };
+        Ok(match &self.token {
+            Some(token) => node.with_token(token.clone()),
+            None => node,
+        })
+    }
+}
+
+/// Whether asking again can't help.
+fn is_final(fault: &Fault) -> bool {
+    matches!(fault.code, Code::Usage | Code::Denied | Code::NotFound | Code::Conflict)
+}

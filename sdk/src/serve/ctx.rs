@@ -1,0 +1,133 @@
+//! What a handler may know of the call that it answers.
+
+use crate::{
+    chance,
+    wire::{
+        Code, Fault, TraceId,
+        limits::{DEADLINE_MS_DEFAULT, DEADLINE_MS_MAX},
+    },
+};
+use axum::http::HeaderMap;
+use std::{fmt, sync::Arc, time::Duration};
+use tokio::time::Instant;
+
+/// The header with the time left, in milliseconds.
+pub(crate) const DEADLINE_HEADER: &str = "micro-deadline-ms";
+/// The header with the trace id.
+pub(crate) const TRACE_HEADER: &str = "micro-trace-id";
+/// W3C Trace Context.
+const TRACEPARENT_HEADER: &str = "traceparent";
+
+/// The context of a call: its trace, its deadline, what the caller sent along. Handlers take it as their second
+/// argument, `ctx: Ctx`, if they want it.
+#[derive(Clone)]
+pub struct Ctx {
+    trace: TraceId,
+    deadline: Instant,
+    headers: Arc<HeaderMap>,
+}
+
+impl Ctx {
+    /// The context that came with `headers`. A call without deadline has the default one; a call without trace
+    /// starts one.
+    ///
+    /// # Errors
+    /// `Usage` if the deadline is not a number of milliseconds.
+    pub(crate) fn of(headers: HeaderMap) -> Result<Ctx, Fault> {
+        let text = |name| headers.get(name).and_then(|value| value.to_str().ok());
+        let deadline_ms = match headers.get(DEADLINE_HEADER) {
+            None => DEADLINE_MS_DEFAULT,
+            Some(value) => text(DEADLINE_HEADER).and_then(|text| text.parse().ok()).ok_or_else(|| {
+                Fault::new(
+                    Code::Usage,
+                    format!("{DEADLINE_HEADER}: {value:?} is not a number of milliseconds"),
+                )
+            })?,
+        };
+        let given = text(TRACE_HEADER).and_then(|text| text.parse().ok());
+        let trace = given.or_else(|| text(TRACEPARENT_HEADER).and_then(trace_of));
+        let left = Duration::from_millis(deadline_ms.min(DEADLINE_MS_MAX).into());
+        Ok(Ctx {
+            trace: trace.unwrap_or_else(|| TraceId(chance::bits().max(1))),
+            deadline: Instant::now() + left,
+            headers: Arc::new(headers),
+        })
+    }
+
+    /// The trace that the call belongs to: the same on its whole way through the mesh.
+    pub fn trace(&self) -> TraceId {
+        self.trace
+    }
+
+    /// W3C Trace Context, as it came, to be passed on to whatever is called next.
+    pub fn traceparent(&self) -> Option<&str> {
+        self.metadata(TRACEPARENT_HEADER)
+    }
+
+    /// The time left. When it is over the handler is dropped, at whatever await it is.
+    pub fn remaining(&self) -> Duration {
+        self.deadline.saturating_duration_since(Instant::now())
+    }
+
+    /// A header that the caller sent along, if it is text. Case does not matter.
+    pub fn metadata(&self, name: &str) -> Option<&str> {
+        self.headers.get(name)?.to_str().ok()
+    }
+
+    pub(crate) fn deadline(&self) -> Instant {
+        self.deadline
+    }
+}
+
+impl fmt::Debug for Ctx {
+    /// Without the headers, which may hold secrets.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Ctx")
+            .field("trace", &self.trace)
+            .field("remaining", &self.remaining())
+            .finish_non_exhaustive()
+    }
+}
+
+/// The trace id of a `traceparent`: `version-trace-parent-flags`. 0 is invalid.
+fn trace_of(traceparent: &str) -> Option<TraceId> {
+    let trace = traceparent.split('-').nth(1)?.parse().ok()?;
+    (trace != TraceId(0)).then_some(trace)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ctx(headers: &[(&'static str, &'static str)]) -> Result<Ctx, Fault> {
+        Ctx::of(
+            headers
+                .iter()
+                .map(|(name, value)| (name.parse().expect("a name"), value.parse().expect("a value")))
+                .collect(),
+        )
+    }
+
+    #[test]
+    fn the_trace_is_the_callers() {
+        const TRACEPARENT: &str = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+        let own = ctx(&[(TRACE_HEADER, "0000000000000000000000000000002a"), ("traceparent", TRACEPARENT)]);
+        assert_eq!(own.expect("good headers").trace(), TraceId(42));
+        let theirs = ctx(&[("traceparent", TRACEPARENT)]).expect("good headers");
+        assert_eq!(theirs.trace().to_string(), "4bf92f3577b34da6a3ce929d0e0e4736");
+        assert_eq!(theirs.traceparent(), Some(TRACEPARENT));
+        assert_ne!(ctx(&[("traceparent", "garbage")]).expect("good headers").trace(), TraceId(0));
+    }
+
+    #[test]
+    fn the_deadline_is_bounded_and_must_be_a_number() {
+        let near = ctx(&[(DEADLINE_HEADER, "1000")]).expect("good headers").remaining();
+        assert!(near > Duration::from_millis(900) && near <= Duration::from_secs(1), "{near:?}");
+        let far = ctx(&[(DEADLINE_HEADER, "4000000000")]).expect("good headers").remaining();
+        assert!(far <= Duration::from_secs(600), "{far:?}");
+        for garbage in ["", "-1", "1s", "5000000000"] {
+            let fault = ctx(&[(DEADLINE_HEADER, garbage)]).expect_err("it is no number");
+            assert_eq!(fault.code, Code::Usage);
+        }
+    }
+}

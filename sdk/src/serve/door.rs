@@ -1,0 +1,94 @@
+//! The HTTP side of a service: reads a request, guards its handler, writes the answer.
+
+use super::{Ctx, Service, unknown_endpoint};
+use crate::wire::{Code, Fault, limits::BODY_BYTES_MAX};
+use axum::{
+    Router,
+    body::Body,
+    extract::{Request, State},
+    http::{Method, StatusCode, header::CONTENT_TYPE},
+    response::{IntoResponse, Response},
+    routing::get,
+};
+use bytes::Bytes;
+use futures::FutureExt;
+use std::{panic::AssertUnwindSafe, sync::Arc};
+
+/// The routes: `POST /Handler/method`, and `GET /health`, which answers as long as the process takes requests.
+pub(crate) fn router(service: Arc<dyn Service>) -> Router {
+    let door = Arc::new(Door {
+        known: service.endpoints().into_iter().map(|endpoint| endpoint.name).collect(),
+        service,
+    });
+    Router::new().route("/health", get(|| async { "ok" })).fallback(answer).with_state(door)
+}
+
+struct Door {
+    service: Arc<dyn Service>,
+    /// The endpoints' names: asking the service makes every schema anew.
+    known: Vec<String>,
+}
+
+async fn answer(State(door): State<Arc<Door>>, request: Request) -> Response {
+    let (status, body) = match door.answer(request).await {
+        Ok(body) => (StatusCode::OK, Body::from(body)),
+        Err(fault) => {
+            let status = StatusCode::from_u16(fault.code.http_status());
+            let json = serde_json::to_vec(&fault).expect("a fault holds nothing that JSON can't");
+            (status.expect("every code has a valid status"), Body::from(json))
+        }
+    };
+    (status, [(CONTENT_TYPE, "application/json")], body).into_response()
+}
+
+impl Door {
+    async fn answer(&self, request: Request) -> Result<Bytes, Fault> {
+        let endpoint = self.endpoint(request.uri().path())?;
+        if request.method() != Method::POST {
+            let message = format!("{endpoint} takes POST, not {}", request.method());
+            return Err(Fault::new(Code::Usage, message));
+        }
+        let (parts, body) = request.into_parts();
+        let ctx = Ctx::of(parts.headers)?;
+        let (given, deadline) = (ctx.remaining(), ctx.deadline());
+        let work = AssertUnwindSafe(self.work(endpoint, ctx, body)).catch_unwind();
+        match tokio::time::timeout_at(deadline, work).await {
+            Ok(Ok(result)) => result,
+            // The panic's own text is on stderr, for those who run the service.
+            Ok(Err(_panic)) => {
+                let fault = Fault::new(Code::Failed, format!("{endpoint} panicked"));
+                Err(fault.effect_unknown().help("the log of the service says where"))
+            }
+            Err(_late) => {
+                let message =
+                    format!("{endpoint} took longer than the {} ms it was given", given.as_millis());
+                Err(Fault::new(Code::Timeout, message).effect_unknown())
+            }
+        }
+    }
+
+    async fn work(&self, endpoint: &str, ctx: Ctx, body: Body) -> Result<Bytes, Fault> {
+        let body = axum::body::to_bytes(body, BODY_BYTES_MAX).await.map_err(|error| {
+            Fault::new(
+                Code::Usage,
+                format!("the request can't be read (its limit is {BODY_BYTES_MAX} bytes): {error}"),
+            )
+        })?;
+        let answer = self.service.dispatch(endpoint, ctx, body).await?;
+        if answer.len() > BODY_BYTES_MAX {
+            let message = format!(
+                "the answer of {endpoint} has {} bytes, over the limit of {BODY_BYTES_MAX}",
+                answer.len()
+            );
+            return Err(Fault::new(Code::Failed, message).effect_unknown());
+        }
+        Ok(answer)
+    }
+
+    /// The endpoint that `path` means: `/Handler/method` is `Handler.method`.
+    fn endpoint(&self, path: &str) -> Result<&str, Fault> {
+        let asked = path.trim_matches('/').replace('/', ".");
+        let known = self.known.iter().find(|known| **known == asked);
+        known.map(String::as_str).ok_or_else(|| unknown_endpoint(&*self.service, &asked))
+    }
+}

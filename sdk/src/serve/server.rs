@@ -1,0 +1,215 @@
+//! A service as a process: its port, its attachment, its end.
+
+use super::{Result, Service, attachment::Attachment, door, say};
+use crate::{
+    client::{Address, Token},
+    proto::AttachRequest,
+    wire::{Code, Fault, Namespace, ServiceName},
+};
+use axum::Router;
+use hyper_util::{
+    rt::{TokioExecutor, TokioIo, TokioTimer},
+    server::conn::auto,
+    service::TowerToHyperService,
+};
+use std::{io, net::Ipv4Addr, sync::Arc, time::Duration};
+use tokio::{
+    net::{TcpListener, TcpStream},
+    signal::unix::{SignalKind, signal},
+    sync::watch,
+    task::JoinSet,
+    time::{sleep, timeout},
+};
+
+/// How long calls in flight may take after the process was told to end: as long as a call may take by default.
+const DRAIN_TIMEOUT: Duration = Duration::from_secs(10);
+/// The most calls in flight at once, unless told otherwise.
+const PERMITS_DEFAULT: u32 = 1024;
+/// The most connections: the node holds a few; people with curl the others.
+const CONNECTIONS_MAX: usize = 256;
+/// How long to wait when a connection can't be taken, for want of file descriptors.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+/// What a caller may send ahead on one call: a large body is not held up by round trips.
+const WINDOW_BYTES: u32 = 1 << 20;
+
+/// Serves one service. [`serve`](super::serve) is this with nothing set.
+#[must_use = "a server does nothing until it runs"]
+pub struct Server {
+    service: Arc<dyn Service>,
+    name: Option<String>,
+    version: Option<String>,
+    node: Option<Address>,
+    token: Option<Token>,
+    namespace: Namespace,
+    permits: u32,
+}
+
+impl Server {
+    /// A server of `service` under its own name and version, for the node that
+    /// [`Node::connect`](crate::client::Node::connect) finds.
+    pub fn new(service: impl Service) -> Server {
+        Server {
+            service: Arc::new(service),
+            name: None,
+            version: None,
+            node: None,
+            token: None,
+            namespace: Namespace::default(),
+            permits: PERMITS_DEFAULT,
+        }
+    }
+
+    /// Another name.
+    pub fn name(mut self, name: impl Into<String>) -> Server {
+        self.name = Some(name.into());
+        self
+    }
+
+    /// Another version.
+    pub fn version(mut self, version: impl Into<String>) -> Server {
+        self.version = Some(version.into());
+        self
+    }
+
+    /// Another node. It must be on this host: it calls back on loopback.
+    pub fn node(mut self, address: Address) -> Server {
+        self.node = Some(address);
+        self
+    }
+
+    /// The admin secret, for a node on TCP; else it is that in `MICRO_NODE_TOKEN`.
+    pub fn token(mut self, token: Token) -> Server {
+        self.token = Some(token);
+        self
+    }
+
+    /// Another namespace than `default`.
+    pub fn namespace(mut self, namespace: Namespace) -> Server {
+        self.namespace = namespace;
+        self
+    }
+
+    /// The most calls in flight at once; 1024 unless set. The node refuses more.
+    pub fn permits(mut self, permits: u32) -> Server {
+        self.permits = permits.max(1);
+        self
+    }
+
+    /// Serves until SIGTERM or SIGINT.
+    ///
+    /// # Errors
+    /// If the name is no name, no port can be had, or the node refuses the service for good.
+    pub async fn run(self) -> Result<()> {
+        let stopped = stop_signal().map_err(|error| failed("no signal can be waited for", &error))?;
+        self.run_until(stopped).await
+    }
+
+    /// Serves until `stop` is ready; then detaches and finishes what is in flight, for 10 s at most.
+    ///
+    /// # Errors
+    /// As [`Server::run`].
+    pub async fn run_until(self, stop: impl Future<Output = ()>) -> Result<()> {
+        let name = self.name.as_deref().unwrap_or(self.service.name());
+        let name: ServiceName = name
+            .parse()
+            .map_err(|error: crate::wire::NameError| Fault::new(Code::Usage, error.to_string()))?;
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await;
+        let listener = listener.map_err(|error| failed("no loopback port can be had", &error))?;
+        let local = listener.local_addr().map_err(|error| failed("the port has no address", &error))?;
+        say(format_args!("{name} listens on http://{local}"));
+        let attachment = Attachment {
+            address: self.node,
+            token: self.token,
+            request: AttachRequest {
+                name: name.to_string(),
+                version: self.version.unwrap_or_else(|| self.service.version().to_owned()),
+                address: local.to_string(),
+                endpoints: self.service.endpoints().into_iter().map(Into::into).collect(),
+                namespace: self.namespace.to_string(),
+                permits: self.permits,
+            },
+            namespace: self.namespace,
+        };
+        let (stopping, watched) = watch::channel(false);
+        let mut connections =
+            tokio::spawn(accept(listener, door::router(self.service), self.permits, watched));
+        let result = tokio::select! {
+            biased;
+            () = stop => Ok(()),
+            fault = attachment.hold() => Err(fault),
+        };
+        // The attachment is dropped by now: the node sends no more.
+        stopping.send_replace(true);
+        if timeout(DRAIN_TIMEOUT, &mut connections).await.is_err() {
+            say(format_args!("{name} did not finish within {DRAIN_TIMEOUT:?}: what is left is cut off"));
+            connections.abort();
+        }
+        result
+    }
+}
+
+fn failed(what: &str, error: &io::Error) -> Fault {
+    Fault::new(Code::Failed, format!("{what}: {error}"))
+}
+
+/// Ready when the process is told to end.
+fn stop_signal() -> io::Result<impl Future<Output = ()>> {
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    Ok(async move {
+        tokio::select! {
+            biased;
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+    })
+}
+
+/// Takes connections until told to stop, then waits for those that are open. Dropped, it cuts them off.
+async fn accept(listener: TcpListener, router: Router, permits: u32, stopping: watch::Receiver<bool>) {
+    let mut connections = JoinSet::new();
+    let mut stopped = stopping.clone();
+    loop {
+        let room = connections.len() < CONNECTIONS_MAX;
+        tokio::select! {
+            biased;
+            () = told(&mut stopped) => break,
+            Some(_) = connections.join_next() => {}
+            accepted = listener.accept(), if room => match accepted {
+                Ok((stream, _)) => {
+                    connections.spawn(converse(stream, router.clone(), permits, stopping.clone()));
+                }
+                Err(_) => sleep(ACCEPT_PAUSE).await,
+            },
+        }
+    }
+    drop(listener);
+    while connections.join_next().await.is_some() {}
+}
+
+/// Ready once the server was told to stop, or is gone.
+async fn told(stopping: &mut watch::Receiver<bool>) {
+    let _ = stopping.wait_for(|stop| *stop).await;
+}
+
+/// Serves one connection, HTTP/1.1 or HTTP/2 as the caller speaks. An error is the caller's: it sees it itself.
+async fn converse(stream: TcpStream, router: Router, permits: u32, mut stopping: watch::Receiver<bool>) {
+    // Answers are written whole; waiting for more to send would only delay them. Failing costs 40 ms at most.
+    let _ = stream.set_nodelay(true);
+    let mut protocol = auto::Builder::new(TokioExecutor::new());
+    protocol.http1().timer(TokioTimer::new());
+    protocol
+        .http2()
+        .timer(TokioTimer::new())
+        .max_concurrent_streams(permits)
+        .initial_stream_window_size(WINDOW_BYTES)
+        .initial_connection_window_size(4 * WINDOW_BYTES);
+    let connection = protocol.serve_connection(TokioIo::new(stream), TowerToHyperService::new(router));
+    let mut connection = std::pin::pin!(connection);
+    tokio::select! {
+        biased;
+        () = told(&mut stopping) => connection.as_mut().graceful_shutdown(),
+        _ = connection.as_mut() => return,
+    }
+    let _ = connection.await;
+}

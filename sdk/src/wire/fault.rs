@@ -1,0 +1,129 @@
+//! Refusals and failures as they travel: a stable code, what happened, what to do, and whether anything was done.
+
+use bincode::{Decode, Encode};
+use serde::{Deserialize, Serialize};
+use std::fmt;
+
+/// What kind of failure, stable across versions. Each door shows it its own way.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Encode, Decode, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Code {
+    /// The called service failed.
+    Failed,
+    /// The caller's input is wrong.
+    Usage,
+    /// No node could be reached.
+    Unreachable,
+    /// The caller is not known, or may not do this.
+    Denied,
+    /// There is no such thing.
+    NotFound,
+    /// It exists already, or has another version than the caller thought.
+    Conflict,
+    /// The deadline passed; nothing is known to have been done.
+    Timeout,
+    /// Nobody can do it just now: no instance, no quorum, too much load.
+    Unavailable,
+    /// A write whose outcome is not known.
+    Unknown,
+    /// A defect of micro-node itself.
+    Internal,
+}
+
+impl Code {
+    /// The stable name, as in JSON and in the brackets of the command line's errors.
+    pub fn name(self) -> &'static str {
+        match self {
+            Code::Failed => "failed",
+            Code::Usage => "usage",
+            Code::Unreachable => "unreachable",
+            Code::Denied => "denied",
+            Code::NotFound => "not_found",
+            Code::Conflict => "conflict",
+            Code::Timeout => "timeout",
+            Code::Unavailable => "unavailable",
+            Code::Unknown => "unknown",
+            Code::Internal => "internal",
+        }
+    }
+
+    /// The exit code of the command line.
+    pub fn exit_code(self) -> u8 {
+        match self {
+            Code::Failed | Code::Internal => 1,
+            Code::Usage => 2,
+            Code::Unreachable => 3,
+            Code::Denied => 4,
+            Code::NotFound => 5,
+            Code::Conflict => 6,
+            Code::Timeout => 7,
+            Code::Unavailable => 8,
+            Code::Unknown => 9,
+        }
+    }
+
+    /// The HTTP status (RFC 9110).
+    pub fn http_status(self) -> u16 {
+        match self {
+            Code::Failed | Code::Internal => 500,
+            Code::Usage => 400,
+            Code::Unreachable => 502,
+            Code::Denied => 403,
+            Code::NotFound => 404,
+            Code::Conflict => 409,
+            Code::Timeout | Code::Unknown => 504,
+            Code::Unavailable => 503,
+        }
+    }
+}
+
+/// What is known of the effect of a request that did not succeed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Effect {
+    /// Nothing was done: repeating is safe.
+    None,
+    /// It may have been done, or may yet be: repeat only with the same idempotency key.
+    Unknown,
+}
+
+/// A failure as it travels. Says the code, what happened, what to do next, and whether anything was done.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode, Serialize, Deserialize, thiserror::Error)]
+pub struct Fault {
+    /// The stable kind.
+    pub code: Code,
+    /// What happened, lowercase, without a full stop, with the value that offended.
+    pub message: String,
+    /// What to do next, a line each, most likely first.
+    pub help: Vec<String>,
+    /// Whether anything was done.
+    pub effect: Effect,
+}
+
+impl Fault {
+    /// A fault of which nothing was done.
+    pub fn new(code: Code, message: impl Into<String>) -> Self {
+        let effect = if code == Code::Unknown { Effect::Unknown } else { Effect::None };
+        Fault { code, message: message.into(), help: Vec::new(), effect }
+    }
+
+    /// Adds a line of help.
+    #[must_use]
+    pub fn help(mut self, line: impl Into<String>) -> Self {
+        self.help.push(line.into());
+        self
+    }
+
+    /// Marks the effect as unknown.
+    #[must_use]
+    pub fn effect_unknown(mut self) -> Self {
+        self.effect = Effect::Unknown;
+        self
+    }
+}
+
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} [{}]", self.message, self.code.name())
+    }
+}

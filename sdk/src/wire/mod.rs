@@ -1,0 +1,21 @@
+//! The types that travel between processes, and the seams of time and chance.
+//!
+//! Nothing here does I/O or depends on a runtime: every other crate stands on this one.
+
+mod codec;
+mod fault;
+mod head;
+mod id;
+pub mod limits;
+mod name;
+mod seam;
+mod service;
+pub mod status;
+
+pub use codec::{Codec, CodecError};
+pub use fault::{Code, Effect, Fault};
+pub use head::{Caller, HOPS_MAX, Head};
+pub use id::{ClusterId, LogIndex, NodeId, ParseIdError, Term, TraceId};
+pub use name::{NameError, Namespace, ServiceName};
+pub use seam::{Blocking, Clock, Entropy, Job, Seams, Timer};
+pub use service::{Endpoint, Instance, InstanceAddress, InstanceId};

@@ -1,0 +1,106 @@
+//! Names of services and namespaces. Checked once, where they come in; canonical ever after.
+
+use bincode::{Decode, Encode};
+use serde::{Deserialize, Serialize};
+use std::{fmt, str::FromStr};
+
+/// The longest name, in bytes: the length of a DNS label, so that a name can become one.
+pub const NAME_BYTES_MAX: usize = 63;
+
+/// A text that is not a name.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "{text:?} is not a {kind} name: it takes 1 to 63 of a-z, 0-9 and '-', and starts and ends with a letter or digit"
+)]
+pub struct NameError {
+    kind: &'static str,
+    text: String,
+}
+
+fn parse(kind: &'static str, text: &str) -> Result<String, NameError> {
+    let edge = |byte: Option<&u8>| byte.is_some_and(|b| b.is_ascii_lowercase() || b.is_ascii_digit());
+    let bytes = text.as_bytes();
+    let inner = bytes.iter().all(|b| edge(Some(b)) || *b == b'-');
+    if bytes.len() > NAME_BYTES_MAX || !inner || !edge(bytes.first()) || !edge(bytes.last()) {
+        let text = text.chars().take(NAME_BYTES_MAX + 1).collect();
+        return Err(NameError { kind, text });
+    }
+    Ok(text.to_owned())
+}
+
+/// Defines a checked name.
+macro_rules! name {
+    ($(#[$doc:meta])* $name:ident, $kind:literal) => {
+        $(#[$doc])*
+        #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Encode, Decode, Serialize, Deserialize)]
+        #[serde(try_from = "String", into = "String")]
+        pub struct $name(String);
+
+        impl $name {
+            /// The name as text.
+            pub fn as_str(&self) -> &str {
+                &self.0
+            }
+        }
+
+        impl FromStr for $name {
+            type Err = NameError;
+
+            fn from_str(text: &str) -> Result<Self, NameError> {
+                parse($kind, text).map($name)
+            }
+        }
+
+        impl TryFrom<String> for $name {
+            type Error = NameError;
+
+            fn try_from(text: String) -> Result<Self, NameError> {
+                parse($kind, &text).map($name)
+            }
+        }
+
+        impl From<$name> for String {
+            fn from(name: $name) -> String {
+                name.0
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(&self.0)
+            }
+        }
+    };
+}
+
+name! {
+    /// What a service is called by, on every node.
+    ServiceName, "service"
+}
+
+name! {
+    /// A tenant. Services and records of one are invisible to another.
+    Namespace, "namespace"
+}
+
+impl Default for Namespace {
+    /// The namespace of those who name none.
+    fn default() -> Self {
+        Namespace("default".to_owned())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_dns_labels() {
+        for good in ["a", "helloworld", "a-1", "0"] {
+            assert_eq!(good.parse::<ServiceName>().map(String::from), Ok(good.to_owned()));
+        }
+        for bad in ["", "A", "-a", "a-", "a.b", "a/b", "a b", "ü", &"a".repeat(64)] {
+            assert!(bad.parse::<ServiceName>().is_err(), "{bad:?} was taken for a name");
+        }
+    }
+}

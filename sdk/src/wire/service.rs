@@ -1,0 +1,47 @@
+//! What a service tells about itself: its instances, its endpoints and their schemas.
+
+use super::{Namespace, NodeId, ServiceName};
+use bincode::{Decode, Encode};
+use serde::{Deserialize, Serialize};
+
+/// One running copy of a service on one node. Random; a restarted copy is another instance.
+pub type InstanceId = u64;
+
+/// One operation of a service.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode, Serialize, Deserialize)]
+pub struct Endpoint {
+    /// `Handler.method`.
+    pub name: String,
+    /// The JSON Schema (draft 2020-12) of what goes in, as JSON text.
+    pub request_schema: String,
+    /// The JSON Schema of what comes out, as JSON text.
+    pub response_schema: String,
+    /// What it does, from the doc comment.
+    pub doc: String,
+}
+
+/// Where an instance takes calls, on its own host.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode, Serialize, Deserialize)]
+pub enum InstanceAddress {
+    /// An HTTP/2 server on a loopback port: `127.0.0.1:41233`.
+    Http(String),
+    /// A handler inside the node's own process (platform services, simulated services).
+    Inside,
+}
+
+/// An instance as its node announces it. Small: it travels by gossip, schemas are fetched when asked for.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode, Serialize, Deserialize)]
+pub struct Instance {
+    /// Which copy.
+    pub id: InstanceId,
+    /// The tenant it works for.
+    pub namespace: Namespace,
+    /// Of which service.
+    pub service: ServiceName,
+    /// The service's own version.
+    pub version: String,
+    /// The node that it is attached to.
+    pub node: NodeId,
+    /// The names of its endpoints, as `Handler.method`.
+    pub endpoints: Vec<String>,
+}

@@ -1,0 +1,169 @@
+//! The cluster at a glance: the document behind `micro-node status`, schema `micro-node/status/v1`.
+//!
+//! Keys may be added within v1; renaming or removing one makes v2. Keys are always there: what is not known is null.
+
+use super::{ClusterId, NodeId};
+use serde::{Deserialize, Serialize};
+
+/// The schema that [`Status`] follows.
+pub const STATUS_SCHEMA: &str = "micro-node/status/v1";
+
+/// The cluster as one node sees it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Status {
+    /// Always [`STATUS_SCHEMA`].
+    pub schema: String,
+    /// The mesh.
+    pub cluster: ClusterId,
+    /// The node that answers.
+    pub seen_by: NodeId,
+    /// All nodes known, the answering one first, then by name.
+    pub nodes: Vec<NodeStatus>,
+    /// The Raft group.
+    pub consensus: ConsensusStatus,
+    /// All services known, by name.
+    pub services: Vec<ServiceStatus>,
+    /// What is wrong, worst first. Empty when all is well.
+    pub problems: Vec<Problem>,
+}
+
+/// Whether a node can be counted on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum NodeState {
+    /// Reachable and serving.
+    Ready,
+    /// Reachable, not yet caught up or not yet serving.
+    Starting,
+    /// On its way out: it takes no new work.
+    Leaving,
+    /// Not heard of for a while, though a member.
+    Down,
+}
+
+/// What a node does in the Raft group.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Role {
+    /// Votes, and leads at present.
+    Leader,
+    /// Votes.
+    Voter,
+    /// Keeps a replica without a vote.
+    Learner,
+    /// Is not in the membership (any more, or yet).
+    None,
+}
+
+/// One node.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct NodeStatus {
+    /// Its id.
+    pub id: NodeId,
+    /// Its name, as given by `--name`.
+    pub name: String,
+    /// Whether it can be counted on.
+    pub state: NodeState,
+    /// What it does in the Raft group.
+    pub role: Role,
+    /// Why it is a learner and not yet a voter; null for others.
+    pub role_reason: Option<String>,
+    /// Its cloud, region and zone; empty where none was given.
+    pub cloud: String,
+    /// Its region.
+    pub region: String,
+    /// Its zone.
+    pub zone: String,
+    /// The address of its mesh listener, as others dial it.
+    pub address: String,
+    /// How the answering node reaches it: `self`, `direct ADDRESS`, or null when there is no link.
+    pub path: Option<String>,
+    /// The round trip to it, in milliseconds: the lowest of the last 30 s. Null for itself and without a link.
+    pub rtt_ms: Option<f64>,
+    /// The version of its micro-node.
+    pub version: String,
+    /// How long its process has run, in seconds.
+    pub uptime_s: Option<u64>,
+    /// Its platform actors, and how often each was restarted after a panic. Null when it is down.
+    pub actors: Option<Vec<ActorStatus>>,
+}
+
+/// One platform actor of a node.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ActorStatus {
+    /// The platform service.
+    pub name: String,
+    /// How often it was restarted since its node started.
+    pub restarts: u64,
+}
+
+/// The Raft group as the answering node knows it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ConsensusStatus {
+    /// Whether a leader is known that a quorum has confirmed of late.
+    pub quorum: bool,
+    /// The leader, if one is known.
+    pub leader: Option<NodeId>,
+    /// The current term.
+    pub term: u64,
+    /// The highest index known to be committed; null before the first.
+    pub commit: Option<u64>,
+    /// The highest index applied here; null before the first.
+    pub applied: Option<u64>,
+    /// The voters.
+    pub voters: Vec<NodeId>,
+    /// The learners.
+    pub learners: Vec<NodeId>,
+    /// How far each replica is behind the leader's log. Known to the leader only, so it is fetched from it: empty
+    /// while there is none.
+    pub replicas: Vec<ReplicaStatus>,
+}
+
+/// How far one replica is.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ReplicaStatus {
+    /// Whose replica.
+    pub node: NodeId,
+    /// The highest index known to be stored there.
+    pub matched: Option<u64>,
+    /// How many entries it is behind.
+    pub lag: u64,
+}
+
+/// One service.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ServiceStatus {
+    /// Its name.
+    pub name: String,
+    /// The versions that run, each once.
+    pub versions: Vec<String>,
+    /// How many instances.
+    pub instances: u64,
+    /// The nodes that they are attached to, by name.
+    pub nodes: Vec<String>,
+    /// Its endpoints, each once.
+    pub endpoints: Vec<String>,
+}
+
+/// How bad a problem is. The order is the order of display.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Severity {
+    /// Something does not work now.
+    Critical,
+    /// Something works with less safety than wanted.
+    Warning,
+    /// Something to know.
+    Info,
+}
+
+/// One thing that is wrong.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Problem {
+    /// How bad.
+    pub severity: Severity,
+    /// What it is.
+    pub message: String,
+    /// What to do.
+    pub help: String,
+}

@@ -1,0 +1,241 @@
+//! A node that does what a test tells it and remembers what it was asked.
+
+use bytes::Bytes;
+use futures::{Stream, StreamExt, future::pending, stream};
+use micro_sdk::{
+    client::Address,
+    proto::{self, attach_event::Event, node_server, registry_server, store_server},
+    wire::{Code, Fault},
+};
+use std::{
+    path::PathBuf,
+    pin::Pin,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+use tempfile::TempDir;
+use tokio::{net::UnixListener, sync::mpsc, task::JoinHandle};
+use tokio_stream::wrappers::UnixListenerStream;
+use tonic::{Request, Response, Status, metadata::MetadataMap, transport::Server};
+
+/// A fake node on a unix socket in a directory of its own.
+pub struct FakeNode {
+    directory: TempDir,
+    serving: Option<JoinHandle<()>>,
+    asked: Asked,
+    /// Every attach request, as it comes.
+    pub attached: mpsc::UnboundedReceiver<proto::AttachRequest>,
+    tell: mpsc::UnboundedSender<proto::AttachRequest>,
+}
+
+/// What the store was last asked: the message's interesting parts and its headers.
+#[derive(Clone, Debug, Default)]
+pub struct Question {
+    pub key: String,
+    pub idempotency_key: Bytes,
+    pub headers: MetadataMap,
+}
+
+#[derive(Clone)]
+struct Asked {
+    last: Arc<Mutex<Question>>,
+    tell: mpsc::UnboundedSender<proto::AttachRequest>,
+}
+
+impl FakeNode {
+    pub fn start() -> FakeNode {
+        let (tell, attached) = mpsc::unbounded_channel();
+        let asked = Asked { last: Arc::default(), tell: tell.clone() };
+        let directory = TempDir::new().expect("a directory can be made");
+        let mut node = FakeNode { directory, serving: None, asked, attached, tell };
+        node.restart();
+        node
+    }
+
+    pub fn socket(&self) -> PathBuf {
+        self.directory.path().join("node.sock")
+    }
+
+    pub fn address(&self) -> Address {
+        Address::Unix(self.socket())
+    }
+
+    pub fn last(&self) -> Question {
+        self.asked.last.lock().expect("nobody panicked").clone()
+    }
+
+    /// Ends the node as a crash would: every connection is cut, the socket's file stays.
+    pub async fn kill(&mut self) {
+        if let Some(serving) = self.serving.take() {
+            serving.abort();
+            let _ = serving.await;
+        }
+    }
+
+    pub fn restart(&mut self) {
+        let _ = std::fs::remove_file(self.socket());
+        let listener = UnixListener::bind(self.socket()).expect("the socket can be bound");
+        let fake = Asked { tell: self.tell.clone(), ..self.asked.clone() };
+        let server = Server::builder()
+            .add_service(registry_server::RegistryServer::new(fake.clone()))
+            .add_service(store_server::StoreServer::new(fake.clone()))
+            .add_service(node_server::NodeServer::new(fake));
+        let serving = async move {
+            // tonic's connections are tasks of their own, which outlive the listener: a lost node takes its
+            // attachments with it, so they end by their streams (see `attach`).
+            let _ = server.serve_with_incoming(UnixListenerStream::new(listener)).await;
+        };
+        self.serving = Some(tokio::spawn(serving));
+    }
+}
+
+/// How the fake answers to a service of this name.
+const REFUSED: &str = "refused";
+/// A service of this name is let go of after a moment, once.
+pub const FORGOTTEN: &str = "forgotten";
+
+#[tonic::async_trait]
+impl registry_server::Registry for Asked {
+    type AttachStream = Pin<Box<dyn Stream<Item = Result<proto::AttachEvent, Status>> + Send>>;
+
+    async fn attach(
+        &self,
+        request: Request<proto::AttachRequest>,
+    ) -> Result<Response<Self::AttachStream>, Status> {
+        let request = request.into_inner();
+        let name = request.name.clone();
+        let _ = self.tell.send(request);
+        if name == REFUSED {
+            return Err(Fault::new(Code::Denied, "not you").help("ask the operator").into());
+        }
+        let attached = proto::Attached {
+            instance: "1".to_owned(),
+            node: "000000000000002a".to_owned(),
+            node_name: "alpha".to_owned(),
+        };
+        let first =
+            stream::once(async move { Ok(proto::AttachEvent { event: Some(Event::Attached(attached)) }) });
+        let end = async move {
+            match name == FORGOTTEN {
+                true => tokio::time::sleep(Duration::from_millis(50)).await,
+                false => pending().await,
+            }
+        };
+        Ok(Response::new(first.chain(stream::once(end).filter_map(|()| async { None })).boxed()))
+    }
+
+    async fn list_services(
+        &self,
+        _: Request<proto::ListServicesRequest>,
+    ) -> Result<Response<proto::ListServicesResponse>, Status> {
+        let services = vec![proto::Service { name: "helloworld".to_owned(), instances: Vec::new() }];
+        Ok(Response::new(proto::ListServicesResponse { services }))
+    }
+
+    async fn get_service(
+        &self,
+        request: Request<proto::GetServiceRequest>,
+    ) -> Result<Response<proto::GetServiceResponse>, Status> {
+        let name = request.into_inner().name;
+        Err(Fault::new(Code::NotFound, format!("no service {name:?}")).help("looked in gossip").into())
+    }
+}
+
+impl Asked {
+    /// Remembers a question and behaves as its key says.
+    async fn behave(&self, key: &str, idempotency_key: Bytes, headers: &MetadataMap) -> Result<(), Status> {
+        let question = Question { key: key.to_owned(), idempotency_key, headers: headers.clone() };
+        *self.last.lock().expect("nobody panicked") = question;
+        match key {
+            "slow" => pending().await,
+            "conflict" => {
+                Err(Fault::new(Code::Conflict, "at version 42, not 41").help("read it again").into())
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+#[tonic::async_trait]
+impl store_server::Store for Asked {
+    async fn write(
+        &self,
+        request: Request<proto::WriteRequest>,
+    ) -> Result<Response<proto::WriteResponse>, Status> {
+        let (headers, _, write) = request.into_parts();
+        self.behave(&write.key, write.idempotency_key, &headers).await?;
+        Ok(Response::new(proto::WriteResponse { version: write.if_version.map_or(7, |version| version + 1) }))
+    }
+
+    async fn read(
+        &self,
+        request: Request<proto::ReadRequest>,
+    ) -> Result<Response<proto::ReadResponse>, Status> {
+        let (headers, _, read) = request.into_parts();
+        self.behave(&read.key, Bytes::new(), &headers).await?;
+        let place = read.place.unwrap_or_default();
+        let value = Bytes::from(format!("\"{}/{}/{}\"", place.namespace, place.database, place.table));
+        let record = proto::Record { key: read.key, value, version: 7 };
+        Ok(Response::new(proto::ReadResponse { record: (record.key != "none").then_some(record) }))
+    }
+
+    async fn list(
+        &self,
+        request: Request<proto::ListRequest>,
+    ) -> Result<Response<proto::ListResponse>, Status> {
+        let list = request.into_inner();
+        let key = format!("{}{}", list.prefix, list.after);
+        let record = proto::Record { key, value: Bytes::new(), version: list.limit.into() };
+        Ok(Response::new(proto::ListResponse { records: vec![record], more: list.stale }))
+    }
+
+    async fn delete(
+        &self,
+        request: Request<proto::DeleteRequest>,
+    ) -> Result<Response<proto::DeleteResponse>, Status> {
+        let (headers, _, delete) = request.into_parts();
+        self.behave(&delete.key, delete.idempotency_key, &headers).await?;
+        Ok(Response::new(proto::DeleteResponse { deleted: true }))
+    }
+}
+
+#[tonic::async_trait]
+impl node_server::Node for Asked {
+    /// Gives back what it got.
+    async fn call(
+        &self,
+        request: Request<proto::CallRequest>,
+    ) -> Result<Response<proto::CallResponse>, Status> {
+        let call = request.into_inner();
+        let body = format!(
+            r#"{{"to":"{}/{}","body":{},"timeout_ms":{},"color":{:?}}}"#,
+            call.service,
+            call.endpoint,
+            String::from_utf8_lossy(&call.body),
+            call.timeout_ms,
+            call.metadata.get("color").map_or("", String::as_str),
+        );
+        let (trace_id, node) = ("t1".to_owned(), "alpha".to_owned());
+        Ok(Response::new(proto::CallResponse { body: body.into(), trace_id, node }))
+    }
+
+    async fn status(
+        &self,
+        _: Request<proto::StatusRequest>,
+    ) -> Result<Response<proto::StatusResponse>, Status> {
+        Ok(Response::new(proto::StatusResponse { document: "{}".into() }))
+    }
+
+    async fn create_token(
+        &self,
+        request: Request<proto::CreateTokenRequest>,
+    ) -> Result<Response<proto::CreateTokenResponse>, Status> {
+        let token = format!("secret-{}", request.into_inner().ttl_s);
+        let (addresses, expires) = (vec!["10.0.0.1:8443".to_owned()], "2030-01-01T00:00:00Z".to_owned());
+        Ok(Response::new(proto::CreateTokenResponse { token, addresses, expires }))
+    }
+
+    async fn leave(&self, _: Request<proto::LeaveRequest>) -> Result<Response<proto::LeaveResponse>, Status> {
+        Err(Status::unavailable("no quorum"))
+    }
+}

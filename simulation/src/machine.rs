@@ -1,0 +1,165 @@
+//! One simulated host: what outlives a crash of its node, and what does not.
+
+use crate::{checkers::Violation, options::Options, seams::Skew, socket::Power, trace::Trace, weather::Weather};
+use crate::workload::History;
+use micro_mesh::JoinToken;
+use micro_node::node::Node;
+use micro_sdk::wire::NodeId;
+use micro_storage::{Storage, memory::MemoryDisk};
+use std::{
+    cell::{Cell, RefCell},
+    collections::BTreeMap,
+    net::{IpAddr, SocketAddr},
+    rc::{Rc, Weak},
+    sync::Arc,
+    time::Duration,
+};
+use tokio::sync::Notify;
+
+/// The port of the mesh on every host.
+pub const MESH_PORT: u16 = 7400;
+
+/// Which host, counted from 0.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Seat(pub usize);
+
+/// What the clients do just now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Phase {
+    /// The nodes find together; no clients yet.
+    Assembly,
+    /// Clients work, faults happen.
+    Storm,
+    /// All is healed, and every node has to serve.
+    Heal,
+    /// Nothing is asked any more, so that replicas can become equal.
+    Rest,
+    /// One client reads what there is in the end.
+    Last,
+}
+
+/// One host.
+pub struct Machine {
+    /// Its name, which is its node's too.
+    pub name: String,
+    /// Its address.
+    pub ip: Cell<IpAddr>,
+    /// Its disk, which survives everything.
+    pub disk: Arc<MemoryDisk>,
+    /// How far its clock is off.
+    pub skew: Skew,
+    /// How often its node was started.
+    pub boot: Cell<u32>,
+    /// The node's id, once known.
+    pub id: Cell<Option<NodeId>>,
+    /// Whether the node is meant to run.
+    pub wanted: Cell<bool>,
+    /// Whether the disk failed under the running node, so that it may stop.
+    pub damaged: Cell<bool>,
+    /// Whether the node is in the mesh: it needs no token any more.
+    pub joined: Cell<bool>,
+    /// Whether the node has become ready since its start.
+    pub ready: Cell<bool>,
+    /// Whether the node has served everything after the heal.
+    pub probed: Cell<bool>,
+    /// When the node ended by itself, if it did.
+    pub ended: Cell<Option<Duration>>,
+    /// Asks the node to end in order.
+    pub stop: Notify,
+    /// Whether the host has power: another flag for every start.
+    pub power: RefCell<Power>,
+    /// The node, while it runs.
+    pub node: RefCell<Weak<Node>>,
+    /// The storage that the node has open.
+    pub storage: RefCell<Option<Storage>>,
+}
+
+impl Machine {
+    /// A host that was never started.
+    pub fn new(name: String) -> Self {
+        Machine {
+            name,
+            ip: Cell::new(IpAddr::from([0, 0, 0, 0])),
+            disk: MemoryDisk::new(),
+            skew: Skew::default(),
+            boot: Cell::new(0),
+            id: Cell::new(None),
+            wanted: Cell::new(true),
+            damaged: Cell::new(false),
+            joined: Cell::new(false),
+            ready: Cell::new(false),
+            probed: Cell::new(false),
+            ended: Cell::new(None),
+            stop: Notify::new(),
+            power: RefCell::default(),
+            node: RefCell::default(),
+            storage: RefCell::default(),
+        }
+    }
+
+    /// Where its mesh listens.
+    pub fn address(&self) -> SocketAddr {
+        SocketAddr::new(self.ip.get(), MESH_PORT)
+    }
+
+    /// Whether its node runs, as far as the operating system knows.
+    pub fn is_up(&self) -> bool {
+        self.wanted.get() && self.ended.get().is_none()
+    }
+
+    /// Forgets what belonged to the life that is over.
+    pub fn gone(&self) {
+        self.power.borrow().store(false, std::sync::atomic::Ordering::Relaxed);
+        *self.node.borrow_mut() = Weak::new();
+        *self.storage.borrow_mut() = None;
+        self.ready.set(false);
+    }
+}
+
+/// What all hosts and the driver of the run share. All on one thread.
+pub struct Shared {
+    /// What the run was told.
+    pub options: Options,
+    /// Everything in order.
+    pub trace: Trace,
+    /// What the network does.
+    pub weather: Weather,
+    /// What clients asked and were told.
+    pub history: History,
+    /// The hosts, by seat.
+    pub machines: Vec<Machine>,
+    /// What the clients do just now.
+    pub phase: Cell<Phase>,
+    /// Nodes that wait for a join token, and the tokens made for them.
+    pub desk: RefCell<BTreeMap<String, Option<JoinToken>>>,
+    /// What clients saw that must not be.
+    pub violations: RefCell<Vec<Violation>>,
+    /// The values and versions read in the end.
+    pub finals: RefCell<Option<BTreeMap<String, Option<(u64, u64)>>>>,
+}
+
+impl Shared {
+    /// A world in which nothing has happened yet.
+    pub fn new(options: Options) -> Rc<Self> {
+        let trace = Trace::default();
+        if options.show {
+            trace.show();
+        }
+        Rc::new(Shared {
+            weather: Weather::new(options.seed_of("weather")),
+            machines: (1..=options.nodes).map(|number| Machine::new(format!("n{number}"))).collect(),
+            trace,
+            history: History::default(),
+            phase: Cell::new(Phase::Assembly),
+            desk: RefCell::default(),
+            violations: RefCell::default(),
+            finals: RefCell::default(),
+            options,
+        })
+    }
+
+    /// The machine on `seat`.
+    pub fn machine(&self, seat: Seat) -> &Machine {
+        &self.machines[seat.0]
+    }
+}

@@ -1,0 +1,75 @@
+//! What a run is told.
+
+use std::{fmt, str::FromStr, time::Duration};
+
+/// A bug put in on purpose, to prove that the checkers see it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PlantedBug {
+    /// The log calls writes durable before they are.
+    AckBeforeSync,
+    /// Votes are gone after a crash.
+    VoteNotPersisted,
+    /// Linearizable reads are answered without asking the quorum.
+    ReadWithoutQuorum,
+    /// Clients that ask for a linearizable read get a stale one.
+    StaleReads,
+}
+
+impl PlantedBug {
+    /// All, by the names they are called by on the command line.
+    pub const ALL: [(&'static str, PlantedBug); 4] = [
+        ("ack-before-sync", PlantedBug::AckBeforeSync),
+        ("vote-not-persisted", PlantedBug::VoteNotPersisted),
+        ("read-without-quorum", PlantedBug::ReadWithoutQuorum),
+        ("stale-reads", PlantedBug::StaleReads),
+    ];
+}
+
+impl fmt::Display for PlantedBug {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let name = PlantedBug::ALL.iter().find(|(_, bug)| bug == self).map(|(name, _)| name);
+        f.write_str(name.expect("all bugs have names"))
+    }
+}
+
+impl FromStr for PlantedBug {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let known = PlantedBug::ALL.iter().find(|(name, _)| *name == text);
+        known.map(|(_, bug)| *bug).ok_or_else(|| {
+            let names: Vec<&str> = PlantedBug::ALL.iter().map(|(name, _)| *name).collect();
+            format!("no such bug: choose one of {}", names.join(", "))
+        })
+    }
+}
+
+/// What a run is told. Together with the commit it says all about the run.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// Where all chance comes from.
+    pub seed: u64,
+    /// How many nodes.
+    pub nodes: usize,
+    /// How long faults go on, in simulated time.
+    pub storm: Duration,
+    /// A bug put in on purpose.
+    pub planted_bug: Option<PlantedBug>,
+    /// Whether events are shown on standard error as they happen.
+    pub show: bool,
+}
+
+impl Options {
+    /// Three nodes and one minute of faults.
+    pub fn new(seed: u64) -> Self {
+        Options { seed, nodes: 3, storm: Duration::from_secs(60), planted_bug: None, show: false }
+    }
+
+    /// A seed of its own for each part of the world, so that a change in one does not shift the chance of all others.
+    pub fn seed_of(&self, part: &str) -> u64 {
+        let mut digest = crate::trace::Fnv::default();
+        digest.add_number(self.seed);
+        digest.add(part.as_bytes());
+        digest.0
+    }
+}

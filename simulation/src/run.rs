@@ -1,0 +1,231 @@
+//! One run: the nodes find together, a storm goes over them, everything is healed, and they have to be well again.
+
+use crate::{
+    checkers::{self, Checker, Ending, Violation},
+    faults::Storm,
+    interposer,
+    machine::Phase,
+    options::Options,
+    report::Report,
+    watcher::{self, Watcher},
+    workload::{Asked, Op},
+    world::World,
+};
+use std::{
+    panic::{self, AssertUnwindSafe},
+    time::{Duration, Instant},
+};
+
+/// How often the checkers look.
+const LOOK_EVERY: Duration = Duration::from_millis(20);
+/// How long the nodes may take to find together.
+const ASSEMBLY_MAX: Duration = Duration::from_secs(60);
+/// How long they may take, after everything was healed, to serve everything everywhere.
+const HEAL_MAX: Duration = Duration::from_secs(30);
+/// How long replicas may take to become equal once nothing is asked any more.
+const REST_MAX: Duration = Duration::from_secs(30);
+/// How long the last reads may take.
+const LAST_MAX: Duration = Duration::from_secs(10);
+/// The stack of the thread that runs everything: futures of whole nodes are polled from it.
+const STACK_BYTES: usize = 16 << 20;
+
+/// Runs a simulation to its end, or to the first violation, in a thread of its own.
+///
+/// State that is made once a process makes a second run in one process differ from the first: for a hash to compare, run
+/// one a process.
+///
+/// # Panics
+/// If the machine has no thread to give.
+#[allow(clippy::disallowed_methods, reason = "a fresh thread has fresh hash keys; real time is only reported")]
+pub fn run(options: Options) -> Report {
+    let seed = options.seed;
+    let simulate = move || {
+        interposer::seed_thread(seed);
+        let begun = Instant::now();
+        let mut run = Run::new(options);
+        let violations = run.to_the_end();
+        let report = run.report(violations, begun.elapsed());
+        // Tearing a world down takes long and tells nothing: the process ends soon.
+        std::mem::forget(run);
+        report
+    };
+    let thread = std::thread::Builder::new().name(format!("seed-{seed}")).stack_size(STACK_BYTES);
+    let thread = thread.spawn(simulate).expect("the machine has a thread to give");
+    thread.join().expect("panics of the nodes are caught within")
+}
+
+struct Run {
+    world: World,
+    watcher: Watcher,
+    checkers: Vec<Box<dyn Checker>>,
+    storm: Storm,
+    looked_at: Duration,
+}
+
+impl Run {
+    fn new(options: Options) -> Self {
+        let storm = Storm::new(options.seed_of("storm"), Duration::ZERO);
+        Run {
+            world: World::new(options),
+            watcher: Watcher::default(),
+            checkers: checkers::all(),
+            storm,
+            looked_at: Duration::ZERO,
+        }
+    }
+
+    /// All phases. Returns what was violated, if anything was.
+    fn to_the_end(&mut self) -> Vec<Violation> {
+        let phases = panic::catch_unwind(AssertUnwindSafe(|| self.phases()));
+        let mut violations = match phases {
+            Ok(Ok(())) => Vec::new(),
+            Ok(Err(violation)) => vec![violation],
+            Err(panic) => vec![Violation { checker: "no panics", what: panic_text(&*panic) }],
+        };
+        violations.append(&mut self.world.shared().violations.borrow_mut());
+        let ending = self.ending();
+        for checker in &mut self.checkers {
+            violations.extend(checker.conclude(&ending).err());
+        }
+        for violation in &violations {
+            self.world.shared().trace.line("world", format_args!("VIOLATION {violation}"));
+        }
+        violations
+    }
+
+    fn phases(&mut self) -> Result<(), Violation> {
+        self.until("assembly", ASSEMBLY_MAX, |run| run.assembled())?;
+        self.world.set_phase(Phase::Storm);
+        let end = self.world.now() + self.world.shared().options.storm;
+        while self.world.now() < end {
+            self.storm.step(&mut self.world);
+            self.step()?;
+        }
+        self.storm.calm(&mut self.world);
+        self.world.set_phase(Phase::Heal);
+        self.until("service after the heal", HEAL_MAX, |run| run.probed())?;
+        self.world.set_phase(Phase::Rest);
+        self.until("equal replicas after the heal", REST_MAX, |run| run.equal())?;
+        self.world.set_phase(Phase::Last);
+        self.until("last reads", LAST_MAX, |run| run.world.shared().finals.borrow().is_some())
+    }
+
+    /// One tick of the world, and a look at it when one is due.
+    fn step(&mut self) -> Result<(), Violation> {
+        self.world.step().map_err(|what| Violation { checker: "no panics", what })?;
+        let now = self.world.now();
+        if now < self.looked_at + LOOK_EVERY {
+            return Ok(());
+        }
+        self.looked_at = now;
+        let sighting = self.watcher.look(self.world.shared(), now)?;
+        for checker in &mut self.checkers {
+            checker.look(sighting)?;
+        }
+        match self.world.shared().violations.borrow_mut().pop() {
+            Some(violation) => Err(violation),
+            None => Ok(()),
+        }
+    }
+
+    /// Goes on until `reached`, for `limit` at most.
+    fn until(&mut self, what: &str, limit: Duration, reached: impl Fn(&Run) -> bool) -> Result<(), Violation> {
+        let end = self.world.now() + limit;
+        while !reached(self) {
+            if self.world.now() >= end {
+                let what = format!("no {what} within {limit:?}: {}", self.state());
+                return Err(Violation { checker: "liveness", what });
+            }
+            self.step()?;
+        }
+        Ok(())
+    }
+
+    /// What the nodes are up to, for a person who wonders why nothing happens.
+    fn state(&self) -> String {
+        let machine = |machine: &crate::machine::Machine| {
+            let seen = machine.node.borrow().upgrade().map(|node| {
+                let seen = node.consensus().observe();
+                format!(
+                    "term {} leader {:?} last {:?} committed {:?} applied {:?} voters {} learners {}",
+                    seen.term,
+                    seen.leader,
+                    seen.last_log,
+                    seen.committed.map(|position| position.index),
+                    seen.applied.map(|position| position.index),
+                    seen.voters.len(),
+                    seen.learners.len()
+                )
+            });
+            let seen = seen.unwrap_or_else(|| "not running".to_owned());
+            let name = &machine.name;
+            format!("\n    {name}: ready {} probed {}, {seen}", machine.ready.get(), machine.probed.get())
+        };
+        self.world.shared().machines.iter().map(machine).collect()
+    }
+
+    fn assembled(&self) -> bool {
+        let machines = &self.world.shared().machines;
+        machines.iter().all(|machine| {
+            machine.ready.get()
+                && machine.node.borrow().upgrade().is_some_and(|node| {
+                    let seen = node.consensus().observe();
+                    seen.voters.len() == machines.len() && !seen.changing
+                })
+        })
+    }
+
+    fn probed(&self) -> bool {
+        self.world.shared().machines.iter().all(|machine| machine.probed.get())
+    }
+
+    /// Whether all nodes run, agree on one leader, and hold the same state.
+    fn equal(&self) -> bool {
+        let machines = &self.world.shared().machines;
+        let mut leaders = machines
+            .iter()
+            .map(|machine| machine.node.borrow().upgrade().and_then(|node| node.consensus().observe().leader));
+        let Some(Some(leader)) = leaders.next() else { return false };
+        if !leaders.all(|other| other == Some(leader)) {
+            return false;
+        }
+        let states = watcher::states(self.world.shared());
+        let mut prints = states.values();
+        let first = prints.next();
+        states.len() == machines.len() && prints.all(|print| Some(print) == first)
+    }
+
+    fn ending(&self) -> Ending {
+        let shared = self.world.shared();
+        let finals = shared.finals.borrow().clone();
+        Ending {
+            history: shared.history.ops(),
+            // Without the last reads the run has failed already, and states tell nothing.
+            states: if finals.is_some() { watcher::states(shared) } else { Default::default() },
+            finals: finals.unwrap_or_default(),
+        }
+    }
+
+    fn report(&self, violations: Vec<Violation>, real: Duration) -> Report {
+        let shared = self.world.shared();
+        let of = |which: fn(&Op) -> bool| shared.history.tally(which);
+        Report {
+            options: shared.options.clone(),
+            simulated: self.world.now(),
+            real,
+            fired: self.storm.fired().clone(),
+            writes: of(|op| matches!(op.asked, Asked::Write { .. } | Asked::Swap { .. } | Asked::Delete)),
+            reads: of(|op| op.asked == Asked::Read),
+            stale_reads: of(|op| op.asked == Asked::ReadStale),
+            calls: of(|op| matches!(op.asked, Asked::Echo { .. })),
+            trace: shared.trace.clone(),
+            violations,
+        }
+    }
+}
+
+/// What a panic said.
+fn panic_text(panic: &(dyn std::any::Any + Send)) -> String {
+    let text = panic.downcast_ref::<&str>().copied();
+    text.or_else(|| panic.downcast_ref::<String>().map(String::as_str)).unwrap_or("no message").to_owned()
+}

@@ -1,0 +1,141 @@
+//! Looks at all nodes and their disks, so that the checkers need not know where to look.
+
+use crate::{
+    checkers::Violation,
+    machine::{Machine, Shared},
+    sighting::{Line, NodeSight, Position, Progress, Sighting, StatePrint},
+    trace::Fnv,
+};
+use micro_consensus::{LogPosition, Observation};
+use micro_storage::{Family, LogRecord, LogStore, ScanRange, StateStore, Storage, StorageError};
+use std::{collections::BTreeMap, ops::Bound, time::Duration};
+
+/// How often states are digested: it costs a walk over all records.
+const STATE_EVERY: Duration = Duration::from_millis(500);
+
+/// Under this key of the family `Raft` lies how far the state has been applied.
+const APPLIED: &[u8] = b"applied";
+
+/// Looks, and remembers what it saw.
+#[derive(Default)]
+pub struct Watcher {
+    sighting: Sighting,
+    states_at: Duration,
+}
+
+impl Watcher {
+    /// Looks at everything.
+    ///
+    /// # Errors
+    /// If a disk gives back other bytes than were written, which no fault of the storm makes it do.
+    pub fn look(&mut self, shared: &Shared, at: Duration) -> Result<&Sighting, Violation> {
+        self.sighting.at = at;
+        let with_state = at >= self.states_at + STATE_EVERY;
+        if with_state {
+            self.states_at = at;
+        }
+        for machine in &shared.machines {
+            let sight = self.sighting.nodes.entry(machine.name.clone()).or_default();
+            look_at(machine, sight, with_state).map_err(|error| Violation {
+                checker: "disks",
+                what: format!("{}: {error}", machine.name),
+            })?;
+        }
+        Ok(&self.sighting)
+    }
+}
+
+fn look_at(machine: &Machine, sight: &mut NodeSight, with_state: bool) -> Result<(), StorageError> {
+    (sight.fresh_from, sight.state, sight.progress) = (None, None, None);
+    sight.boot = machine.boot.get();
+    if let Some(node) = machine.node.borrow().upgrade() {
+        let mut progress = progress(node.consensus().observe());
+        // A node whose disk failed is right to stop.
+        progress.stopped = progress.stopped.filter(|_| !machine.damaged.get());
+        sight.progress = Some(progress);
+    }
+    sight.id = machine.id.get();
+    if let Some(storage) = machine.storage.borrow().as_ref() {
+        read_log(&*storage.log, sight)?;
+        if with_state {
+            sight.state = digest(&*storage.state)?;
+        }
+    }
+    Ok(())
+}
+
+fn progress(seen: Observation) -> Progress {
+    let position = |position: Option<LogPosition>| position.map(|p| Position { term: p.term, index: p.index });
+    Progress {
+        term: seen.term,
+        voted_for: seen.vote.0,
+        leading: seen.leading,
+        leader: seen.leader,
+        last: seen.last_log,
+        committed: position(seen.committed),
+        applied: position(seen.applied),
+        snapshot: position(seen.snapshot),
+        purged: position(seen.purged),
+        voters: seen.voters,
+        changing: seen.changing,
+        stopped: seen.stopped,
+    }
+}
+
+fn line(record: &LogRecord) -> Line {
+    let mut print = Fnv::default();
+    print.add(&[record.kind]);
+    print.add(&record.body);
+    Line { term: record.term, leader: record.leader, print: print.0 }
+}
+
+/// Brings the copy of a log up to date: drops what was purged, finds the last entry that is still the same, and reads
+/// what follows it.
+fn read_log(log: &dyn LogStore, sight: &mut NodeSight) -> Result<(), StorageError> {
+    let range = log.range()?;
+    sight.log = sight.log.split_off(&range.start);
+    sight.log_start = range.start;
+    // Steps back double, so that a long tail that was replaced costs few looks.
+    let (mut from, mut step) = (range.start, 1);
+    let mut probe = sight.log.keys().next_back().copied();
+    while let Some(index) = probe {
+        let stored = log.read(index..index + 1, usize::MAX)?;
+        if stored.first().map(line).as_ref() == sight.log.get(&index) {
+            from = index + 1;
+            break;
+        }
+        probe = index.checked_sub(step).filter(|index| *index >= range.start);
+        step *= 2;
+    }
+    // The split is the tail that is gone.
+    drop(sight.log.split_off(&from));
+    let records = log.read(from..range.end, usize::MAX)?;
+    sight.fresh_from = records.first().map(|record| record.index);
+    sight.log.extend(records.iter().map(|record| (record.index, line(record))));
+    Ok(())
+}
+
+/// The digest of a state, or none while nothing was applied to it.
+pub fn digest(state: &dyn StateStore) -> Result<Option<StatePrint>, StorageError> {
+    let Some(applied) = state.get(Family::Raft, APPLIED)? else { return Ok(None) };
+    let mut print = Fnv::default();
+    for family in Family::ALL.into_iter().filter(|family| *family != Family::Raft) {
+        let all = ScanRange { start: Bound::Unbounded, end: Bound::Unbounded };
+        for (key, value) in state.scan(family, all, usize::MAX, usize::MAX)? {
+            print.add_number(key.len() as u64);
+            print.add(&key);
+            print.add_number(value.len() as u64);
+            print.add(&value);
+        }
+    }
+    Ok(Some(StatePrint { applied: applied.to_vec(), print: print.0 }))
+}
+
+/// The digests of all states, by name. Nodes that don't run are left out.
+pub fn states(shared: &Shared) -> BTreeMap<String, StatePrint> {
+    let state = |machine: &Machine| {
+        let storage: Storage = machine.storage.borrow().clone()?;
+        Some((machine.name.clone(), digest(&*storage.state).ok()??))
+    };
+    shared.machines.iter().filter_map(state).collect()
+}

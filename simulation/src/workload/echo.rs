@@ -1,0 +1,20 @@
+//! A client that calls the echo service of every node.
+
+use super::Client;
+use crate::machine::{Phase, Shared};
+use rand::Rng;
+use std::rc::Rc;
+
+/// The longest pause between two calls.
+const THINK_MS_MAX: u64 = 400;
+
+/// Works until the storm is over.
+pub async fn run(mut client: Client, shared: Rc<Shared>) {
+    while shared.phase.get() <= Phase::Storm {
+        client.think(THINK_MS_MAX).await;
+        if shared.phase.get() == Phase::Storm {
+            let node = client.rng.random_range(0..shared.machines.len());
+            client.echo(&shared.machines[node].name).await;
+        }
+    }
+}

@@ -1,0 +1,43 @@
+//! The checkers see what they are there to see: a bug put in on purpose is found.
+
+use micro_simulation::{
+    options::{Options, PlantedBug},
+    run::run,
+};
+
+/// Seeds tried before a bug counts as not found. Each runs in this process: their traces are not compared.
+const SEEDS: std::ops::RangeInclusive<u64> = 1..=8;
+
+/// Runs seeds with `bug` until something is found, which must be one of these checkers.
+#[track_caller]
+fn finds(bug: PlantedBug, checkers: &[&str]) {
+    for seed in SEEDS {
+        let report = run(Options { planted_bug: Some(bug), ..Options::new(seed) });
+        if let Some(violation) = report.violations.first() {
+            assert!(checkers.contains(&violation.checker), "another checker found it\n{report}");
+            assert!(report.to_string().contains(&format!("--planted-bug {bug}")), "{report}");
+            return;
+        }
+    }
+    panic!("none of the seeds {SEEDS:?} found {bug}");
+}
+
+#[test]
+fn a_log_that_acknowledges_before_it_syncs_is_found() {
+    finds(PlantedBug::AckBeforeSync, &["committed on a quorum"]);
+}
+
+#[test]
+fn a_node_that_forgets_its_vote_is_found() {
+    finds(PlantedBug::VoteNotPersisted, &["votes are kept"]);
+}
+
+#[test]
+fn a_leader_that_reads_without_asking_the_quorum_is_found() {
+    finds(PlantedBug::ReadWithoutQuorum, &["linearizability"]);
+}
+
+#[test]
+fn a_stale_read_sold_as_linearizable_is_found() {
+    finds(PlantedBug::StaleReads, &["linearizability"]);
+}

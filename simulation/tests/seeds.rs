@@ -1,0 +1,21 @@
+//! Twenty seeds, three nodes, a minute of faults each.
+
+use micro_simulation::{options::Options, run::run};
+
+macro_rules! seeds {
+    ($($name:ident: $seed:literal),+ $(,)?) => {
+        $(
+            #[test]
+            fn $name() {
+                run(Options::new($seed)).expect_good();
+            }
+        )+
+    };
+}
+
+seeds! {
+    seed_1_holds: 1, seed_2_holds: 2, seed_3_holds: 3, seed_4_holds: 4, seed_5_holds: 5,
+    seed_6_holds: 6, seed_7_holds: 7, seed_8_holds: 8, seed_9_holds: 9, seed_10_holds: 10,
+    seed_11_holds: 11, seed_12_holds: 12, seed_13_holds: 13, seed_14_holds: 14, seed_15_holds: 15,
+    seed_16_holds: 16, seed_17_holds: 17, seed_18_holds: 18, seed_19_holds: 19, seed_20_holds: 20,
+}

@@ -1,0 +1,441 @@
+//! What every engine must do, as a list of properties. Each engine's tests run them all; a new engine starts here.
+
+use crate::{
+    Batch, Family, LogMark, LogOp, LogRecord, Manifest, ScanRange, SnapshotStore, Storage, StorageError,
+};
+use bytes::Bytes;
+use std::{
+    ops::{Bound, Range},
+    sync::mpsc,
+    time::Duration,
+};
+
+/// A property may use two disks, for instance to send a snapshot from one to the other.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Disk {
+    /// The one that every property uses.
+    First,
+    /// Another node's.
+    Second,
+}
+
+/// Opens the storage of a disk: an empty one at first, and what it held when it is opened again after all handles were
+/// dropped.
+pub type Open = dyn FnMut(Disk) -> Storage;
+
+/// Something that holds of every engine.
+pub struct Property {
+    /// What holds.
+    pub name: &'static str,
+    /// Panics if it doesn't. Takes fresh disks.
+    pub check: fn(&mut Open),
+}
+
+/// All properties.
+pub const PROPERTIES: &[Property] = &[
+    Property { name: "a new log is empty", check: new_log_is_empty },
+    Property { name: "what is appended is read back", check: appended_is_read_back },
+    Property { name: "an append that leaves a gap is refused", check: gap_is_refused },
+    Property { name: "a truncated log can be written again from there", check: truncated_is_rewritten },
+    Property { name: "a purge moves the start, even beyond the end", check: purge_moves_the_start },
+    Property { name: "operations of one group act in order", check: group_acts_in_order },
+    Property { name: "completions come in the order of submission", check: completions_come_in_order },
+    Property { name: "marks are kept", check: marks_are_kept },
+    Property { name: "the log outlives its process", check: log_outlives_its_process },
+    Property { name: "the last change of a key in a batch wins", check: last_change_wins },
+    Property { name: "scans are ordered, bounded and limited", check: scans_are_ordered },
+    Property { name: "the state outlives its process", check: state_outlives_its_process },
+    Property { name: "a snapshot moves the state to another node", check: snapshot_moves_the_state },
+    Property { name: "a damaged snapshot changes nothing", check: damaged_snapshot_changes_nothing },
+    Property { name: "only the newest snapshot is current", check: newest_snapshot_is_current },
+    Property { name: "names that could be paths are refused", check: paths_are_refused },
+    Property { name: "small files are replaced and outlive their process", check: files_are_replaced },
+];
+
+/// Checks all properties, each on disks of its own.
+///
+/// # Panics
+/// If one does not hold.
+pub fn check(mut fresh: impl FnMut() -> Box<Open>) {
+    for property in PROPERTIES {
+        tracing::info!(property = property.name, "checking");
+        (property.check)(&mut *fresh());
+    }
+}
+
+/// How long a completion may take before the engine counts as stuck.
+const COMPLETION_WAIT: Duration = Duration::from_secs(30);
+
+fn record(index: u64, term: u64) -> LogRecord {
+    let body = Bytes::from(format!("body {index} of term {term}"));
+    LogRecord { index, term, leader: term * 10, kind: 1, body }
+}
+
+fn records(range: Range<u64>, term: u64) -> Vec<LogRecord> {
+    range.map(|index| record(index, term)).collect()
+}
+
+/// Submits `op` and waits until it is done.
+fn submit(storage: &Storage, op: LogOp) -> Result<(), StorageError> {
+    let (done, result) = mpsc::channel();
+    let tell = move |result| done.send(result).expect("the receiver waits below");
+    storage.log.submit(op, Box::new(tell));
+    result.recv_timeout(COMPLETION_WAIT).expect("the completion is called")
+}
+
+fn must(storage: &Storage, op: LogOp) {
+    submit(storage, op).expect("a healthy log takes it");
+}
+
+fn expect_log(storage: &Storage, range: Range<u64>, expected: &[LogRecord]) {
+    assert_eq!(storage.log.range().expect("the range is known"), range);
+    let found = storage.log.read(0..u64::MAX, usize::MAX).expect("the log is read");
+    assert_eq!(found, expected);
+}
+
+fn new_log_is_empty(open: &mut Open) {
+    let storage = open(Disk::First);
+    expect_log(&storage, 0..0, &[]);
+    for mark in [LogMark::Vote, LogMark::Committed, LogMark::Purged] {
+        assert_eq!(storage.log.mark(mark).expect("marks are read"), None);
+    }
+    assert_eq!(storage.snapshots.current().expect("snapshots are read"), None);
+}
+
+fn appended_is_read_back(open: &mut Open) {
+    let storage = open(Disk::First);
+    must(&storage, LogOp::Append(records(0..10, 1)));
+    must(&storage, LogOp::Append(Vec::new()));
+    must(&storage, LogOp::Append(records(10..300, 2)));
+    let all = [records(0..10, 1), records(10..300, 2)].concat();
+    expect_log(&storage, 0..300, &all);
+    let read = |range, bytes_max| storage.log.read(range, bytes_max).expect("the log is read");
+    assert_eq!(read(5..12, usize::MAX), &all[5..12]);
+    assert_eq!(read(299..999, usize::MAX), &all[299..]);
+    assert_eq!(read(300..999, usize::MAX), &[]);
+    assert_eq!(read(5..12, 0), &all[5..6], "one record, however little is asked for");
+    let some = read(0..300, 1000);
+    assert!(some.len() > 1 && some.len() < 50 && some == all[..some.len()], "{} records", some.len());
+}
+
+fn gap_is_refused(open: &mut Open) {
+    let storage = open(Disk::First);
+    must(&storage, LogOp::Append(records(0..3, 1)));
+    assert!(submit(&storage, LogOp::Append(records(4..5, 1))).is_err());
+    assert!(submit(&storage, LogOp::Append(records(2..5, 1))).is_err());
+    assert!(submit(&storage, LogOp::Append(vec![record(3, 1), record(5, 1)])).is_err());
+    assert!(submit(&storage, LogOp::Mark(LogMark::Purged, Bytes::new())).is_err());
+    must(&storage, LogOp::Append(records(3..4, 1)));
+    expect_log(&storage, 0..4, &records(0..4, 1));
+}
+
+fn truncated_is_rewritten(open: &mut Open) {
+    let storage = open(Disk::First);
+    must(&storage, LogOp::Append(records(0..500, 1)));
+    must(&storage, LogOp::TruncateFrom(490));
+    must(&storage, LogOp::TruncateFrom(600));
+    must(&storage, LogOp::Append(records(490..495, 2)));
+    let all = [records(0..490, 1), records(490..495, 2)].concat();
+    expect_log(&storage, 0..495, &all);
+    must(&storage, LogOp::TruncateFrom(100)); // Enough to be removed as a range.
+    must(&storage, LogOp::Append(records(100..400, 3)));
+    drop(storage);
+    let all = [records(0..100, 1), records(100..400, 3)].concat();
+    let storage = open(Disk::First);
+    expect_log(&storage, 0..400, &all);
+    must(&storage, LogOp::TruncateFrom(0));
+    expect_log(&storage, 0..0, &[]);
+}
+
+fn purge_moves_the_start(open: &mut Open) {
+    let storage = open(Disk::First);
+    let purge = |through: u64| LogOp::Purge { through, mark: Bytes::from(format!("purged {through}")) };
+    let purged = |storage: &Storage| storage.log.mark(LogMark::Purged).expect("marks are read");
+    must(&storage, LogOp::Append(records(0..300, 1)));
+    must(&storage, purge(199));
+    expect_log(&storage, 200..300, &records(200..300, 1));
+    must(&storage, purge(100));
+    assert_eq!(purged(&storage), Some(Bytes::from("purged 199")), "the mark never goes back");
+    must(&storage, LogOp::TruncateFrom(0));
+    expect_log(&storage, 200..200, &[]);
+    must(&storage, LogOp::Append(records(200..210, 2)));
+    must(&storage, purge(999));
+    expect_log(&storage, 1000..1000, &[]);
+    assert!(submit(&storage, LogOp::Append(records(210..211, 2))).is_err());
+    drop(storage);
+    let storage = open(Disk::First);
+    expect_log(&storage, 1000..1000, &[]);
+    assert_eq!(purged(&storage), Some(Bytes::from("purged 999")));
+    must(&storage, LogOp::Append(records(1000..1002, 3)));
+    expect_log(&storage, 1000..1002, &records(1000..1002, 3));
+}
+
+fn group_acts_in_order(open: &mut Open) {
+    let storage = open(Disk::First);
+    let ops = [
+        LogOp::Append(records(0..300, 1)),
+        LogOp::TruncateFrom(50),
+        LogOp::Append(records(50..60, 2)),
+        LogOp::Purge { through: 9, mark: Bytes::from("9") },
+        LogOp::TruncateFrom(55),
+        LogOp::Append(records(55..70, 3)),
+    ];
+    for op in ops {
+        storage.log.submit(op, Box::new(|result| result.expect("a healthy log takes it")));
+    }
+    must(&storage, LogOp::Mark(LogMark::Committed, Bytes::from("69")));
+    let all = [records(10..50, 1), records(50..55, 2), records(55..70, 3)].concat();
+    expect_log(&storage, 10..70, &all);
+}
+
+fn completions_come_in_order(open: &mut Open) {
+    let storage = open(Disk::First);
+    let (done, results) = mpsc::channel();
+    for number in 0..500_u64 {
+        let (done, log) = (done.clone(), storage.log.clone());
+        let op = match number % 10 {
+            3 => LogOp::Append(records(7777..7778, 1)), // A refusal keeps its turn.
+            7 => LogOp::Mark(LogMark::Vote, Bytes::from(number.to_string())),
+            _ => LogOp::Append(Vec::new()),
+        };
+        let tell = move |result: Result<(), StorageError>| {
+            let seen = log.mark(LogMark::Vote).expect("marks are read");
+            let seen = seen.map_or(0, |vote| String::from_utf8_lossy(&vote).parse().expect("a number"));
+            assert!(result.is_err() || number % 10 != 7 || seen >= number, "completed but not there");
+            done.send((number, result.is_ok())).expect("the receiver waits below");
+        };
+        storage.log.submit(op, Box::new(tell));
+    }
+    for number in 0..500 {
+        let next = results.recv_timeout(COMPLETION_WAIT).expect("every completion is called");
+        assert_eq!(next, (number, number % 10 != 3));
+    }
+}
+
+fn marks_are_kept(open: &mut Open) {
+    let storage = open(Disk::First);
+    for round in ["a", "b", ""] {
+        must(&storage, LogOp::Mark(LogMark::Vote, Bytes::from(round)));
+        must(&storage, LogOp::Mark(LogMark::Committed, Bytes::from(format!("c{round}"))));
+        assert_eq!(storage.log.mark(LogMark::Vote).expect("marks are read"), Some(Bytes::from(round)));
+    }
+    drop(storage);
+    let storage = open(Disk::First);
+    assert_eq!(storage.log.mark(LogMark::Vote).expect("marks are read"), Some(Bytes::new()));
+    assert_eq!(storage.log.mark(LogMark::Committed).expect("marks are read"), Some(Bytes::from("c")));
+}
+
+fn log_outlives_its_process(open: &mut Open) {
+    for round in 0..4_u64 {
+        let storage = open(Disk::First);
+        expect_log(&storage, 0..round * 100, &records(0..round * 100, 1));
+        for index in round * 100..round * 100 + 99 {
+            storage.log.submit(LogOp::Append(vec![record(index, 1)]), Box::new(|_| {}));
+        }
+        must(&storage, LogOp::Append(vec![record(round * 100 + 99, 1)]));
+    }
+}
+
+fn put(batch: &mut Batch, key: &str, value: &str) {
+    batch.put(Family::Store, key.to_owned(), value.to_owned());
+}
+
+fn get(storage: &Storage, key: &str) -> Option<String> {
+    let value = storage.state.get(Family::Store, key.as_bytes()).expect("the state is read");
+    value.map(|value| String::from_utf8_lossy(&value).into_owned())
+}
+
+fn write(storage: &Storage, pairs: &[(&str, &str)]) {
+    let mut batch = Batch::default();
+    for (key, value) in pairs {
+        put(&mut batch, key, value);
+    }
+    storage.state.write(batch).expect("a healthy state takes it");
+}
+
+fn last_change_wins(open: &mut Open) {
+    let storage = open(Disk::First);
+    write(&storage, &[("a", "1"), ("b", "1"), ("a", "2")]);
+    assert_eq!((get(&storage, "a"), get(&storage, "b")), (Some("2".to_owned()), Some("1".to_owned())));
+    let mut batch = Batch::default();
+    put(&mut batch, "a", "3");
+    batch.delete(Family::Store, "a");
+    batch.delete(Family::Store, "b");
+    put(&mut batch, "b", "");
+    batch.delete(Family::Store, "never there");
+    storage.state.write(batch).expect("a healthy state takes it");
+    assert_eq!((get(&storage, "a"), get(&storage, "b")), (None, Some(String::new())));
+    assert_eq!(storage.state.get(Family::Auth, b"b").expect("the state is read"), None, "families are apart");
+    storage.state.write(Batch::default()).expect("an empty batch is a batch");
+}
+
+fn scans_are_ordered(open: &mut Open) {
+    let storage = open(Disk::First);
+    write(&storage, &[("b", "x"), ("a", "x"), ("ab", "x"), ("c", "x"), ("a\u{7f}", "x")]);
+    let scan = |range: ScanRange, limit, bytes_max| {
+        let found = storage.state.scan(Family::Store, range, limit, bytes_max).expect("the state is read");
+        found.iter().map(|(key, _)| String::from_utf8_lossy(key).into_owned()).collect::<Vec<_>>()
+    };
+    let all = || ScanRange { start: Bound::Unbounded, end: Bound::Unbounded };
+    assert_eq!(scan(all(), 99, 9999), ["a", "ab", "a\u{7f}", "b", "c"]);
+    assert_eq!(scan(all(), 2, 9999), ["a", "ab"]);
+    assert_eq!(scan(all(), 0, 9999), [""; 0]);
+    assert_eq!(scan(all(), 99, 3), ["a", "ab"]);
+    assert_eq!(scan(all().after(b"ab"), 99, 9999), ["a\u{7f}", "b", "c"]);
+    assert_eq!(scan(ScanRange::prefix(b"a"), 99, 9999), ["a", "ab", "a\u{7f}"]);
+    assert_eq!(scan(ScanRange::prefix(b"a").after(b"a"), 99, 9999), ["ab", "a\u{7f}"]);
+    assert_eq!(scan(ScanRange::prefix(b""), 99, 9999).len(), 5);
+    let between = |start: &'static str, end: &'static str| ScanRange {
+        start: Bound::Included(Bytes::from(start)),
+        end: Bound::Included(Bytes::from(end)),
+    };
+    assert_eq!(scan(between("ab", "b"), 99, 9999), ["ab", "a\u{7f}", "b"]);
+    assert_eq!(scan(between("b", "ab"), 99, 9999), [""; 0]);
+}
+
+fn state_outlives_its_process(open: &mut Open) {
+    let storage = open(Disk::First);
+    write(&storage, &[("a", "1")]);
+    storage.state.flush().expect("a healthy state flushes");
+    write(&storage, &[("b", "1")]);
+    drop(storage);
+    let storage = open(Disk::First);
+    assert_eq!((get(&storage, "a"), get(&storage, "b")), (Some("1".to_owned()), Some("1".to_owned())));
+}
+
+fn apply(storage: &Storage, applied: &'static str, pairs: &[(&str, &str)]) {
+    let mut batch = Batch::default();
+    batch.put(Family::Raft, "applied", applied);
+    for (key, value) in pairs {
+        put(&mut batch, key, value);
+    }
+    storage.state.write(batch).expect("a healthy state takes it");
+}
+
+/// Sends a snapshot in pieces of `chunk` bytes, each passed through `change`.
+fn send(from: &Storage, to: &Storage, manifest: &Manifest, change: impl Fn(Vec<u8>) -> Vec<u8>) {
+    let (from, to): (&dyn SnapshotStore, &dyn SnapshotStore) = (&*from.snapshots, &*to.snapshots);
+    to.receive(manifest).expect("a good manifest is taken");
+    for file in &manifest.files {
+        let mut offset = 0;
+        loop {
+            let chunk = from.read(&manifest.id, &file.name, offset, 700).expect("the snapshot is read");
+            if chunk.is_empty() {
+                break;
+            }
+            offset += chunk.len() as u64;
+            to.receive_chunk(&file.name, &change(chunk.to_vec())).expect("a piece is taken");
+        }
+        assert_eq!(offset, file.bytes);
+    }
+}
+
+fn snapshot_moves_the_state(open: &mut Open) {
+    let (first, second) = (open(Disk::First), open(Disk::Second));
+    apply(&first, "at 5", &[("a", "1"), ("b", &"long".repeat(5000))]);
+    let manifest = first.snapshots.create("s-5").expect("a snapshot is made");
+    assert_eq!((manifest.id.as_str(), &manifest.applied[..]), ("s-5", &b"at 5"[..]));
+    assert_eq!(first.snapshots.current().expect("snapshots are read"), Some(manifest.clone()));
+    apply(&first, "at 6", &[("a", "2")]);
+
+    apply(&second, "at 1", &[("a", "0"), ("only here", "0")]);
+    let state = second.state.clone();
+    send(&first, &second, &manifest, |chunk| chunk);
+    assert_eq!(get(&second, "a"), Some("0".to_owned()), "nothing changes before the install");
+    second.snapshots.install(&manifest).expect("a whole snapshot is installed");
+    for second in [second.clone(), { drop((second, state)); open(Disk::Second) }] {
+        assert_eq!(get(&second, "a"), Some("1".to_owned()));
+        assert_eq!(get(&second, "b"), Some("long".repeat(5000)));
+        assert_eq!(get(&second, "only here"), None);
+        assert_eq!(second.snapshots.current().expect("snapshots are read"), Some(manifest.clone()));
+    }
+    drop(first);
+    let first = open(Disk::First);
+    assert_eq!(first.snapshots.current().expect("snapshots are read"), Some(manifest));
+    assert_eq!(get(&first, "a"), Some("2".to_owned()));
+}
+
+fn damaged_snapshot_changes_nothing(open: &mut Open) {
+    let (first, second) = (open(Disk::First), open(Disk::Second));
+    apply(&first, "at 5", &[("a", "1")]);
+    apply(&second, "at 1", &[("a", "0")]);
+    let manifest = first.snapshots.create("s").expect("a snapshot is made");
+    let snapshots = &second.snapshots;
+    assert!(snapshots.install(&manifest).is_err(), "nothing was taken in");
+    assert!(snapshots.receive_chunk(&manifest.files[0].name, b"x").is_err(), "nothing is being taken in");
+    let flip = |mut chunk: Vec<u8>| {
+        chunk[0] ^= 1;
+        chunk
+    };
+    send(&first, &second, &manifest, flip);
+    assert!(matches!(snapshots.install(&manifest), Err(StorageError::Corrupt { .. })));
+    snapshots.receive(&manifest).expect("a good manifest is taken");
+    assert!(matches!(snapshots.install(&manifest), Err(StorageError::Corrupt { .. })), "it is too short");
+    send(&first, &second, &manifest, |chunk| chunk);
+    assert!(snapshots.receive_chunk(&manifest.files[0].name, b"x").is_err(), "it would be too long");
+    let lie = Manifest { applied: Bytes::from("at 9"), ..manifest.clone() };
+    assert!(snapshots.install(&lie).is_err(), "another manifest");
+    send(&first, &second, &manifest, |chunk| chunk);
+    send(&first, &second, &lie, |chunk| chunk);
+    assert!(matches!(snapshots.install(&lie), Err(StorageError::Corrupt { .. })));
+    assert_eq!(get(&second, "a"), Some("0".to_owned()));
+    assert_eq!(snapshots.current().expect("snapshots are read"), None);
+    send(&first, &second, &manifest, |chunk| chunk);
+    snapshots.install(&manifest).expect("the next attempt goes through");
+    assert_eq!(get(&second, "a"), Some("1".to_owned()));
+    write(&second, &[("a", "2")]);
+    second.state.flush().expect("the new state is a state");
+}
+
+fn newest_snapshot_is_current(open: &mut Open) {
+    let storage = open(Disk::First);
+    let mut last = None;
+    for (id, applied) in [("s-2", "at 2"), ("s-1", "at 3"), ("s-1", "at 4")] {
+        apply(&storage, applied, &[("a", applied)]);
+        last = Some(storage.snapshots.create(id).expect("a snapshot is made"));
+        assert_eq!(storage.snapshots.current().expect("snapshots are read"), last);
+    }
+    assert!(storage.snapshots.read("s-2", "state", 0, 1).is_err());
+    drop(storage);
+    let storage = open(Disk::First);
+    assert_eq!(storage.snapshots.current().expect("snapshots are read"), last);
+    let manifest = last.expect("three were made");
+    let file = &manifest.files[0];
+    let read = |offset| storage.snapshots.read("s-1", &file.name, offset, 10).expect("the snapshot is read");
+    assert_eq!((read(0).len(), read(file.bytes - 1).len(), read(file.bytes).len()), (10, 1, 0));
+    assert_eq!(read(file.bytes + 9).len(), 0);
+}
+
+fn paths_are_refused(open: &mut Open) {
+    let storage = open(Disk::First);
+    let good = storage.snapshots.create("good").expect("a snapshot is made");
+    for name in ["../x", "a/b", "", "..", "/etc/passwd", ".hidden"] {
+        assert!(storage.files.write(name, b"").is_err(), "{name:?}");
+        assert!(storage.files.read(name).is_err(), "{name:?}");
+        assert!(storage.files.remove(name).is_err(), "{name:?}");
+        assert!(storage.snapshots.create(name).is_err(), "{name:?}");
+        assert!(storage.snapshots.read("good", name, 0, 1).is_err(), "{name:?}");
+        assert!(storage.snapshots.read(name, &good.files[0].name, 0, 1).is_err(), "{name:?}");
+        let mut bad = good.clone();
+        bad.files[0].name = name.to_owned();
+        assert!(storage.snapshots.receive(&bad).is_err(), "{name:?}");
+        let bad = Manifest { id: name.to_owned(), ..good.clone() };
+        assert!(storage.snapshots.receive(&bad).is_err(), "{name:?}");
+    }
+}
+
+fn files_are_replaced(open: &mut Open) {
+    let storage = open(Disk::First);
+    let read = |storage: &Storage, name| storage.files.read(name).expect("files are read");
+    assert_eq!(read(&storage, "identity"), None);
+    storage.files.remove("identity").expect("removing what is not there is no error");
+    storage.files.write("identity", b"one").expect("files are written");
+    storage.files.write("identity", b"2").expect("files are written");
+    storage.files.write("gone", b"").expect("files are written");
+    assert_eq!(read(&storage, "gone"), Some(Vec::new()));
+    storage.files.remove("gone").expect("files are removed");
+    drop(storage);
+    let storage = open(Disk::First);
+    assert_eq!(read(&storage, "identity"), Some(b"2".to_vec()));
+    assert_eq!(read(&storage, "gone"), None);
+}

@@ -1,0 +1,41 @@
+//! Bytes that survive.
+//!
+//! Four seams, bundled in [`Storage`]: [`FileStore`] for a handful of small files, [`LogStore`] for the Raft log,
+//! [`StateStore`] for what the log has been applied to, and [`SnapshotStore`] for copies of that state on their way to
+//! other nodes. `rocks` is what nodes run on; `memory` is the same contract over a disk that can be made to fail, for
+//! the simulation. Both pass the suite in [`conformance`].
+//!
+//! Nothing here knows Raft beyond the words "term" and "index", nor what the records mean.
+
+pub mod conformance;
+mod error;
+mod file_name;
+mod file_store;
+mod log_extent;
+mod log_store;
+pub mod memory;
+pub mod rocks;
+mod sealed;
+mod snapshot_store;
+mod state_store;
+
+pub use error::StorageError;
+pub use file_store::FileStore;
+pub use log_store::{Completion, LogMark, LogOp, LogRecord, LogStore};
+pub use snapshot_store::{Manifest, ManifestFile, SnapshotStore};
+pub use state_store::{Batch, Change, Family, ScanRange, StateStore};
+
+use std::sync::Arc;
+
+/// Everything that one node keeps.
+#[derive(Clone)]
+pub struct Storage {
+    /// Identity, keys and settings: small files, each replaced as a whole.
+    pub files: Arc<dyn FileStore>,
+    /// The Raft log, its vote and its marks.
+    pub log: Arc<dyn LogStore>,
+    /// What the log has been applied to.
+    pub state: Arc<dyn StateStore>,
+    /// Copies of the state.
+    pub snapshots: Arc<dyn SnapshotStore>,
+}

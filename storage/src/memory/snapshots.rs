@@ -1,0 +1,138 @@
+//! Snapshots: one file `state` that lists every family's keys and values, each length as u32 LE.
+
+use super::{disk::Handle, state::Families};
+use crate::{
+    Family, Manifest, ManifestFile, SnapshotStore, StorageError, file_name, snapshot_store::check_id,
+};
+use bytes::{Buf, BufMut, Bytes};
+use std::{collections::BTreeMap, io};
+
+/// The only file.
+const FILE: &str = "state";
+/// The key in [`Family::Raft`] that says how far the log has been applied.
+const APPLIED_KEY: &[u8] = b"applied";
+
+/// Snapshots on the disk.
+#[derive(Default)]
+pub(super) struct SnapshotPlatter {
+    current: Option<(Manifest, Bytes)>,
+    incoming: Option<(Manifest, BTreeMap<String, Vec<u8>>)>,
+}
+
+impl SnapshotPlatter {
+    pub fn drop_incoming(&mut self) {
+        self.incoming = None;
+    }
+}
+
+fn encode(families: &Families) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    let put = |bytes: &mut Vec<u8>, part: &[u8]| {
+        bytes.put_u32_le(u32::try_from(part.len()).expect("keys and values are far below 4 GiB"));
+        bytes.put_slice(part);
+    };
+    for (family, keys) in families {
+        for (key, value) in keys {
+            put(&mut bytes, family.name().as_bytes());
+            put(&mut bytes, key);
+            put(&mut bytes, value);
+        }
+    }
+    bytes
+}
+
+fn decode(mut bytes: Bytes) -> Option<Families> {
+    let mut part = || {
+        let length = usize::try_from(bytes.try_get_u32_le().ok()?).ok()?;
+        (length <= bytes.len()).then(|| bytes.split_to(length))
+    };
+    let mut families = Families::new();
+    while let Some(name) = part() {
+        let family = Family::ALL.into_iter().find(|family| family.name().as_bytes() == name)?;
+        families.entry(family).or_default().insert(part()?, part()?);
+    }
+    bytes.is_empty().then_some(families)
+}
+
+fn applied(families: &Families) -> Bytes {
+    families.get(&Family::Raft).and_then(|keys| keys.get(APPLIED_KEY)).cloned().unwrap_or_default()
+}
+
+fn describe(name: &str, content: &[u8]) -> ManifestFile {
+    ManifestFile { name: name.to_owned(), bytes: content.len() as u64, crc32c: crc32c::crc32c(content) }
+}
+
+impl SnapshotStore for Handle {
+    fn create(&self, id: &str) -> Result<Manifest, StorageError> {
+        check_id(id)?;
+        let mut disk = self.lock_to_write()?;
+        let families = disk.state.families();
+        let content = Bytes::from(encode(families));
+        let manifest =
+            Manifest { id: id.to_owned(), applied: applied(families), files: vec![describe(FILE, &content)] };
+        disk.snapshots.current = Some((manifest.clone(), content));
+        Ok(manifest)
+    }
+
+    fn current(&self) -> Result<Option<Manifest>, StorageError> {
+        Ok(self.lock()?.snapshots.current.as_ref().map(|(manifest, _)| manifest.clone()))
+    }
+
+    fn read(&self, id: &str, file: &str, offset: u64, bytes: usize) -> Result<Bytes, StorageError> {
+        check_id(id)?;
+        file_name::check(file)?;
+        let disk = self.lock()?;
+        let found = disk.snapshots.current.as_ref().filter(|(manifest, _)| manifest.id == id && file == FILE);
+        let (_, content) = found.ok_or_else(|| io::Error::from(io::ErrorKind::NotFound))?;
+        let start = usize::try_from(offset).unwrap_or(usize::MAX).min(content.len());
+        let end = start.saturating_add(bytes).min(content.len());
+        Ok(content.slice(start..end))
+    }
+
+    fn receive(&self, manifest: &Manifest) -> Result<(), StorageError> {
+        manifest.check()?;
+        let files = manifest.files.iter().map(|file| (file.name.clone(), Vec::new())).collect();
+        self.lock_to_write()?.snapshots.incoming = Some((manifest.clone(), files));
+        Ok(())
+    }
+
+    fn receive_chunk(&self, file: &str, chunk: &[u8]) -> Result<(), StorageError> {
+        let mut disk = self.lock_to_write()?;
+        let (manifest, files) = disk.snapshots.incoming.as_mut().ok_or_else(not_receiving)?;
+        let bytes_max = manifest.file(file)?.bytes;
+        let content = files.entry(file.to_owned()).or_default();
+        if (content.len() + chunk.len()) as u64 > bytes_max {
+            return Err(StorageError::refused(format!("more than {bytes_max} bytes of file {file}")));
+        }
+        content.extend_from_slice(chunk);
+        Ok(())
+    }
+
+    fn install(&self, manifest: &Manifest) -> Result<(), StorageError> {
+        let mut disk = self.lock_to_write()?;
+        let taken = disk.snapshots.incoming.as_ref().filter(|(taken, _)| taken == manifest);
+        let (_, files) = taken.ok_or_else(not_receiving)?;
+        for file in &manifest.files {
+            let found = describe(&file.name, files.get(&file.name).map_or(&[], |content| content));
+            if found != *file {
+                let what = format!("file {} of snapshot {}", file.name, manifest.id);
+                return Err(StorageError::corrupt(what, format!("it is {found:?}, not {file:?}")));
+            }
+        }
+        let corrupt = |detail| StorageError::corrupt(format!("snapshot {}", manifest.id), detail);
+        let content = files.get(FILE).cloned().map(Bytes::from);
+        let content = content.ok_or_else(|| corrupt("it has no file `state`"))?;
+        let families = decode(content.clone()).ok_or_else(|| corrupt("it is garbled"))?;
+        if applied(&families) != manifest.applied {
+            return Err(corrupt("it is applied to another point than its manifest says"));
+        }
+        disk.state.replace(families);
+        disk.snapshots.current = Some((manifest.clone(), content));
+        disk.snapshots.incoming = None;
+        Ok(())
+    }
+}
+
+fn not_receiving() -> StorageError {
+    StorageError::refused("this snapshot is not being taken in".to_owned())
+}

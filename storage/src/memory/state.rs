@@ -1,0 +1,112 @@
+//! The applied state: writes are visible at once, and can be undone back to the last flush.
+
+use super::disk::Handle;
+use crate::{Batch, Change, Family, ScanRange, StateStore, StorageError};
+use bytes::Bytes;
+use std::{
+    collections::{BTreeMap, VecDeque},
+    ops::Bound,
+};
+
+/// Families with their keys and values.
+pub(super) type Families = BTreeMap<Family, BTreeMap<Bytes, Bytes>>;
+
+/// How many writes a crash can take back. Beyond it the oldest become durable by themselves, as a kernel writes back
+/// old pages.
+const UNFLUSHED_COUNT_MAX: usize = 1024;
+
+/// The state on the disk.
+#[derive(Default)]
+pub(super) struct StatePlatter {
+    families: Families,
+    /// For each write since the last flush, oldest first: what its keys held before.
+    before: VecDeque<Vec<(Family, Bytes, Option<Bytes>)>>,
+}
+
+impl StatePlatter {
+    pub fn families(&self) -> &Families {
+        &self.families
+    }
+
+    /// Takes the place of all, durably.
+    pub fn replace(&mut self, families: Families) {
+        self.families = families;
+        self.before.clear();
+    }
+
+    pub fn unflushed_count(&self) -> usize {
+        self.before.len()
+    }
+
+    /// Takes back the last `count` writes. What remains is on the disk.
+    pub fn undo(&mut self, count: usize) {
+        for _ in 0..count {
+            for (family, key, value) in self.before.pop_back().into_iter().flatten().rev() {
+                self.set(family, key, value);
+            }
+        }
+        self.before.clear();
+    }
+
+    fn set(&mut self, family: Family, key: Bytes, value: Option<Bytes>) -> Option<Bytes> {
+        let keys = self.families.entry(family).or_default();
+        match value {
+            Some(value) => keys.insert(key, value),
+            None => keys.remove(&key),
+        }
+    }
+
+    fn write(&mut self, batch: Batch) {
+        let mut before = Vec::with_capacity(batch.changes.len());
+        for (family, key, change) in batch.changes {
+            let value = match change {
+                Change::Put(value) => Some(value),
+                Change::Delete => None,
+            };
+            before.push((family, key.clone(), self.set(family, key, value)));
+        }
+        self.before.push_back(before);
+        if self.before.len() > UNFLUSHED_COUNT_MAX {
+            self.before.pop_front();
+        }
+    }
+}
+
+impl StateStore for Handle {
+    fn get(&self, family: Family, key: &[u8]) -> Result<Option<Bytes>, StorageError> {
+        let disk = self.lock()?;
+        Ok(disk.state.families.get(&family).and_then(|keys| keys.get(key)).cloned())
+    }
+
+    fn scan(
+        &self,
+        family: Family,
+        range: ScanRange,
+        limit: usize,
+        bytes_max: usize,
+    ) -> Result<Vec<(Bytes, Bytes)>, StorageError> {
+        let disk = self.lock()?;
+        let Some((start, end)) = range.half_open() else { return Ok(Vec::new()) };
+        let Some(keys) = disk.state.families.get(&family) else { return Ok(Vec::new()) };
+        let end = end.map_or(Bound::Unbounded, Bound::Excluded);
+        let (mut found, mut bytes) = (Vec::new(), 0);
+        for (key, value) in keys.range((Bound::Included(start), end)) {
+            if found.len() >= limit || bytes >= bytes_max {
+                break;
+            }
+            bytes += key.len() + value.len();
+            found.push((key.clone(), value.clone()));
+        }
+        Ok(found)
+    }
+
+    fn write(&self, batch: Batch) -> Result<(), StorageError> {
+        self.lock_to_write()?.state.write(batch);
+        Ok(())
+    }
+
+    fn flush(&self) -> Result<(), StorageError> {
+        self.lock_to_write()?.state.before.clear();
+        Ok(())
+    }
+}

@@ -1,0 +1,65 @@
+//! What nodes run on: one directory, two RocksDB databases, a few small files.
+//!
+//! ```text
+//! DATA_DIR/               0700
+//!   LOCK                  held while a process has the directory open; the holder's pid
+//!   LAYOUT                the version of all this; written once the first start has come through
+//!   files/                small files: identity, keys, settings (0600 each)
+//!   raft/                 RocksDB: the log and its marks, synced before anything is acknowledged
+//!   state/                RocksDB: what the log has been applied to, synced on request
+//!   snapshots/<id>/       a copy: `manifest`, and `state/` with the files of a checkpoint
+//! ```
+//!
+//! RocksDB runs threads and reads clocks of its own, so the simulation can't run it: it is held to the same
+//! conformance suite as the memory engine instead, and to crash tests of its own.
+
+#![allow(clippy::disallowed_methods, reason = "the one place with files, and the one thread that writes the log")]
+
+mod data_dir;
+mod durable;
+mod files;
+mod log;
+mod log_writer;
+mod manifest;
+mod options;
+mod snapshots;
+mod state;
+#[cfg(test)]
+mod tests;
+mod wal;
+
+pub use data_dir::{file_path, owned, reset};
+
+use crate::{Storage, StorageError};
+use data_dir::DataDir;
+use files::RocksFiles;
+use log::RocksLog;
+use snapshots::RocksSnapshots;
+use state::RocksState;
+use std::{path::Path, sync::Arc};
+
+/// Opens the data directory at `path`, and makes it first if there is none.
+///
+/// The directory stays locked until the last handle of the storage is dropped. Dropping waits until the log's queue is
+/// written and synced.
+///
+/// # Errors
+/// - [`StorageError::InUse`] if another process (or this one) has it open.
+/// - [`StorageError::Unwritable`] if it can't be made or written.
+/// - [`StorageError::Layout`] if a newer build wrote it.
+/// - [`StorageError::Corrupt`] if files are missing or not what was written. Nothing is changed then.
+/// - [`StorageError::Full`], [`StorageError::Io`] if the disk fails.
+pub fn open(path: &Path) -> Result<Storage, StorageError> {
+    let directory = Arc::new(DataDir::open(path)?);
+    let cache = options::cache();
+    let log = RocksLog::open(&directory, &cache)?;
+    let state = Arc::new(RocksState::open(&directory, &cache)?);
+    let snapshots = RocksSnapshots::open(&directory, &state)?;
+    directory.complete()?;
+    Ok(Storage {
+        files: Arc::new(RocksFiles::new(&directory)),
+        log: Arc::new(log),
+        state,
+        snapshots: Arc::new(snapshots),
+    })
+}

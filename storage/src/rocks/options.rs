@@ -1,0 +1,88 @@
+//! How RocksDB is set up, and what its failures mean. Small: an idle node has 60 MB for everything.
+
+use crate::StorageError;
+use rocksdb::{BlockBasedOptions, Cache, Error, ErrorKind, LogLevel, Options};
+
+/// What a database is for decides which failures of opening it mean damage.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Opening {
+    /// The database may not be there yet.
+    First,
+    /// It was there: what is missing was lost.
+    Again,
+}
+
+/// Blocks read from files, shared by both databases. 8 MiB: the kernel's page cache holds the same data again.
+const CACHE_BYTES: usize = 8 << 20;
+/// How much of a write-ahead log may wait for the kernel's own pace. Without it the pages of the unsynced state log go
+/// out in one burst, and the Raft log's sync waits behind them for half a second.
+const WAL_BYTES_PER_SYNC: u64 = 512 << 10;
+/// How much write-ahead log a start may have to replay: a tenth of a second's work.
+const WAL_BYTES_MAX: u64 = 32 << 20;
+/// Files open at once, per database; each holds its index in memory.
+const OPEN_FILES_MAX: i32 = 256;
+/// When to start the database's own catalogue afresh, so that it never outgrows the data of a small node.
+const CATALOGUE_BYTES_MAX: usize = 4 << 20;
+
+/// The cache for both databases.
+pub(super) fn cache() -> Cache {
+    Cache::new_lru_cache(CACHE_BYTES)
+}
+
+/// The options of a whole database.
+pub(super) fn database(opening: Opening) -> Options {
+    let mut options = Options::default();
+    let create = opening == Opening::First;
+    options.create_if_missing(create);
+    options.create_missing_column_families(create);
+    options.set_wal_bytes_per_sync(WAL_BYTES_PER_SYNC);
+    options.set_max_total_wal_size(WAL_BYTES_MAX);
+    options.set_max_open_files(OPEN_FILES_MAX);
+    options.set_max_file_opening_threads(1);
+    options.set_max_background_jobs(2);
+    options.set_max_manifest_file_size(CATALOGUE_BYTES_MAX);
+    options.set_stats_dump_period_sec(0);
+    options.set_stats_persist_period_sec(0);
+    options.set_skip_stats_update_on_db_open(true);
+    options.set_keep_log_file_num(2);
+    options.set_log_level(LogLevel::Warn);
+    options
+}
+
+/// The options of one family of keys, which gathers `memtable_bytes` before it writes a file.
+pub(super) fn family(cache: &Cache, memtable_bytes: usize) -> Options {
+    let mut blocks = BlockBasedOptions::default();
+    blocks.set_block_cache(cache);
+    blocks.set_cache_index_and_filter_blocks(true);
+    blocks.set_bloom_filter(10.0, false); // 1 % of absent keys cost a read
+    let mut options = Options::default();
+    options.set_block_based_table_factory(&blocks);
+    options.set_write_buffer_size(memtable_bytes);
+    options
+}
+
+/// What `error` means, met while working on `what`.
+pub(super) fn failure(what: &str, error: Error) -> StorageError {
+    let text = error.to_string();
+    let full = ["No space left", "Disk quota exceeded", "NoSpace", "SpaceLimit"];
+    if full.iter().any(|sign| text.contains(sign)) {
+        return StorageError::Full(format!("{what}: {text}"));
+    }
+    match error.kind() {
+        ErrorKind::Corruption => StorageError::corrupt(what, text),
+        _ => StorageError::Io(std::io::Error::other(format!("{what}: {text}"))),
+    }
+}
+
+/// What `error` means, met while opening `what`: files that were there and are not any more are damage too.
+pub(super) fn open_failure(what: &str, opening: Opening, error: Error) -> StorageError {
+    let lost = match error.kind() {
+        ErrorKind::InvalidArgument | ErrorKind::NotFound => true,
+        ErrorKind::IOError => error.to_string().contains("No such file or directory"),
+        _ => false,
+    };
+    if lost && opening == Opening::Again {
+        return StorageError::corrupt(what, error.to_string());
+    }
+    failure(what, error)
+}

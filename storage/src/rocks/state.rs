@@ -1,0 +1,192 @@
+//! The applied state in RocksDB, and its exchange for another.
+//!
+//! The exchange happens by names alone, so that a power cut at any point leaves the old state or the new one:
+//!
+//! ```text
+//! state, state.part              the new state is being put together; a start drops it
+//! state, state.new               decided: a start goes on from here
+//! state.old, state.new           the old one is out of the way
+//! state.old, state               the new one is in place; a start drops the old one
+//! ```
+
+use super::{
+    data_dir::{DataDir, STATE, STATE_NEW, STATE_OLD, STATE_PART},
+    durable,
+    options::{self, Opening},
+};
+use crate::{Batch, Change, Family, ScanRange, StateStore, StorageError};
+use bytes::Bytes;
+use rocksdb::{Cache, ColumnFamily, DB, IteratorMode, Options, ReadOptions, WriteBatch};
+use std::{
+    io,
+    path::Path,
+    sync::{Arc, PoisonError, RwLock, RwLockReadGuard},
+};
+
+/// The key in [`Family::Raft`] that says how far the log has been applied.
+pub(super) const APPLIED_KEY: &[u8] = b"applied";
+
+/// How much each family gathers in memory. Records are most of what is written; the consensus layer rewrites a few keys
+/// with every batch.
+fn memtable_bytes(family: Family) -> usize {
+    match family {
+        Family::Store => 8 << 20,
+        Family::Raft => 4 << 20,
+        Family::Auth => 1 << 20,
+    }
+}
+
+/// [`StateStore`] on RocksDB.
+pub(super) struct RocksState {
+    /// None only after an exchange that failed half-way: the state is then as good as gone until the next start.
+    db: RwLock<Option<DB>>,
+    cache: Cache,
+    directory: Arc<DataDir>,
+}
+
+impl RocksState {
+    /// Opens the state, after it has finished what an interrupted exchange left.
+    pub fn open(directory: &Arc<DataDir>, cache: &Cache) -> Result<Self, StorageError> {
+        finish_exchange(directory.path())?;
+        let opening = if directory.fresh() { Opening::First } else { Opening::Again };
+        let path = directory.path().join(STATE);
+        if directory.fresh() {
+            durable::create_directory(&path).map_err(StorageError::from_io)?;
+        } else if !path.is_dir() {
+            let what = format!("the state in {}", path.display());
+            return Err(StorageError::corrupt(what, "its directory is gone"));
+        }
+        let db = open_database(&path, opening, cache)?;
+        Ok(RocksState { db: RwLock::new(Some(db)), cache: cache.clone(), directory: directory.clone() })
+    }
+
+    /// Does `work` with the open database.
+    pub fn with<T>(&self, work: impl FnOnce(&DB) -> Result<T, StorageError>) -> Result<T, StorageError> {
+        let db: RwLockReadGuard<'_, Option<DB>> = self.db.read().unwrap_or_else(PoisonError::into_inner);
+        match &*db {
+            Some(db) => work(db),
+            None => Err(io::Error::other("the state was not opened again after a snapshot came in").into()),
+        }
+    }
+
+    /// Replaces the state by what lies in `state.part`, whole and synced. Readers wait meanwhile: a close, two renames
+    /// and an open.
+    pub fn exchange(&self) -> Result<(), StorageError> {
+        let root = self.directory.path();
+        durable::rename(&root.join(STATE_PART), &root.join(STATE_NEW))?;
+        {
+            let mut db = self.db.write().unwrap_or_else(PoisonError::into_inner);
+            *db = None;
+            put_in_place(root)?;
+            *db = Some(open_database(&root.join(STATE), Opening::Again, &self.cache)?);
+        }
+        durable::remove(&root.join(STATE_OLD))
+    }
+}
+
+/// From `state, state.new` or `state.old, state.new` on.
+fn put_in_place(root: &Path) -> Result<(), StorageError> {
+    let state = root.join(STATE);
+    if state.exists() {
+        durable::remove(&root.join(STATE_OLD))?;
+        durable::rename(&state, &root.join(STATE_OLD))?;
+    }
+    durable::rename(&root.join(STATE_NEW), &state)
+}
+
+/// Brings an exchange that was cut short to its end.
+fn finish_exchange(root: &Path) -> Result<(), StorageError> {
+    durable::remove(&root.join(STATE_PART))?;
+    let (state, old) = (root.join(STATE), root.join(STATE_OLD));
+    if root.join(STATE_NEW).exists() {
+        put_in_place(root)?;
+    } else if old.exists() && !state.exists() {
+        // No exchange leaves this behind, unless the file system forgot a rename that it had synced.
+        durable::rename(&old, &state)?;
+    }
+    durable::remove(&old)
+}
+
+fn families(options: impl Fn(Family) -> Options) -> impl Iterator<Item = (&'static str, Options)> {
+    Family::ALL.into_iter().map(move |family| (family.name(), options(family)))
+}
+
+fn open_database(path: &Path, opening: Opening, cache: &Cache) -> Result<DB, StorageError> {
+    let families = families(|family| options::family(cache, memtable_bytes(family)));
+    DB::open_cf_with_opts(&options::database(opening), path, families)
+        .map_err(|error| options::open_failure(&format!("the state in {}", path.display()), opening, error))
+}
+
+/// How far the log has been applied to the copy of a state in `path`, empty if not at all. Also shows that the copy can
+/// be opened.
+pub(super) fn applied_of_copy(path: &Path, cache: &Cache) -> Result<Bytes, StorageError> {
+    let what = format!("the copy of the state in {}", path.display());
+    let options = options::database(Opening::Again);
+    let families = families(|family| options::family(cache, memtable_bytes(family)));
+    let db = DB::open_cf_with_opts_for_read_only(&options, path, families, false)
+        .map_err(|error| options::open_failure(&what, Opening::Again, error))?;
+    let value = db
+        .get_pinned_cf(handle(&db, Family::Raft), APPLIED_KEY)
+        .map_err(|error| options::failure(&what, error))?;
+    Ok(value.map(|value| Bytes::copy_from_slice(&value)).unwrap_or_default())
+}
+
+fn handle(db: &DB, family: Family) -> &ColumnFamily {
+    db.cf_handle(family.name()).expect("the state is opened with all families")
+}
+
+fn failure(error: rocksdb::Error) -> StorageError {
+    options::failure("the state", error)
+}
+
+impl StateStore for RocksState {
+    fn get(&self, family: Family, key: &[u8]) -> Result<Option<Bytes>, StorageError> {
+        self.with(|db| {
+            let value = db.get_pinned_cf(handle(db, family), key).map_err(failure)?;
+            Ok(value.map(|value| Bytes::copy_from_slice(&value)))
+        })
+    }
+
+    fn scan(
+        &self,
+        family: Family,
+        range: ScanRange,
+        limit: usize,
+        bytes_max: usize,
+    ) -> Result<Vec<(Bytes, Bytes)>, StorageError> {
+        let Some((start, end)) = range.half_open() else { return Ok(Vec::new()) };
+        self.with(|db| {
+            let mut options = ReadOptions::default();
+            options.set_iterate_lower_bound(start);
+            if let Some(end) = end {
+                options.set_iterate_upper_bound(end);
+            }
+            let (mut found, mut bytes) = (Vec::new(), 0);
+            let mut stored = db.iterator_cf_opt(handle(db, family), options, IteratorMode::Start);
+            while found.len() < limit && bytes < bytes_max {
+                let Some(item) = stored.next() else { break };
+                let (key, value) = item.map_err(failure)?;
+                bytes += key.len() + value.len();
+                found.push((Bytes::from(key), Bytes::from(value)));
+            }
+            Ok(found)
+        })
+    }
+
+    fn write(&self, batch: Batch) -> Result<(), StorageError> {
+        self.with(|db| {
+            let mut changes = WriteBatch::default();
+            for (family, key, change) in batch.changes {
+                match change {
+                    Change::Put(value) => changes.put_cf(handle(db, family), key, value),
+                    Change::Delete => changes.delete_cf(handle(db, family), key),
+                }
+            }
+            db.write(changes).map_err(failure)
+        })
+    }
+
+    fn flush(&self) -> Result<(), StorageError> {
+        self.with(|db| db.flush_wal(true).map_err(failure))
+    }
+}

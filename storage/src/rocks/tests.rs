@@ -1,0 +1,366 @@
+use super::{
+    data_dir::{RAFT, STATE, STATE_NEW, STATE_OLD, STATE_PART},
+    *,
+};
+use crate::{Batch, Family, LogOp, LogRecord, LogStore, conformance};
+use bytes::Bytes;
+use std::{
+    fs,
+    ops::Range,
+    os::unix::fs::PermissionsExt,
+    path::PathBuf,
+    sync::{Mutex, mpsc},
+};
+use tempfile::TempDir;
+
+fn directory() -> TempDir {
+    tempfile::tempdir().unwrap()
+}
+
+fn records(range: Range<u64>) -> Vec<LogRecord> {
+    let body = |index: u64| Bytes::from(format!("body {index} ").repeat(index as usize % 40));
+    range.map(|index| LogRecord { index, term: 1, leader: 1, kind: 1, body: body(index) }).collect()
+}
+
+/// Appends each record in a group of its own.
+fn append(storage: &Storage, range: Range<u64>) {
+    for record in records(range) {
+        let (done, result) = mpsc::channel();
+        let tell = move |outcome| done.send(outcome).unwrap();
+        storage.log.submit(LogOp::Append(vec![record]), Box::new(tell));
+        result.recv().unwrap().unwrap();
+    }
+}
+
+fn read_all(storage: &Storage) -> Result<Vec<LogRecord>, StorageError> {
+    storage.log.read(0..u64::MAX, usize::MAX)
+}
+
+fn put(storage: &Storage, value: &'static str) {
+    let mut batch = Batch::default();
+    batch.put(Family::Raft, "applied", value);
+    batch.put(Family::Store, "key", value);
+    storage.state.write(batch).unwrap();
+}
+
+fn get(storage: &Storage) -> Option<Bytes> {
+    storage.state.get(Family::Store, b"key").unwrap()
+}
+
+fn copy(from: &Path, to: &Path) {
+    fs::create_dir_all(to).unwrap();
+    for entry in fs::read_dir(from).unwrap() {
+        let (from, to) = { let entry = entry.unwrap(); (entry.path(), to.join(entry.file_name())) };
+        if from.is_dir() { copy(&from, &to) } else { fs::copy(&from, &to).map(|_| ()).unwrap() }
+    }
+}
+
+/// The files of the log's database that end in `suffix`, oldest first.
+fn raft_files(path: &Path, suffix: &str) -> Vec<PathBuf> {
+    let entries = fs::read_dir(path.join(RAFT)).unwrap();
+    let mut found: Vec<_> = entries.map(|entry| entry.unwrap().path()).collect();
+    found.retain(|path| path.to_string_lossy().ends_with(suffix));
+    found.sort();
+    found
+}
+
+fn is_corrupt<T>(result: &Result<T, StorageError>) -> bool {
+    matches!(result, Err(StorageError::Corrupt { .. }))
+}
+
+#[test]
+fn every_property_holds() {
+    conformance::check(|| {
+        let disks = [directory(), directory()];
+        Box::new(move |disk| open(disks[disk as usize].path()).unwrap())
+    });
+}
+
+#[test]
+fn a_directory_is_opened_once_and_tells_by_whom() {
+    let root = directory();
+    let path = root.path().join("data");
+    let storage = open(&path).unwrap();
+    let Err(StorageError::InUse { pid, .. }) = open(&path) else { panic!("opened twice") };
+    assert_eq!(pid, std::process::id().to_string());
+    assert!(matches!(reset(&path), Err(StorageError::InUse { .. })));
+    let log = storage.log.clone();
+    drop(storage);
+    assert!(matches!(open(&path), Err(StorageError::InUse { .. })), "one handle is enough");
+    drop(log);
+    storage_files_are_private(&open(&path).unwrap(), &path);
+}
+
+fn storage_files_are_private(storage: &Storage, path: &Path) {
+    storage.files.write("secret", b"s").unwrap();
+    let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
+    assert_eq!((mode(path), mode(&file_path(path, "secret"))), (0o700, 0o600));
+}
+
+#[test]
+fn a_place_that_cannot_be_a_directory_is_unwritable() {
+    let root = directory();
+    let file = root.path().join("file");
+    fs::write(&file, b"").unwrap();
+    for path in [file.clone(), file.join("below")] {
+        assert!(matches!(open(&path), Err(StorageError::Unwritable { .. })), "{}", path.display());
+    }
+}
+
+#[test]
+fn another_layout_is_refused() {
+    let root = directory();
+    drop(open(root.path()).unwrap());
+    fs::write(root.path().join("LAYOUT"), b"2\n").unwrap();
+    assert!(matches!(open(root.path()), Err(StorageError::Layout { found: 2, known: 1, .. })));
+    fs::write(root.path().join("LAYOUT"), b"x").unwrap();
+    assert!(is_corrupt(&open(root.path())));
+    fs::write(root.path().join("LAYOUT"), b"1\n").unwrap();
+    assert!(open(root.path()).is_ok());
+}
+
+#[test]
+fn dropping_writes_what_was_queued() {
+    let root = directory();
+    let storage = open(root.path()).unwrap();
+    let results = Arc::new(Mutex::new(Vec::new()));
+    for record in records(0..3000) {
+        let results = results.clone();
+        let tell = move |result: Result<(), _>| results.lock().unwrap().push((record.index, result.is_ok()));
+        let record = records(record.index..record.index + 1);
+        storage.log.submit(LogOp::Append(record), Box::new(tell));
+    }
+    drop(storage);
+    assert_eq!(*results.lock().unwrap(), (0..3000).map(|index| (index, true)).collect::<Vec<_>>());
+    assert_eq!(read_all(&open(root.path()).unwrap()).unwrap(), records(0..3000));
+}
+
+#[test]
+fn a_completion_may_hold_the_last_handle() {
+    let root = directory();
+    let storage = open(root.path()).unwrap();
+    let (done, result) = mpsc::channel();
+    let (gone, release) = mpsc::channel::<()>();
+    let log: Arc<dyn LogStore> = storage.log.clone();
+    let tell = move |outcome: Result<(), StorageError>| {
+        release.recv().unwrap();
+        drop(log);
+        done.send(outcome.is_ok()).unwrap();
+    };
+    storage.log.submit(LogOp::Append(records(0..1)), Box::new(tell));
+    drop(storage);
+    gone.send(()).unwrap();
+    assert!(result.recv().unwrap());
+}
+
+#[test]
+fn a_process_that_was_killed_left_all_it_acknowledged() {
+    let (root, image) = (directory(), directory());
+    let storage = open(root.path()).unwrap();
+    append(&storage, 0..100);
+    put(&storage, "1");
+    storage.state.flush().unwrap();
+    copy(root.path(), image.path()); // What a kill leaves: no handle was dropped.
+    for _ in 0..2 {
+        let again = open(image.path()).unwrap();
+        assert_eq!(read_all(&again).unwrap(), records(0..100));
+        assert_eq!(get(&again), Some(Bytes::from("1")));
+    }
+}
+
+#[test]
+fn a_changed_byte_is_never_taken_for_the_end_of_the_log() {
+    let root = directory();
+    let storage = open(root.path()).unwrap();
+    append(&storage, 0..200);
+    drop(storage);
+    let file = raft_files(root.path(), ".log").pop().unwrap();
+    let bytes = fs::read(&file).unwrap();
+    assert!(bytes.len() > 70_000, "several blocks");
+    let name = file.strip_prefix(root.path()).unwrap();
+    let mut found = 0;
+    for at in (0..bytes.len()).step_by(bytes.len() / 37) {
+        let image = directory();
+        copy(root.path(), image.path());
+        let mut changed = bytes.clone();
+        changed[at] ^= 0x10;
+        fs::write(image.path().join(name), &changed).unwrap();
+        match open(image.path()) {
+            Ok(storage) => assert_eq!(read_all(&storage).unwrap(), records(0..200), "byte {at}"),
+            result => {
+                assert!(is_corrupt(&result), "byte {at}");
+                assert_eq!(fs::read(image.path().join(name)).unwrap(), changed, "nothing is repaired");
+                found += 1;
+            }
+        }
+    }
+    assert!(found > 30, "only {found} changes were seen");
+}
+
+#[test]
+fn a_torn_tail_is_cut_off_and_the_log_goes_on() {
+    let root = directory();
+    let storage = open(root.path()).unwrap();
+    append(&storage, 0..200);
+    let file = raft_files(root.path(), ".log").pop().unwrap();
+    let bytes = fs::read(&file).unwrap();
+    let name = file.strip_prefix(root.path()).unwrap();
+    for (lost, garbage) in [(1, 0), (3, 0), (40, 0), (0, 5), (9, 9), (5000, 0), (0, 40_000), (bytes.len(), 0)] {
+        let image = directory();
+        copy(root.path(), image.path());
+        let mut torn = bytes[..bytes.len() - lost].to_vec();
+        torn.extend((0..garbage).map(|number: usize| (number % 251) as u8));
+        fs::write(image.path().join(name), torn).unwrap();
+        let end = {
+            let storage = open(image.path()).unwrap();
+            let end = storage.log.range().unwrap().end;
+            assert_eq!(read_all(&storage).unwrap(), records(0..end), "{lost} lost, {garbage} more");
+            assert_eq!(end == 200, lost == 0, "{lost} lost, {garbage} more, {end} left");
+            append(&storage, end..end + 50);
+            end + 50
+        };
+        assert_eq!(read_all(&open(image.path()).unwrap()).unwrap(), records(0..end));
+    }
+}
+
+#[test]
+fn damage_in_a_table_is_seen() {
+    let root = directory();
+    append(&open(root.path()).unwrap(), 0..200);
+    drop(open(root.path()).unwrap()); // Recovery writes the log's records to a table.
+    let files = raft_files(root.path(), ".sst");
+    let file = files.iter().max_by_key(|path| fs::metadata(path).unwrap().len()).unwrap();
+    let name = file.strip_prefix(root.path()).unwrap();
+    let bytes = fs::read(file).unwrap();
+    let mut found = 0;
+    for at in (0..bytes.len()).step_by(bytes.len() / 23) {
+        let image = directory();
+        copy(root.path(), image.path());
+        let mut changed = bytes.clone();
+        changed[at] ^= 0x10;
+        fs::write(image.path().join(name), &changed).unwrap();
+        match open(image.path()).and_then(|storage| read_all(&storage)) {
+            Ok(read) => assert_eq!(read, records(0..200), "byte {at}"),
+            result => {
+                assert!(is_corrupt(&result), "byte {at}: {result:?}");
+                found += 1;
+            }
+        }
+    }
+    assert!(found > 15, "only {found} changes were seen");
+}
+
+#[test]
+fn lost_files_are_damage_and_never_a_fresh_start() {
+    let root = directory();
+    append(&open(root.path()).unwrap(), 0..10);
+    drop(open(root.path()).unwrap());
+    let table = raft_files(root.path(), ".sst").pop().unwrap();
+    let table = table.strip_prefix(root.path()).unwrap().to_owned();
+    for lost in [PathBuf::from(RAFT), PathBuf::from(STATE), "raft/CURRENT".into(), "state/CURRENT".into(), table] {
+        let image = directory();
+        copy(root.path(), image.path());
+        durable::remove(&image.path().join(&lost)).unwrap();
+        for _ in 0..2 {
+            let result = open(image.path()).and_then(|storage| read_all(&storage));
+            assert!(is_corrupt(&result), "{}: {result:?}", lost.display());
+        }
+    }
+}
+
+#[test]
+fn a_record_missing_in_the_midst_is_damage() {
+    let root = directory();
+    append(&open(root.path()).unwrap(), 0..10);
+    let mut options = rocksdb::Options::default();
+    options.set_manual_wal_flush(false);
+    let database = rocksdb::DB::open_cf(&options, root.path().join(RAFT), ["log", "meta"]).unwrap();
+    let key = [&[0, 0][..], &4_u64.to_be_bytes()].concat();
+    database.delete_cf(database.cf_handle("log").unwrap(), key).unwrap();
+    drop(database);
+    let storage = open(root.path()).unwrap();
+    assert!(is_corrupt(&read_all(&storage)));
+    assert_eq!(storage.log.read(5..10, usize::MAX).unwrap(), records(5..10));
+}
+
+#[test]
+fn an_interrupted_install_leaves_the_old_state_or_the_new_one() {
+    let (old, new) = (directory(), directory());
+    put(&open(old.path()).unwrap(), "old");
+    let manifest = {
+        let storage = open(new.path()).unwrap();
+        put(&storage, "new");
+        storage.snapshots.create("s").unwrap()
+    };
+    // Where the old and the new state lie, and which one is found there.
+    let layouts: [(&[&str], &[&str], &str); 5] = [
+        (&[STATE], &[STATE_PART], "old"),
+        (&[STATE], &[STATE_NEW], "new"),
+        (&[STATE, STATE_OLD], &[STATE_NEW], "new"),
+        (&[STATE_OLD], &[STATE_NEW], "new"),
+        (&[STATE_OLD], &[STATE], "new"),
+    ];
+    for (old_places, new_places, expected) in layouts {
+        let image = directory();
+        copy(old.path(), image.path());
+        fs::remove_dir_all(image.path().join(STATE)).unwrap();
+        for (from, places) in [(&old, old_places), (&new, new_places)] {
+            for place in places {
+                copy(&from.path().join(STATE), &image.path().join(place));
+            }
+        }
+        copy(&new.path().join("snapshots/s"), &image.path().join("snapshots/incoming.part"));
+        for round in 0..2 {
+            let storage = open(image.path()).unwrap();
+            assert_eq!(get(&storage).as_deref(), Some(expected.as_bytes()), "{old_places:?} {new_places:?}");
+            let current = storage.snapshots.current().unwrap();
+            let whole = (expected == "new").then_some(&manifest);
+            assert_eq!(current.as_ref(), whole, "{old_places:?} {new_places:?} {round}");
+            let mut names = durable::names(image.path()).unwrap();
+            names.retain(|name| name.starts_with(STATE));
+            assert_eq!(names, [STATE]);
+        }
+    }
+}
+
+#[test]
+fn a_snapshot_with_a_file_missing_is_not_current() {
+    let root = directory();
+    let storage = open(root.path()).unwrap();
+    put(&storage, "1");
+    let manifest = storage.snapshots.create("s").unwrap();
+    fs::remove_file(root.path().join("snapshots/s/state").join(&manifest.files[0].name)).unwrap();
+    assert_eq!(storage.snapshots.current().unwrap(), None);
+    drop(storage);
+    let storage = open(root.path()).unwrap();
+    assert_eq!(storage.snapshots.current().unwrap(), None);
+    assert!(storage.snapshots.create("s").is_ok());
+}
+
+#[test]
+fn a_reset_takes_what_is_ours_and_is_finished_by_the_next_start() {
+    let root = directory();
+    reset(root.path()).unwrap();
+    assert_eq!(durable::names(root.path()).unwrap(), [""; 0], "a foreign directory is left alone");
+    let fill = || {
+        let storage = open(root.path()).unwrap();
+        storage.files.write("identity", b"me").unwrap();
+        append(&storage, 0..5);
+    };
+    let is_empty = || {
+        let storage = open(root.path()).unwrap();
+        storage.log.range().unwrap() == (0..0) && storage.files.read("identity").unwrap().is_none()
+    };
+    fs::write(root.path().join("theirs"), b"").unwrap();
+    fill();
+    assert_eq!(owned(root.path()).len(), 5);
+    reset(root.path()).unwrap();
+    assert_eq!(durable::names(root.path()).unwrap(), ["LOCK", "theirs"]);
+    assert!(is_empty());
+    fs::remove_file(root.path().join("LAYOUT")).unwrap();
+    fill();
+    fs::write(root.path().join("RESET"), b"").unwrap();
+    fs::remove_dir_all(root.path().join(RAFT)).unwrap();
+    assert!(is_empty(), "half a directory never comes to life");
+    assert!(!root.path().join("RESET").exists());
+}

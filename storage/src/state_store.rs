@@ -1,0 +1,138 @@
+//! The state that the log has been applied to: ordered keys in families.
+
+use crate::StorageError;
+use bytes::Bytes;
+use std::ops::Bound;
+
+/// A key space of its own. Grows at its end only: its number is stored.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Family {
+    /// The consensus layer's own: how far the log has been applied, membership.
+    Raft,
+    /// Records of the store.
+    Store,
+    /// Node admission: the sealed authority, token hashes, nodes.
+    Auth,
+}
+
+impl Family {
+    /// All families.
+    pub const ALL: [Family; 3] = [Family::Raft, Family::Store, Family::Auth];
+
+    /// The stable name.
+    pub fn name(self) -> &'static str {
+        match self {
+            Family::Raft => "raft",
+            Family::Store => "store",
+            Family::Auth => "auth",
+        }
+    }
+}
+
+/// One change of one key.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Change {
+    /// The key has this value now.
+    Put(Bytes),
+    /// The key is gone.
+    Delete,
+}
+
+/// Changes that take effect together or not at all. A later change of a key replaces an earlier one.
+#[derive(Clone, Debug, Default)]
+pub struct Batch {
+    /// The changes, in the order in which they were made.
+    pub changes: Vec<(Family, Bytes, Change)>,
+}
+
+impl Batch {
+    /// Adds a put.
+    pub fn put(&mut self, family: Family, key: impl Into<Bytes>, value: impl Into<Bytes>) {
+        self.changes.push((family, key.into(), Change::Put(value.into())));
+    }
+
+    /// Adds a delete.
+    pub fn delete(&mut self, family: Family, key: impl Into<Bytes>) {
+        self.changes.push((family, key.into(), Change::Delete));
+    }
+}
+
+/// Which keys a scan visits.
+#[derive(Clone, Debug)]
+pub struct ScanRange {
+    /// Where it starts.
+    pub start: Bound<Bytes>,
+    /// Where it ends.
+    pub end: Bound<Bytes>,
+}
+
+impl ScanRange {
+    /// All keys that begin with `prefix`.
+    pub fn prefix(prefix: &[u8]) -> Self {
+        let mut end = prefix.to_vec();
+        while end.last() == Some(&0xff) {
+            end.pop();
+        }
+        let end = match end.last_mut() {
+            Some(last) => {
+                *last += 1;
+                Bound::Excluded(Bytes::from(end))
+            }
+            None => Bound::Unbounded,
+        };
+        ScanRange { start: Bound::Included(Bytes::copy_from_slice(prefix)), end }
+    }
+
+    /// The same range, but only the keys after `key`.
+    #[must_use]
+    pub fn after(mut self, key: &[u8]) -> Self {
+        self.start = Bound::Excluded(Bytes::copy_from_slice(key));
+        self
+    }
+
+    /// The same range as its first key, inclusive, and its end, exclusive (none: open). The key behind another is that
+    /// key with a zero byte added. None if no key can lie in the range.
+    pub(crate) fn half_open(self) -> Option<(Bytes, Option<Bytes>)> {
+        let behind = |key: Bytes| Bytes::from([&key[..], &[0]].concat());
+        let start = match self.start {
+            Bound::Included(key) => key,
+            Bound::Excluded(key) => behind(key),
+            Bound::Unbounded => Bytes::new(),
+        };
+        let end = match self.end {
+            Bound::Included(key) => Some(behind(key)),
+            Bound::Excluded(key) => Some(key),
+            Bound::Unbounded => None,
+        };
+        if end.as_ref().is_some_and(|end| *end <= start) {
+            return None;
+        }
+        Some((start, end))
+    }
+}
+
+/// The applied state on its medium.
+///
+/// A write is visible once it returns and durable by the next [`flush`](StateStore::flush). After a power cut the state
+/// is that after some write not older than the last flush: never part of a batch, never a later write without an earlier
+/// one.
+pub trait StateStore: Send + Sync + 'static {
+    /// The value of a key. May be called on the runtime's thread.
+    fn get(&self, family: Family, key: &[u8]) -> Result<Option<Bytes>, StorageError>;
+
+    /// The keys and values in `range`, in the order of their bytes, at most `limit` and not much more than `bytes_max`.
+    /// Blocks: not for the runtime's thread when `limit` is large.
+    fn scan(
+        &self,
+        family: Family,
+        range: ScanRange,
+        limit: usize,
+        bytes_max: usize,
+    ) -> Result<Vec<(Bytes, Bytes)>, StorageError>;
+
+    /// Applies `batch` as a whole. May be called on the runtime's thread.
+    fn write(&self, batch: Batch) -> Result<(), StorageError>;
+
+    /// Makes durable all that was written before. Blocks.
+    fn flush(&self) -> Result<(), StorageError>;
+}

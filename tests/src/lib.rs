@@ -1,0 +1,22 @@
+//! The outside view: real `micro-node` processes, driven as a person drives them, by command line and HTTP.
+//!
+//! What is here knows the built programs and their documented behaviour, and nothing of their insides. The demo, the
+//! developer's cluster and the integration tests are three users of one [`Cluster`].
+
+#![allow(clippy::disallowed_methods, reason = "real processes live in real time, on the real disk")]
+
+mod cluster;
+mod command_line;
+mod greeter;
+mod http;
+mod member;
+mod program;
+mod wait;
+
+pub use cluster::{Cluster, Plan};
+pub use command_line::{CommandLine, Outcome};
+pub use greeter::Greeter;
+pub use http::{Answer, get, post};
+pub use member::{Member, Ready};
+pub use program::program;
+pub use wait::until;

@@ -1,0 +1,247 @@
+//! One node as a process: started, killed, started again on the same data.
+
+use crate::{
+    CommandLine,
+    command_line::{exit_code, isolate},
+    program, until,
+};
+use anyhow::{Context, bail, ensure};
+use rustix::process::{Pid, Signal, kill_process};
+use serde::{Deserialize, Serialize};
+use std::{
+    fs::{self, File},
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    process::Stdio,
+    time::Duration,
+};
+use tokio::{
+    process::{Child, Command},
+    time::timeout,
+};
+
+/// From exec to ready. One node takes half a second; a joining one also fetches a snapshot, on a machine that may be
+/// busy compiling.
+const START_LIMIT: Duration = Duration::from_secs(60);
+
+/// From SIGTERM to the end of the process: longer than the node's own drain.
+const STOP_LIMIT: Duration = Duration::from_secs(30);
+
+/// What a node writes to its ready file once it serves.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Ready {
+    /// Its name.
+    pub name: String,
+    /// Its id.
+    pub node: String,
+    /// Its process.
+    pub pid: u32,
+    /// Where its data lies.
+    pub data_dir: PathBuf,
+    /// Its unix socket.
+    pub socket: PathBuf,
+    /// Its HTTP api.
+    pub api: SocketAddr,
+    /// Its gRPC proxy.
+    pub proxy: SocketAddr,
+    /// Its mesh listener.
+    pub mesh: SocketAddr,
+    /// The file with the secret that its proxy wants.
+    pub admin_secret_file: PathBuf,
+}
+
+/// One node.
+pub struct Member {
+    name: String,
+    folder: PathBuf,
+    extra: Vec<String>,
+    detached: bool,
+    process: Option<Child>,
+    ready: Option<Ready>,
+}
+
+impl Member {
+    /// A node called `name` with a folder of its own below `root`, not yet started. `extra` goes to `start` as it is.
+    ///
+    /// # Errors
+    /// If the folder cannot be made.
+    pub fn new(root: &Path, name: &str, extra: Vec<String>) -> anyhow::Result<Self> {
+        let folder = root.join(name);
+        fs::create_dir_all(&folder).with_context(|| folder.display().to_string())?;
+        Ok(Member { name: name.into(), folder, extra, detached: false, process: None, ready: None })
+    }
+
+    /// Lets the process outlive this program and its terminal's Ctrl-C.
+    #[must_use]
+    pub fn detached(mut self) -> Self {
+        self.detached = true;
+        self
+    }
+
+    /// Its name.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Its data directory.
+    pub fn data_dir(&self) -> PathBuf {
+        self.folder.join("data")
+    }
+
+    /// Where everything it says goes.
+    pub fn log(&self) -> PathBuf {
+        self.folder.join("node.log")
+    }
+
+    /// Its addresses.
+    ///
+    /// # Panics
+    /// If it was never ready.
+    pub fn at(&self) -> &Ready {
+        self.ready.as_ref().expect("the node has been ready")
+    }
+
+    /// Its unix socket as `--address` takes it.
+    pub fn address(&self) -> String {
+        format!("unix:{}", self.socket().display())
+    }
+
+    /// The command line, aimed at it.
+    ///
+    /// # Errors
+    /// If `micro-node` is not built.
+    pub fn cli(&self) -> anyhow::Result<CommandLine> {
+        CommandLine::new(Some(self.address()), &self.folder)
+    }
+
+    /// Whether its process runs.
+    pub fn is_running(&mut self) -> bool {
+        self.process.as_mut().is_some_and(|process| matches!(process.try_wait(), Ok(None)))
+    }
+
+    /// Starts it and waits until it serves. A second start on the same data takes the addresses of the first.
+    ///
+    /// # Errors
+    /// If it ends, or is not ready within a minute: then with the last lines it said.
+    pub async fn start(&mut self, once: &[String]) -> anyhow::Result<()> {
+        self.spawn(once)?;
+        self.wait_ready().await
+    }
+
+    /// Starts it without waiting. `once` are arguments for this start only.
+    ///
+    /// # Errors
+    /// If it runs already or cannot be started.
+    pub fn spawn(&mut self, once: &[String]) -> anyhow::Result<()> {
+        ensure!(!self.is_running(), "{} runs already", self.name);
+        // What the last life wrote would look like readiness.
+        if let Err(error) = fs::remove_file(self.ready_file())
+            && error.kind() != std::io::ErrorKind::NotFound
+        {
+            return Err(error).context("the last ready file");
+        }
+        let log = File::options().create(true).append(true).open(self.log())?;
+        let mut command = Command::new(program("micro-node")?);
+        isolate(&mut command, &self.folder);
+        command.args(["start", "--name", &self.name]);
+        command.arg("--data-dir").arg(self.data_dir()).arg("--socket").arg(self.socket());
+        command.arg("--ready-file").arg(self.ready_file());
+        if self.ready.is_none() {
+            for listener in ["--api", "--proxy", "--mesh-listen"] {
+                command.args([listener, "127.0.0.1:0"]);
+            }
+        }
+        command.args(&self.extra).args(once);
+        command.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log).kill_on_drop(!self.detached);
+        if self.detached {
+            command.process_group(0);
+        }
+        self.process = Some(command.spawn().context("micro-node start")?);
+        Ok(())
+    }
+
+    /// Waits until it serves.
+    ///
+    /// # Errors
+    /// If it ends, or is not ready within a minute: then with the last lines it said.
+    pub async fn wait_ready(&mut self) -> anyhow::Result<()> {
+        let file = self.ready_file();
+        let what = format!("node {} ready", self.name);
+        let ready = until(&what, START_LIMIT, async || {
+            // The inner result is final: waiting longer does not bring an ended process back.
+            if !self.is_running() {
+                return Ok(Err(format!("{} has ended", self.name)));
+            }
+            let text = fs::read_to_string(&file).context("no ready file yet")?;
+            Ok(Ok(serde_json::from_str::<Ready>(&text)?))
+        })
+        .await
+        .map_err(|error| error.to_string())
+        .and_then(|inner| inner);
+        match ready {
+            Ok(ready) => self.ready = Some(ready),
+            Err(error) => bail!("{error}\n{}", self.last_words()),
+        }
+        Ok(())
+    }
+
+    /// Ends the process at once, as a power cut does, and waits until it is gone.
+    ///
+    /// # Errors
+    /// If there is no process.
+    pub async fn kill(&mut self) -> anyhow::Result<()> {
+        let mut process = self.process.take().with_context(|| format!("{} does not run", self.name))?;
+        process.kill().await.with_context(|| format!("SIGKILL for {}", self.name))
+    }
+
+    /// Asks the process to end, as a service manager does, and waits until it has. Returns its exit code.
+    ///
+    /// # Errors
+    /// If there is no process, or it does not end within half a minute: then it is killed.
+    pub async fn stop(&mut self) -> anyhow::Result<i32> {
+        self.signal(Signal::TERM)?;
+        self.ended().await.context("after SIGTERM")
+    }
+
+    /// Waits until it has ended by itself. Returns its exit code.
+    ///
+    /// # Errors
+    /// If there is no process, or it does not end within half a minute: then it is killed.
+    pub async fn ended(&mut self) -> anyhow::Result<i32> {
+        let Some(mut process) = self.process.take() else { bail!("{} does not run", self.name) };
+        match timeout(STOP_LIMIT, process.wait()).await {
+            Ok(status) => Ok(exit_code(status?)),
+            Err(_) => {
+                process.kill().await?;
+                bail!("{} did not end within {STOP_LIMIT:?}\n{}", self.name, self.last_words())
+            }
+        }
+    }
+
+    /// Sends a signal.
+    ///
+    /// # Errors
+    /// If there is no process.
+    pub fn signal(&self, signal: Signal) -> anyhow::Result<()> {
+        let pid = self.process.as_ref().and_then(Child::id).and_then(|id| Pid::from_raw(id.cast_signed()));
+        let pid = pid.with_context(|| format!("{} does not run", self.name))?;
+        kill_process(pid, signal).with_context(|| format!("{signal:?} for {}", self.name))
+    }
+
+    /// The end of its log: enough to see why it failed.
+    pub fn last_words(&self) -> String {
+        let log = fs::read(self.log()).unwrap_or_default();
+        let log = String::from_utf8_lossy(&log);
+        let lines: Vec<&str> = log.lines().collect();
+        let last = &lines[lines.len().saturating_sub(20)..];
+        format!("last lines of {}:\n  {}", self.log().display(), last.join("\n  "))
+    }
+
+    fn socket(&self) -> PathBuf {
+        self.folder.join("node.sock")
+    }
+
+    fn ready_file(&self) -> PathBuf {
+        self.folder.join("ready.json")
+    }
+}

@@ -1,0 +1,14 @@
+//! micro-node from outside: the tree's own rules, then built programs as real processes.
+
+#![allow(clippy::disallowed_methods, reason = "real processes live in real time, on the real disk")]
+
+mod admission;
+mod first_start;
+mod membership;
+mod needs_root;
+mod power_cut;
+mod readme;
+mod refusals;
+mod services;
+mod tidy;
+mod tools;

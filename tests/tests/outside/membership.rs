@@ -1,0 +1,90 @@
+//! Coming, going, and being too few.
+
+use anyhow::ensure;
+use micro_tests::{Cluster, until};
+use std::time::Duration;
+
+const SOON: Duration = Duration::from_secs(20);
+
+#[tokio::test]
+async fn sigterm_hands_leadership_over_and_keeps_membership() -> anyhow::Result<()> {
+    let mut cluster = Cluster::of(3).await?;
+    let leader = until("a leader", SOON, async || cluster.leader(0).await).await?;
+    let other = (leader + 1) % 3;
+    assert_eq!(cluster.members[leader].stop().await?, 0);
+    // Handed over, not timed out: the first write after it goes through at once.
+    cluster.cli(other)?.ok(&["--timeout", "2s", "store", "write", "after", "1"]).await?;
+    let status = cluster.status(other).await?;
+    assert_eq!(status["consensus"]["voters"].as_array().map(Vec::len), Some(3), "{status}");
+    cluster.members[leader].start(&[]).await?;
+    assert_eq!(cluster.cli(leader)?.ok(&["store", "read", "after"]).await?, "1");
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_rolling_restart_loses_nothing_and_removes_nobody() -> anyhow::Result<()> {
+    let mut cluster = Cluster::of(3).await?;
+    for round in 0..3 {
+        let through = (round + 1) % 3;
+        assert_eq!(cluster.members[round].stop().await?, 0);
+        cluster.cli(through)?.ok(&["store", "write", &format!("round-{round}"), "1"]).await?;
+        cluster.members[round].start(&[]).await?;
+    }
+    for round in 0..3 {
+        assert_eq!(cluster.cli(round)?.ok(&["store", "read", &format!("round-{round}")]).await?, "1");
+    }
+    let status = cluster.status(0).await?;
+    assert_eq!(status["consensus"]["voters"].as_array().map(Vec::len), Some(3), "{status}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn leaving_gives_membership_up() -> anyhow::Result<()> {
+    let mut cluster = Cluster::of(3).await?;
+    cluster.cli(2)?.ok(&["leave", "--yes"]).await?;
+    cluster.members[2].ended().await?;
+    until("two members", SOON, async || {
+        let status = cluster.status(0).await?;
+        let members: usize = ["voters", "learners"]
+            .iter()
+            .map(|kind| status["consensus"][*kind].as_array().map_or(0, Vec::len))
+            .sum();
+        ensure!(members == 2, "{}", status["consensus"]);
+        Ok(())
+    })
+    .await?;
+    cluster.cli(0)?.ok(&["store", "write", "after", "1"]).await?;
+    assert_eq!(cluster.cli(1)?.ok(&["store", "read", "after"]).await?, "1");
+    let error = cluster.members[2].start(&[]).await.expect_err("it has left");
+    assert!(error.to_string().contains("reset"), "{error}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn without_a_quorum_status_says_so_and_nothing_is_acknowledged() -> anyhow::Result<()> {
+    let mut cluster = Cluster::of(3).await?;
+    cluster.cli(0)?.ok(&["store", "write", "before", "1"]).await?;
+    cluster.members[1].kill().await?;
+    cluster.members[2].kill().await?;
+    until("the loss noticed", SOON, async || {
+        let status = cluster.status(0).await?;
+        ensure!(status["consensus"]["quorum"] == false, "quorum is still claimed");
+        ensure!(status["problems"][0]["severity"] == "critical", "{}", status["problems"]);
+        Ok(())
+    })
+    .await?;
+    assert!(cluster.cli(0)?.ok(&["status"]).await?.to_lowercase().contains("quorum"));
+
+    let write = cluster.cli(0)?.run(&["--timeout", "2s", "store", "write", "lost", "1"]).await?;
+    assert!([7, 8, 9].contains(&write.code), "{} {}", write.code, write.stderr);
+    let read = cluster.cli(0)?.run(&["--timeout", "2s", "store", "read", "before"]).await?;
+    assert!([7, 8].contains(&read.code), "a linearizable read was answered: {} {}", read.code, read.stdout);
+    assert_eq!(cluster.cli(0)?.ok(&["store", "read", "--stale", "before"]).await?, "1");
+
+    cluster.members[1].start(&[]).await?;
+    until("an answer again", SOON, async || {
+        ensure!(cluster.cli(0)?.ok(&["store", "read", "before"]).await? == "1");
+        Ok(())
+    })
+    .await
+}
