@@ -1,6 +1,7 @@
 //! The one place that decides who may do what. Every door and every nested call goes through it.
 
 use micro_sdk::wire::{Caller, Code, Fault, Head};
+use std::fmt::Display;
 
 /// What a call is about to do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -13,9 +14,14 @@ pub enum Action {
     ActAsNode,
 }
 
-/// The endpoints that only nodes may call, as `service/endpoint`.
-const NODE_ENDPOINTS: [&str; 5] =
-    ["auth/admit", "auth/renew", "auth/unseal", "network/replication", "network/leave-member"];
+/// The endpoints that only nodes may call, as service and endpoint.
+const NODE_ENDPOINTS: [(&str, &str); 5] = [
+    ("auth", "admit"),
+    ("auth", "renew"),
+    ("auth", "unseal"),
+    ("network", "replication"),
+    ("network", "leave-member"),
+];
 
 impl Action {
     /// What the call with this head does, given whether its service belongs to the platform.
@@ -23,8 +29,8 @@ impl Action {
         if !platform {
             return Action::CallService;
         }
-        let path = format!("{}/{}", head.service, head.endpoint);
-        if NODE_ENDPOINTS.contains(&path.as_str()) { Action::ActAsNode } else { Action::UsePlatform }
+        let called = (head.service.as_str(), head.endpoint.as_str());
+        if NODE_ENDPOINTS.contains(&called) { Action::ActAsNode } else { Action::UsePlatform }
     }
 }
 
@@ -38,7 +44,7 @@ impl Action {
 ///
 /// # Errors
 /// [`Code::Denied`], naming the caller and what it lacks.
-pub fn authorize(caller: &Caller, action: Action, resource: &str) -> Result<(), Fault> {
+pub fn authorize(caller: &Caller, action: Action, resource: impl Display) -> Result<(), Fault> {
     let granted = match (caller, action) {
         (Caller::Admin, Action::CallService | Action::UsePlatform) => true,
         (Caller::Node(_), _) => true,

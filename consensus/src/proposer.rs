@@ -116,7 +116,22 @@ struct Route {
 impl Route {
     async fn run(mut self, mut proposals: mpsc::Receiver<Proposal>) {
         let mut batch = Vec::new();
-        while proposals.recv_many(&mut batch, BATCH_MAX).await > 0 {
+        loop {
+            tokio::select! {
+                biased;
+                changed = self.leader.changed() => {
+                    if changed.is_err() {
+                        return;
+                    }
+                    self.drop_lane_of_former_leader();
+                    continue;
+                }
+                received = proposals.recv_many(&mut batch, BATCH_MAX) => {
+                    if received == 0 {
+                        return;
+                    }
+                }
+            }
             for _ in 0..YIELDS {
                 tokio::task::yield_now().await;
                 while batch.len() < BATCH_MAX
@@ -127,12 +142,21 @@ impl Route {
             }
             let now = Instant::now();
             batch.retain(|proposal| now < proposal.deadline && !proposal.done.is_closed());
-            let leader = *self.leader.borrow_and_update();
+            let leader = *self.leader.borrow();
             match leader {
                 Some(leader) if leader == self.mesh.node() => self.propose_here(std::mem::take(&mut batch)).await,
                 Some(leader) => self.forward(leader, std::mem::take(&mut batch)).await,
                 None => self.retry(std::mem::take(&mut batch)),
             }
+        }
+    }
+
+    /// A leader that lost its office answers late or, if it died, never. Those who wait for it are told at once that
+    /// the outcome is not known, rather than when the link times out.
+    fn drop_lane_of_former_leader(&mut self) {
+        let leader = *self.leader.borrow_and_update();
+        if leader.is_some() && self.lane.as_ref().is_some_and(|lane| Some(lane.leader) != leader) {
+            self.lane = None;
         }
     }
 

@@ -126,7 +126,13 @@ impl Rounds {
             self.lane = None;
             return index_here(&self.raft).await.ok();
         }
-        timeout(ROUND_TTL, self.ask(leader)).await.ok()?
+        let mut others = self.leader.clone();
+        tokio::select! {
+            biased;
+            // Another leader was found meanwhile: ask that one instead of waiting for one that may be dead.
+            _ = others.wait_for(|other| other.is_some_and(|other| other != leader)) => None,
+            answered = timeout(ROUND_TTL, self.ask(leader)) => answered.ok()?,
+        }
     }
 
     async fn ask(&mut self, leader: NodeId) -> Option<u64> {

@@ -225,7 +225,7 @@ mod tests {
     #[test]
     fn layout_is_frozen() {
         let request = frame_request(&head()).expect("a small head");
-        let golden = b"\x01\x13\0\0\0\x01\0\x07default\x01a\x01b\0\x01\x05\0\0\0";
+        let golden = b"\x01\x14\0\0\0\x01\0\x07default\x01a\x01b\0\x01\x05\0\0\0";
         assert_eq!(&request[..], golden);
         assert_eq!(parse_answer(Bytes::from_static(b"\0abc")), Ok(Bytes::from_static(b"abc")));
         let fault = Fault::new(Code::NotFound, "x");

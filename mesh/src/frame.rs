@@ -32,7 +32,8 @@ pub enum FrameError {
     /// The stream ended within a frame.
     #[error("the stream ended within a frame")]
     Cut,
-    /// An earlier send was dropped half-way, or the stream was finished: what follows could not be told apart.
+    /// An earlier send was dropped half-way, or the stream was finished: what follows could not be told
+    /// apart.
     #[error("the stream can't be sent on any more: it was finished, or a send was cancelled half-way")]
     Torn,
     /// The link is gone.
@@ -62,8 +63,8 @@ pub fn frame_into(buffer: &mut Vec<u8>, write: impl FnOnce(&mut Vec<u8>)) {
     buffer[start..start + LENGTH_BYTES].copy_from_slice(&length.to_le_bytes());
 }
 
-/// The sending end of a lane. Dropped without [`FrameSender::finish`], it resets the stream, so that the peer can
-/// tell an end from a failure.
+/// The sending end of a lane. Dropped without [`FrameSender::finish`], it resets the stream, so that the peer
+/// can tell an end from a failure.
 #[derive(Debug)]
 pub struct FrameSender {
     stream: Outgoing,
@@ -106,7 +107,8 @@ impl FrameSender {
         Ok(())
     }
 
-    /// Ends the stream well: the peer gets all that was sent, then the end. After a torn send it resets instead.
+    /// Ends the stream well: the peer gets all that was sent, then the end. After a torn send it resets
+    /// instead.
     pub fn finish(&mut self) {
         if std::mem::replace(&mut self.torn, true) {
             self.stream.reset(stream_code::CANCELLED);

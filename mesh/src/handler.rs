@@ -9,8 +9,8 @@ pub use futures::future::BoxFuture;
 
 /// Takes what other nodes send. `from` is the node that the peer's certificate names.
 ///
-/// A future returned here is dropped when its caller gives up, when the deadline passes and when the link is lost:
-/// what must go on regardless belongs into a task.
+/// A future returned here is dropped when its caller gives up, when the deadline passes and when the link is
+/// lost: what must go on regardless belongs into a task.
 pub trait Handler: Send + Sync + 'static {
     /// Answers a call. Bounded by the head's deadline.
     fn call(&self, from: NodeId, head: Head, body: Bytes) -> BoxFuture<'static, Result<Bytes, Fault>>;
@@ -24,7 +24,7 @@ pub trait Handler: Send + Sync + 'static {
         receiver: FrameReceiver,
     ) -> BoxFuture<'static, ()>;
 
-    /// Decides on a node that wants in. The only thing that a stranger can reach: the token's secret is all that
-    /// speaks for it.
+    /// Decides on a node that wants in. The only thing that a stranger can reach: the token's secret is all
+    /// that speaks for it.
     fn join(&self, from: SocketAddr, request: JoinRequest) -> BoxFuture<'static, Result<JoinGrant, Fault>>;
 }

@@ -17,7 +17,8 @@ pub enum Lane {
 
 /// The priority of pings, above everything: a ping measures the path, not the queue.
 pub(crate) const PING_PRIORITY: i32 = 30;
-/// The priority of gossip: below consensus, above people's traffic, since a full link must not make nodes look dead.
+/// The priority of gossip: below consensus, above people's traffic, since a full link must not make nodes
+/// look dead.
 pub(crate) const GOSSIP_PRIORITY: i32 = 15;
 /// The priority of calls.
 pub(crate) const CALL_PRIORITY: i32 = 0;

@@ -1,7 +1,7 @@
 //! How nodes reach each other: identity, QUIC links, calls, lanes, gossip, routes.
 //!
-//! One [`Mesh`] is one node's place in the mesh. It owns one UDP port, on which peers of the same mesh speak mTLS
-//! and new nodes ask to be let in. quinn, rustls and chitchat stay in here.
+//! One [`Mesh`] is one node's place in the mesh. It owns one UDP port, on which peers of the same mesh speak
+//! mTLS and new nodes ask to be let in. quinn, rustls and chitchat stay in here.
 //!
 //! ```text
 //!  call / open ──► Peer (address, links, redial) ──► Link (one QUIC connection) ──► streams

@@ -26,8 +26,8 @@ pub struct Route {
     pub address: SocketAddr,
     /// Whether it can be reached.
     pub state: LinkState,
-    /// The lowest round trip of the last 30 s, from pings of our own once a second: neither inflated by load nor
-    /// blind to a path that has become longer.
+    /// The lowest round trip of the last 30 s, from pings of our own once a second: neither inflated by load
+    /// nor blind to a path that has become longer.
     pub rtt: Option<Duration>,
     /// The share of packets sent to it in the last 30 s that were lost, from 0 to 1.
     pub loss: f64,

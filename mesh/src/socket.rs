@@ -10,8 +10,8 @@ use std::{
     task::{Context, Poll, ready},
 };
 
-/// The size asked for both of the socket's buffers. The system's default of about 200 KiB loses packets at the first
-/// burst of a snapshot. What the system grants may be less, and is taken.
+/// The size asked for both of the socket's buffers. The system's default of about 200 KiB loses packets at
+/// the first burst of a snapshot. What the system grants may be less, and is taken.
 const BUFFER_BYTES: usize = 2 << 20;
 
 /// A UDP socket that is already bound.
@@ -87,7 +87,8 @@ impl Socket {
         })
     }
 
-    /// Whether the system may cut one large buffer into many packets. A simulated socket sends what it is given.
+    /// Whether the system may cut one large buffer into many packets. A simulated socket sends what it is
+    /// given.
     pub(crate) fn segments(&self) -> bool {
         matches!(self, Socket::Os(_))
     }

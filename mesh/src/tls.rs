@@ -27,8 +27,8 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-/// How long a connection lives without a sign of the peer. Less would break links at every pause of a busy host;
-/// more would leave callers waiting for the dead.
+/// How long a connection lives without a sign of the peer. Less would break links at every pause of a busy
+/// host; more would leave callers waiting for the dead.
 pub(crate) const IDLE_TIMEOUT: Duration = Duration::from_secs(5);
 /// How often a quiet connection shows that it lives: four chances within the idle timeout.
 const KEEP_ALIVE: Duration = Duration::from_secs(1);
@@ -132,8 +132,8 @@ pub(crate) fn finish_client(
 
 /// How this node answers: peers, and nodes that want in.
 ///
-/// A client certificate is not demanded by TLS, since a node that wants in has none: the door demands it of all who
-/// speak the mesh's protocol. A certificate that is shown is checked here.
+/// A client certificate is not demanded by TLS, since a node that wants in has none: the door demands it of
+/// all who speak the mesh's protocol. A certificate that is shown is checked here.
 pub(crate) fn server(
     identity: &Identity,
     seams: &Seams,
@@ -250,9 +250,13 @@ impl ServerCertVerifier for PeerVerifier {
             let wanted = server_name.to_str();
             let found = of_certificate(leaf);
             match (error, parse_name(&wanted), found) {
-                (rustls::Error::InvalidCertificate(CertificateError::UnknownIssuer), ..) => {
-                    objection("its certificate is of another mesh's authority".to_owned())
-                }
+                // The same name of an authority with another key is a bad signature.
+                (
+                    rustls::Error::InvalidCertificate(
+                        CertificateError::UnknownIssuer | CertificateError::BadSignature,
+                    ),
+                    ..,
+                ) => objection("its certificate is of another mesh's authority".to_owned()),
                 (_, Some((_, mesh)), Ok((_, other))) if mesh != other => {
                     objection(format!("it is of mesh {other}, not {mesh}"))
                 }

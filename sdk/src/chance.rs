@@ -2,14 +2,15 @@
 
 use std::hash::{BuildHasher, Hasher, RandomState};
 
-/// 128 random bits. The standard library keys every `RandomState` anew, from a seed that the system gives to each
-/// thread; so no further dependency is needed. Not fit for secrets.
+/// 128 random bits. The standard library keys every `RandomState` anew, from a seed that the system gives to
+/// each thread; so no further dependency is needed. Not fit for secrets.
 pub(crate) fn bits() -> u128 {
     let half = || u128::from(RandomState::new().build_hasher().finish());
     (half() << 64) | half()
 }
 
 /// A random number from 0 to 1.
+#[cfg(feature = "serve")]
 pub(crate) fn fraction() -> f64 {
     // 53 bits are what the number holds.
     (bits() >> 75) as f64 / (1u64 << 53) as f64
@@ -28,6 +29,7 @@ mod tests {
         assert_eq!(high.len(), 10_000);
     }
 
+    #[cfg(feature = "serve")]
     #[test]
     fn a_fraction_is_between_0_and_1() {
         let mean =

@@ -1,7 +1,7 @@
 //! How a [`Fault`] crosses gRPC, and what other people's statuses mean as one.
 //!
-//! The gRPC code and message are for every client there is; the exact fault (help lines, effect) rides beside them in
-//! a binary metadata entry, so that our own clients lose nothing.
+//! The gRPC code and message are for every client there is; the exact fault (help lines, effect) rides beside
+//! them in a binary metadata entry, so that our own clients lose nothing.
 
 use crate::wire::{Code, Codec, Fault};
 use tonic::{Status, metadata::MetadataValue};
@@ -9,16 +9,16 @@ use tonic::{Status, metadata::MetadataValue};
 /// The metadata entry of a status that holds the exact [`Fault`], as [`Codec`] encodes it.
 pub const FAULT_METADATA: &str = "micro-fault-bin";
 
-/// The largest encoded fault: with base64 and the message beside it, it stays well below the 16 KiB of headers that
-/// HTTP/2 clients take by default.
+/// The largest encoded fault: with base64 and the message beside it, it stays well below the 16 KiB of
+/// headers that HTTP/2 clients take by default.
 const FAULT_BYTES_MAX: usize = 4096;
 
 /// The longest plain message beside it. Percent-encoding may make it three times as long.
 const MESSAGE_BYTES_MAX: usize = 1024;
 
 impl From<Fault> for Status {
-    /// The status that carries `fault`. A fault too long for a header loses its last help lines, then the end of its
-    /// message.
+    /// The status that carries `fault`. A fault too long for a header loses its last help lines, then the end
+    /// of its message.
     fn from(fault: Fault) -> Status {
         let message = head(&fault.message, MESSAGE_BYTES_MAX).to_owned();
         let mut status = Status::new(grpc_code(fault.code), message);
@@ -29,8 +29,8 @@ impl From<Fault> for Status {
 }
 
 impl From<Status> for Fault {
-    /// The exact fault where the status carries one, else the nearest: a foreign failure that may come after the
-    /// work was done has an unknown effect.
+    /// The exact fault where the status carries one, else the nearest: a foreign failure that may come after
+    /// the work was done has an unknown effect.
     fn from(status: Status) -> Fault {
         let exact = status.metadata().get_bin(FAULT_METADATA).and_then(|value| value.to_bytes().ok());
         if let Some(fault) = exact.and_then(|bytes| Codec::decode::<Fault, FAULT_BYTES_MAX>(&bytes).ok()) {
@@ -81,8 +81,8 @@ fn fault_code(code: tonic::Code) -> (Code, bool) {
     }
 }
 
-/// `fault`, cut so that it fits a header: so that the other side will take it, which counts not only the bytes but also
-/// what they unfold to.
+/// `fault`, cut so that it fits a header and the other side takes it: that counts not only the bytes but also what
+/// they unfold to.
 fn fitted(mut fault: Fault) -> Fault {
     while Codec::decode::<Fault, FAULT_BYTES_MAX>(&Codec::encode(&fault)).is_err() {
         if fault.help.pop().is_none() {

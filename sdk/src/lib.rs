@@ -1,6 +1,6 @@
 //! What every part of micro-node shares, and what people build services with.
 //!
-//! - [`wire`]: the types that travel (ids, names, faults, heads) and the seams of time and chance. No I/O, no tokio.
+//! - [`wire`]: the types that travel (ids, names, faults, heads), the seams of time and chance. No I/O, no tokio.
 //! - `proto` (feature): gRPC stubs of a node's API, made from `sdk/proto`, and how a fault crosses gRPC.
 //! - `client` (feature): a client of a node.
 //! - `serve` (feature): attach a service to the node on this host and answer its calls.

@@ -2,13 +2,14 @@
 //!
 //! What the messages mean is written in the `.proto` files.
 
-// The generated code carries the comments of the `.proto` files, which don't repeat themselves at every field.
+// The generated code carries the comments of the `.proto` files, which don't repeat themselves at every
+// field.
 #![allow(missing_docs)]
 
 use crate::wire;
 
-/// The largest gRPC message that either side takes: a body of the largest size and everything around it. tonic's own
-/// 4 MiB would refuse bodies that the mesh carries.
+/// The largest gRPC message that either side takes: a body of the largest size and everything around it.
+/// tonic's own 4 MiB would refuse bodies that the mesh carries.
 pub const MESSAGE_BYTES_MAX: usize = wire::limits::BODY_BYTES_MAX + (1 << 20);
 
 tonic::include_proto!("micro.v1");

@@ -11,7 +11,7 @@ use std::{
     collections::BTreeMap,
     net::{IpAddr, SocketAddr},
     rc::{Rc, Weak},
-    sync::Arc,
+    sync::{Arc, atomic::Ordering},
     time::Duration,
 };
 use tokio::sync::Notify;
@@ -107,9 +107,14 @@ impl Machine {
         self.wanted.get() && self.ended.get().is_none()
     }
 
+    /// Whether anything of its node may still do anything.
+    pub fn has_power(&self) -> bool {
+        self.power.borrow().load(Ordering::Relaxed)
+    }
+
     /// Forgets what belonged to the life that is over.
     pub fn gone(&self) {
-        self.power.borrow().store(false, std::sync::atomic::Ordering::Relaxed);
+        self.power.borrow().store(false, Ordering::Relaxed);
         *self.node.borrow_mut() = Weak::new();
         *self.storage.borrow_mut() = None;
         self.ready.set(false);

@@ -7,7 +7,7 @@ use crate::{
     machine::Phase,
     options::Options,
     report::Report,
-    watcher::{self, Watcher},
+    watcher,
     workload::{Asked, Op},
     world::World,
 };
@@ -56,7 +56,6 @@ pub fn run(options: Options) -> Report {
 
 struct Run {
     world: World,
-    watcher: Watcher,
     checkers: Vec<Box<dyn Checker>>,
     storm: Storm,
     looked_at: Duration,
@@ -67,7 +66,6 @@ impl Run {
         let storm = Storm::new(options.seed_of("storm"), Duration::ZERO);
         Run {
             world: World::new(options),
-            watcher: Watcher::default(),
             checkers: checkers::all(),
             storm,
             looked_at: Duration::ZERO,
@@ -118,7 +116,7 @@ impl Run {
             return Ok(());
         }
         self.looked_at = now;
-        let sighting = self.watcher.look(self.world.shared(), now)?;
+        let sighting = self.world.look()?;
         for checker in &mut self.checkers {
             checker.look(sighting)?;
         }

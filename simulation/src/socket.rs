@@ -47,7 +47,9 @@ impl SimulatedSocket {
     /// # Errors
     /// If the port is taken.
     pub async fn bind(local: SocketAddr, trace: Trace, weather: Weather, power: Power) -> io::Result<Self> {
-        let socket = Arc::new(turmoil::net::UdpSocket::bind(local).await?);
+        // turmoil binds to all addresses of a host or to loopback, and a host has one address.
+        let everywhere = SocketAddr::from(([0, 0, 0, 0], local.port()));
+        let socket = Arc::new(turmoil::net::UdpSocket::bind(everywhere).await?);
         let (sender, received) = mpsc::channel(QUEUE_COUNT_MAX);
         tokio::spawn(pump(socket.clone(), sender));
         Ok(SimulatedSocket { local, socket, received: Mutex::new(received), trace, weather, power })

@@ -1,9 +1,12 @@
 //! The simulated hosts and their network, as the driver of a run and the faults handle them.
 
 use crate::{
+    checkers::Violation,
     host,
     machine::{Machine, Phase, Seat, Shared},
     options::{Options, PlantedBug},
+    sighting::Sighting,
+    watcher::Watcher,
 };
 use micro_storage::memory;
 use rand::{Rng, SeedableRng, rngs::SmallRng};
@@ -30,6 +33,7 @@ const SKEW_MS_MAX: i64 = 250;
 pub struct World {
     sim: turmoil::Sim<'static>,
     shared: Rc<Shared>,
+    watcher: Watcher,
 }
 
 impl World {
@@ -56,7 +60,7 @@ impl World {
             let (shared, seat) = (shared.clone(), Seat(seat));
             sim.host(machine.name.as_str(), move || host::live(shared.clone(), seat));
         }
-        World { sim, shared }
+        World { sim, shared, watcher: Watcher::default() }
     }
 
     /// What hosts and driver share.
@@ -90,16 +94,34 @@ impl World {
         for seat in self.seats() {
             let machine = self.shared.machine(seat);
             let Some(ended) = machine.ended.get() else { continue };
-            if machine.power.borrow().load(Ordering::Relaxed) {
+            let (fresh, due) = (machine.has_power(), machine.wanted.get() && now >= ended + RESTART_PAUSE);
+            if fresh {
                 // With the process go all its tasks.
-                machine.gone();
-                self.sim.crash(machine.ip.get());
+                self.take_down(seat);
             }
-            if machine.wanted.get() && now >= ended + RESTART_PAUSE {
+            if due {
                 self.start(seat);
             }
         }
         Ok(())
+    }
+
+    /// Looks at all nodes and their disks.
+    ///
+    /// # Errors
+    /// If a disk gives back other bytes than were written.
+    pub fn look(&mut self) -> Result<&Sighting, Violation> {
+        self.watcher.look(&self.shared, self.sim.elapsed())
+    }
+
+    /// Ends a node's life: its tasks, its hold on the disk, its power.
+    fn take_down(&mut self, seat: Seat) {
+        let machine = self.shared.machine(seat);
+        if let Err(violation) = self.watcher.glance(machine) {
+            self.shared.violations.borrow_mut().push(violation);
+        }
+        machine.gone();
+        self.sim.crash(machine.ip.get());
     }
 
     /// A random seat whose node runs.
@@ -170,16 +192,14 @@ impl World {
 
     /// Kills the process of a node. What it wrote is in the page cache still, and will be there when it is started.
     pub fn kill(&mut self, seat: Seat) {
-        let machine = self.shared.machine(seat);
-        machine.wanted.set(false);
-        machine.gone();
-        self.sim.crash(self.shared.machine(seat).ip.get());
+        self.machine(seat).wanted.set(false);
+        self.take_down(seat);
     }
 
     /// Cuts the power of a host: its process dies, and what its disk did not sync is lost.
     pub fn cut_power(&mut self, seat: Seat, rng: &mut SmallRng) {
-        self.machine(seat).disk.crash(rng.random());
         self.kill(seat);
+        self.machine(seat).disk.crash(rng.random());
     }
 
     /// Asks a node to end in order, as SIGTERM does. It is not started again before [`start`](Self::start).
@@ -190,16 +210,14 @@ impl World {
 
     /// Starts a node. Whatever ran of it before is killed.
     pub fn start(&mut self, seat: Seat) {
+        self.take_down(seat);
         let machine = self.shared.machine(seat);
-        machine.gone();
         machine.wanted.set(true);
         machine.ended.set(None);
         let faults = machine.disk.faults();
         machine.damaged.set(faults.full || faults.sync_fails_next);
         *machine.power.borrow_mut() = AtomicBool::new(true).into();
-        let ip = machine.ip.get();
-        self.sim.crash(ip);
-        self.sim.bounce(ip);
+        self.sim.bounce(machine.ip.get());
     }
 
     /// Tells the clients what to do from now on.

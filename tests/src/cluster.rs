@@ -3,6 +3,7 @@
 use crate::{CommandLine, Member, until};
 use anyhow::{Context, ensure};
 use micro_sdk::{Node, client::Address};
+use rustix::process::Signal;
 use std::{
     fs,
     os::unix::fs::PermissionsExt,
@@ -148,20 +149,21 @@ impl Cluster {
         Member::new(&self.root, name, Vec::new())
     }
 
-    /// Asks all nodes to end, last one first, and waits until they have.
+    /// Asks all nodes to end, and waits until they have.
     ///
     /// # Errors
     /// If one did not end by itself: then it was killed.
     pub async fn stop(&mut self) -> anyhow::Result<()> {
-        let mut failure = Ok(());
-        for member in self.members.iter_mut().rev() {
-            if member.is_running()
-                && let Err(error) = member.stop().await
-            {
-                failure = Err(error);
-            }
+        let mut running: Vec<&mut Member> = self.members.iter_mut().collect();
+        running.retain_mut(|member| member.is_running());
+        for member in &running {
+            member.signal(Signal::TERM)?;
         }
-        failure
+        let mut outcome = Ok(());
+        for member in running {
+            outcome = outcome.and(member.ended().await.map(|_| ()));
+        }
+        outcome
     }
 
     /// Ends all nodes at once.

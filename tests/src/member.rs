@@ -146,10 +146,9 @@ impl Member {
         command.args(["start", "--name", &self.name]);
         command.arg("--data-dir").arg(self.data_dir()).arg("--socket").arg(self.socket());
         command.arg("--ready-file").arg(self.ready_file());
-        if self.ready.is_none() {
-            for listener in ["--api", "--proxy", "--mesh-listen"] {
-                command.args([listener, "127.0.0.1:0"]);
-            }
+        // Free ports on the first start; later ones take those of the first again.
+        for listener in ["--api", "--proxy", "--mesh-listen"] {
+            command.args([listener, "127.0.0.1:0"]);
         }
         command.args(&self.extra).args(once);
         command.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log).kill_on_drop(!self.detached);

@@ -101,8 +101,8 @@ impl Dispatch {
 
     fn authorize(&self, head: &Head) -> Result<(), Fault> {
         let platform = self.0.directory.contains(head.service.as_str());
-        let resource = format!("{}/{}", head.service, head.endpoint);
-        authorize(&head.caller, Action::of(head, platform), &resource)
+        let resource = format_args!("{}/{}", head.service, head.endpoint);
+        authorize(&head.caller, Action::of(head, platform), resource)
     }
 
     /// Calls a person's service: an instance here if there is one, else one on the nearest node. One that certainly

@@ -2,26 +2,22 @@
 
 use crate::{Directory, registry::NAME_KEY};
 use micro_mesh::{Member, Mesh, Place};
-use micro_sdk::wire::{NodeId, status::ActorStatus, status::NodeState};
+use micro_sdk::wire::status::{ActorStatus, NodeState};
 use std::time::{Duration, SystemTime};
 
-const PLACE_KEY: &str = "node/place";
-const VERSION_KEY: &str = "node/version";
+// What the mesh itself tells of a node.
+const CLOUD_KEY: &str = "cloud";
+const REGION_KEY: &str = "region";
+const ZONE_KEY: &str = "zone";
+const VERSION_KEY: &str = "version";
+// What is told here.
 const STARTED_KEY: &str = "node/started";
 const PHASE_KEY: &str = "node/phase";
 const ACTORS_KEY: &str = "node/actors";
 
-/// What a node is, for as long as its process runs.
+/// What the platform services of a node are told about it, beside what its mesh knows.
 #[derive(Clone, Debug)]
 pub struct NodeCard {
-    /// Its id.
-    pub node: NodeId,
-    /// Its name.
-    pub name: String,
-    /// Where it stands.
-    pub place: Place,
-    /// The version of its micro-node.
-    pub version: String,
     /// When its process started.
     pub started: SystemTime,
     /// The SHA-256 of the authority's certificate.
@@ -52,14 +48,10 @@ impl Phase {
 }
 
 impl NodeCard {
-    /// Tells the others all of it.
+    /// Tells the others when this node started, and that it is starting.
     pub fn publish(&self, mesh: &Mesh) {
         let gossip = mesh.gossip();
-        let place = &self.place;
         let started = self.started.duration_since(SystemTime::UNIX_EPOCH).unwrap_or(Duration::ZERO);
-        gossip.set(NAME_KEY, self.name.clone());
-        gossip.set(PLACE_KEY, format!("{}\n{}\n{}", place.cloud, place.region, place.zone));
-        gossip.set(VERSION_KEY, self.version.clone());
         gossip.set(STARTED_KEY, started.as_secs().to_string());
         gossip.set(PHASE_KEY, Phase::Starting.as_str().to_owned());
     }
@@ -90,9 +82,8 @@ impl Heard<'_> {
     }
 
     pub fn place(&self) -> Place {
-        let mut parts = self.value(PLACE_KEY).unwrap_or("").split('\n').map(str::to_owned);
-        let mut next = || parts.next().unwrap_or_default();
-        Place { cloud: next(), region: next(), zone: next() }
+        let value = |key| self.value(key).unwrap_or("").to_owned();
+        Place { cloud: value(CLOUD_KEY), region: value(REGION_KEY), zone: value(ZONE_KEY) }
     }
 
     pub fn version(&self) -> String {

@@ -168,9 +168,9 @@ impl View<'_> {
         }
         for node in nodes.iter().filter(down) {
             let voter = matches!(node.role, Role::Voter | Role::Leader);
-            let severity = if voter { Severity::Critical } else { Severity::Warning };
+            let severity = if voter && !consensus.quorum { Severity::Critical } else { Severity::Warning };
             let what = if voter { "voter" } else { "node" };
-            let help = "start it again; if it is gone for good, remove it by `micro-node leave` on it or a new node";
+            let help = "start it again; its replica catches up by itself";
             add(severity, format!("{what} {} is down", node.name), help);
         }
         for node in nodes {

@@ -158,7 +158,7 @@ impl Registry {
             table.names(namespace).into_iter().map(|name| name.as_str().to_owned()).collect();
         let known = if names.is_empty() { "none".to_owned() } else { names.join(", ") };
         Fault::new(Code::NotFound, format!("no service {:?} in namespace {namespace}", service.as_str()))
-            .help(format!("looked up in the registry of node {}; services there: {known}", self.0.mesh.node()))
+            .help(format!("looked up in the registry of node {}; services there: {known}", table.node_name(self.0.mesh.node())))
             .help("`micro-node services` lists them; a new one is seen everywhere within two seconds")
     }
 

@@ -7,8 +7,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 /// Announcements are under keys that begin so: `svc/NAMESPACE/SERVICE/INSTANCE`.
 const PREFIX: &str = "svc/";
-/// The key under which each node gossips its name.
-pub(crate) const NAME_KEY: &str = "node/name";
+/// The key under which the mesh gossips a node's name.
+pub(crate) const NAME_KEY: &str = "name";
 
 /// What an announcement says beside its key. Short names, since it travels often.
 #[derive(Serialize, Deserialize)]
@@ -139,7 +139,7 @@ mod tests {
     #[test]
     fn garbled_announcements_are_passed_over() {
         for (key, value) in [
-            ("node/name", "alpha"),
+            ("name", "alpha"),
             ("svc/default/shop", "{}"),
             ("svc/default/shop/xyz", r#"{"v":"1","e":[]}"#),
             ("svc/default/Shop/1", r#"{"v":"1","e":[]}"#),

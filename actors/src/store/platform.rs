@@ -13,7 +13,7 @@ use crate::{
 use bincode::Decode;
 use bytes::Bytes;
 use futures::future::BoxFuture;
-use micro_consensus::Consensus;
+use micro_consensus::{Consensus, ProposeError};
 use micro_sdk::wire::{
     Code, Codec, Fault, Seams,
     limits::{PROPOSAL_BYTES_MAX, VALUE_BYTES_MAX},
@@ -22,13 +22,15 @@ use micro_storage::{Family, ScanRange, StateStore, StorageError};
 use std::sync::Arc;
 use tokio::{
     sync::oneshot,
-    time::{Duration, Instant},
+    time::{Duration, Instant, sleep},
 };
 
 /// The name of the store service.
 pub const STORE: &str = "store";
 /// The bytes of one page of a list: what fits a reply with room to spare.
 const PAGE_BYTES_MAX: usize = 4 << 20;
+/// The pause before a write whose outcome is unknown is proposed again: a new leader needs a moment.
+const RETRY_PAUSE: Duration = Duration::from_millis(50);
 
 /// The store's actor.
 pub struct StoreService {
@@ -56,7 +58,7 @@ impl StoreService {
             if_version: request.if_version,
             idempotency_key: key,
         };
-        match self.propose(&command, deadline).await? {
+        match self.propose(&command, key, deadline).await? {
             StoreOutcome::Written { version } => Ok(WriteReply { version }),
             other => Err(refusal(&request.key, request.if_version, other)),
         }
@@ -74,14 +76,31 @@ impl StoreService {
             if_version: request.if_version,
             idempotency_key: key,
         };
-        match self.propose(&command, deadline).await? {
+        match self.propose(&command, key, deadline).await? {
             StoreOutcome::Deleted { deleted } => Ok(DeleteReply { deleted }),
             other => Err(refusal(&request.key, request.if_version, other)),
         }
     }
 
-    async fn propose(&self, command: &StoreCommand, deadline: Instant) -> Result<StoreOutcome, Fault> {
-        let (_, outcome) = self.consensus.propose(envelope(MachineId::Store, command), deadline).await?;
+    /// Proposes a change. One with an idempotency key is proposed again while its outcome is unknown and time is left:
+    /// done twice, it is still done once. This is the one place where writes are repeated.
+    async fn propose(
+        &self,
+        command: &StoreCommand,
+        key: Option<u128>,
+        deadline: Instant,
+    ) -> Result<StoreOutcome, Fault> {
+        let command = envelope(MachineId::Store, command);
+        let outcome = loop {
+            match self.consensus.propose(command.clone(), deadline).await {
+                Ok((_, outcome)) => break outcome,
+                Err(ProposeError::Unknown(why)) if key.is_some() && Instant::now() + RETRY_PAUSE < deadline => {
+                    tracing::debug!(why, "a write with an idempotency key is proposed again");
+                    sleep(RETRY_PAUSE).await;
+                }
+                Err(error) => return Err(error.into()),
+            }
+        };
         Codec::decode::<_, PROPOSAL_BYTES_MAX>(&outcome).map_err(|error| {
             Fault::new(Code::Internal, format!("the outcome of a write is garbled: {error}")).effect_unknown()
         })

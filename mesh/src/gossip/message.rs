@@ -1,7 +1,7 @@
 //! What a peer may say in gossip.
 //!
-//! chitchat believes whatever it is told, and by design a node passes on what others have told it. So this is checked
-//! before chitchat sees a message:
+//! chitchat believes whatever it is told, and by design a node passes on what others have told it. So this is
+//! checked before chitchat sees a message:
 //!
 //! - it came over a link, so that its sender holds a certificate of this mesh;
 //! - it is of chitchat's format, and not longer than chitchat would send;
@@ -9,10 +9,10 @@
 //!
 //! The mesh id is checked by chitchat. An `Ack` has no digest, so only the first two apply to it.
 //!
-//! What is passed on about third nodes is not refused, or one liar could make all others refuse each other. Later lives
-//! of this node and of linked ones, and names that are no nodes, are left out of the members instead. What remains is
-//! believed: a node of the mesh can make others look alive, and change what those seem to offer that nobody here is
-//! linked to. Every connection is checked against a certificate again.
+//! What is passed on about third nodes is not refused, or one liar could make all others refuse each other.
+//! Later lives of this node and of linked ones, and names that are no nodes, are left out of the members
+//! instead. What remains is believed: a node of the mesh can make others look alive, and change what those
+//! seem to offer that nobody here is linked to. Every connection is checked against a certificate again.
 
 use super::RESTART_BITS;
 use chitchat::{ChitchatId, ChitchatMessage, Deserializable};

@@ -1,8 +1,8 @@
 //! What nodes tell each other about themselves: small values that die with their node.
 //!
-//! chitchat (Scuttlebutt reconciliation, van Renesse et al. 2008, with a phi-accrual failure detector) decides what is
-//! told to whom; messages ride on the links, one stream each. Gossip is for what may be stale and need not survive:
-//! names, addresses, services, load. Each node writes its own values only.
+//! chitchat (Scuttlebutt reconciliation, van Renesse et al. 2008, with a phi-accrual failure detector)
+//! decides what is told to whom; messages ride on the links, one stream each. Gossip is for what may be stale
+//! and need not survive: names, addresses, services, load. Each node writes its own values only.
 
 mod message;
 mod transport;
@@ -33,10 +33,11 @@ use tokio::{
 };
 use transport::Transport;
 
-/// How unlikely a silence must be before a node counts as dead. 8 is dead after about 4 s of a 500 ms interval; below
-/// that, a pause of a busy host looks like death.
+/// How unlikely a silence must be before a node counts as dead. 8 is dead after about 4 s of a 500 ms
+/// interval; below that, a pause of a busy host looks like death.
 const PHI_THRESHOLD: f64 = 9.0;
-/// Heartbeats that the detector learns from: a minute's worth, so that it follows a change of the mesh's size.
+/// Heartbeats that the detector learns from: a minute's worth, so that it follows a change of the mesh's
+/// size.
 const HEARTBEATS: usize = 128;
 /// A gap longer than this is an outage, not an interval to learn from.
 const HEARTBEAT_INTERVAL_MAX: Duration = Duration::from_secs(10);
@@ -122,8 +123,8 @@ impl Gossip {
         }
     }
 
-    /// Tells all nodes `value` under `key`, in place of what was told under it. Names, addresses, digests: everything
-    /// a node tells must fit one message of 64 KiB.
+    /// Tells all nodes `value` under `key`, in place of what was told under it. Names, addresses, digests:
+    /// everything a node tells must fit one message of 64 KiB.
     pub fn set(&self, key: &str, value: String) {
         let before = lock(&self.shared.own).insert(key.to_owned(), value.clone());
         if before.as_ref() != Some(&value) {
@@ -138,7 +139,8 @@ impl Gossip {
         }
     }
 
-    /// All nodes known, this one included, by id. A shared snapshot: cheap, and never changing in one's hands.
+    /// All nodes known, this one included, by id. A shared snapshot: cheap, and never changing in one's
+    /// hands.
     pub fn members(&self) -> Arc<Vec<Member>> {
         self.shared.members.borrow().clone()
     }
@@ -191,7 +193,8 @@ impl Gossip {
         }
     }
 
-    /// Gossips until the mesh closes. chitchat asserts what peers tell it, so it is restarted if it ever panics.
+    /// Gossips until the mesh closes. chitchat asserts what peers tell it, so it is restarted if it ever
+    /// panics.
     pub(crate) async fn run(self, mesh: Arc<Inner>) {
         for restart in 0u64.. {
             tokio::select! {
@@ -238,7 +241,8 @@ impl Gossip {
         }
     }
 
-    /// Tells chitchat what has changed here, takes from it what has changed elsewhere, and pokes those it misses.
+    /// Tells chitchat what has changed here, takes from it what has changed elsewhere, and pokes those it
+    /// misses.
     async fn step(&self, mesh: &Arc<Inner>, handle: &ChitchatHandle) {
         let own_changed = self.shared.own_changed.swap(false, Ordering::AcqRel);
         let (members, silent) = {

@@ -17,7 +17,8 @@ use std::{
 };
 use zeroize::{Zeroize, Zeroizing};
 
-/// How long the authority counts: longer than any mesh lives unattended, since changing it means joining anew.
+/// How long the authority counts: longer than any mesh lives unattended, since changing it means joining
+/// anew.
 const AUTHORITY_VALIDITY: Duration = Duration::from_secs(30 * 365 * 24 * 3600);
 
 /// The authority of one mesh. Whoever holds it decides who is a node: it is kept sealed.
@@ -121,8 +122,8 @@ impl fmt::Debug for Authority {
     }
 }
 
-/// What the authority's certificate says besides its dates. The issuer of every node's certificate is derived from
-/// it, so it must never change for a mesh that exists.
+/// What the authority's certificate says besides its dates. The issuer of every node's certificate is derived
+/// from it, so it must never change for a mesh that exists.
 fn authority_params(cluster: ClusterId) -> CertificateParams {
     let mut params = CertificateParams::default();
     params.distinguished_name = common_name(format!("micro-node mesh {cluster}"));

@@ -1,7 +1,8 @@
 //! Who a node is: a key pair made on the node, and a certificate of the mesh's own authority that names it.
 //!
-//! The certificate's one DNS name, `<node>.<cluster>.mesh.micro`, is what a peer is checked against. The private
-//! key is made where it is used and leaves that host only inside [`Identity::encode`], for the node's own disk.
+//! The certificate's one DNS name, `<node>.<cluster>.mesh.micro`, is what a peer is checked against. The
+//! private key is made where it is used and leaves that host only inside [`Identity::encode`], for the node's
+//! own disk.
 
 mod authority;
 mod name;
@@ -23,12 +24,13 @@ use std::{
 };
 use zeroize::Zeroizing;
 
-/// How long a certificate counts. A node renews at two thirds of it; a host that is off for a whole quarter has to
-/// join anew.
+/// How long a certificate counts. A node renews at two thirds of it; a host that is off for a whole quarter
+/// has to join anew.
 pub(crate) const VALIDITY: Duration = Duration::from_secs(90 * 24 * 3600);
 /// How far the clocks of two hosts may differ before a fresh certificate looks like one from the future.
 pub(crate) const SKEW: Duration = Duration::from_secs(24 * 3600);
-/// The longest encoded identity or authority: two certificates and a key are below 1 KiB, so this is generous.
+/// The longest encoded identity or authority: two certificates and a key are below 1 KiB, so this is
+/// generous.
 const IDENTITY_BYTES_MAX: usize = 16 << 10;
 
 /// Why something is not an identity, or can't become one.
@@ -154,8 +156,8 @@ impl Identity {
     /// The identity in `bytes`, as [`Identity::encode`] made them.
     ///
     /// # Errors
-    /// If they are garbled, or key, certificate and names don't belong together. An expired certificate is no error:
-    /// see [`Identity::expires`].
+    /// If they are garbled, or key, certificate and names don't belong together. An expired certificate is no
+    /// error: see [`Identity::expires`].
     pub fn decode(bytes: &[u8]) -> Result<Self, IdentityError> {
         let stored: Stored = Codec::decode::<_, IDENTITY_BYTES_MAX>(bytes)?;
         let identity = Identity::new(stored.certificate, Zeroizing::new(stored.key))?;
@@ -168,8 +170,8 @@ impl Identity {
         self.expires
     }
 
-    /// When the certificate should be renewed: at two thirds of its time, so that a month of failed renewals is
-    /// survived.
+    /// When the certificate should be renewed: at two thirds of its time, so that a month of failed renewals
+    /// is survived.
     pub fn renew_at(&self) -> SystemTime {
         self.expires - VALIDITY / 3
     }
@@ -244,7 +246,8 @@ pub(crate) fn sha256(bytes: &[u8]) -> [u8; 32] {
 
 /// The key pair in `pkcs8`.
 fn key_pair(pkcs8: &[u8]) -> Result<Ed25519KeyPair, IdentityError> {
-    // ring writes PKCS#8 version 2, with the public key; `maybe_unchecked` also takes version 1, as openssl writes it.
+    // ring writes PKCS#8 version 2, with the public key; `maybe_unchecked` also takes version 1, as openssl
+    // writes it.
     Ed25519KeyPair::from_pkcs8_maybe_unchecked(pkcs8)
         .map_err(|error| IdentityError::PrivateKey(error.to_string()))
 }

@@ -4,8 +4,8 @@ use super::IdentityError;
 use micro_sdk::wire::{ClusterId, NodeId};
 use rustls::pki_types::CertificateDer;
 
-/// What the name of every node ends with. Certificates for anything else will end differently, and so can never
-/// pass for a node's.
+/// What the name of every node ends with. Certificates for anything else will end differently, and so can
+/// never pass for a node's.
 const SUFFIX: &str = "mesh.micro";
 
 /// The DNS name that certifies `node` of `cluster`.

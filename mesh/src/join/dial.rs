@@ -39,13 +39,15 @@ enum Refusal {
     Absent(Fault),
 }
 
-/// Asks the mesh of `token` for a certificate, at `addresses` in turn, or at those in the token if there are none.
+/// Asks the mesh of `token` for a certificate, at `addresses` in turn, or at those in the token if there are
+/// none.
 ///
 /// `socket` is used and given back: it may be the one that the node's mesh is going to have.
 ///
 /// # Errors
 /// - `Unreachable`: nothing answers at any address.
-/// - `Denied`: a node of another mesh answers (its authority is not the pinned one), or this mesh refuses the token.
+/// - `Denied`: a node of another mesh answers (its authority is not the pinned one), or this mesh refuses the
+///   token.
 /// - `Timeout` with unknown effect: the request was sent, so the token may be used up.
 /// - Whatever else the mesh answers, such as `Unavailable` without a quorum.
 pub async fn join(

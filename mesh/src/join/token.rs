@@ -16,8 +16,8 @@ const TOKEN_BYTES_MAX: usize = 1024;
 
 /// What a new node joins with.
 ///
-/// Whoever has it can join, so it is shown once, kept by hash, and good for one join. `Debug` does not show the
-/// secret; `Display` is the token itself.
+/// Whoever has it can join, so it is shown once, kept by hash, and good for one join. `Debug` does not show
+/// the secret; `Display` is the token itself.
 #[derive(Clone, PartialEq, Eq)]
 pub struct JoinToken {
     /// Where to ask, best first.

@@ -189,6 +189,11 @@ pub(crate) fn describe(error: &ConnectionError) -> String {
     }
 }
 
+/// Whether a connection ended because the peer shuts down.
+fn has_left(error: &ConnectionError) -> bool {
+    matches!(error, ConnectionError::ApplicationClosed(close) if close.error_code == close_code::LEAVING)
+}
+
 /// A peer's reason, cut and cleaned.
 fn words(reason: &[u8]) -> String {
     let text = String::from_utf8_lossy(reason);

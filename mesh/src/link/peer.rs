@@ -1,10 +1,10 @@
 //! A peer: where it is dialled, the links to it, and the task that keeps one.
 //!
-//! Both ends may dial at the same moment. Of two links the one is used that was opened by the lower node id; the
-//! other takes no new streams, and is closed by its dialler once it is empty. Since a link may have died unnoticed,
-//! one that still answers goes before one that does not.
+//! Both ends may dial at the same moment. Of two links the one is used that was opened by the lower node id;
+//! the other takes no new streams, and is closed by its dialler once it is empty. Since a link may have died
+//! unnoticed, one that still answers goes before one that does not.
 
-use super::{Link, close_code, describe, dial, lock};
+use super::{Link, close_code, describe, dial, has_left, lock};
 use crate::{LinkState, Route, mesh::Inner, prelude::Purpose};
 use micro_sdk::wire::{Code, Fault, NodeId, Seams};
 use std::{
@@ -28,7 +28,7 @@ const TEND_INTERVAL: Duration = Duration::from_secs(1);
 const PROVEN: Duration = Duration::from_secs(5);
 /// How long both ends are given to agree on which link is kept, before an unused one is closed.
 const AGREE: Duration = Duration::from_secs(2);
-/// When a link that is not used any more is closed, whatever is still on it. Lanes are reopened by their owners.
+/// When a link that is not used any more is closed, whatever is on it. Lanes are reopened by their owners.
 const DRAIN_MAX: Duration = Duration::from_secs(5);
 /// When a peer that answers QUIC but no ping is given up.
 const SILENCE_MAX: Duration = Duration::from_secs(15);
@@ -56,6 +56,8 @@ struct State {
     boot: u64,
     links: Vec<Arc<Link>>,
     dialling: bool,
+    /// It has said that it shuts down, and was not dialled since.
+    left: bool,
     shown: LinkState,
     since: SystemTime,
     problem: String,
@@ -81,6 +83,7 @@ impl Peer {
             boot: 0,
             links: Vec::new(),
             dialling: false,
+            left: false,
             shown: LinkState::Down,
             since: seams.clock.now(),
             problem: "not dialled yet".to_owned(),
@@ -111,8 +114,8 @@ impl Peer {
         }
     }
 
-    /// Takes note of where the node itself, in the life `boot`, says that it is dialled. `heard` is false for hearsay,
-    /// which counts only if it is of a later life than what is known.
+    /// Takes note of where the node itself, in the life `boot`, says that it is dialled. `heard` is false for
+    /// hearsay, which counts only if it is of a later life than what is known.
     pub(crate) fn moved_to(&self, address: SocketAddr, boot: u64, heard: bool) {
         let mut state = lock(&self.state);
         if boot > state.boot || (heard && boot == state.boot) {
@@ -189,6 +192,7 @@ impl Peer {
         state.links.retain(|other| !Arc::ptr_eq(other, link));
         if let Some(reason) = link.connection.close_reason() {
             state.problem = describe(&reason);
+            state.left = has_left(&reason);
         }
         self.refresh(state);
         self.changed.notify_one();
@@ -223,7 +227,8 @@ impl Peer {
             state.problem = "it does not answer".to_owned();
         }
         if shown != state.shown {
-            tracing::info!(peer = %self.node, address = %state.address, state = ?shown, problem = state.problem, "link");
+            let (peer, address, problem) = (self.node, state.address, &state.problem);
+            tracing::info!(%peer, %address, state = ?shown, problem, "link");
             state.shown = shown;
             state.since = self.seams.clock.now();
         }
@@ -263,7 +268,7 @@ impl Peer {
     /// Takes note that a dial has begun.
     fn begin_dial(&self) -> SocketAddr {
         let mut state = lock(&self.state);
-        state.dialling = true;
+        (state.dialling, state.left) = (true, false);
         let address = state.address;
         self.refresh(state);
         address
@@ -297,8 +302,7 @@ impl Peer {
         true
     }
 
-    /// Closes links that are not in use any more. The dialler does, since it knows that the other end has had its say;
-    /// the other end only if the dialler forgets.
+    /// Closes links that are not in use any more. The dialler does; the other end only if the dialler forgets.
     fn drop_duplicates(&self, best: &Arc<Link>) {
         let settled = best.born.elapsed();
         if settled < AGREE || !best.is_fresh() {
@@ -313,11 +317,29 @@ impl Peer {
         }
     }
 
-    /// The wait after so many failures: between half of it and all of it, so that many nodes don't dial as one.
+    /// The wait after so many failures: between half of it and all of it, so that many nodes don't dial as
+    /// one.
     fn backoff(&self, failures: u32) -> Duration {
         let full = BACKOFF_MIN.saturating_mul(1 << failures.min(10)).min(BACKOFF_MAX);
         let share = u16::from_le_bytes(self.seams.random());
         full / 2 + full.mul_f64(f64::from(share) / f64::from(u16::MAX) / 2.0)
+    }
+
+    /// Waits until it is time for the next dial: after a while, or when somebody wants a link, or has made
+    /// one.
+    async fn pause(&self, failures: u32) {
+        tokio::select! {
+            biased;
+            () = self.wanted.notified() => {}
+            () = self.changed.notified() => {}
+            () = sleep(self.backoff(failures)) => {}
+        }
+    }
+
+    /// Whether the last link ended because the peer shuts down.
+    fn has_left(&self) -> bool {
+        let state = lock(&self.state);
+        state.left && state.links.is_empty()
     }
 
     /// Resolves when the peer is parted with.
@@ -348,6 +370,10 @@ async fn redial(inner: &Arc<Inner>, peer: &Arc<Peer>) {
         if began.elapsed() > PROVEN {
             failures = 0;
         }
+        if peer.has_left() {
+            // It will not be back at once, unless somebody knows better.
+            peer.pause(failures).await;
+        }
         let address = peer.begin_dial();
         let outcome = match dial(inner, peer.node, address, Purpose::Link).await {
             Ok(link) => inner.adopt(&link, None).map_err(str::to_owned),
@@ -361,12 +387,7 @@ async fn redial(inner: &Arc<Inner>, peer: &Arc<Peer>) {
         if !connected && peer.current().is_none() {
             // Even somebody who waits gets no more than one dial in the shortest wait.
             sleep(peer.backoff(0)).await;
-            tokio::select! {
-                biased;
-                () = peer.wanted.notified() => {}
-                () = peer.changed.notified() => {}
-                () = sleep(peer.backoff(failures)) => {}
-            }
+            peer.pause(failures).await;
             failures += 1;
         }
     }

@@ -3,8 +3,8 @@
 use std::{collections::VecDeque, time::Duration};
 use tokio::time::Instant;
 
-/// How far back the pings count. Long enough that one quick answer under load is in it, short enough that a path that
-/// has become longer is seen as such.
+/// How far back the pings count. Long enough that one quick answer under load is in it, short enough that a
+/// path that has become longer is seen as such.
 const WINDOW: Duration = Duration::from_secs(30);
 /// Pings are a second apart, so the window holds no more.
 const SAMPLES_MAX: usize = 32;

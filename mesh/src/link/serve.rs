@@ -16,7 +16,8 @@ use tokio::time::{Instant, sleep_until, timeout};
 
 /// How often a link is pinged.
 const PING_INTERVAL: Duration = Duration::from_secs(1);
-/// The time for a stream's first bytes, and for a gossip message. They are sent at once: what is later is lost.
+/// The time for a stream's first bytes, and for a gossip message. They are sent at once: what is later is
+/// lost.
 const PRELUDE_TIMEOUT: Duration = Duration::from_secs(5);
 const PING_BYTES: usize = 8;
 
@@ -29,7 +30,8 @@ pub(crate) async fn serve(inner: Arc<Inner>, link: Arc<Link>, purpose: Purpose) 
         () = accept_uni(&inner, &link) => {}
         () = ping(&inner, &link), if purpose == Purpose::Link => {}
     }
-    // A loop may end a moment before the connection knows why. A peer that only ends the pings is not understood.
+    // A loop may end a moment before the connection knows why. A peer that only ends the pings is not
+    // understood.
     if timeout(FRESH, link.connection.closed()).await.is_err() {
         link.close(close_code::SILENT, "pings are not answered");
     }

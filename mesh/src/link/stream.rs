@@ -5,8 +5,8 @@ use bytes::{Bytes, BytesMut};
 use quinn::{ReadError, RecvStream, SendStream, VarInt, WriteError};
 use std::sync::{Arc, atomic::Ordering};
 
-/// The sending half of a stream. Dropped before it is finished, it resets: quinn would finish it instead, and half a
-/// request would look like a whole one.
+/// The sending half of a stream. Dropped before it is finished, it resets: quinn would finish it instead, and
+/// half a request would look like a whole one.
 #[derive(Debug)]
 pub(crate) struct Outgoing {
     stream: SendStream,

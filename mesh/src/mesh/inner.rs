@@ -145,6 +145,9 @@ impl Inner {
 
     /// The handler, as soon as there is one; none when the mesh closes.
     pub(crate) async fn handler(&self) -> Option<Arc<dyn Handler>> {
+        if let Some(handler) = self.handler_now() {
+            return Some(handler);
+        }
         let mut handler = self.handler.subscribe();
         tokio::select! {
             biased;

@@ -32,7 +32,8 @@ const CLOSE_TIMEOUT: Duration = Duration::from_secs(2);
 /// How long a finished bulk transfer may take to arrive.
 const BULK_FAREWELL: Duration = Duration::from_secs(30);
 
-/// A node's place in the mesh. Clones are the same place; it ends with [`Mesh::close`], or when the last one goes.
+/// A node's place in the mesh. Clones are the same place; it ends with [`Mesh::close`], or when the last one
+/// goes.
 #[derive(Clone)]
 pub struct Mesh {
     inner: Arc<Inner>,
@@ -49,7 +50,8 @@ impl Drop for Life {
 }
 
 impl Mesh {
-    /// Takes the node's place in the mesh. Must be called within a tokio runtime, which everything then runs on.
+    /// Takes the node's place in the mesh. Must be called within a tokio runtime, which everything then runs
+    /// on.
     ///
     /// It dials and gossips from now on, but takes no connection before [`Mesh::serve`].
     ///
@@ -81,7 +83,8 @@ impl Mesh {
 
     /// Begins to take connections and hands their work to `handler`. A later call only changes the handler.
     ///
-    /// The mesh holds the handler until it closes: one that holds the mesh in turn keeps both alive until then.
+    /// The mesh holds the handler until it closes: one that holds the mesh in turn keeps both alive until
+    /// then.
     pub fn serve(&self, handler: Arc<dyn Handler>) {
         if self.inner.hand_to(handler) {
             tokio::spawn(door::accept(self.inner.clone()));
@@ -108,8 +111,8 @@ impl Mesh {
         self.inner.advertise
     }
 
-    /// Puts a node into the address book, or moves it there: it is kept connected from now on. A node that was
-    /// forgotten is known again.
+    /// Puts a node into the address book, or moves it there: it is kept connected from now on. A node that
+    /// was forgotten is known again.
     pub fn learn(&self, node: NodeId, address: SocketAddr) {
         self.inner.want(node, address);
     }
@@ -122,12 +125,13 @@ impl Mesh {
         self.inner.peer(node).map(|peer| peer.address())
     }
 
-    /// Calls `to` and waits for its answer, up to the head's deadline. A call to this node itself goes straight to its
-    /// handler.
+    /// Calls `to` and waits for its answer, up to the head's deadline. A call to this node itself goes
+    /// straight to its handler.
     ///
     /// # Errors
     /// - `Usage`: head or body are too long; nothing was sent.
-    /// - `Unreachable`: the node is not known or can't be dialled (nothing was done), or the link broke (unknown).
+    /// - `Unreachable`: the node is not known or can't be dialled (nothing was done), or the link broke
+    ///   (unknown).
     /// - `Timeout`: the effect is none if nothing was sent, else unknown.
     /// - Whatever the peer's handler answers.
     pub async fn call(&self, to: NodeId, head: &Head, body: Bytes) -> Result<Bytes, Fault> {

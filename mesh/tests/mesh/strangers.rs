@@ -113,8 +113,11 @@ async fn a_stranger_without_a_certificate_gets_no_further() {
 async fn a_certificate_of_another_authority_gets_no_further() {
     let world = World::new(1);
     let (a, _) = world.node(1);
-    let end = intrude(&a, &mesh_protocol(&a), Some(forged(&World::new(1).identity(2))), b"\x01").await;
-    assert!(end.contains("UnknownIssuer"), "{end}");
+    for (cluster, problem) in [(1, "BadSignature"), (2, "UnknownIssuer")] {
+        let forged = forged(&World::new(cluster).identity(2));
+        let end = intrude(&a, &mesh_protocol(&a), Some(forged), b"\x01").await;
+        assert!(end.contains(problem), "{end}");
+    }
 }
 
 #[tokio::test]

@@ -1,12 +1,6 @@
 //! `micro-node call`.
 
-use super::{
-    failure::Failure,
-    globals::Globals,
-    input,
-    output::Output,
-    session, unit,
-};
+use super::{failure::Failure, globals::Globals, input, output::Output, session, unit};
 use clap::Args;
 use micro_sdk::wire::{ServiceName, limits::BODY_BYTES_MAX};
 use serde::Serialize;
@@ -33,7 +27,8 @@ pub(super) struct Call {
     body: String,
 
     /// A header to send along; may be given more than once
-    #[arg(short = 'H', long = "header", alias = "metadata", value_name = "KEY=VALUE", value_parser = unit::pair)]
+    #[arg(short = 'H', long = "header", alias = "metadata", value_name = "KEY=VALUE",
+          value_parser = unit::pair)]
     headers: Vec<(String, String)>,
 
     /// How long the service may take [default: that of --timeout]

@@ -13,8 +13,9 @@ pub(super) fn ask(globals: &Globals, question: &str) -> Result<(), Failure> {
         return Ok(());
     }
     if !io::stdin().is_terminal() {
-        let fault = Fault::new(Code::Usage, "this can't be undone, and there is nobody to ask: nothing was done")
-            .help("add --yes to do it all the same");
+        let fault =
+            Fault::new(Code::Usage, "this can't be undone, and there is nobody to ask: nothing was done")
+                .help("add --yes to do it all the same");
         return Err(fault.into());
     }
     // The question goes to stderr, unstyled and flushed before the wait.

@@ -8,14 +8,15 @@ use std::path::{Path, PathBuf};
 /// Where a node of root keeps its files.
 const ROOT_DIR: &str = "/var/lib/micro-node";
 
-/// The directory that was given, made absolute, or the default: `/var/lib/micro-node` for root, else `micro-node` in
-/// the user's data home (`$XDG_DATA_HOME`, `~/.local/share`).
+/// The directory that was given, made absolute, or the default: `/var/lib/micro-node` for root, else
+/// `micro-node` in the user's data home (`$XDG_DATA_HOME`, `~/.local/share`).
 ///
 /// # Errors
 /// If there is no home directory to take the default from.
 pub(super) fn choose(given: Option<&Path>) -> Result<PathBuf, Failure> {
     if let Some(path) = given {
-        // A node outlives the directory that it was started from, and messages should name the place for everyone.
+        // A node outlives the directory that it was started from, and messages should name the place for
+        // everyone.
         let absolute = std::path::absolute(path);
         return absolute.map_err(|error| {
             Fault::new(Code::Usage, format!("--data-dir {path:?} names no place: {error}")).into()
@@ -25,7 +26,8 @@ pub(super) fn choose(given: Option<&Path>) -> Result<PathBuf, Failure> {
         return Ok(PathBuf::from(ROOT_DIR));
     }
     let home = Xdg::new().map_err(|_| {
-        Fault::new(Code::Usage, "there is no home directory to keep data in").help("say where: --data-dir DIR")
+        Fault::new(Code::Usage, "there is no home directory to keep data in")
+            .help("say where: --data-dir DIR")
     })?;
     Ok(home.data_dir().join("micro-node"))
 }

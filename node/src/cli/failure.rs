@@ -67,7 +67,7 @@ pub(super) fn show(fault: &Fault, format: Format) -> String {
             help: &fault.help,
             effect: fault.effect,
         };
-        return serde_json::json!({ "error": error }).to_string();
+        return serde_json::to_string(&ErrorLine { error }).expect("text and numbers are always JSON");
     }
     let red = Style::new().bold().fg_color(Some(AnsiColor::Red.into()));
     let dim = Style::new().dimmed();
@@ -83,6 +83,11 @@ pub(super) fn show(fault: &Fault, format: Format) -> String {
 }
 
 /// The JSON form of a fault. Keys may be added, never renamed.
+#[derive(Serialize)]
+struct ErrorLine<'a> {
+    error: ErrorItem<'a>,
+}
+
 #[derive(Serialize)]
 struct ErrorItem<'a> {
     code: &'static str,
@@ -102,10 +107,14 @@ mod tests {
 
     #[test]
     fn an_error_says_what_why_and_what_to_do() {
-        let fault = Fault::new(Code::NotFound, "no service \"hello\"").help("did you mean `helloworld`?").help("b");
+        let fault =
+            Fault::new(Code::NotFound, "no service \"hello\"").help("did you mean `helloworld`?").help("b");
         let text = "error: no service \"hello\"  [not_found]\n  help: did you mean `helloworld`?\n  help: b";
         assert_eq!(plain(&fault, Format::Table), text);
-        let json = r#"{"error":{"code":"not_found","effect":"none","exit_code":5,"help":["did you mean `helloworld`?","b"],"message":"no service \"hello\""}}"#;
+        let json = concat!(
+            r#"{"error":{"code":"not_found","exit_code":5,"message":"no service \"hello\"","#,
+            r#""help":["did you mean `helloworld`?","b"],"effect":"none"}}"#
+        );
         assert_eq!(plain(&fault, Format::Json), json);
     }
 
@@ -119,7 +128,8 @@ mod tests {
 
     #[test]
     fn what_clap_says_becomes_a_message_and_help() {
-        let Failure::Fault(fault) = Failure::usage("error: unexpected argument '--x'\n\n  tip: none\n\nUsage: y\n")
+        let Failure::Fault(fault) =
+            Failure::usage("error: unexpected argument '--x'\n\n  tip: none\n\nUsage: y\n")
         else {
             panic!("usage is a fault");
         };

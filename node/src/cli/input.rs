@@ -21,7 +21,8 @@ pub(super) fn read(argument: &str, limit: usize) -> Result<Vec<u8>, Failure> {
         let fault = Fault::new(Code::Usage, format!("cannot read {}: {error}", name(argument)));
         match argument {
             "-" => fault,
-            _ => fault.help("an argument that starts with @ names a file; use - to pass such a text through stdin"),
+            _ => fault
+                .help("an argument that starts with @ names a file; use - to pass such a text through stdin"),
         }
     })?;
     if bytes.len() > limit {
@@ -77,8 +78,14 @@ mod tests {
             Failure::Fault(fault) => fault.message,
             other => panic!("{other:?}"),
         };
-        assert_eq!(message(read("abcd", 3).expect_err("it is too long")), "the argument is larger than the limit of 3 bytes");
-        assert!(message(read("@/nowhere/x", 3).expect_err("no such file")).starts_with("cannot read /nowhere/x: "));
+        assert_eq!(
+            message(read("abcd", 3).expect_err("it is too long")),
+            "the argument is larger than the limit of 3 bytes"
+        );
+        assert!(
+            message(read("@/nowhere/x", 3).expect_err("no such file"))
+                .starts_with("cannot read /nowhere/x: ")
+        );
         let garbled = message(json("{\"a\":", 100).expect_err("cut short"));
         assert!(garbled.contains("line 1 column 5"), "{garbled}");
     }

@@ -26,8 +26,8 @@ struct LeaveItem {
 
 impl Leave {
     pub(super) fn run(self, globals: &Globals, output: &Output) -> Result<(), Failure> {
-        // Two conversations, because the question between them must not hold a connection open, and Ctrl-C at it has
-        // to end the process at once.
+        // Two conversations, because the question between them must not hold a connection open, and Ctrl-C at
+        // it has to end the process at once.
         let status = session::run(globals, async |node| Ok(node.status().await?))?;
         let (node, name) = (status.seen_by, name(&status));
         confirmation::ask(

@@ -1,9 +1,12 @@
 //! The command line. One file per command; each shows its answer as text and as JSON.
 //!
-//! Three rules hold for all of them: stdout carries data and nothing else; a failure is one [`Failure`], shown and
-//! turned into an exit code in one place; nothing here knows more of a node than its public client does, but for
-//! [`start`], which runs one.
-#![allow(clippy::disallowed_methods, reason = "the command line runs on a person's machine, never in simulation")]
+//! Three rules hold for all of them: stdout carries data and nothing else; a failure is one [`Failure`],
+//! shown and turned into an exit code in one place; nothing here knows more of a node than its public client
+//! does, but for [`start`], which runs one.
+#![allow(
+    clippy::disallowed_methods,
+    reason = "the command line runs on a person's machine, never in simulation"
+)]
 
 mod call;
 mod confirmation;
@@ -25,7 +28,7 @@ mod token;
 mod unit;
 mod version;
 
-use clap::{Parser, Subcommand, error::ErrorKind};
+use clap::{Arg, CommandFactory, FromArgMatches, Parser, Subcommand, builder::Resettable, error::ErrorKind};
 use failure::Failure;
 use globals::Globals;
 use output::{Format, Output};
@@ -39,13 +42,13 @@ Examples:
   micro-node call helloworld call '{\"name\":\"Jane\"}'
   micro-node store write greeting hello && micro-node store read greeting
 
-Exit codes: 0 ok, 1 failed, 2 usage, 3 unreachable, 4 denied, 5 not found, 6 conflict, 7 timeout, 8 unavailable,
-9 outcome unknown, 130 interrupted.";
+Exit codes: 0 ok, 1 failed, 2 usage, 3 unreachable, 4 denied, 5 not found, 6 conflict, 7 timeout,
+8 unavailable, 9 outcome unknown, 130 interrupted.";
 
 /// Framework and platform in one binary: hosts that run it form one mesh.
 ///
-/// Every host runs one node, `micro-node start`. All other commands talk to a node: the one on this host, unless
-/// `--address` says otherwise.
+/// Every host runs one node, `micro-node start`. All other commands talk to a node: the one on this host,
+/// unless `--address` says otherwise.
 #[derive(Debug, Parser)]
 #[command(name = "micro-node", version, arg_required_else_help = true, after_help = EXAMPLES)]
 struct Cli {
@@ -70,7 +73,10 @@ enum Command {
 
 /// Runs the command that the process was given, and says how the process is to end.
 pub fn main() -> ExitCode {
-    let cli = match Cli::try_parse() {
+    let parsed = without_empty_variables(Cli::command())
+        .try_get_matches()
+        .and_then(|matches| Cli::from_arg_matches(&matches));
+    let cli = match parsed {
         Ok(cli) => cli,
         Err(error) => return refuse(&error),
     };
@@ -79,6 +85,14 @@ pub fn main() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => failure.report(&output),
     }
+}
+
+/// An empty variable says nothing, as in the environment files of systemd; to clap it would be a value.
+fn without_empty_variables(command: clap::Command) -> clap::Command {
+    let empty = |arg: &Arg| arg.get_env().and_then(std::env::var_os).is_some_and(|value| value.is_empty());
+    command
+        .mut_args(|arg| if empty(&arg) { arg.env(Resettable::Reset) } else { arg })
+        .mut_subcommands(without_empty_variables)
 }
 
 fn run(cli: Cli, output: &Output) -> Result<(), Failure> {
@@ -131,7 +145,6 @@ fn wants_json(args: impl Iterator<Item = impl AsRef<OsStr>>, env: Option<&OsStr>
 #[cfg(test)]
 mod tests {
     use super::*;
-    use clap::CommandFactory;
 
     #[test]
     fn the_command_tree_is_sound() {
@@ -140,7 +153,9 @@ mod tests {
 
     #[test]
     fn json_is_noticed_in_arguments_that_cannot_be_parsed() {
-        for args in [&["-o", "json"][..], &["x", "-ojson"], &["--output=json"], &["--output", "json"], &["-o=json"]] {
+        for args in
+            [&["-o", "json"][..], &["x", "-ojson"], &["--output=json"], &["--output", "json"], &["-o=json"]]
+        {
             assert!(wants_json(args.iter(), None), "{args:?}");
         }
         for args in [&[][..], &["json"], &["-o", "table"], &["--", "-o", "json"], &["-o"]] {

@@ -18,6 +18,21 @@ pub(super) enum Format {
     Json,
 }
 
+/// One thing, as JSON.
+#[derive(Serialize)]
+struct Item<'a, T> {
+    schema: &'a str,
+    item: &'a T,
+}
+
+/// A list of things, as JSON.
+#[derive(Serialize)]
+struct Items<'a, T, S> {
+    schema: &'a str,
+    items: &'a T,
+    summary: &'a S,
+}
+
 /// The two streams of a command, and how it was asked to use them.
 #[derive(Debug)]
 pub(super) struct Output {
@@ -76,7 +91,8 @@ impl Output {
         io::stdout().is_terminal()
     }
 
-    /// The columns of the terminal on stdout; none where there is no terminal, and so nothing to truncate for.
+    /// The columns of the terminal on stdout; none where there is no terminal, and so nothing to truncate
+    /// for.
     pub(super) fn width(&self) -> Option<usize> {
         if !self.for_terminal() {
             return None;
@@ -118,7 +134,7 @@ impl Output {
 
     /// Writes `{"schema":…,"item":…}`.
     pub(super) fn item(&self, schema: &str, item: &impl Serialize) -> Result<(), Failure> {
-        self.document(&serde_json::json!({ "schema": schema, "item": item }))
+        self.document(&Item { schema, item })
     }
 
     /// Writes `{"schema":…,"items":[…],"summary":{…}}`.
@@ -128,7 +144,7 @@ impl Output {
         items: &impl Serialize,
         summary: &impl Serialize,
     ) -> Result<(), Failure> {
-        self.document(&serde_json::json!({ "schema": schema, "items": items, "summary": summary }))
+        self.document(&Items { schema, items, summary })
     }
 
     /// Tells a person something that is not data.

@@ -57,11 +57,13 @@ fn fault(error: StorageError) -> Fault {
     match &error {
         StorageError::InUse { .. } => Fault::new(Code::Conflict, error.to_string())
             .help("a node runs on it: end it first, with `micro-node leave` or SIGTERM"),
-        StorageError::Unwritable { .. } => Fault::new(Code::Failed, error.to_string())
-            .help("run this as the user that the node runs as"),
+        StorageError::Unwritable { .. } => {
+            Fault::new(Code::Failed, error.to_string()).help("run this as the user that the node runs as")
+        }
         _ => {
             let fault = Fault::new(Code::Failed, error.to_string());
-            Fault { effect: Effect::Unknown, ..fault }.help("run it again once the disk is well: it goes on there")
+            Fault { effect: Effect::Unknown, ..fault }
+                .help("run it again once the disk is well: it goes on there")
         }
     }
 }

@@ -1,5 +1,5 @@
-//! Secrets as they reach a command: from a file, from stdin, or from the environment; never as an argument, which
-//! every process on the host can read.
+//! Secrets as they reach a command: from a file, from stdin, or from the environment; never as an argument,
+//! which every process on the host can read.
 
 use super::{failure::Failure, input};
 use micro_sdk::wire::{Code, Fault};

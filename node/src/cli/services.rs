@@ -83,10 +83,7 @@ impl<'a> From<&'a ServiceDescription> for ServiceItem<'a> {
 }
 
 /// What `pick` gives for the instances, each once, in order.
-fn each_once<'a>(
-    instances: &'a [ServiceInstance],
-    pick: impl Fn(&'a ServiceInstance) -> &'a str,
-) -> String {
+fn each_once<'a>(instances: &'a [ServiceInstance], pick: impl Fn(&'a ServiceInstance) -> &'a str) -> String {
     let set: BTreeSet<&str> = instances.iter().map(pick).collect();
     let list = set.into_iter().collect::<Vec<_>>().join(",");
     if list.is_empty() { NOTHING.to_owned() } else { list }
@@ -99,7 +96,8 @@ fn listing(services: &[ServiceListing], wide: bool) -> Table {
     }
     let mut table = Table::new(headers);
     for ServiceListing { name, instances } in services {
-        let endpoints: BTreeSet<&String> = instances.iter().flat_map(|instance| &instance.endpoints).collect();
+        let endpoints: BTreeSet<&String> =
+            instances.iter().flat_map(|instance| &instance.endpoints).collect();
         let mut cells = vec![
             name.clone(),
             each_once(instances, |instance| &instance.version),
@@ -167,7 +165,8 @@ mod tests {
         }
     }
 
-    const SCHEMA: &str = r#"{"type":"object","properties":{"age":{"type":"integer"},"name":{"type":"string"}},"required":["name"]}"#;
+    const SCHEMA: &str = r#"{"type":"object","required":["name"],
+        "properties":{"age":{"type":"integer"},"name":{"type":"string"}}}"#;
 
     #[test]
     fn a_listing_counts_instances_and_names_nodes_once() {

@@ -10,8 +10,8 @@ use tokio::{runtime::Builder, signal};
 /// The exit code of a process that Ctrl-C ended: 128 + SIGINT.
 const INTERRUPTED: u8 = 130;
 
-/// Connects to the node that the flags name, does `work` with it, and gives what came of it. Ctrl-C ends it at any
-/// point; the deadline of each request is the client's.
+/// Connects to the node that the flags name, does `work` with it, and gives what came of it. Ctrl-C ends it
+/// at any point; the deadline of each request is the client's.
 pub(super) fn run<T>(
     globals: &Globals,
     work: impl AsyncFnOnce(Node) -> Result<T, Failure>,

@@ -97,10 +97,13 @@ struct Read {
 
 /// List records by key
 #[derive(Debug, Args)]
-#[command(visible_alias = "ls", after_help = "\
+#[command(
+    visible_alias = "ls",
+    after_help = "\
 Examples:
   micro-node store list --table users --prefix id
-  micro-node store list --limit 100 --after id100       the next page")]
+  micro-node store list --limit 100 --after id100       the next page"
+)]
 struct List {
     /// Only keys that start with this
     #[arg(long, value_name = "TEXT", default_value = "")]
@@ -111,7 +114,8 @@ struct List {
     after: String,
 
     /// At most this many
-    #[arg(long, value_name = "N", default_value_t = 1000, value_parser = clap::value_parser!(u32).range(1..=1000))]
+    #[arg(long, value_name = "N", default_value_t = 1000,
+          value_parser = clap::value_parser!(u32).range(1..=1000))]
     limit: u32,
 
     #[command(flatten)]
@@ -120,10 +124,13 @@ struct List {
 
 /// Delete a record; that there is none is not an error
 #[derive(Debug, Args)]
-#[command(visible_alias = "rm", after_help = "\
+#[command(
+    visible_alias = "rm",
+    after_help = "\
 Examples:
   micro-node store delete greeting
-  micro-node store delete --table users id1 --if-version 42")]
+  micro-node store delete --table users id1 --if-version 42"
+)]
 struct Delete {
     /// The key
     key: String,
@@ -236,7 +243,9 @@ impl Read {
         let Some(record) = record else {
             let Place { database, table } = place;
             let message = format!("no record {:?} in table {table:?} of database {database:?}", self.key);
-            return Err(Fault::new(Code::NotFound, message).help("micro-node store list shows what there is").into());
+            return Err(Fault::new(Code::NotFound, message)
+                .help("micro-node store list shows what there is")
+                .into());
         };
         if output.json() {
             return output.item("micro-node/store-read/v1", &RecordItem::from(&record));

@@ -57,7 +57,8 @@ impl Table {
         self.rows.is_empty()
     }
 
-    /// The listing, without a line end after the last row. Lines are never wrapped; given a width they are cut.
+    /// The listing, without a line end after the last row. Lines are never wrapped; given a width they are
+    /// cut.
     pub(super) fn render(&self, headers: bool, width: Option<usize>) -> String {
         let mut grid = comfy_table::Table::new();
         grid.load_style(presets::NOTHING).set_content_arrangement(ContentArrangement::Disabled);
@@ -132,7 +133,10 @@ a-longer-id  日本             –";
     #[test]
     fn a_narrow_terminal_cuts_and_never_wraps() {
         let text = sample().render(true, Some(16));
-        assert_eq!(text.lines().collect::<Vec<_>>(), ["KEY          VA…", "id1          {\"…", "a-longer-id  日本…"]);
+        assert_eq!(
+            text.lines().collect::<Vec<_>>(),
+            ["KEY          VA…", "id1          {\"…", "a-longer-id  日本…"]
+        );
     }
 
     #[test]

@@ -73,9 +73,11 @@ fn reachable(status: &Status) -> Result<(), Fault> {
         return Ok(());
     };
     let port = address.port();
-    Err(Fault::new(Code::Conflict, format!("no other host can join at {address}, where this node's mesh listens"))
+    let message = format!("no other host can join at {address}, where this node's mesh listens");
+    Err(Fault::new(Code::Conflict, message)
         .help(format!(
-            "restart it where others reach it: micro-node start --mesh-listen 0.0.0.0:{port} --advertise HOST:{port}"
+            "restart it where others reach it: \
+             micro-node start --mesh-listen 0.0.0.0:{port} --advertise HOST:{port}"
         ))
         .help("for another node on this same host: micro-node token create --local"))
 }
@@ -117,7 +119,8 @@ mod tests {
 # On the other host: 1. save the token (good for one node, until 2026-11-22T21:16:52Z)
 (umask 077 && echo 'mnt1.abc' > join-token)
 # 2. start its node
-micro-node start --join 10.0.0.1:8443 --join 10.0.0.2:8443 --join-token @join-token --mesh-listen 0.0.0.0:8443";
+micro-node start --join 10.0.0.1:8443 --join 10.0.0.2:8443 --join-token @join-token \
+--mesh-listen 0.0.0.0:8443";
         assert_eq!(recipe(&TokenItem { addresses: &addresses, ..ITEM }, false), text);
         assert!(recipe(&ITEM, true).contains("--data-dir ./b "));
     }

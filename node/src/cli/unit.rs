@@ -3,7 +3,8 @@
 use jiff::SignedDuration;
 use std::time::Duration;
 
-/// Reads a duration: `10s`, `500ms`, `1m30s`, `1 hour`. Zero and less are refused: no flag has a use for them.
+/// Reads a duration: `10s`, `500ms`, `1m30s`, `1 hour`. Zero and less are refused: no flag has a use for
+/// them.
 pub(super) fn duration(text: &str) -> Result<Duration, String> {
     if !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit()) {
         return Err(format!("a unit is missing: {text}s, {text}m or {text}h"));
@@ -56,7 +57,8 @@ mod tests {
 
     #[test]
     fn durations_are_read_as_people_write_them() {
-        for (text, ms) in [("10s", 10_000), ("500ms", 500), ("1m30s", 90_000), ("15m", 900_000), ("1 hour", 3_600_000)]
+        for (text, ms) in
+            [("10s", 10_000), ("500ms", 500), ("1m30s", 90_000), ("15m", 900_000), ("1 hour", 3_600_000)]
         {
             assert_eq!(duration(text), Ok(Duration::from_millis(ms)), "{text}");
         }

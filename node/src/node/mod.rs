@@ -167,10 +167,6 @@ impl Node {
             consensus.initialize(mesh.advertise()).await?;
         }
         let node_card = NodeCard {
-            node: mesh.node(),
-            name: config.name.clone(),
-            place: config.place.clone(),
-            version: env!("CARGO_PKG_VERSION").to_owned(),
             started,
             pin: identity.pin(),
             voters_wanted: config.voters.count(),

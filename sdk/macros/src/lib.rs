@@ -1,7 +1,9 @@
 //! The attribute macros of the micro-node SDK. Use them through `micro_sdk::prelude`.
 //!
-//! Each expands to code that names `::micro_sdk` and nothing else, so a service depends on that crate and tokio only.
+//! Each expands to code that names `::micro_sdk` and nothing else, so a service depends on that crate and
+//! tokio only.
 
+mod arguments;
 mod entry;
 mod message;
 mod service;
@@ -10,29 +12,30 @@ use proc_macro::TokenStream;
 
 /// Makes an inherent `impl` a service: each `async` method is an endpoint, `Type.method`.
 ///
-/// An endpoint takes `&self`, one request and, if it wants, `ctx: Ctx`; it returns `Result<T>`, or `Result<T, E>`
-/// where `E: Into<Fault>`. Request and answer are [`macro@message`]s, or anything with `Deserialize` or `Serialize`
-/// and `JsonSchema`. Doc comments become the documentation of the API. Methods without `async`, and those of other
+/// An endpoint takes `&self`, one request and, if it wants, `ctx: Ctx`; it returns `Result<T>`, or `Result<T,
+/// E>` where `E: Into<Fault>`. Request and answer are [`macro@message`]s, or anything with `Deserialize` or
+/// `Serialize` and `JsonSchema`. Doc comments become the documentation of the API. Methods without `async`,
+/// and those of other
 /// `impl` blocks, are left alone.
 ///
-/// The service is named after its package, with `_` as `-` and in lowercase, and has its version, unless the attribute
-/// says otherwise: `#[service(name = "chat", version = "2")]`.
+/// The service is named after its package, with `_` as `-` and in lowercase, and has its version, unless the
+/// attribute says otherwise: `#[service(name = "chat", version = "2")]`.
 #[proc_macro_attribute]
 pub fn service(attribute: TokenStream, item: TokenStream) -> TokenStream {
     let item = proc_macro2::TokenStream::from(item);
     finish(service::expand(attribute.into(), item.clone()), item)
 }
 
-/// Makes a struct or enum something that endpoints take and give: `Serialize`, `Deserialize`, `JsonSchema`, `Clone`
-/// and `Debug`, unless a `derive` below it has them already. `#[serde(…)]` works as ever.
+/// Makes a struct or enum something that endpoints take and give: `Serialize`, `Deserialize`, `JsonSchema`,
+/// `Clone` and `Debug`, unless a `derive` below it has them already. `#[serde(…)]` works as ever.
 #[proc_macro_attribute]
 pub fn message(attribute: TokenStream, item: TokenStream) -> TokenStream {
     let item = proc_macro2::TokenStream::from(item);
     finish(message::expand(attribute.into(), item.clone()), item)
 }
 
-/// Makes `async fn main() -> Result<()>` the program: it runs on one thread, prints the error that it returns, and
-/// exits with that error's code.
+/// Makes `async fn main() -> Result<()>` the program: it runs on one thread, prints the error that it
+/// returns, and exits with that error's code.
 #[proc_macro_attribute]
 pub fn main(attribute: TokenStream, item: TokenStream) -> TokenStream {
     let item = proc_macro2::TokenStream::from(item);

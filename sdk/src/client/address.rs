@@ -150,7 +150,8 @@ fn own_uid() -> Option<u32> {
     Path::new("/proc/self").metadata().ok().map(|metadata| metadata.uid())
 }
 
-/// The default socket, if it is there and belongs to this user or to root: in /tmp, anyone could have put one.
+/// The default socket, if it is there and belongs to this user or to root: in /tmp, anyone could have put
+/// one.
 pub(crate) fn existing_default_socket() -> Option<PathBuf> {
     let socket = default_socket();
     let metadata = socket.symlink_metadata().ok()?;

@@ -65,7 +65,8 @@ impl Call {
     /// Sends the call, and tells with the answer which way it took.
     ///
     /// # Errors
-    /// The service's own fault; `NotFound` if nobody offers it; `Unavailable` if nobody can take it; `Timeout`;
+    /// The service's own fault; `NotFound` if nobody offers it; `Unavailable` if nobody can take it;
+    /// `Timeout`;
     /// `Unreachable`.
     pub async fn reply(self) -> Result<Reply, Fault> {
         let told = self.timeout - (self.timeout / 20).min(MARGIN_MAX);

@@ -13,8 +13,8 @@ use tonic::transport::{Channel, Endpoint};
 
 /// How long a connection may take: a node on this host answers at once or not at all.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
-/// How often a connection with work in flight is probed, and how long the answer may take: so a node that hangs is
-/// noticed after 15 s at most, which no busy node takes to answer a ping.
+/// How often a connection with work in flight is probed, and how long the answer may take: so a node that
+/// hangs is noticed after 15 s at most, which no busy node takes to answer a ping.
 const PROBE_INTERVAL: Duration = Duration::from_secs(10);
 const PROBE_TIMEOUT: Duration = Duration::from_secs(5);
 /// What may be under way unacknowledged: a large body is not held up by round trips.

@@ -16,7 +16,8 @@
 //! # }
 //! ```
 //!
-//! Retries are the node's, which knows what is safe to repeat; this client asks once and says what came of it.
+//! Retries are the node's, which knows what is safe to repeat; this client asks once and says what came of
+//! it.
 
 mod address;
 mod call;

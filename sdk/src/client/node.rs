@@ -1,4 +1,5 @@
-//! A node, as its clients see it: one connection, one deadline for each request, one place where failures are read.
+//! A node, as its clients see it: one connection, one deadline for each request, one place where failures are
+//! read.
 
 use super::{
     Address, Call, ServiceDescription, ServiceListing, Store, Token, address,
@@ -129,7 +130,8 @@ impl Node {
         Store::new(self.clone())
     }
 
-    /// Calls `endpoint` (`Handler.method`, or `method` where the service has a sole handler) of `service` with
+    /// Calls `endpoint` (`Handler.method`, or `method` where the service has a sole handler) of `service`
+    /// with
     /// `body`, wherever it runs. Await it for the answer, or set more first.
     pub fn call(&self, service: impl Into<String>, endpoint: impl Into<String>, body: Value) -> Call {
         Call::new(self.clone(), service.into(), endpoint.into(), body)
@@ -241,7 +243,8 @@ impl Node {
         Ok(request)
     }
 
-    /// Sends `message` and waits for the answer, no longer than `timeout`; the node is told the same deadline.
+    /// Sends `message` and waits for the answer, no longer than `timeout`; the node is told the same
+    /// deadline.
     pub(crate) async fn ask<M, R, S, F>(
         &self,
         stake: Stake,
@@ -263,8 +266,8 @@ impl Node {
         }
     }
 
-    /// Reads a failure. A status with a source was made here, of a connection that failed; one without came from the
-    /// node.
+    /// Reads a failure. A status with a source was made here, of a connection that failed; one without came
+    /// from the node.
     fn fault(&self, stake: Stake, timeout: Duration, status: tonic::Status) -> Fault {
         let Some(source) = status.source() else { return Fault::from(status) };
         if let Some(dial) = DialError::among(source) {

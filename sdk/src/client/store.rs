@@ -39,8 +39,8 @@ pub struct Page {
 
 /// A write that is being made up. Await it to send it; it gives the record's new version.
 ///
-/// Every write carries an idempotency key, so a repetition, by the node or with [`Write::idempotency_key`] by the
-/// caller, writes once.
+/// Every write carries an idempotency key, so a repetition, by the node or with [`Write::idempotency_key`] by
+/// the caller, writes once.
 #[derive(Debug)]
 #[must_use = "a write is sent when it is awaited"]
 pub struct Write {
@@ -181,8 +181,8 @@ impl IntoFuture for Write {
 
     /// Sends the write; gives the record's new version.
     ///
-    /// Errors: `Conflict` if the version is another; `Usage` over a limit; `Unavailable` without quorum; `Unknown`
-    /// if it may have been done.
+    /// Errors: `Conflict` if the version is another; `Usage` over a limit; `Unavailable` without quorum;
+    /// `Unknown` if it may have been done.
     fn into_future(self) -> Self::IntoFuture {
         let message = proto::WriteRequest {
             place: self.store.place(),

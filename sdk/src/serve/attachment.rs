@@ -1,7 +1,7 @@
 //! Keeps a service attached to its node: the node announces it for as long as the stream is open.
 //!
 //! ```text
-//!   apart ── attached ──► attached ── stream ends ──► apart      after a pause that doubles from 0.1 s to 5 s
+//!   apart ── attached ──► attached ── stream ends ──► apart     after a pause, from 0.1 s to 5 s
 //!     └── refused for good ──► the end
 //! ```
 

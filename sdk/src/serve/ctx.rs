@@ -18,8 +18,8 @@ pub(crate) const TRACE_HEADER: &str = "micro-trace-id";
 /// W3C Trace Context.
 const TRACEPARENT_HEADER: &str = "traceparent";
 
-/// The context of a call: its trace, its deadline, what the caller sent along. Handlers take it as their second
-/// argument, `ctx: Ctx`, if they want it.
+/// The context of a call: its trace, its deadline, what the caller sent along. Handlers take it as their
+/// second argument, `ctx: Ctx`, if they want it.
 #[derive(Clone)]
 pub struct Ctx {
     trace: TraceId,
@@ -28,8 +28,8 @@ pub struct Ctx {
 }
 
 impl Ctx {
-    /// The context that came with `headers`. A call without deadline has the default one; a call without trace
-    /// starts one.
+    /// The context that came with `headers`. A call without deadline has the default one; a call without
+    /// trace starts one.
     ///
     /// # Errors
     /// `Usage` if the deadline is not a number of milliseconds.

@@ -14,7 +14,8 @@ use bytes::Bytes;
 use futures::FutureExt;
 use std::{panic::AssertUnwindSafe, sync::Arc};
 
-/// The routes: `POST /Handler/method`, and `GET /health`, which answers as long as the process takes requests.
+/// The routes: `POST /Handler/method`, and `GET /health`, which answers as long as the process takes
+/// requests.
 pub(crate) fn router(service: Arc<dyn Service>) -> Router {
     let door = Arc::new(Door {
         known: service.endpoints().into_iter().map(|endpoint| endpoint.name).collect(),

@@ -4,8 +4,8 @@ use super::{Outcome, say};
 use crate::wire::{Code, Fault};
 use std::process::ExitCode;
 
-/// Runs `program` on one thread, which is what a service needs until it computes. An error is printed as the command
-/// line prints it, and its exit code is the process's.
+/// Runs `program` on one thread, which is what a service needs until it computes. An error is printed as the
+/// command line prints it, and its exit code is the process's.
 pub fn run<F: Future<Output: Outcome<Ok = ()>>>(program: F) -> ExitCode {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let result = match runtime {

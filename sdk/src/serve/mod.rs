@@ -1,8 +1,8 @@
 //! Offers a service to the mesh.
 //!
-//! A service is an ordinary HTTP server (HTTP/1.1 and HTTP/2, JSON over `POST /Handler/method`) on a loopback port. It
-//! attaches to the node on its host, which announces it and passes calls on; so it can be called with curl, and run
-//! in a debugger, with no mesh at all.
+//! A service is an ordinary HTTP server (HTTP/1.1 and HTTP/2, JSON over `POST /Handler/method`) on a loopback
+//! port. It attaches to the node on its host, which announces it and passes calls on; so it can be called
+//! with curl, and run in a debugger, with no mesh at all.
 //!
 //! ```text
 //!   node ── POST /Greeter/call ──► door ──► dispatch ──► the handler
@@ -31,8 +31,8 @@ use std::{fmt, io::Write};
 /// What handlers give. An error of another type is fine where it converts [into a fault](Into).
 pub type Result<T, E = Fault> = std::result::Result<T, E>;
 
-/// Offers `service` to the mesh until the process is told to end (SIGTERM or SIGINT), then finishes what is in
-/// flight, for 10 s at most. A lost or restarting node is attached to again.
+/// Offers `service` to the mesh until the process is told to end (SIGTERM or SIGINT), then finishes what is
+/// in flight, for 10 s at most. A lost or restarting node is attached to again.
 ///
 /// # Errors
 /// If the node refuses the service for good: a bad name, or a caller that it doesn't trust.

@@ -21,7 +21,8 @@ use tokio::{
     time::{sleep, timeout},
 };
 
-/// How long calls in flight may take after the process was told to end: as long as a call may take by default.
+/// How long calls in flight may take after the process was told to end: as long as a call may take by
+/// default.
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(10);
 /// The most calls in flight at once, unless told otherwise.
 const PERMITS_DEFAULT: u32 = 1024;
@@ -192,7 +193,8 @@ async fn told(stopping: &mut watch::Receiver<bool>) {
     let _ = stopping.wait_for(|stop| *stop).await;
 }
 
-/// Serves one connection, HTTP/1.1 or HTTP/2 as the caller speaks. An error is the caller's: it sees it itself.
+/// Serves one connection, HTTP/1.1 or HTTP/2 as the caller speaks. An error is the caller's: it sees it
+/// itself.
 async fn converse(stream: TcpStream, router: Router, permits: u32, mut stopping: watch::Receiver<bool>) {
     // Answers are written whole; waiting for more to send would only delay them. Failing costs 40 ms at most.
     let _ = stream.set_nodelay(true);

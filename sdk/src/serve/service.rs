@@ -7,8 +7,8 @@ use futures::future::BoxFuture;
 use schemars::{JsonSchema, generate::SchemaSettings};
 use serde::{Serialize, de::DeserializeOwned};
 
-/// A service: a name, and endpoints that take and give JSON. Written by `#[service]`; by hand where endpoints are
-/// only known at run time.
+/// A service: a name, and endpoints that take and give JSON. Written by `#[service]`; by hand where endpoints
+/// are only known at run time.
 pub trait Service: Send + Sync + 'static {
     /// What it is called by.
     fn name(&self) -> &str;
@@ -74,10 +74,10 @@ pub fn endpoint<Request: JsonSchema, Answer: Outcome<Ok: JsonSchema>>(name: &str
 /// # Errors
 /// `Usage`, with line and column.
 pub fn decode<T: DeserializeOwned>(endpoint: &str, body: &[u8]) -> Result<T, Fault> {
-    if body.is_empty() {
-        if let Ok(request) = serde_json::from_slice(b"null") {
-            return Ok(request);
-        }
+    if body.is_empty()
+        && let Ok(request) = serde_json::from_slice(b"null")
+    {
+        return Ok(request);
     }
     let body = if body.is_empty() { b"{}" } else { body };
     serde_json::from_slice(body).map_err(|error| {

@@ -90,7 +90,7 @@ fn open_database(path: &Path, fresh: bool, cache: &Cache) -> Result<DB, StorageE
     } else if !path.is_dir() {
         return Err(StorageError::corrupt(what, "its directory is gone"));
     }
-    wal::check(path)?;
+    wal::check(path, true)?;
     let mut options = options::database(opening);
     options.set_manual_wal_flush(true);
     let families = [

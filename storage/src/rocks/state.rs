@@ -13,6 +13,7 @@ use super::{
     data_dir::{DataDir, STATE, STATE_NEW, STATE_OLD, STATE_PART},
     durable,
     options::{self, Opening},
+    wal,
 };
 use crate::{Batch, Change, Family, ScanRange, StateStore, StorageError};
 use bytes::Bytes;
@@ -112,6 +113,8 @@ fn families(options: impl Fn(Family) -> Options) -> impl Iterator<Item = (&'stat
 }
 
 fn open_database(path: &Path, opening: Opening, cache: &Cache) -> Result<DB, StorageError> {
+    // Batches are not synced one by one: what is lost at the end is applied again from the log.
+    wal::check(path, false)?;
     let families = families(|family| options::family(cache, memtable_bytes(family)));
     DB::open_cf_with_opts(&options::database(opening), path, families)
         .map_err(|error| options::open_failure(&format!("the state in {}", path.display()), opening, error))

@@ -18,7 +18,7 @@ fn directory() -> TempDir {
 }
 
 fn records(range: Range<u64>) -> Vec<LogRecord> {
-    let body = |index: u64| Bytes::from(format!("body {index} ").repeat(index as usize % 40));
+    let body = |index: u64| Bytes::from(format!("body {index} ").repeat(index as usize % 90));
     range.map(|index| LogRecord { index, term: 1, leader: 1, kind: 1, body: body(index) }).collect()
 }
 
@@ -205,21 +205,57 @@ fn a_torn_tail_is_cut_off_and_the_log_goes_on() {
     let file = raft_files(root.path(), ".log").pop().unwrap();
     let bytes = fs::read(&file).unwrap();
     let name = file.strip_prefix(root.path()).unwrap();
-    for (lost, garbage) in [(1, 0), (3, 0), (40, 0), (0, 5), (9, 9), (5000, 0), (0, 40_000), (bytes.len(), 0)] {
+    // How many bytes are lost, and how many of which value lie there instead.
+    let tails = [
+        (1, 0, 0),
+        (3, 0, 0),
+        (40, 0, 0),
+        (0, 5, 0xee),
+        (9, 9, 0),
+        (9, 9, 0xee),
+        (5000, 0, 0),
+        (5000, 5000, 0),
+        (0, 40_000, 0xee),
+        (bytes.len(), 0, 0),
+    ];
+    for (lost, more, value) in tails {
         let image = directory();
         copy(root.path(), image.path());
         let mut torn = bytes[..bytes.len() - lost].to_vec();
-        torn.extend((0..garbage).map(|number: usize| (number % 251) as u8));
+        torn.resize(torn.len() + more, value);
         fs::write(image.path().join(name), torn).unwrap();
         let end = {
             let storage = open(image.path()).unwrap();
             let end = storage.log.range().unwrap().end;
-            assert_eq!(read_all(&storage).unwrap(), records(0..end), "{lost} lost, {garbage} more");
-            assert_eq!(end == 200, lost == 0, "{lost} lost, {garbage} more, {end} left");
+            assert_eq!(read_all(&storage).unwrap(), records(0..end), "{lost} lost, {more} more");
+            assert_eq!(end == 200, lost == 0, "{lost} lost, {more} more, {end} left");
             append(&storage, end..end + 50);
             end + 50
         };
         assert_eq!(read_all(&open(image.path()).unwrap()).unwrap(), records(0..end));
+    }
+}
+
+/// RocksDB's own reader would never come back from this.
+#[test]
+fn a_record_of_an_impossible_kind_is_damage() {
+    let root = directory();
+    let storage = open(root.path()).unwrap();
+    append(&storage, 0..3);
+    put(&storage, "1");
+    put(&storage, "2");
+    drop(storage);
+    for (database, suffix) in [(RAFT, ".log"), (STATE, ".log"), (RAFT, "MANIFEST"), (STATE, "MANIFEST")] {
+        let names = durable::names(&root.path().join(database)).unwrap();
+        let name = names.iter().filter(|name| name.contains(suffix)).next_back().unwrap();
+        let image = directory();
+        copy(root.path(), image.path());
+        let file = image.path().join(database).join(name);
+        let mut bytes = fs::read(&file).unwrap();
+        let second = 7 + usize::from(u16::from_le_bytes([bytes[4], bytes[5]]));
+        bytes[second + 6] ^= 4;
+        fs::write(&file, bytes).unwrap();
+        assert!(is_corrupt(&open(image.path())), "{database}/{name}");
     }
 }
 

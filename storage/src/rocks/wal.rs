@@ -1,15 +1,20 @@
-//! Tells a torn tail of the log's write-ahead log from damage in its midst.
+//! Looks over a database's write-ahead logs before RocksDB reads them, for what its recovery gets wrong.
 //!
-//! RocksDB's recovery stops at the first record that it can't read and drops all behind it: right for a tail that was
-//! being written when the power went, and silent loss of acknowledged records if the damage lies further up. It can't
-//! know the difference, but we do: each group is synced before the next is written. So a batch that begins behind the
-//! damage proves that what is damaged had been synced, and then the log must not be opened.
+//! It stops at the first record that it can't read and drops all behind it: right for a tail that was being written when
+//! the power went, and silent loss of acknowledged records if the damage lies further up. It can't know the difference,
+//! but for the Raft log we do: each group is synced before the next is written. So a batch that begins behind the damage
+//! proves that what is damaged had been synced, and then the log must not be opened.
 //!
 //! What this can't see is damage to the very last group: that looks like a torn tail. A clean end adds a small group
 //! behind it for this reason, so only a node that was killed has such a tail.
 //!
+//! And it never ends (as of RocksDB 11.8) if a damaged record claims a kind that only recycled logs have: its reader
+//! answers "bad record" without moving on. One flipped bit makes such a kind of an ordinary one. A torn tail does not:
+//! it is short, or zero.
+//!
 //! The format is that of RocksDB's `db/log_format.h`: blocks of 32 KiB; fragments `crc32c u32 LE (masked, over type and
-//! payload) | length u16 LE | type u8 | payload` that never cross blocks; the rest of a block is zero.
+//! payload) | length u16 LE | type u8 | payload` that never cross blocks; the rest of a block is zero. The catalogue
+//! (`MANIFEST-*`) has the same format and the same reader.
 
 use crate::StorageError;
 use std::{fs, path::Path};
@@ -41,35 +46,59 @@ impl Kind {
     }
 }
 
-/// Walks all write-ahead logs of the database in `directory`, which must not be open.
+/// Whether a kind makes RocksDB's reader stand still. We never recycle logs, so none is ever written.
+fn is_of_recycled_logs(kind: u8) -> bool {
+    matches!(kind, 5..=8 | 11 | 131)
+}
+
+/// Walks the logs and the catalogue of the database in `directory`, which must not be open. `synced` says that each
+/// batch was synced before the next was written.
 ///
 /// # Errors
-/// [`StorageError::Corrupt`] if synced records are damaged.
-pub(super) fn check(directory: &Path) -> Result<(), StorageError> {
-    let mut logs: Vec<(u64, String)> = super::durable::names(directory)?
-        .into_iter()
-        .filter_map(|name| Some((name.strip_suffix(".log")?.parse().ok()?, name)))
-        .collect();
-    logs.sort();
-    let mut walk = Walk::default();
-    for (_, name) in logs {
-        let bytes = fs::read(directory.join(&name)).map_err(StorageError::from_io)?;
-        let what = directory.join(&name).display().to_string();
-        walk.file(&what, &bytes);
-        if let Some((what, offset)) = &walk.proven {
-            let detail = format!("a synced record at byte {offset} can't be read, though later ones can");
-            return Err(StorageError::corrupt(what, detail));
-        }
+/// [`StorageError::Corrupt`] if synced records are damaged, or RocksDB could not read on at some damage.
+pub(super) fn check(directory: &Path, synced: bool) -> Result<(), StorageError> {
+    let names = super::durable::names(directory)?;
+    let number = |name: &str| name.strip_suffix(".log")?.parse::<u64>().ok();
+    let mut logs: Vec<_> = names.iter().filter(|name| number(name).is_some()).collect();
+    logs.sort_by_key(|name| number(name));
+    check_files(directory, &logs, synced)?;
+    for catalogue in names.iter().filter(|name| name.starts_with("MANIFEST-")) {
+        check_files(directory, &[catalogue], false)?;
     }
     Ok(())
 }
 
+fn check_files(directory: &Path, names: &[&String], synced: bool) -> Result<(), StorageError> {
+    let mut walk = Walk::default();
+    for name in names {
+        let path = directory.join(name);
+        let bytes = fs::read(&path).map_err(StorageError::from_io)?;
+        walk.file(&path.display().to_string(), &bytes);
+    }
+    if let Some((what, offset)) = walk.unreadable {
+        let detail = format!("the record at byte {offset} is of a kind that is never written here");
+        return Err(StorageError::corrupt(what, detail));
+    }
+    match walk.proven {
+        Some((what, offset)) if synced => {
+            let detail = format!("a synced record at byte {offset} can't be read, though later ones can");
+            Err(StorageError::corrupt(what, detail))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// A file and an offset in it.
+type Place = (String, usize);
+
 #[derive(Default)]
 struct Walk {
-    /// The first damage: file and offset.
-    damage: Option<(String, usize)>,
-    /// The damage, once a batch was found to begin behind it.
-    proven: Option<(String, usize)>,
+    /// The first damage behind which no batch has begun yet.
+    damage: Option<Place>,
+    /// The first damage behind which a batch begins.
+    proven: Option<Place>,
+    /// Where RocksDB's reader would stand still.
+    unreadable: Option<Place>,
     /// Whether a batch has begun and not ended.
     inside: bool,
 }
@@ -78,9 +107,6 @@ impl Walk {
     fn file(&mut self, what: &str, bytes: &[u8]) {
         for (number, block) in bytes.chunks(BLOCK_BYTES).enumerate() {
             self.block(what, number * BLOCK_BYTES, block);
-            if self.proven.is_some() {
-                return;
-            }
         }
         if self.inside {
             self.damaged(what, bytes.len());
@@ -88,24 +114,23 @@ impl Walk {
     }
 
     fn block(&mut self, what: &str, offset: usize, block: &[u8]) {
-        // Zeroes at the end were never written.
+        // Zeroes at the end were never written, and what is too short for a head at the end of a block is filling.
+        let filling = if block.len() == BLOCK_BYTES { HEAD_BYTES - 1 } else { 0 };
         let used = block.iter().rposition(|byte| *byte != 0).map_or(0, |last| last + 1);
-        let mut at = 0;
+        let used = used.min(block.len() - filling);
+        let (mut at, mut sound) = (0, true);
         while at < used {
-            match fragment(&block[at..]) {
-                Some((kind, bytes)) => {
-                    self.fragment(what, offset + at, kind);
-                    at += bytes;
-                }
-                None => {
-                    // Where the next fragment begins is not known any more: look for it byte by byte.
-                    self.damaged(what, offset + at);
-                    at += 1;
-                }
+            if let Some((kind, bytes)) = fragment(&block[at..]) {
+                self.fragment(what, offset + at, kind);
+                at += bytes;
+                continue;
             }
-            if self.proven.is_some() {
-                return;
+            self.damaged(what, offset + at);
+            if sound && block.get(at + HEAD_BYTES - 1).copied().is_some_and(is_of_recycled_logs) {
+                self.unreadable.get_or_insert_with(|| (what.to_owned(), offset + at));
             }
+            // Where the next fragment begins is not known any more: look for it byte by byte.
+            (at, sound) = (at + 1, false);
         }
     }
 
@@ -119,8 +144,8 @@ impl Walk {
         if !fits {
             self.damaged(what, offset);
         }
-        if begins {
-            self.proven = self.damage.take();
+        if begins && let Some(damage) = self.damage.take() {
+            self.proven.get_or_insert(damage);
         }
         if kind != Kind::Note {
             self.inside = matches!(kind, Kind::First | Kind::Middle);

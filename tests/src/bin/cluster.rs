@@ -4,6 +4,7 @@ use anyhow::Context;
 use clap::Parser;
 use micro_tests::{Cluster, Plan};
 use serde_json::json;
+use std::process::ExitCode;
 use tokio::signal::unix::{SignalKind, signal};
 
 /// Starts nodes on free loopback ports, joins them to one mesh, and ends them with itself.
@@ -22,8 +23,17 @@ struct Arguments {
 }
 
 #[tokio::main(flavor = "current_thread")]
-async fn main() -> anyhow::Result<()> {
-    let arguments = Arguments::parse();
+async fn main() -> ExitCode {
+    match run(Arguments::parse()).await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("✘ {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn run(arguments: Arguments) -> anyhow::Result<()> {
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
     let asked_to_end = async {

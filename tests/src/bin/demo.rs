@@ -5,7 +5,10 @@
 use anyhow::{Context, bail, ensure};
 use clap::Parser;
 use micro_tests::{Cluster, Greeter, Plan, post, until};
-use std::time::{Duration, Instant};
+use std::{
+    process::ExitCode,
+    time::{Duration, Instant},
+};
 use tokio::signal::unix::{SignalKind, signal};
 
 /// The promise for services: known everywhere within two seconds.
@@ -24,8 +27,18 @@ struct Arguments {
 }
 
 #[tokio::main(flavor = "current_thread")]
-async fn main() -> anyhow::Result<()> {
+async fn main() -> ExitCode {
     let arguments = Arguments::parse();
+    match until_asked_to_end(arguments.keep).await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("✘ {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn until_asked_to_end(keep: bool) -> anyhow::Result<()> {
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
     tokio::select! {
@@ -33,7 +46,7 @@ async fn main() -> anyhow::Result<()> {
         // Dropping the unfinished demo ends the nodes that it has started.
         _ = terminate.recv() => bail!("ended by SIGTERM"),
         _ = interrupt.recv() => bail!("interrupted"),
-        outcome = demo(arguments.keep) => outcome,
+        outcome = demo(keep) => outcome,
     }
 }
 
@@ -43,7 +56,8 @@ async fn demo(keep: bool) -> anyhow::Result<()> {
     let mut cluster = Cluster::start(plan, &mut done).await?;
     match tour(&mut cluster, keep).await {
         Ok(greeter) if keep => farewell(&cluster, &greeter),
-        Ok(_) => cluster.stop().await?,
+        // Nobody will miss this data, so nobody waits for a clean end.
+        Ok(_) => cluster.kill_all().await,
         Err(error) => {
             for member in &cluster.members {
                 eprintln!("{}", member.last_words());
@@ -112,7 +126,7 @@ async fn greet(cluster: &Cluster, through: usize) -> anyhow::Result<()> {
     ensure!(answer.status == 200, "HTTP {}: {}", answer.status, answer.body);
     ensure!(answer.json()?["msg"] == "Hello Jane", "by HTTP: {}", answer.body);
     let cli = cluster.cli(through)?;
-    let answer = cli.json(&["call", "helloworld", "Greeter.Call", r#"{"name":"Jane"}"#]).await?;
+    let answer = cli.json(&["call", "helloworld", "Greeter.call", r#"{"name":"Jane"}"#]).await?;
     ensure!(answer["msg"] == "Hello Jane", "by the command line: {answer}");
     Ok(())
 }
@@ -148,5 +162,6 @@ fn farewell(cluster: &Cluster, greeter: &Greeter) {
         println!("  {:<8} pid {:<8} http://{}/helloworld/call", at.name, at.pid, at.api);
         println!("  {:<8} micro-node --address {} status", "", member.address());
     }
-    println!("Stop it:  kill {}  &&  rm -r {}", pids.join(" "), cluster.root().display());
+    println!("Stop it:    kill {}", pids.join(" "));
+    println!("Forget it:  rm -r {}", cluster.root().display());
 }

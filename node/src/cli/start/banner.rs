@@ -73,7 +73,8 @@ micro-node {}  alpha  (node 000000000000000a, mesh 00000000000000000000000000000
   Mesh     0.0.0.0:8443/udp as 10.0.0.1:8443  Socket       /s/b.sock
   Data     /d                              Admin secret in /d/files/admin-secret
 ✔ ready in 180 ms
-Next:  micro-node status --address unix:/s/b.sock    ·    add a host: micro-node token create --address unix:/s/b.sock",
+Next:  micro-node status --address unix:/s/b.sock    ·    \
+add a host: micro-node token create --address unix:/s/b.sock",
             env!("CARGO_PKG_VERSION")
         );
         assert_eq!(anstream::adapter::strip_str(&text).to_string(), golden);

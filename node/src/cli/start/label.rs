@@ -12,8 +12,15 @@ const NAMELESS: &str = "node";
 /// Reads the name of a node: a DNS label.
 pub(super) fn name(text: &str) -> Result<String, String> {
     let inner = text.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-');
-    if !inner || text.is_empty() || text.len() > NAME_BYTES_MAX || text.starts_with('-') || text.ends_with('-') {
-        return Err("a name takes 1 to 63 of a-z, 0-9 and '-', and starts and ends with a letter or digit".to_owned());
+    if !inner
+        || text.is_empty()
+        || text.len() > NAME_BYTES_MAX
+        || text.starts_with('-')
+        || text.ends_with('-')
+    {
+        return Err(
+            "a name takes 1 to 63 of a-z, 0-9 and '-', and starts and ends with a letter or digit".to_owned()
+        );
     }
     Ok(text.to_owned())
 }
@@ -22,8 +29,11 @@ pub(super) fn name(text: &str) -> Result<String, String> {
 pub(super) fn of_host(host: &CStr) -> String {
     let host = host.to_string_lossy().to_ascii_lowercase();
     let label = host.split('.').next().unwrap_or_default();
-    let clean: String =
-        label.chars().map(|char| if char.is_ascii_alphanumeric() { char } else { '-' }).take(NAME_BYTES_MAX).collect();
+    let clean: String = label
+        .chars()
+        .map(|char| if char.is_ascii_alphanumeric() { char } else { '-' })
+        .take(NAME_BYTES_MAX)
+        .collect();
     match clean.trim_matches('-') {
         "" => NAMELESS.to_owned(),
         name => name.to_owned(),
@@ -42,7 +52,11 @@ pub(super) fn place(text: &str) -> Result<String, String> {
 /// Reads an address to listen at.
 pub(super) fn listener(text: &str) -> Result<SocketAddr, String> {
     let numeric = text.strip_prefix("localhost:").map(|port| format!("127.0.0.1:{port}"));
-    numeric.as_deref().unwrap_or(text).parse().map_err(|_| "write it as IP:PORT, or as [IP]:PORT for IPv6".to_owned())
+    numeric
+        .as_deref()
+        .unwrap_or(text)
+        .parse()
+        .map_err(|_| "write it as IP:PORT, or as [IP]:PORT for IPv6".to_owned())
 }
 
 /// Reads an address to dial.

@@ -42,8 +42,8 @@ pub(super) fn init(format: LogFormat, output: &Output) -> Result<(), Fault> {
     started.map_err(|error| Fault::new(Code::Internal, format!("logging can't be started: {error}")))
 }
 
-/// The filter of `MICRO_NODE_LOG`, else of `RUST_LOG`, else what fits the verbosity. A target is a prefix, so `micro`
-/// stands for all our crates.
+/// The filter of `MICRO_NODE_LOG`, else of `RUST_LOG`, else what fits the verbosity. A target is a prefix, so
+/// `micro` stands for all our crates.
 fn filter(verbosity: i16) -> Result<EnvFilter, Fault> {
     let given = ["MICRO_NODE_LOG", "RUST_LOG"]
         .into_iter()
@@ -51,7 +51,8 @@ fn filter(verbosity: i16) -> Result<EnvFilter, Fault> {
     let Some((name, directives)) = given else {
         return Ok(EnvFilter::new(match verbosity {
             ..=-1 => "error",
-            0 => "warn,micro=info",
+            // openraft warns of every retry; what an operator has to know of it is in the status.
+            0 => "warn,micro=info,openraft=error",
             1 => "info,micro=debug",
             2.. => "debug",
         }));

@@ -30,8 +30,8 @@ Examples:
   micro-node start --name b --data-dir ./b --socket ./b.sock --api 127.0.0.1:0 --proxy 127.0.0.1:0 \\
       --mesh-listen 127.0.0.1:0 --join 127.0.0.1:8443 --join-token @join-token      a second one on this host
 
-`micro-node token create` on a node of the mesh makes the token and shows the whole line. SIGTERM drains the node and
-keeps its membership; `micro-node leave` gives it up.";
+`micro-node token create` on a node of the mesh makes the token and shows the whole line. SIGTERM drains
+the node and keeps its membership; `micro-node leave` gives it up.";
 
 /// How long looking up one name may take: resolvers give up on their first server after five seconds.
 const LOOKUP_TIMEOUT: Duration = Duration::from_secs(6);
@@ -48,7 +48,8 @@ pub(super) struct Start {
     #[arg(long, env = "MICRO_NODE_NAME", value_name = "NAME", value_parser = label::name)]
     name: Option<String>,
 
-    /// The local door, a unix socket for root and the node's own user [default: in $XDG_RUNTIME_DIR, /run or /tmp]
+    /// The local door, a unix socket for root and the node's own user [default: in $XDG_RUNTIME_DIR, /run or
+    /// /tmp]
     #[arg(long, env = "MICRO_NODE_SOCKET", value_name = "PATH", hide_env_values = true)]
     socket: Option<PathBuf>,
 
@@ -67,8 +68,10 @@ pub(super) struct Start {
           value_parser = label::listener)]
     mesh_listen: SocketAddr,
 
-    /// Where other nodes reach the mesh listener [default: where it listens; when joining, as seen from there]
-    #[arg(long, env = "MICRO_NODE_ADVERTISE", value_name = "HOST:PORT", value_parser = label::place_on_network)]
+    /// Where other nodes reach the mesh listener [default: where it listens; when joining, as seen from
+    /// there]
+    #[arg(long, env = "MICRO_NODE_ADVERTISE", value_name = "HOST:PORT",
+          value_parser = label::place_on_network)]
     advertise: Option<Address>,
 
     /// A node of the mesh to join; may be given more than once
@@ -76,23 +79,24 @@ pub(super) struct Start {
           value_parser = label::place_on_network)]
     join: Vec<Address>,
 
-    /// The token to join with, as @FILE or - for stdin [env: MICRO_NODE_JOIN_TOKEN, the token itself or @FILE]
+    /// The token to join with, as @FILE or - for stdin [env: MICRO_NODE_JOIN_TOKEN, the token itself or
+    /// @FILE]
     #[arg(long, value_name = "@FILE|-", allow_hyphen_values = true)]
     join_token: Option<String>,
 
     /// The cloud that the node runs in
-    #[arg(long, env = "MICRO_NODE_CLOUD", value_name = "NAME", default_value = "", value_parser = label::place,
-          hide_default_value = true)]
+    #[arg(long, env = "MICRO_NODE_CLOUD", value_name = "NAME", default_value = "",
+          hide_default_value = true, value_parser = label::place)]
     cloud: String,
 
     /// The region of that cloud
-    #[arg(long, env = "MICRO_NODE_REGION", value_name = "NAME", default_value = "", value_parser = label::place,
-          hide_default_value = true)]
+    #[arg(long, env = "MICRO_NODE_REGION", value_name = "NAME", default_value = "",
+          hide_default_value = true, value_parser = label::place)]
     region: String,
 
     /// The zone in that region: what fails together. Voters are spread over zones
-    #[arg(long, env = "MICRO_NODE_ZONE", value_name = "NAME", default_value = "", value_parser = label::place,
-          hide_default_value = true)]
+    #[arg(long, env = "MICRO_NODE_ZONE", value_name = "NAME", default_value = "",
+          hide_default_value = true, value_parser = label::place)]
     zone: String,
 
     /// How many voters the mesh grows to: 3 survive the loss of one, 5 of two
@@ -103,7 +107,8 @@ pub(super) struct Start {
     #[arg(long, env = "MICRO_NODE_READY_FILE", value_name = "FILE", hide_env_values = true)]
     ready_file: Option<PathBuf>,
 
-    /// How to log on stderr [default: pretty on a terminal, else json; env: MICRO_NODE_LOG or RUST_LOG filter it]
+    /// How to log on stderr [default: pretty on a terminal, else json; env: MICRO_NODE_LOG or RUST_LOG filter
+    /// it]
     #[arg(long, env = "MICRO_NODE_LOG_FORMAT", value_name = "FORMAT")]
     log_format: Option<LogFormat>,
 }
@@ -158,12 +163,16 @@ fn local_only(flag: &str, address: SocketAddr) -> Result<(), Fault> {
     if address.ip().is_loopback() {
         return Ok(());
     }
-    Err(Fault::new(Code::Usage, format!("{flag} {address} would let other hosts in, and nobody there is asked who they are"))
-        .help(format!("use a loopback address: {flag} 127.0.0.1:{}", address.port()))
-        .help("other hosts reach services through a node of their own: micro-node token create"))
+    Err(Fault::new(
+        Code::Usage,
+        format!("{flag} {address} would let other hosts in, and nobody there is asked who they are"),
+    )
+    .help(format!("use a loopback address: {flag} 127.0.0.1:{}", address.port()))
+    .help("other hosts reach services through a node of their own: micro-node token create"))
 }
 
-/// The socket's path, made absolute. The limit is the kernel's, and an address of it has to be typed by clients.
+/// The socket's path, made absolute. The limit is the kernel's, and an address of it has to be typed by
+/// clients.
 fn socket(given: Option<PathBuf>) -> Result<PathBuf, Fault> {
     let path = given.unwrap_or_else(default_socket);
     let refuse = |why: String| Fault::new(Code::Usage, format!("--socket {}: {why}", path.display()));
@@ -174,8 +183,8 @@ fn socket(given: Option<PathBuf>) -> Result<PathBuf, Fault> {
     }
 }
 
-/// The mesh to join. A name that can't be looked up is only warned about: the others, and those in the token, may do,
-/// and a node that has joined before knows its peers.
+/// The mesh to join. A name that can't be looked up is only warned about: the others, and those in the token,
+/// may do, and a node that has joined before knows its peers.
 async fn join(places: &[Address], token: Option<JoinToken>) -> Option<Join> {
     if places.is_empty() && token.is_none() {
         return None;
@@ -212,25 +221,27 @@ async fn advertised(place: &Address) -> Result<SocketAddr, Fault> {
     Ok(address)
 }
 
-/// The address to advertise for a listener on all interfaces: the one that leads to the mesh to be joined. None where
-/// the listener has an address of its own.
+/// The address to advertise for a listener on all interfaces: the one that leads to the mesh to be joined.
+/// None where the listener has an address of its own.
 fn seen_from(listen: SocketAddr, join: Option<&Join>) -> Result<Option<SocketAddr>, Fault> {
     if !listen.ip().is_unspecified() {
         return Ok(None);
     }
-    let missing = Fault::new(Code::Usage, format!("--mesh-listen {listen} does not say where others reach this node"))
-        .help(format!("say it: --advertise HOST:{}", listen.port()));
+    let missing =
+        Fault::new(Code::Usage, format!("--mesh-listen {listen} does not say where others reach this node"))
+            .help(format!("say it: --advertise HOST:{}", listen.port()));
     if listen.port() == 0 {
         return Err(missing);
     }
     let token = join.and_then(|join| join.token.as_ref());
-    let mut peers = join.into_iter().flat_map(|join| &join.addresses).chain(token.iter().flat_map(|t| &t.addresses));
+    let mut peers =
+        join.into_iter().flat_map(|join| &join.addresses).chain(token.iter().flat_map(|t| &t.addresses));
     let own = peers.find_map(|peer| own_address(*peer));
     own.map(|ip| Some(SocketAddr::new(ip, listen.port()))).ok_or(missing)
 }
 
-/// The address of this host that packets to `peer` leave from. Nothing is sent: connecting a UDP socket only asks the
-/// kernel for its route.
+/// The address of this host that packets to `peer` leave from. Nothing is sent: connecting a UDP socket only
+/// asks the kernel for its route.
 fn own_address(peer: SocketAddr) -> Option<IpAddr> {
     let any: SocketAddr = if peer.is_ipv4() { ([0; 4], 0).into() } else { ([0; 16], 0).into() };
     let socket = UdpSocket::bind(any).ok()?;
@@ -250,7 +261,8 @@ mod tests {
     }
 
     async fn config(args: &[&str]) -> Result<Config, String> {
-        let line = Line::try_parse_from(std::iter::once(&"start").chain(args)).map_err(|error| error.to_string())?;
+        let line =
+            Line::try_parse_from(std::iter::once(&"start").chain(args)).map_err(|error| error.to_string())?;
         line.start.config().await.map_err(|failure| match failure {
             Failure::Fault(fault) => format!("{fault}"),
             other => format!("{other:?}"),
@@ -282,7 +294,8 @@ mod tests {
         assert!(error.contains("does not say where"), "{error}");
         let error = config(&["--advertise", "0.0.0.0:1"]).await.expect_err("nobody can dial it");
         assert!(error.contains("no place"), "{error}");
-        let joined = config(&["--mesh-listen", "0.0.0.0:7", "--join", "127.0.0.1:9"]).await.expect("the route tells");
+        let joined =
+            config(&["--mesh-listen", "0.0.0.0:7", "--join", "127.0.0.1:9"]).await.expect("the route tells");
         assert_eq!(joined.advertise, Some(([127, 0, 0, 1], 7).into()));
     }
 

@@ -21,10 +21,11 @@ use sd_notify::NotifyState;
 use std::time::Duration;
 use tokio::{runtime::Builder, time::Instant};
 
-/// Blocking work of a node: scans, checkpoints and name lookups, seldom two at a time. More threads would only take
-/// the disk from the log.
+/// Blocking work of a node: scans, checkpoints and name lookups, seldom two at a time. More threads would
+/// only take the disk from the log.
 const BLOCKING_THREADS_MAX: usize = 4;
-/// How long blocking work may go on after the node has stopped. Whatever is cut off is safe on disk or not wanted.
+/// How long blocking work may go on after the node has stopped. Whatever is cut off is safe on disk or not
+/// wanted.
 const BLOCKING_GRACE: Duration = Duration::from_secs(2);
 /// How often a node that is not ready says so: it may wait for hosts that somebody has to switch on.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -109,7 +110,10 @@ async fn complain(began: Instant) -> std::convert::Infallible {
     loop {
         tokio::time::sleep(PATIENCE).await;
         let waited_s = began.elapsed().as_secs();
-        tracing::warn!(waited_s, "not ready yet: without a leader, a quorum of the mesh's voters has to be running");
+        tracing::warn!(
+            waited_s,
+            "not ready yet: without a leader, a quorum of the mesh's voters has to be running"
+        );
     }
 }
 

@@ -59,7 +59,8 @@ impl ReadyFile {
             mesh: card.mesh,
             admin_secret_file: &card.admin_secret_file,
         };
-        let mut json = serde_json::to_string(&content).expect("addresses, ids and UTF-8 paths are always JSON");
+        let mut json =
+            serde_json::to_string(&content).expect("addresses, ids and UTF-8 paths are always JSON");
         json.push('\n');
         let mut part = self.path.clone().into_os_string();
         part.push(format!(".{}", std::process::id()));

@@ -15,7 +15,10 @@ impl Signals {
     /// # Errors
     /// If the system does not let go of them.
     pub(super) fn take() -> io::Result<Self> {
-        Ok(Signals { interrupt: signal(SignalKind::interrupt())?, terminate: signal(SignalKind::terminate())? })
+        Ok(Signals {
+            interrupt: signal(SignalKind::interrupt())?,
+            terminate: signal(SignalKind::terminate())?,
+        })
     }
 
     /// Waits for the next one; gives the exit code that a shell would give it: 128 + its number.

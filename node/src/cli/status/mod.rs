@@ -56,7 +56,8 @@ fn show(status: &Status, output: &Output) -> Result<(), Failure> {
     }
 }
 
-/// Shows the status until something ends it. A node that is away for a while is waited for: that is when people watch.
+/// Shows the status until something ends it. A node that is away for a while is waited for: that is when
+/// people watch.
 async fn watch(node: &Node, output: &Output) -> Result<(), Failure> {
     let clear = output.for_terminal() && !output.json();
     loop {

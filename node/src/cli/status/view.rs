@@ -40,7 +40,8 @@ pub(super) fn text(status: &Status, wide: bool, headers: bool, width: Option<usi
 }
 
 fn nodes(status: &Status, wide: bool) -> Table {
-    let mut headers = vec!["NAME", "STATE", "ROLE", "CLOUD", "REGION", "ZONE", "PATH", "RTT", "VERSION", "UPTIME"];
+    let mut headers =
+        vec!["NAME", "STATE", "ROLE", "CLOUD", "REGION", "ZONE", "PATH", "RTT", "VERSION", "UPTIME"];
     if wide {
         headers.extend(["ID", "ADDRESS", "ACTORS"]);
     }
@@ -286,7 +287,8 @@ mod tests {
 NODES
 NAME     STATE  ROLE     CLOUD  REGION     ZONE  PATH                  RTT     VERSION  UPTIME  NOTE
 *alpha   ready  leader   aws    eu-west-1  a     self                  –       0.1.0    3d4h
-bravo    ready  learner  aws    eu-west-1  b     direct 10.0.0.2:8443  0.42ms  0.1.0    12m5s   120 entries behind; store restarted 2×
+bravo    ready  learner  aws    eu-west-1  b     direct 10.0.0.2:8443  0.42ms  0.1.0    12m5s   \
+120 entries behind; store restarted 2×
 charlie  down   voter    –      –          –     –                     –       –        –
 
 CONSENSUS
