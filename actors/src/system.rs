@@ -49,6 +49,7 @@ pub struct System {
     directory: Directory,
     registry: Registry,
     dispatch: Dispatch,
+    store: Arc<StoreService>,
     auth: Arc<AuthService>,
     left: Arc<Notify>,
     supervisor: ActorRef<crate::kit::SupervisorMessage>,
@@ -91,9 +92,9 @@ impl System {
             seams: seams.clone(),
             left: left.clone(),
         }));
-        let store = StoreService::new(consensus.clone(), storage.state.clone(), seams.clone());
+        let store = Arc::new(StoreService::new(consensus.clone(), storage.state.clone(), seams.clone()));
         let platforms: Vec<Arc<dyn Platform>> =
-            vec![Arc::new(store), Arc::new(RegistryService::new(registry.clone())), network, auth.clone()];
+            vec![store.clone(), Arc::new(RegistryService::new(registry.clone())), network, auth.clone()];
         let supervisor = Supervisor::start(directory.clone(), platforms).await.map_err(|error| {
             Fault::new(Code::Internal, format!("the platform services do not start: {error}"))
         })?;
@@ -103,6 +104,7 @@ impl System {
             directory,
             registry,
             dispatch,
+            store,
             auth: auth.clone(),
             left,
             supervisor,
@@ -135,6 +137,11 @@ impl System {
     /// Who offers what.
     pub fn registry(&self) -> &Registry {
         &self.registry
+    }
+
+    /// The records. Whoever calls it directly goes through [`Dispatch::admit`] first.
+    pub fn store(&self) -> &StoreService {
+        &self.store
     }
 
     /// Admission.

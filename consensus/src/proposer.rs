@@ -24,9 +24,9 @@ use tokio::{
 
 /// How many proposals go into one batch at most.
 const BATCH_MAX: usize = 4096;
-/// How often the queue yields before it is drained: callers that are ready put theirs in, and one batch, one sync and
-/// one message carry more. Two gave a few percent, more gave nothing.
-const YIELDS: usize = 2;
+/// How often a batch lets other work go first at most. As long as callers that are ready add to it, it waits: one
+/// batch, one sync and one message carry more. A lone proposal waits for one yield.
+const YIELDS_MAX: usize = 8;
 /// The pause before a proposal that found no leader is tried again: an election takes a second or two.
 const RETRY_PAUSE: Duration = Duration::from_millis(50);
 /// How long opening the lane to the leader may take before the leader is looked up again.
@@ -132,12 +132,16 @@ impl Route {
                     }
                 }
             }
-            for _ in 0..YIELDS {
+            for _ in 0..YIELDS_MAX {
+                let before = batch.len();
                 tokio::task::yield_now().await;
                 while batch.len() < BATCH_MAX
                     && let Ok(proposal) = proposals.try_recv()
                 {
                     batch.push(proposal);
+                }
+                if batch.len() == before {
+                    break;
                 }
             }
             let now = Instant::now();

@@ -21,6 +21,8 @@ use tokio::{
 const WAITING_MAX: usize = 65_536;
 /// How long one round may take before it is tried again, perhaps with another leader.
 const ROUND_TTL: Duration = Duration::from_millis(1000);
+/// How often a round lets other work go first at most, so that a flood of reads can't put it off for ever.
+const YIELDS_MAX: usize = 16;
 /// The pause after a round that failed.
 const RETRY_PAUSE: Duration = Duration::from_millis(50);
 
@@ -64,6 +66,9 @@ impl Reader {
         })?;
         let wait = async {
             let next = index.await.map_err(|_| ReadError::NoQuorum)?;
+            if self.replica.applied_end() >= next {
+                return Ok(());
+            }
             let mut applied = self.replica.watch_applied();
             let reached = applied.wait_for(|applied| *applied >= next).await;
             reached.map(drop).map_err(|_| ReadError::Stopped("it is shutting down".to_owned()))
@@ -100,9 +105,17 @@ impl Rounds {
             if waiting.is_empty() && queue.recv_many(&mut waiting, WAITING_MAX).await == 0 {
                 return;
             }
-            // A round serves only those who came before it began.
-            while let Ok(more) = queue.try_recv() {
-                waiting.push(more);
+            // A round serves only those who came before it began: as long as callers that are ready add to them, they
+            // go first. A lone read waits for one yield.
+            for _ in 0..YIELDS_MAX {
+                let before = waiting.len();
+                tokio::task::yield_now().await;
+                while let Ok(more) = queue.try_recv() {
+                    waiting.push(more);
+                }
+                if waiting.len() == before {
+                    break;
+                }
             }
             match self.index().await {
                 Some(next) => {

@@ -93,6 +93,11 @@ impl Replica {
         self.position().0
     }
 
+    /// One past the last entry applied and visible.
+    pub fn applied_end(&self) -> u64 {
+        *self.0.applied.borrow()
+    }
+
     /// Tells when `index` has been applied: the value is one past the last.
     pub fn watch_applied(&self) -> watch::Receiver<u64> {
         self.0.applied.subscribe()

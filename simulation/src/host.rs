@@ -10,7 +10,7 @@ use crate::{
 use bytes::Bytes;
 use micro_actors::{
     registry::{AttachGuard, InsideHandler},
-    store::{DeleteRequest, ReadRequest, TablePath, WriteRequest},
+    store::{DeleteRequest, ReadRequest, TablePath, Value, WriteRequest},
 };
 use micro_consensus::ConsensusConfig;
 use micro_mesh::{JoinToken, Place, Socket};
@@ -207,9 +207,9 @@ impl Door {
     /// # Errors
     /// As the node answers.
     pub async fn write(&self, key: &str, value: u64, if_version: Option<u64>) -> Result<u64, Fault> {
-        let value = value.to_string().into_bytes();
+        let value = Value(value.to_string().into());
         let request = WriteRequest { table: TablePath::default(), key: key.to_owned(), value, if_version };
-        Ok(self.local.write(&operator(), &request).await?.version)
+        Ok(self.local.write(&operator(), request).await?.version)
     }
 
     /// Deletes a key.
@@ -218,7 +218,7 @@ impl Door {
     /// As the node answers.
     pub async fn delete(&self, key: &str) -> Result<(), Fault> {
         let request = DeleteRequest { table: TablePath::default(), key: key.to_owned(), if_version: None };
-        self.local.delete(&operator(), &request).await.map(drop)
+        self.local.delete(&operator(), request).await.map(drop)
     }
 
     /// Reads value and version of a key.
@@ -227,8 +227,8 @@ impl Door {
     /// As the node answers.
     pub async fn read(&self, key: &str, stale: bool) -> Result<Option<(u64, u64)>, Fault> {
         let request = ReadRequest { table: TablePath::default(), key: key.to_owned(), stale };
-        let Some(record) = self.local.read(&operator(), &request).await?.record else { return Ok(None) };
-        Ok(Some((parse(&record.value)?, record.version)))
+        let Some(record) = self.local.read(&operator(), request).await?.record else { return Ok(None) };
+        Ok(Some((parse(&record.value.0)?, record.version)))
     }
 
     /// Calls the echo service of a node.

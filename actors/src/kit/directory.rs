@@ -10,7 +10,7 @@ use std::{
     time::Duration,
 };
 use tokio::{
-    sync::{Semaphore, oneshot},
+    sync::{OwnedSemaphorePermit, Semaphore, oneshot},
     time::timeout,
 };
 
@@ -54,6 +54,26 @@ impl Directory {
         })
     }
 
+    /// A permit of a platform service of this node, for a caller that talks to it without its mailbox.
+    ///
+    /// # Errors
+    /// As [`call`](Self::call), before anything is done.
+    pub(crate) fn permit(&self, name: &str) -> Result<OwnedSemaphorePermit, Fault> {
+        self.enter(name).map(|(_, permit)| permit)
+    }
+
+    fn enter(&self, name: &str) -> Result<(ActorRef<Message>, OwnedSemaphorePermit), Fault> {
+        let entries = self.0.read().expect("no code panics while it holds the directory");
+        let Some(entry) = entries.get(name) else {
+            return Err(Fault::new(Code::NotFound, format!("no platform service {name:?}")));
+        };
+        let Some(actor) = entry.actor.clone() else { return Err(restarting(name)) };
+        let permit = entry.permits.clone().try_acquire_owned().map_err(|_| {
+            Fault::new(Code::Unavailable, format!("{name} has too many calls in work")).help("try again later")
+        })?;
+        Ok((actor, permit))
+    }
+
     /// Calls a platform service of this node and waits for its answer within the call's deadline.
     ///
     /// # Errors
@@ -61,17 +81,7 @@ impl Directory {
     /// [`Code::Unknown`] if the deadline passed, or what the service answers.
     pub async fn call(&self, call: Invocation) -> Result<Bytes, Fault> {
         let name = call.head.service.clone();
-        let (actor, permit) = {
-            let entries = self.0.read().expect("no code panics while it holds the directory");
-            let Some(entry) = entries.get(name.as_str()) else {
-                return Err(Fault::new(Code::NotFound, format!("no platform service {:?}", name.as_str())));
-            };
-            let Some(actor) = entry.actor.clone() else { return Err(restarting(name.as_str())) };
-            let permit = entry.permits.clone().try_acquire_owned().map_err(|_| {
-                Fault::new(Code::Unavailable, format!("{name} has too many calls in work")).help("try again later")
-            })?;
-            (actor, permit)
-        };
+        let (actor, permit) = self.enter(name.as_str())?;
         let deadline = Duration::from_millis(call.head.deadline_ms.into());
         let (reply, answer) = oneshot::channel();
         actor.cast(Message::Call(call, permit, reply)).map_err(|_| restarting(name.as_str()))?;

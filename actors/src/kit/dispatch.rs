@@ -5,7 +5,10 @@ use bytes::Bytes;
 use micro_mesh::Mesh;
 use micro_sdk::wire::{Caller, Code, Effect, Fault, HOPS_MAX, Head, Instance, NodeId};
 use std::sync::Arc;
-use tokio::time::{Duration, Instant};
+use tokio::{
+    sync::OwnedSemaphorePermit,
+    time::{Duration, Instant},
+};
 
 /// Finds whoever a call is for and passes it on. Clones share everything.
 #[derive(Clone)]
@@ -43,6 +46,17 @@ impl Dispatch {
             return Ok(Answer { body, node: self.0.mesh.node() });
         }
         self.call_service(head, body).await
+    }
+
+    /// Lets a door of this node talk to a platform service here directly, without encoding what it asks and without
+    /// the mailbox: for reads and writes of records, where these cost more than the work. What every call passes, it
+    /// passes too: `authorize`, and a permit, held as long as the answer takes.
+    ///
+    /// # Errors
+    /// [`Code::Denied`], or [`Code::Unavailable`] if the service is busy or being restarted.
+    pub fn admit(&self, caller: &Caller, service: &str, endpoint: &str) -> Result<OwnedSemaphorePermit, Fault> {
+        authorize(caller, Action::UsePlatform, format_args!("{service}/{endpoint}"))?;
+        self.0.directory.permit(service)
     }
 
     /// Takes a call from a door of this node for a service on a certain node.

@@ -19,7 +19,10 @@ use std::{
     sync::Arc,
     time::{Duration, SystemTime},
 };
-use tokio::{sync::Notify, time::Instant};
+use tokio::{
+    sync::Notify,
+    time::{Instant, sleep},
+};
 
 /// The name of the network service.
 pub const NETWORK: &str = "network";
@@ -27,6 +30,8 @@ pub const NETWORK: &str = "network";
 const LEADER_PATIENCE: Duration = Duration::from_millis(400);
 /// How long a node that leaves may wait for the group to let it go.
 const LEAVE_DEADLINE: Duration = Duration::from_secs(15);
+/// How long a node that left is still talked to: it has to hear that it may go.
+const FAREWELL: Duration = Duration::from_secs(2);
 
 #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
 struct ReplicaFigure {
@@ -156,8 +161,13 @@ impl NetworkService {
         };
         self.consensus.remove(node).await?;
         self.auth.forget(node, deadline).await?;
-        self.mesh.gossip().forget(node);
         tracing::info!(%node, "node left for good");
+        // Forgetting it closes its link, so not before it has the answer.
+        let mesh = self.mesh.clone();
+        tokio::spawn(async move {
+            sleep(FAREWELL).await;
+            mesh.gossip().forget(node);
+        });
         Ok(())
     }
 }

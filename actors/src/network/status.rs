@@ -113,7 +113,9 @@ impl View<'_> {
 
     /// The leader, unless it is this node and has lost its quorum.
     fn leader(&self) -> Option<NodeId> {
-        let lost = self.seen.leading && self.seen.quorum_age.is_some_and(|age| age > QUORUM_AGE_MAX);
+        // A sole voter is its own quorum, and nobody else confirms it.
+        let sole = self.seen.voters.len() == 1;
+        let lost = self.seen.leading && !sole && self.seen.quorum_age.is_some_and(|age| age > QUORUM_AGE_MAX);
         self.seen.leader.filter(|_| !lost)
     }
 

@@ -1,5 +1,6 @@
 //! What the store puts into the log, and what applying it returns.
 
+use crate::store::Value;
 use bincode::{Decode, Encode};
 
 /// A change of the store. Stored in the log: grows at its end only.
@@ -10,7 +11,7 @@ pub enum StoreCommand {
         /// The state key of the record.
         key: Vec<u8>,
         /// Its new value.
-        value: Vec<u8>,
+        value: Value,
         /// Only if it has this version; 0 means only if there is none.
         if_version: Option<u64>,
         /// A write with a key that was seen before is answered as it was then.
@@ -41,13 +42,14 @@ pub(crate) enum StoreOutcome {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use bytes::Bytes;
     use micro_sdk::wire::Codec;
 
     #[test]
     fn layout_is_frozen() {
         let write = StoreCommand::Write {
             key: b"rk".to_vec(),
-            value: b"v".to_vec(),
+            value: Value(Bytes::from_static(b"v")),
             if_version: Some(3),
             idempotency_key: None,
         };

@@ -77,7 +77,7 @@ impl StoreMachine {
                 if let Some(conflict) = Self::conflict(state, &key, if_version) {
                     return conflict;
                 }
-                state.put(Family::Store, key, state_value(index, &value));
+                state.put(Family::Store, key, state_value(index, &value.0));
                 StoreOutcome::Written { version: index }
             }
             StoreCommand::Delete { key, if_version, .. } => {

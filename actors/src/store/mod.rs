@@ -12,7 +12,7 @@ mod request;
 pub use command::StoreCommand;
 pub use machine::StoreMachine;
 pub use platform::{STORE, StoreService};
-pub use record::{Record, TablePath};
+pub use record::{Record, TablePath, Value};
 pub use request::{
     DeleteReply, DeleteRequest, LIST_LIMIT_MAX, ListReply, ListRequest, ReadReply, ReadRequest, WriteReply,
     WriteRequest,

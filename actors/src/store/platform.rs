@@ -5,7 +5,7 @@ use crate::{
     machines::{MachineId, envelope},
     store::{
         DeleteReply, DeleteRequest, LIST_LIMIT_MAX, ListReply, ListRequest, ReadReply, ReadRequest, Record,
-        StoreCommand, WriteReply, WriteRequest,
+        StoreCommand, Value, WriteReply, WriteRequest,
         command::StoreOutcome,
         record::{check_key, split_state_value},
     },
@@ -45,11 +45,21 @@ impl StoreService {
         StoreService { consensus, state, seams }
     }
 
-    async fn write(&self, request: WriteRequest, key: Option<u128>, deadline: Instant) -> Result<WriteReply, Fault> {
+    /// Writes a record. `key` makes a repeated write the same write.
+    ///
+    /// # Errors
+    /// [`Code::Usage`] beyond the limits, [`Code::Conflict`] if the version is another, or why the group did not take
+    /// it.
+    pub async fn write(
+        &self,
+        request: WriteRequest,
+        key: Option<u128>,
+        deadline: Instant,
+    ) -> Result<WriteReply, Fault> {
         check_key(&request.key)?;
-        if request.value.len() > VALUE_BYTES_MAX {
+        if request.value.0.len() > VALUE_BYTES_MAX {
             let message =
-                format!("a value of {} bytes is larger than the limit of {VALUE_BYTES_MAX} bytes", request.value.len());
+                format!("a value of {} bytes is larger than the limit of {VALUE_BYTES_MAX} bytes", request.value.0.len());
             return Err(Fault::new(Code::Usage, message).help("split it over several records"));
         }
         let command = StoreCommand::Write {
@@ -64,7 +74,11 @@ impl StoreService {
         }
     }
 
-    async fn delete(
+    /// Deletes a record.
+    ///
+    /// # Errors
+    /// As [`write`](Self::write).
+    pub async fn delete(
         &self,
         request: DeleteRequest,
         key: Option<u128>,
@@ -106,17 +120,25 @@ impl StoreService {
         })
     }
 
-    async fn read(&self, request: ReadRequest, deadline: Instant) -> Result<ReadReply, Fault> {
+    /// Reads a record.
+    ///
+    /// # Errors
+    /// Why the read can't be made linearizable, unless it asks for the replica as it is.
+    pub async fn read(&self, request: ReadRequest, deadline: Instant) -> Result<ReadReply, Fault> {
         check_key(&request.key)?;
         if !request.stale {
             self.consensus.barrier(deadline).await?;
         }
         let value = self.state.get(Family::Store, &request.table.state_key(&request.key)).map_err(broken)?;
-        let record = value.map(|value| record(request.key.into_bytes(), &value)).transpose()?;
+        let record = value.map(|value| record(request.key, &value)).transpose()?;
         Ok(ReadReply { record })
     }
 
-    async fn list(&self, request: ListRequest, deadline: Instant) -> Result<ListReply, Fault> {
+    /// Lists records.
+    ///
+    /// # Errors
+    /// As [`read`](Self::read), and [`Code::Usage`] beyond the limit.
+    pub async fn list(&self, request: ListRequest, deadline: Instant) -> Result<ListReply, Fault> {
         let limit = match request.limit {
             0 => LIST_LIMIT_MAX,
             limit if limit <= LIST_LIMIT_MAX => limit,
@@ -142,7 +164,10 @@ impl StoreService {
         // A page ends early when it is full of bytes: then there may be more too.
         let full = pairs.iter().map(|(key, value)| key.len() + value.len()).sum::<usize>() >= PAGE_BYTES_MAX;
         let more = pairs.len() > limit || full;
-        let records = pairs.into_iter().take(limit).map(|(key, value)| record(key[prefix.len()..].to_vec(), &value));
+        let records = pairs.into_iter().take(limit).map(|(key, value)| {
+            let key = String::from_utf8(key[prefix.len()..].to_vec());
+            record(key.map_err(|_| garbled())?, &value)
+        });
         Ok(ListReply { records: records.collect::<Result<_, _>>()?, more })
     }
 }
@@ -152,11 +177,13 @@ fn broken(error: StorageError) -> Fault {
         .help("see the node's log; other nodes have the same records")
 }
 
-fn record(key: Vec<u8>, value: &[u8]) -> Result<Record, Fault> {
-    let garbled = || broken(StorageError::Corrupt { what: "a record".to_owned(), detail: "it is cut short".to_owned() });
-    let (version, value) = split_state_value(value).ok_or_else(garbled)?;
-    let key = String::from_utf8(key).map_err(|_| garbled())?;
-    Ok(Record { key, value: value.to_vec(), version })
+fn garbled() -> Fault {
+    broken(StorageError::Corrupt { what: "a record".to_owned(), detail: "it is cut short or garbled".to_owned() })
+}
+
+fn record(key: String, value: &Bytes) -> Result<Record, Fault> {
+    let (version, bytes) = split_state_value(value).ok_or_else(garbled)?;
+    Ok(Record { key, value: Value(value.slice_ref(bytes)), version })
 }
 
 fn refusal(key: &str, wanted: Option<u64>, outcome: StoreOutcome) -> Fault {

@@ -1,6 +1,11 @@
 //! Records and where they lie.
 
-use bincode::{Decode, Encode};
+use bincode::{
+    Decode, Encode,
+    de::Decoder,
+    enc::Encoder,
+    error::{DecodeError, EncodeError},
+};
 use bytes::{BufMut, Bytes};
 use micro_sdk::wire::{Code, Fault, NameError, Namespace, ServiceName, limits::KEY_BYTES_MAX};
 
@@ -60,13 +65,31 @@ impl TablePath {
     }
 }
 
+/// The bytes of a record. Shared, not copied, on their way between the state and a door; encoded as a byte vector is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Value(pub Bytes);
+
+impl Encode for Value {
+    fn encode<E: Encoder>(&self, encoder: &mut E) -> Result<(), EncodeError> {
+        self.0.as_ref().encode(encoder)
+    }
+}
+
+impl<C> Decode<C> for Value {
+    fn decode<D: Decoder<Context = C>>(decoder: &mut D) -> Result<Self, DecodeError> {
+        Vec::<u8>::decode(decoder).map(|bytes| Value(bytes.into()))
+    }
+}
+
+bincode::impl_borrow_decode!(Value);
+
 /// One record.
 #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
 pub struct Record {
     /// Its key.
     pub key: String,
     /// Its value.
-    pub value: Vec<u8>,
+    pub value: Value,
     /// The index of the log entry that wrote it.
     pub version: u64,
 }

@@ -1,6 +1,6 @@
 //! What the store is asked, and what it answers.
 
-use crate::store::{Record, TablePath};
+use crate::store::{Record, TablePath, Value};
 use bincode::{Decode, Encode};
 
 /// The most records in one page of a list.
@@ -14,7 +14,7 @@ pub struct WriteRequest {
     /// The key.
     pub key: String,
     /// The value.
-    pub value: Vec<u8>,
+    pub value: Value,
     /// Only if the record has this version; 0 means only if there is none.
     pub if_version: Option<u64>,
 }

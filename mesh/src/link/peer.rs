@@ -228,7 +228,12 @@ impl Peer {
         }
         if shown != state.shown {
             let (peer, address, problem) = (self.node, state.address, &state.problem);
-            tracing::info!(%peer, %address, state = ?shown, problem, "link");
+            // Only a link that comes or goes is news; how often it was dialled in vain is not.
+            if LinkState::Up == shown || LinkState::Up == state.shown {
+                tracing::info!(%peer, %address, state = ?shown, problem, "link");
+            } else {
+                tracing::debug!(%peer, %address, state = ?shown, problem, "link");
+            }
             state.shown = shown;
             state.since = self.seams.clock.now();
         }

@@ -1,6 +1,9 @@
 //! Accepts connections and serves HTTP on them, within bounds, until the node drains.
 
-use crate::{doors::listeners::SocketFile, node::AdminSecret};
+use crate::{
+    doors::{grpc::Services, listeners::SocketFile},
+    node::AdminSecret,
+};
 use axum::Router;
 use http::{Request, Response, StatusCode, header::AUTHORIZATION};
 use hyper::{body::Incoming, server::conn::http2};
@@ -17,8 +20,7 @@ use tokio::{
     sync::{OwnedSemaphorePermit, Semaphore, watch},
     time::sleep,
 };
-use tonic::{body::Body, service::Routes};
-use tower::Service;
+use tonic::body::Body;
 
 /// Connections that one door serves at once: far more than services and people on a host need, and few enough that
 /// their buffers stay below what a small host has.
@@ -104,7 +106,7 @@ impl Acceptor {
     }
 
     /// Serves gRPC on a unix socket to root and the node's own user.
-    pub async fn serve_unix(self, socket: SocketFile, routes: Routes) {
+    pub async fn serve_unix(self, socket: SocketFile, services: Services) {
         let guard = self.guard.clone();
         let listener = &socket.listener;
         let accept = || async move {
@@ -117,15 +119,15 @@ impl Acceptor {
                 tracing::warn!(uid, "a process of another user was turned away from the socket");
             }
         };
-        self.run(accept, move |stream, graceful| grpc_connection(stream, guard.clone(), routes.clone(), graceful)).await;
+        self.run(accept, move |stream, graceful| grpc_connection(stream, guard.clone(), services.clone(), graceful)).await;
     }
 
     /// Serves gRPC on a TCP port.
-    pub async fn serve_grpc(self, listener: TcpListener, routes: Routes) {
+    pub async fn serve_grpc(self, listener: TcpListener, services: Services) {
         let guard = self.guard.clone();
         let listener = &listener;
         let accept = || accept_tcp(listener);
-        self.run(accept, move |stream, graceful| grpc_connection(stream, guard.clone(), routes.clone(), graceful)).await;
+        self.run(accept, move |stream, graceful| grpc_connection(stream, guard.clone(), services.clone(), graceful)).await;
     }
 
     /// Serves HTTP/1 and HTTP/2 on a TCP port.
@@ -166,20 +168,20 @@ fn spawn_connection(connection: impl Future<Output = ()> + Send + 'static, permi
 fn grpc_connection<S>(
     stream: S,
     guard: Guard,
-    routes: Routes,
+    services: Services,
     graceful: &GracefulShutdown,
 ) -> impl Future<Output = ()> + Send + 'static + use<S>
 where
     S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
 {
     let service = hyper::service::service_fn(move |mut request: Request<Incoming>| {
-        let mut routes = routes.clone();
+        let mut services = services.clone();
         let caller = guard.caller(&request);
         async move {
             match caller {
                 Ok(caller) => {
                     request.extensions_mut().insert(caller);
-                    routes.call(request).await
+                    services.call(request).await
                 }
                 Err(fault) => Ok::<_, Infallible>(refuse(fault)),
             }
@@ -192,7 +194,8 @@ where
         .keep_alive_timeout(KEEP_ALIVE)
         .max_concurrent_streams(STREAMS_MAX)
         .initial_stream_window_size(STREAM_WINDOW)
-        .initial_connection_window_size(CONNECTION_WINDOW);
+        .initial_connection_window_size(CONNECTION_WINDOW)
+        .auto_date_header(false);
     let connection = graceful.watch(builder.serve_connection(TokioIo::new(stream), service));
     async move {
         if let Err(error) = connection.await {

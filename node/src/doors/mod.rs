@@ -30,7 +30,7 @@ impl Doors {
     /// Opens all doors.
     pub fn open(listeners: Listeners, local: Local) -> Self {
         let draining = watch::Sender::new(false);
-        let grpc = grpc::routes(&local, draining.subscribe());
+        let grpc = grpc::Services::new(&local, draining.subscribe());
         let secret = Arc::new(listeners.secret);
         let acceptor = |guard| Acceptor { guard, draining: draining.subscribe() };
         let mut acceptors = JoinSet::new();

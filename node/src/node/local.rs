@@ -17,6 +17,7 @@ use micro_sdk::wire::{
     status::Status,
 };
 use std::{net::SocketAddr, sync::Arc, time::Duration};
+use tokio::time::Instant;
 
 /// The permits of an instance that asks for none in particular.
 const PERMITS_DEFAULT: usize = 1024;
@@ -38,6 +39,15 @@ impl Context {
     /// A call by `caller` with nothing else said.
     pub fn of(caller: Caller) -> Self {
         Context { caller, deadline: None, trace: None, idempotency_key: None }
+    }
+
+    fn left(&self) -> Duration {
+        let longest = Duration::from_millis(DEADLINE_MS_MAX.into());
+        self.deadline.unwrap_or(Duration::from_millis(DEADLINE_MS_DEFAULT.into())).min(longest)
+    }
+
+    fn until(&self) -> Instant {
+        Instant::now() + self.left()
     }
 
     /// The same with a deadline.
@@ -69,15 +79,13 @@ impl Local {
 
     /// The head of a call. The deadline is set here and only shrinks from here on.
     pub fn head(&self, context: &Context, service: ServiceName, endpoint: &str) -> Head {
-        let default = Duration::from_millis(DEADLINE_MS_DEFAULT.into());
-        let wanted = context.deadline.unwrap_or(default).as_millis();
         Head {
             namespace: Namespace::default(),
             service,
             endpoint: endpoint.to_owned(),
             caller: context.caller.clone(),
             trace: context.trace.unwrap_or_else(|| self.seams.trace_id()),
-            deadline_ms: u32::try_from(wanted).unwrap_or(u32::MAX).min(DEADLINE_MS_MAX),
+            deadline_ms: u32::try_from(context.left().as_millis()).unwrap_or(DEADLINE_MS_MAX),
             hops: 0,
             idempotency_key: context.idempotency_key,
             metadata: Vec::new(),
@@ -102,32 +110,36 @@ impl Local {
     ///
     /// # Errors
     /// As the store answers.
-    pub async fn write(&self, context: &Context, request: &WriteRequest) -> Result<WriteReply, Fault> {
-        self.platform(context, STORE, "write", request).await
+    pub async fn write(&self, context: &Context, request: WriteRequest) -> Result<WriteReply, Fault> {
+        let _permit = self.system.dispatch().admit(&context.caller, STORE, "write")?;
+        self.system.store().write(request, context.idempotency_key, context.until()).await
     }
 
     /// Reads a record.
     ///
     /// # Errors
     /// As the store answers.
-    pub async fn read(&self, context: &Context, request: &ReadRequest) -> Result<ReadReply, Fault> {
-        self.platform(context, STORE, "read", request).await
+    pub async fn read(&self, context: &Context, request: ReadRequest) -> Result<ReadReply, Fault> {
+        let _permit = self.system.dispatch().admit(&context.caller, STORE, "read")?;
+        self.system.store().read(request, context.until()).await
     }
 
     /// Lists records.
     ///
     /// # Errors
     /// As the store answers.
-    pub async fn list(&self, context: &Context, request: &ListRequest) -> Result<ListReply, Fault> {
-        self.platform(context, STORE, "list", request).await
+    pub async fn list(&self, context: &Context, request: ListRequest) -> Result<ListReply, Fault> {
+        let _permit = self.system.dispatch().admit(&context.caller, STORE, "list")?;
+        self.system.store().list(request, context.until()).await
     }
 
     /// Deletes a record.
     ///
     /// # Errors
     /// As the store answers.
-    pub async fn delete(&self, context: &Context, request: &DeleteRequest) -> Result<DeleteReply, Fault> {
-        self.platform(context, STORE, "delete", request).await
+    pub async fn delete(&self, context: &Context, request: DeleteRequest) -> Result<DeleteReply, Fault> {
+        let _permit = self.system.dispatch().admit(&context.caller, STORE, "delete")?;
+        self.system.store().delete(request, context.idempotency_key, context.until()).await
     }
 
     /// Makes a join token.
