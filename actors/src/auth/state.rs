@@ -112,6 +112,7 @@ pub(crate) mod tests {
     }
 
     impl Entropy for Production {
+        #[expect(clippy::disallowed_methods, reason = "tests of seals need real chance")]
         fn fill(&self, bytes: &mut [u8]) {
             SystemRandom::new().fill(bytes).expect("the operating system gives random bytes");
         }

@@ -162,7 +162,7 @@ fn remaining_ms(deadline: Instant) -> u32 {
 /// The full name of the endpoint that was asked for: `Handler.method`, or `method` where there is a sole handler.
 fn endpoint(instance: &Instance, asked: &str) -> Result<String, Fault> {
     let dotted = asked.replace('/', ".");
-    if instance.endpoints.iter().any(|name| *name == dotted) {
+    if instance.endpoints.contains(&dotted) {
         return Ok(dotted);
     }
     let mut handlers = instance.endpoints.iter().filter_map(|name| name.split_once('.'));

@@ -27,6 +27,7 @@ struct SystemEntropy {
 }
 
 impl SystemEntropy {
+    #[expect(clippy::disallowed_methods, reason = "this is the seam of chance")]
     fn new() -> Self {
         SystemEntropy { system: SystemRandom::new(), pool: Mutex::default() }
     }
@@ -56,6 +57,7 @@ impl Entropy for SystemEntropy {
 struct BlockingPool;
 
 impl Blocking for BlockingPool {
+    #[expect(clippy::disallowed_methods, reason = "this is the seam of blocking work")]
     fn run(&self, job: Job) {
         tokio::task::spawn_blocking(job);
     }
