@@ -15,7 +15,9 @@ use futures::future::BoxFuture;
 use micro_mesh::{FrameReceiver, FrameSender, Lane, Mesh};
 use micro_sdk::wire::{LogIndex, NodeId, Seams};
 use micro_storage::Storage;
-use openraft::{BasicNode, ChangeMembers, Instant as _, async_runtime::WatchReceiver};
+use openraft::{
+    BasicNode, ChangeMembers, Instant as _, async_runtime::WatchReceiver, storage::RaftSnapshotBuilder,
+};
 use std::{
     collections::{BTreeMap, BTreeSet},
     future::Future,
@@ -64,6 +66,13 @@ impl Consensus {
         let broken = |error: std::io::Error| ConsensusError::Storage(error.to_string());
         let log = Log::open(storage.log.clone()).map_err(broken)?;
         let replica = Replica::open(node, storage, machine, seams).map_err(broken)?;
+        if log.last() < replica.applied() {
+            // Others made a quorum for entries that this node applied before its own copy of them was on disk, and a
+            // power cut took the copy. The log goes on behind what is applied; what it lacks has to be in a snapshot,
+            // or this node could never bring another up to date.
+            tracing::info!("the log lost entries that are applied: a snapshot takes their place");
+            replica.clone().build_snapshot().await.map_err(broken)?;
+        }
         let network = Network { mesh: mesh.clone(), replica: replica.clone() };
         let raft = Raft::new(node, Arc::new(config.to_openraft()), network, log, replica.clone())
             .await

@@ -118,6 +118,11 @@ impl Log {
         Ok(Log { store, shared: Arc::new(Mutex::new(shared)) })
     }
 
+    /// The last entry, also of a log whose entries were all purged.
+    pub fn last(&self) -> Option<LogId> {
+        self.shared().last
+    }
+
     fn shared(&self) -> MutexGuard<'_, Shared> {
         self.shared.lock().expect("no code panics while it holds the log")
     }

@@ -137,6 +137,7 @@ async fn a_client_finds_its_node_again_after_a_restart() {
             Err(fault) => break fault,
         }
     };
+    eprintln!("LOST {lost}");
     assert_eq!((lost.code, lost.effect), (Code::Unreachable, Effect::None), "{lost}");
     fake.restart();
     let found = async {
