@@ -38,7 +38,9 @@ impl Default for Machines {
 impl Machine for Machines {
     fn apply(&self, state: &mut Transaction<'_>, index: LogIndex, command: &Bytes) -> Bytes {
         match command.split_first() {
-            Some((&machine, body)) if machine == MachineId::Store as u8 => self.store.apply(state, index, body),
+            Some((&machine, body)) if machine == MachineId::Store as u8 => {
+                self.store.apply(state, index, body)
+            }
             Some((&machine, body)) if machine == MachineId::Auth as u8 => self.auth.apply(state, body),
             // A command of a newer build: it changes nothing here, and says nothing that can be taken for success.
             _ => Bytes::new(),

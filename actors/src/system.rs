@@ -263,7 +263,8 @@ impl Housekeeping {
             self.dispatch.call_at(leader, head, body).await?
         };
         let certificate = crate::auth::decode(&certificate)?;
-        let renewed = self.identity.renewed(&certificate, self.seams.clock.now()).map_err(|error| failed(&error))?;
+        let renewed =
+            self.identity.renewed(&certificate, self.seams.clock.now()).map_err(|error| failed(&error))?;
         self.storage.files.write(IDENTITY_FILE, &renewed.encode()).map_err(|error| failed(&error))?;
         self.mesh.renew(renewed.clone()).map_err(|error| failed(&error))?;
         tracing::info!("the node's certificate was renewed");

@@ -83,15 +83,20 @@ impl Consensus {
         let (reader, reading) = Reader::start(raft.clone(), replica.clone(), mesh, leader.clone(), &config);
         let lanes = Lanes { raft: raft.clone(), replica: replica.clone(), reader: reader.clone() };
         let tasks = Mutex::new(vec![leading, proposing, reading]);
-        let consensus = Consensus(Arc::new(Inner { node, raft, replica, proposer, reader, lanes, leader, tasks }));
+        let consensus =
+            Consensus(Arc::new(Inner { node, raft, replica, proposer, reader, lanes, leader, tasks }));
         consensus.elect_sole_voter().await?;
         Ok(consensus)
     }
 
     /// A sole voter has nobody to wait for: it stands for election at once.
     async fn elect_sole_voter(&self) -> Result<(), ConsensusError> {
-        let seen = self.observe();
-        if seen.voters == BTreeSet::from([self.0.node]) && !seen.changing {
+        // Asked of Raft itself: just after a start the metrics don't show the membership yet.
+        let sole = BTreeSet::from([self.0.node]);
+        let is_sole = self.0.raft.with_raft_state(move |state| {
+            *state.membership_state.effective().membership().get_joint_config() == [sole]
+        });
+        if is_sole.await.map_err(|fatal| ConsensusError::Stopped(fatal.to_string()))? {
             let elected = self.0.raft.trigger().elect(false).await;
             elected.map_err(|fatal| ConsensusError::Stopped(fatal.to_string()))?;
         }
@@ -109,11 +114,23 @@ impl Consensus {
         self.elect_sole_voter().await
     }
 
+    /// Whether this node's log holds a group already.
+    ///
+    /// # Errors
+    /// [`ConsensusError::Stopped`].
+    pub async fn is_initialized(&self) -> Result<bool, ConsensusError> {
+        self.0.raft.is_initialized().await.map_err(|fatal| ConsensusError::Stopped(fatal.to_string()))
+    }
+
     /// Proposes a command to the leader, wherever it is, and returns its index and the machine's reply.
     ///
     /// # Errors
     /// See [`ProposeError`]: each says whether anything was done.
-    pub async fn propose(&self, command: Bytes, deadline: Instant) -> Result<(LogIndex, Bytes), ProposeError> {
+    pub async fn propose(
+        &self,
+        command: Bytes,
+        deadline: Instant,
+    ) -> Result<(LogIndex, Bytes), ProposeError> {
         let (index, reply) = self.0.proposer.propose(command, deadline).await?;
         Ok((LogIndex(index), reply))
     }
@@ -162,7 +179,8 @@ impl Consensus {
     pub async fn remove(&self, node: NodeId) -> Result<(), ConsensusError> {
         let gone = BTreeSet::from([node]);
         if self.observe().voters.contains(&node) {
-            self.change(self.0.raft.change_membership(ChangeMembers::RemoveVoters(gone.clone()), false)).await?;
+            self.change(self.0.raft.change_membership(ChangeMembers::RemoveVoters(gone.clone()), false))
+                .await?;
         }
         if self.observe().learners.contains(&node) {
             self.change(self.0.raft.change_membership(ChangeMembers::RemoveNodes(gone), false)).await?;
@@ -272,7 +290,8 @@ impl Consensus {
         if let Err(error) = self.0.raft.shutdown().await {
             tracing::warn!(%error, "consensus did not stop in order");
         }
-        let tasks = std::mem::take(&mut *self.0.tasks.lock().expect("no code panics while it holds the tasks"));
+        let tasks =
+            std::mem::take(&mut *self.0.tasks.lock().expect("no code panics while it holds the tasks"));
         for task in tasks {
             task.abort();
         }

@@ -89,7 +89,10 @@ impl From<&Vote> for VoteRecord {
 
 impl From<VoteRecord> for Vote {
     fn from(record: VoteRecord) -> Self {
-        Vote { leader_id: LeaderId { term: record.term, node_id: record.leader }, committed: record.committed }
+        Vote {
+            leader_id: LeaderId { term: record.term, node_id: record.leader },
+            committed: record.committed,
+        }
     }
 }
 

@@ -3,8 +3,8 @@
 use crate::{
     entry::{LogIdRecord, VoteRecord, garbled},
     message::{
-        Answer, Ask, ProposalAnswer, ReadAnswer, SnapshotAnswer, SnapshotOffer, StreamAnswer, put, take, take_append,
-        vote_request,
+        Answer, Ask, ProposalAnswer, ReadAnswer, SnapshotAnswer, SnapshotOffer, StreamAnswer, put, take,
+        take_append, vote_request,
     },
     raft::{Command, LogId, Raft, Snapshot, SnapshotMeta, StoredMembership, Vote},
     reader::Reader,

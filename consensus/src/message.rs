@@ -1,7 +1,9 @@
 //! What the members of the group say to each other, beside the entries themselves.
 
 use crate::{
-    entry::{ENTRY_HEAD_BYTES, LogIdRecord, MembershipRecord, VoteRecord, decode, garbled, put_entry, take_entry},
+    entry::{
+        ENTRY_HEAD_BYTES, LogIdRecord, MembershipRecord, VoteRecord, decode, garbled, put_entry, take_entry,
+    },
     raft::{Group, LogId, Vote},
     snapshot::ManifestRecord,
 };
@@ -9,7 +11,8 @@ use bincode::{Decode, Encode};
 use bytes::{Buf, BufMut, Bytes};
 use micro_sdk::wire::{Codec, NodeId};
 use openraft::raft::{
-    AppendEntriesRequest, AppendEntriesResponse, StreamAppendError, StreamAppendResult, VoteRequest, VoteResponse,
+    AppendEntriesRequest, AppendEntriesResponse, StreamAppendError, StreamAppendResult, VoteRequest,
+    VoteResponse,
 };
 use std::io;
 
@@ -20,9 +23,21 @@ pub(crate) const GROUP: u16 = 0;
 /// A request with one answer, on the vote lane.
 #[derive(Debug, Encode, Decode)]
 pub(crate) enum Ask {
-    Vote { vote: VoteRecord, last: Option<LogIdRecord>, transfer: bool },
-    PreVote { vote: VoteRecord, last: Option<LogIdRecord>, transfer: bool },
-    TransferLeader { from: VoteRecord, to: NodeId, last: Option<LogIdRecord> },
+    Vote {
+        vote: VoteRecord,
+        last: Option<LogIdRecord>,
+        transfer: bool,
+    },
+    PreVote {
+        vote: VoteRecord,
+        last: Option<LogIdRecord>,
+        transfer: bool,
+    },
+    TransferLeader {
+        from: VoteRecord,
+        to: NodeId,
+        last: Option<LogIdRecord>,
+    },
     /// The frame of an append follows this frame.
     Append,
 }
@@ -30,8 +45,14 @@ pub(crate) enum Ask {
 /// The answer to an [`Ask`].
 #[derive(Debug, Encode, Decode)]
 pub(crate) enum Answer {
-    Vote { vote: VoteRecord, granted: bool, last: Option<LogIdRecord> },
-    TransferLeader { accepted: bool },
+    Vote {
+        vote: VoteRecord,
+        granted: bool,
+        last: Option<LogIdRecord>,
+    },
+    TransferLeader {
+        accepted: bool,
+    },
     Append(AppendAnswer),
     /// Raft has stopped there.
     Stopped(String),
@@ -233,7 +254,11 @@ pub(crate) fn vote_ask(request: &VoteRequest<Group>, pre: bool) -> Ask {
 }
 
 /// A vote request as openraft wants it.
-pub(crate) fn vote_request(vote: VoteRecord, last: Option<LogIdRecord>, transfer: bool) -> VoteRequest<Group> {
+pub(crate) fn vote_request(
+    vote: VoteRecord,
+    last: Option<LogIdRecord>,
+    transfer: bool,
+) -> VoteRequest<Group> {
     let mut request = VoteRequest::new(vote.into(), last.map(LogId::from));
     request.leadership_transfer = transfer;
     request

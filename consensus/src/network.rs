@@ -16,7 +16,8 @@ use openraft::{
     errors::{RPCError, ReplicationClosed, StreamingError, Unreachable},
     network::RPCOption,
     raft::{
-        AppendEntriesRequest, AppendEntriesResponse, SnapshotResponse, StreamAppendResult, TransferLeaderRequest, TransferLeaderResponse, VoteRequest, VoteResponse,
+        AppendEntriesRequest, AppendEntriesResponse, SnapshotResponse, StreamAppendResult,
+        TransferLeaderRequest, TransferLeaderResponse, VoteRequest, VoteResponse,
     },
 };
 use std::{fmt::Display, future::Future, io, time::Duration};
@@ -118,7 +119,8 @@ impl Peer {
     async fn send_snapshot(&self, vote: Vote, snapshot: Snapshot) -> Result<Vote, StreamingError<Group>> {
         // Made long: the lane lives for the whole transfer, and each step has a deadline of its own.
         let step = Duration::from_secs(10);
-        let (mut sender, mut receiver) = self.mesh.open(self.to, Lane::Snapshot, step).await.map_err(broken)?;
+        let (mut sender, mut receiver) =
+            self.mesh.open(self.to, Lane::Snapshot, step).await.map_err(broken)?;
         let manifest = snapshot.snapshot.manifest;
         let membership = &snapshot.meta.last_membership;
         let offer = SnapshotOffer {
@@ -187,7 +189,10 @@ impl RaftNetworkV2<Group> for Peer {
         &'s mut self,
         mut input: S,
         option: RPCOption,
-    ) -> BoxFuture<'s, Result<BoxStream<'s, Result<StreamAppendResult<Group>, RPCError<Group>>>, RPCError<Group>>>
+    ) -> BoxFuture<
+        's,
+        Result<BoxStream<'s, Result<StreamAppendResult<Group>, RPCError<Group>>>, RPCError<Group>>,
+    >
     where
         S: Stream<Item = AppendEntriesRequest<Group>> + OptionalSend + Unpin + 'static,
     {

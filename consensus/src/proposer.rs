@@ -75,7 +75,9 @@ impl Proposer {
             Ok(Err(_)) => Err(ProposeError::Unknown("the node is shutting down".to_owned())),
             Err(_) => {
                 waiting.close();
-                waiting.try_recv().unwrap_or_else(|_| Err(ProposeError::Unknown("the deadline passed".to_owned())))
+                waiting
+                    .try_recv()
+                    .unwrap_or_else(|_| Err(ProposeError::Unknown("the deadline passed".to_owned())))
             }
         }
     }
@@ -148,7 +150,9 @@ impl Route {
             batch.retain(|proposal| now < proposal.deadline && !proposal.done.is_closed());
             let leader = *self.leader.borrow();
             match leader {
-                Some(leader) if leader == self.mesh.node() => self.propose_here(std::mem::take(&mut batch)).await,
+                Some(leader) if leader == self.mesh.node() => {
+                    self.propose_here(std::mem::take(&mut batch)).await
+                }
                 Some(leader) => self.forward(leader, std::mem::take(&mut batch)).await,
                 None => self.retry(std::mem::take(&mut batch)),
             }

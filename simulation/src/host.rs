@@ -100,7 +100,8 @@ async fn serve(shared: &Rc<Shared>, machine: &Machine, node: &Node, local: Local
 
 fn config(shared: &Shared, machine: &Machine, join: Option<Join>) -> Config {
     let name = machine.name.clone();
-    let voters = if shared.machines.len() < FIVE_VOTERS_FROM { VotersWanted::Three } else { VotersWanted::Five };
+    let voters =
+        if shared.machines.len() < FIVE_VOTERS_FROM { VotersWanted::Three } else { VotersWanted::Five };
     // Paths and doors are never touched: a simulated node has neither files nor listeners.
     Config {
         place: Place { cloud: "simulated".into(), region: "one".into(), zone: name.clone() },
@@ -118,7 +119,8 @@ fn config(shared: &Shared, machine: &Machine, join: Option<Join>) -> Config {
 
 async fn host(shared: &Shared, machine: &Machine, storage: Storage) -> Result<Host, Fault> {
     let power = machine.power.borrow().clone();
-    let socket = SimulatedSocket::bind(machine.address(), shared.trace.clone(), shared.weather.clone(), power);
+    let socket =
+        SimulatedSocket::bind(machine.address(), shared.trace.clone(), shared.weather.clone(), power);
     let socket = socket.await.map_err(|error| Fault::new(Code::Failed, error.to_string()))?;
     let seed = shared.options.seed_of(&format!("{} {}", machine.name, machine.boot.get()));
     let planted_bug = match shared.options.planted_bug {

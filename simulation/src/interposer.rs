@@ -5,8 +5,8 @@
 //! linker prefers them to the C library's. A thread that called [`seed_thread`] gets a repeatable stream; every other
 //! thread, and every other system call, passes straight through to the kernel.
 //!
-//! Hash keys are made once a thread, on first use: call [`seed_thread`] first thing in a fresh thread. Some state is made
-//! once a process (allocators of ids, global registries): simulate one seed a process.
+//! Hash keys are made once a thread, on first use: call [`seed_thread`] first thing in a fresh thread. Some state is
+//! made once a process (allocators of ids, global registries): simulate one seed a process.
 //!
 //! This is the one module of the project with unsafe code: it stands in for C functions.
 #![allow(unsafe_code)]
@@ -137,6 +137,7 @@ mod tests {
         thread,
     };
 
+    #[expect(clippy::disallowed_methods, reason = "a fresh thread is what is tested")]
     fn in_fresh_thread<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
         thread::spawn(work).join().expect("the thread ends without a panic")
     }

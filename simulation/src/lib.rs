@@ -13,8 +13,8 @@
 
 #[cfg(not(tokio_unstable))]
 compile_error!(
-    "the simulation needs tokio's seeded scheduler: --cfg tokio_unstable, which .cargo/config.toml sets and RUSTFLAGS in \
-     the environment replaces; unset RUSTFLAGS"
+    "the simulation needs tokio's seeded scheduler: --cfg tokio_unstable, which .cargo/config.toml sets and \
+     RUSTFLAGS in the environment replaces; unset RUSTFLAGS"
 );
 
 #[cfg(not(all(target_os = "linux", any(target_arch = "x86_64", target_arch = "aarch64"))))]

@@ -1,7 +1,9 @@
 //! One simulated host: what outlives a crash of its node, and what does not.
 
-use crate::{checkers::Violation, options::Options, seams::Skew, socket::Power, trace::Trace, weather::Weather};
 use crate::workload::History;
+use crate::{
+    checkers::Violation, options::Options, seams::Skew, socket::Power, trace::Trace, weather::Weather,
+};
 use micro_mesh::JoinToken;
 use micro_node::node::Node;
 use micro_sdk::wire::NodeId;
@@ -140,8 +142,11 @@ pub struct Shared {
     /// What clients saw that must not be.
     pub violations: RefCell<Vec<Violation>>,
     /// The values and versions read in the end.
-    pub finals: RefCell<Option<BTreeMap<String, Option<(u64, u64)>>>>,
+    pub finals: RefCell<Option<Finals>>,
 }
+
+/// Value and version of each key, none for a key without a record.
+pub type Finals = BTreeMap<String, Option<(u64, u64)>>;
 
 impl Shared {
     /// A world in which nothing has happened yet.

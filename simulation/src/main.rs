@@ -17,7 +17,8 @@ use std::{
 
 /// Runs the real node in a hostile, repeatable world.
 ///
-/// The same seed, nodes and minutes give the same run, byte for byte, on every machine of one architecture with one build.
+/// The same seed, nodes and minutes give the same run, byte for byte, on every machine of one architecture with one
+/// build.
 #[derive(Parser)]
 #[command(version)]
 struct Arguments {
@@ -49,11 +50,16 @@ struct Arguments {
 
 fn parse_minutes(text: &str) -> Result<f64, String> {
     let minutes: f64 = text.parse().map_err(|_| format!("{text:?} is not a number of minutes"))?;
-    if (0.01..=10_000.0).contains(&minutes) { Ok(minutes) } else { Err("choose 0.01 to 10000 minutes".to_owned()) }
+    if (0.01..=10_000.0).contains(&minutes) {
+        Ok(minutes)
+    } else {
+        Err("choose 0.01 to 10000 minutes".to_owned())
+    }
 }
 
 fn parse_seeds(text: &str) -> Result<RangeInclusive<u64>, String> {
-    let bounds = text.split_once("..").and_then(|(first, last)| Some((first.parse().ok()?, last.parse().ok()?)));
+    let bounds =
+        text.split_once("..").and_then(|(first, last)| Some((first.parse().ok()?, last.parse().ok()?)));
     match bounds {
         Some((first, last)) if first <= last => Ok(first..=last),
         _ => Err(format!("{text:?} is not a range of seeds such as 1..50")),

@@ -44,9 +44,12 @@ impl Report {
     pub fn expect_good(&self) {
         assert!(self.violations.is_empty(), "{self}");
         assert!(!self.fired.is_empty(), "no fault happened\n{self}");
-        for (what, tally) in
-            [("writes", self.writes), ("reads", self.reads), ("stale reads", self.stale_reads), ("calls", self.calls)]
-        {
+        for (what, tally) in [
+            ("writes", self.writes),
+            ("reads", self.reads),
+            ("stale reads", self.stale_reads),
+            ("calls", self.calls),
+        ] {
             assert!(tally.ok > 0, "no {what} were served\n{self}");
         }
     }
@@ -75,7 +78,11 @@ impl fmt::Display for Report {
         }
         let totals = self.trace.totals();
         let (lines, datagrams, bytes) = (totals.lines, totals.datagrams, totals.bytes);
-        writeln!(f, "  trace       {lines} lines, {datagrams} datagrams, {bytes} bytes, hash {:016x}", totals.hash)?;
+        writeln!(
+            f,
+            "  trace       {lines} lines, {datagrams} datagrams, {bytes} bytes, hash {:016x}",
+            totals.hash
+        )?;
         if self.violations.is_empty() {
             return write!(f, "  good: every invariant held, and all was well after the heal");
         }

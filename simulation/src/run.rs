@@ -31,19 +31,23 @@ const STACK_BYTES: usize = 16 << 20;
 
 /// Runs a simulation to its end, or to the first violation, in a thread of its own.
 ///
-/// State that is made once a process makes a second run in one process differ from the first: for a hash to compare, run
-/// one a process.
+/// State that is made once a process makes a second run in one process differ from the first: for a hash to compare,
+/// run one a process.
 ///
 /// # Panics
 /// If the machine has no thread to give.
-#[allow(clippy::disallowed_methods, reason = "a fresh thread has fresh hash keys; real time is only reported")]
+#[allow(
+    clippy::disallowed_methods,
+    clippy::mem_forget,
+    reason = "a fresh thread has fresh hash keys; real time is only reported"
+)]
 pub fn run(options: Options) -> Report {
     let seed = options.seed;
     let simulate = move || {
         interposer::seed_thread(seed);
         let begun = Instant::now();
         let mut run = Run::new(options);
-        let violations = run.to_the_end();
+        let violations = run.run_to_the_end();
         let report = run.report(violations, begun.elapsed());
         // Tearing a world down takes long and tells nothing: the process ends soon.
         std::mem::forget(run);
@@ -64,16 +68,11 @@ struct Run {
 impl Run {
     fn new(options: Options) -> Self {
         let storm = Storm::new(options.seed_of("storm"), Duration::ZERO);
-        Run {
-            world: World::new(options),
-            checkers: checkers::all(),
-            storm,
-            looked_at: Duration::ZERO,
-        }
+        Run { world: World::new(options), checkers: checkers::all(), storm, looked_at: Duration::ZERO }
     }
 
     /// All phases. Returns what was violated, if anything was.
-    fn to_the_end(&mut self) -> Vec<Violation> {
+    fn run_to_the_end(&mut self) -> Vec<Violation> {
         let phases = panic::catch_unwind(AssertUnwindSafe(|| self.phases()));
         let mut violations = match phases {
             Ok(Ok(())) => Vec::new(),
@@ -127,7 +126,12 @@ impl Run {
     }
 
     /// Goes on until `reached`, for `limit` at most.
-    fn until(&mut self, what: &str, limit: Duration, reached: impl Fn(&Run) -> bool) -> Result<(), Violation> {
+    fn until(
+        &mut self,
+        what: &str,
+        limit: Duration,
+        reached: impl Fn(&Run) -> bool,
+    ) -> Result<(), Violation> {
         let end = self.world.now() + limit;
         while !reached(self) {
             if self.world.now() >= end {
@@ -180,9 +184,9 @@ impl Run {
     /// Whether all nodes run, agree on one leader, and hold the same state.
     fn equal(&self) -> bool {
         let machines = &self.world.shared().machines;
-        let mut leaders = machines
-            .iter()
-            .map(|machine| machine.node.borrow().upgrade().and_then(|node| node.consensus().observe().leader));
+        let mut leaders = machines.iter().map(|machine| {
+            machine.node.borrow().upgrade().and_then(|node| node.consensus().observe().leader)
+        });
         let Some(Some(leader)) = leaders.next() else { return false };
         if !leaders.all(|other| other == Some(leader)) {
             return false;

@@ -113,8 +113,6 @@ pub struct Sighting {
 impl Sighting {
     /// The nodes that run, with what they say.
     pub fn running(&self) -> impl Iterator<Item = (&str, &NodeSight, &Progress)> {
-        self.nodes
-            .iter()
-            .filter_map(|(name, node)| Some((name.as_str(), node, node.progress.as_ref()?)))
+        self.nodes.iter().filter_map(|(name, node)| Some((name.as_str(), node, node.progress.as_ref()?)))
     }
 }

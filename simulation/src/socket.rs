@@ -84,11 +84,7 @@ impl DatagramSocket for SimulatedSocket {
         Ok(())
     }
 
-    fn poll_recv(
-        &self,
-        cx: &mut Context<'_>,
-        buffer: &mut [u8],
-    ) -> Poll<io::Result<(usize, SocketAddr)>> {
+    fn poll_recv(&self, cx: &mut Context<'_>, buffer: &mut [u8]) -> Poll<io::Result<(usize, SocketAddr)>> {
         let mut received = self.received.lock().expect("nothing panics while it holds the queue");
         received.poll_recv(cx).map(|datagram| {
             let (bytes, from) = datagram.ok_or(io::ErrorKind::BrokenPipe)?;

@@ -57,7 +57,10 @@ impl Watcher {
         sight.fresh_from = None;
         read_log(&*storage.log, sight).map_err(|error| bad_disk(machine, &error))?;
         if let Some(fresh) = sight.fresh_from {
-            self.fresh.entry(machine.name.clone()).and_modify(|from| *from = fresh.min(*from)).or_insert(fresh);
+            self.fresh
+                .entry(machine.name.clone())
+                .and_modify(|from| *from = fresh.min(*from))
+                .or_insert(fresh);
         }
         Ok(())
     }
@@ -87,7 +90,8 @@ fn look_at(machine: &Machine, sight: &mut NodeSight, with_state: bool) -> Result
 }
 
 fn progress(seen: Observation) -> Progress {
-    let position = |position: Option<LogPosition>| position.map(|p| Position { term: p.term, index: p.index });
+    let position =
+        |position: Option<LogPosition>| position.map(|p| Position { term: p.term, index: p.index });
     Progress {
         term: seen.term,
         voted_for: seen.vote.0,

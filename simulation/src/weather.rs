@@ -38,11 +38,8 @@ struct Inner {
 impl Weather {
     /// Fair weather. Chance comes from `seed`.
     pub fn new(seed: u64) -> Self {
-        let inner = Inner {
-            blocked: BTreeMap::new(),
-            rough: BTreeMap::new(),
-            rng: SmallRng::seed_from_u64(seed),
-        };
+        let inner =
+            Inner { blocked: BTreeMap::new(), rough: BTreeMap::new(), rng: SmallRng::seed_from_u64(seed) };
         Weather { inner: Arc::new(Mutex::new(inner)) }
     }
 

@@ -51,7 +51,9 @@ impl StorageError {
     /// The failure of a file operation: a disk without room is told apart from all else.
     pub(crate) fn from_io(error: io::Error) -> Self {
         match error.kind() {
-            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => StorageError::Full(error.to_string()),
+            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
+                StorageError::Full(error.to_string())
+            }
             _ => StorageError::Io(error),
         }
     }

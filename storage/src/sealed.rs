@@ -87,7 +87,8 @@ mod tests {
     fn layout_is_frozen() {
         let mut bytes = Vec::new();
         seal_record(&record(), &mut bytes);
-        let golden = [1, 0x25, 0x66, 0x2b, 0x3d, 1, 2, 0, 0, 0, 0, 0, 0, 0, 3, 0, 0, 0, 0, 0, 0, 0, b'a', b'b'];
+        let golden =
+            [1, 0x25, 0x66, 0x2b, 0x3d, 1, 2, 0, 0, 0, 0, 0, 0, 0, 3, 0, 0, 0, 0, 0, 0, 0, b'a', b'b'];
         assert_eq!(bytes, golden);
         assert_eq!(unseal_record(7, &bytes).expect("it was just sealed"), record());
     }

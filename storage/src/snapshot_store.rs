@@ -25,8 +25,8 @@ pub struct Manifest {
     pub files: Vec<ManifestFile>,
 }
 
-/// The most files of a snapshot, so that a manifest stays small and a garbled one allocates little. RocksDB's files have
-/// 8 MiB and more each: room for half a terabyte.
+/// The most files of a snapshot, so that a manifest stays small and a garbled one allocates little. RocksDB's files
+/// have 8 MiB and more each: room for half a terabyte.
 const FILE_COUNT_MAX: usize = 65_536;
 
 impl Manifest {
@@ -39,7 +39,10 @@ impl Manifest {
         check_id(&self.id)?;
         if self.files.len() > FILE_COUNT_MAX {
             let count = self.files.len();
-            return Err(StorageError::refused(format!("snapshot {} has {count} files; {FILE_COUNT_MAX} is the most", self.id)));
+            return Err(StorageError::refused(format!(
+                "snapshot {} has {count} files; {FILE_COUNT_MAX} is the most",
+                self.id
+            )));
         }
         for file in &self.files {
             file_name::check(&file.name)?;
@@ -72,7 +75,9 @@ const ID_BYTES_MAX: usize = 128;
 pub(crate) fn check_id(id: &str) -> Result<(), StorageError> {
     let good = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-';
     if id.is_empty() || id.len() > ID_BYTES_MAX || !id.bytes().all(good) {
-        return Err(StorageError::refused(format!("{id:?} is not a snapshot's id: letters, digits and '-' only")));
+        return Err(StorageError::refused(format!(
+            "{id:?} is not a snapshot's id: letters, digits and '-' only"
+        )));
     }
     Ok(())
 }

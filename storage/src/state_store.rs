@@ -114,8 +114,8 @@ impl ScanRange {
 /// The applied state on its medium.
 ///
 /// A write is visible once it returns and durable by the next [`flush`](StateStore::flush). After a power cut the state
-/// is that after some write not older than the last flush: never part of a batch, never a later write without an earlier
-/// one.
+/// is that after some write not older than the last flush: never part of a batch, never a later write without an
+/// earlier one.
 pub trait StateStore: Send + Sync + 'static {
     /// The value of a key. May be called on the runtime's thread.
     fn get(&self, family: Family, key: &[u8]) -> Result<Option<Bytes>, StorageError>;

@@ -17,7 +17,7 @@ mod state;
 
 pub use command::{AuthCommand, AuthOutcome, NodeRecord};
 pub use machine::AuthMachine;
-pub(crate) use platform::{decode, node_head};
 pub use platform::{AUTH, AdmitRequest, AuthService, CreateTokenReply, CreateTokenRequest, UnsealRequest};
+pub(crate) use platform::{decode, node_head};
 pub use seal::{SealError, SealKey};
 pub use state::AuthState;

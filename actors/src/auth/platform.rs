@@ -85,8 +85,9 @@ impl AuthService {
 
     async fn propose(&self, command: &AuthCommand, deadline: Instant) -> Result<AuthOutcome, Fault> {
         let (_, outcome) = self.consensus.propose(envelope(MachineId::Auth, command), deadline).await?;
-        Codec::decode::<_, PROPOSAL_BYTES_MAX>(&outcome)
-            .map_err(|error| Fault::new(Code::Internal, format!("the outcome is garbled: {error}")).effect_unknown())
+        Codec::decode::<_, PROPOSAL_BYTES_MAX>(&outcome).map_err(|error| {
+            Fault::new(Code::Internal, format!("the outcome is garbled: {error}")).effect_unknown()
+        })
     }
 
     /// Puts the sealed authority into the group, unless it has one.
@@ -97,7 +98,11 @@ impl AuthService {
         self.propose(&AuthCommand::SetAuthority { sealed }, deadline).await.map(drop)
     }
 
-    async fn create_token(&self, request: CreateTokenRequest, deadline: Instant) -> Result<CreateTokenReply, Fault> {
+    async fn create_token(
+        &self,
+        request: CreateTokenRequest,
+        deadline: Instant,
+    ) -> Result<CreateTokenReply, Fault> {
         let ttl = Duration::from_secs(request.ttl_s.into());
         if ttl.is_zero() || ttl > TOKEN_TTL_MAX {
             let message = format!("a token can't live for {} s: it takes 1 s to 24 h", request.ttl_s);
@@ -117,8 +122,11 @@ impl AuthService {
     fn join_addresses(&self) -> Result<Vec<SocketAddr>, Fault> {
         let (listen, advertise) = (self.mesh.local_addr(), self.mesh.advertise());
         if advertise.ip().is_unspecified() {
-            return Err(Fault::new(Code::Conflict, format!("nobody can reach this node's mesh at {advertise}"))
-                .help("restart it with `--advertise IP:PORT`, the address at which other hosts reach it"));
+            return Err(Fault::new(
+                Code::Conflict,
+                format!("nobody can reach this node's mesh at {advertise}"),
+            )
+            .help("restart it with `--advertise IP:PORT`, the address at which other hosts reach it"));
         }
         if listen.ip().is_loopback() && !advertise.ip().is_loopback() {
             let message = format!("the mesh listens on {listen} only, so nobody can reach it at {advertise}");
@@ -135,7 +143,8 @@ impl AuthService {
     pub async fn join(&self, request: JoinRequest, deadline: Instant) -> Result<JoinGrant, Fault> {
         let leader = *self.consensus.watch_leader().borrow();
         let leader = leader.ok_or_else(|| {
-            Fault::new(Code::Unavailable, "the mesh has no leader just now").help("try again in a few seconds")
+            Fault::new(Code::Unavailable, "the mesh has no leader just now")
+                .help("try again in a few seconds")
         })?;
         if leader == self.mesh.node() {
             return self.admit(AdmitRequest(request), deadline).await;
@@ -146,7 +155,11 @@ impl AuthService {
     }
 
     /// Uses up the token, certifies the key and takes the node in as a learner. On the leader.
-    async fn admit(&self, AdmitRequest(request): AdmitRequest, deadline: Instant) -> Result<JoinGrant, Fault> {
+    async fn admit(
+        &self,
+        AdmitRequest(request): AdmitRequest,
+        deadline: Instant,
+    ) -> Result<JoinGrant, Fault> {
         let node = request.key.node;
         if let Some(other) = self.dispatch.live_node_named(&request.name).filter(|other| *other != node) {
             let message = format!("the mesh has a live node named {:?} already ({other})", request.name);
@@ -161,7 +174,8 @@ impl AuthService {
             address: request.address.to_string(),
         };
         let hash = sha256(&request.secret);
-        let outcome = self.propose(&AuthCommand::UseToken { hash, now: self.now_s(), node: record }, deadline).await?;
+        let outcome =
+            self.propose(&AuthCommand::UseToken { hash, now: self.now_s(), node: record }, deadline).await?;
         refuse_token(outcome)?;
         let certificate = self.certify(&authority, &request.key)?;
         self.mesh.learn(node, request.address);
@@ -195,9 +209,11 @@ impl AuthService {
         if !matches!(caller, Caller::Node(from) if voters.contains(from)) {
             return Err(Fault::new(Code::Denied, "only a voter may hand over the key of the seal"));
         }
-        let key = SealKey::from_bytes(&request.key).map_err(|error| Fault::new(Code::Usage, error.to_string()))?;
+        let key =
+            SealKey::from_bytes(&request.key).map_err(|error| Fault::new(Code::Usage, error.to_string()))?;
         let sealed = self.state.sealed_authority()?;
-        let sealed = sealed.ok_or_else(|| Fault::new(Code::Unavailable, "the sealed authority is not here yet"))?;
+        let sealed =
+            sealed.ok_or_else(|| Fault::new(Code::Unavailable, "the sealed authority is not here yet"))?;
         key.open(self.mesh.cluster(), &sealed).map_err(|error| Fault::new(Code::Usage, error.to_string()))?;
         self.state.keep_seal_key(&key)
     }
@@ -245,17 +261,25 @@ fn refuse_token(outcome: AuthOutcome) -> Result<(), Fault> {
             Err(Fault::new(Code::Denied, "the join token is not known to this mesh").help(another))
         }
         AuthOutcome::UsedToken { by } => {
-            Err(Fault::new(Code::Denied, format!("the join token was used before, by node {by:?}")).help(another))
+            Err(Fault::new(Code::Denied, format!("the join token was used before, by node {by:?}"))
+                .help(another))
         }
         AuthOutcome::ExpiredToken { at } => {
-            Err(Fault::new(Code::Denied, format!("the join token has expired (at {at} s since 1970)")).help(another))
+            Err(Fault::new(Code::Denied, format!("the join token has expired (at {at} s since 1970)"))
+                .help(another))
         }
         AuthOutcome::Invalid { why } => Err(Fault::new(Code::Internal, why)),
     }
 }
 
 /// The head of a call that a node makes on its own account.
-pub(crate) fn node_head(seams: &Seams, node: NodeId, service: &str, endpoint: &str, deadline: Instant) -> Head {
+pub(crate) fn node_head(
+    seams: &Seams,
+    node: NodeId,
+    service: &str,
+    endpoint: &str,
+    deadline: Instant,
+) -> Head {
     let left = deadline.saturating_duration_since(Instant::now());
     Head {
         namespace: Namespace::default(),

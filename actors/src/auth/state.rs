@@ -48,7 +48,8 @@ impl AuthState {
     /// # Errors
     /// If the file can't be read.
     pub fn seal_key(&self) -> Result<Option<SealKey>, Fault> {
-        let bytes = self.files.read(SEAL_FILE).map_err(|error| Fault::new(Code::Failed, error.to_string()))?;
+        let bytes =
+            self.files.read(SEAL_FILE).map_err(|error| Fault::new(Code::Failed, error.to_string()))?;
         let key = bytes.map(|bytes| SealKey::from_bytes(&bytes)).transpose();
         key.map_err(|error| Fault::new(Code::Failed, error.to_string()))
     }

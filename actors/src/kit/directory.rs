@@ -34,13 +34,17 @@ impl Directory {
     /// The services, and how often each was restarted.
     pub fn actors(&self) -> Vec<ActorStatus> {
         let entries = self.0.read().expect("no code panics while it holds the directory");
-        let status = |(name, entry): (&&str, &Entry)| ActorStatus { name: (*name).to_owned(), restarts: entry.restarts };
+        let status = |(name, entry): (&&str, &Entry)| ActorStatus {
+            name: (*name).to_owned(),
+            restarts: entry.restarts,
+        };
         entries.iter().map(status).collect()
     }
 
     pub(crate) fn insert(&self, platform: &dyn Platform, actor: ActorRef<Message>) {
         let mut entries = self.0.write().expect("no code panics while it holds the directory");
-        let fresh = || Entry { actor: None, permits: Arc::new(Semaphore::new(platform.permits())), restarts: 0 };
+        let fresh =
+            || Entry { actor: None, permits: Arc::new(Semaphore::new(platform.permits())), restarts: 0 };
         entries.entry(platform.name()).or_insert_with(fresh).actor = Some(actor);
     }
 
@@ -69,7 +73,8 @@ impl Directory {
         };
         let Some(actor) = entry.actor.clone() else { return Err(restarting(name)) };
         let permit = entry.permits.clone().try_acquire_owned().map_err(|_| {
-            Fault::new(Code::Unavailable, format!("{name} has too many calls in work")).help("try again later")
+            Fault::new(Code::Unavailable, format!("{name} has too many calls in work"))
+                .help("try again later")
         })?;
         Ok((actor, permit))
     }
@@ -89,7 +94,9 @@ impl Directory {
             Ok(Ok(answer)) => answer,
             // Messages in the mailbox of an actor that fails are lost, with nothing done.
             Ok(Err(_)) => Err(restarting(name.as_str())),
-            Err(_) => Err(Fault::new(Code::Timeout, format!("{name} did not answer in time")).effect_unknown()),
+            Err(_) => {
+                Err(Fault::new(Code::Timeout, format!("{name} did not answer in time")).effect_unknown())
+            }
         }
     }
 }

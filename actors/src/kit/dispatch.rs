@@ -2,7 +2,7 @@
 
 use crate::{Action, Directory, Invocation, ServiceRef, authorize, registry::Registry};
 use bytes::Bytes;
-use micro_mesh::Mesh;
+use micro_mesh::{LinkState, Mesh};
 use micro_sdk::wire::{Caller, Code, Effect, Fault, HOPS_MAX, Head, Instance, NodeId};
 use std::sync::Arc;
 use tokio::{
@@ -54,7 +54,12 @@ impl Dispatch {
     ///
     /// # Errors
     /// [`Code::Denied`], or [`Code::Unavailable`] if the service is busy or being restarted.
-    pub fn admit(&self, caller: &Caller, service: &str, endpoint: &str) -> Result<OwnedSemaphorePermit, Fault> {
+    pub fn admit(
+        &self,
+        caller: &Caller,
+        service: &str,
+        endpoint: &str,
+    ) -> Result<OwnedSemaphorePermit, Fault> {
         authorize(caller, Action::UsePlatform, format_args!("{service}/{endpoint}"))?;
         self.0.directory.permit(service)
     }
@@ -67,7 +72,8 @@ impl Dispatch {
         head.service = target.service.clone();
         let Some(node) = &target.node else { return self.call(head, body).await };
         let node = self.0.registry.find_node(node).ok_or_else(|| {
-            Fault::new(Code::NotFound, format!("no node {node:?} in the mesh")).help("see `micro-node status`")
+            Fault::new(Code::NotFound, format!("no node {node:?} in the mesh"))
+                .help("see `micro-node status`")
         })?;
         self.authorize(&head)?;
         if node == self.0.mesh.node() {
@@ -109,7 +115,9 @@ impl Dispatch {
     pub(crate) fn live_node_named(&self, name: &str) -> Option<NodeId> {
         let table = self.0.registry.table();
         let node = table.find_node(name).filter(|node| table.node_name(*node) == name)?;
-        let live = self.0.mesh.gossip().members().iter().any(|member| member.node == node && member.alive);
+        // By its link, not by gossip: one that has just stopped is not in the way of its successor.
+        let live =
+            self.0.mesh.routes().iter().any(|route| route.node == node && route.state == LinkState::Up);
         (live || node == self.0.mesh.node()).then_some(node)
     }
 
@@ -175,9 +183,12 @@ fn endpoint(instance: &Instance, asked: &str) -> Result<String, Fault> {
         }
     }
     let known = instance.endpoints.join(", ");
-    Err(Fault::new(Code::NotFound, format!("service {:?} has no endpoint {asked:?}", instance.service.as_str()))
-        .help(format!("its endpoints: {known}"))
-        .help(format!("`micro-node services {}` shows what they take", instance.service)))
+    Err(Fault::new(
+        Code::NotFound,
+        format!("service {:?} has no endpoint {asked:?}", instance.service.as_str()),
+    )
+    .help(format!("its endpoints: {known}"))
+    .help(format!("`micro-node services {}` shows what they take", instance.service)))
 }
 
 #[cfg(test)]

@@ -64,7 +64,8 @@ impl NodeCard {
     /// Tells the others how often actors were restarted.
     pub(crate) fn publish_actors(mesh: &Mesh, directory: &Directory) {
         let actors = directory.actors();
-        let texts: Vec<String> = actors.iter().map(|actor| format!("{}={}", actor.name, actor.restarts)).collect();
+        let texts: Vec<String> =
+            actors.iter().map(|actor| format!("{}={}", actor.name, actor.restarts)).collect();
         mesh.gossip().set(ACTORS_KEY, texts.join(","));
     }
 }

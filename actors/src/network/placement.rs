@@ -29,11 +29,14 @@ pub(crate) fn next_voters(
         return None;
     }
     let mut next = voters.clone();
-    let mut fit: Vec<&Candidate> =
-        candidates.iter().filter(|candidate| candidate.fit && !voters.contains_key(&candidate.node)).collect();
+    let mut fit: Vec<&Candidate> = candidates
+        .iter()
+        .filter(|candidate| candidate.fit && !voters.contains_key(&candidate.node))
+        .collect();
     while next.len() < target {
         let crowd = |zone: &str| next.values().filter(|other| *other == zone).count();
-        let (at, _) = fit.iter().enumerate().min_by_key(|(_, candidate)| (crowd(&candidate.zone), candidate.node))?;
+        let (at, _) =
+            fit.iter().enumerate().min_by_key(|(_, candidate)| (crowd(&candidate.zone), candidate.node))?;
         let chosen = fit.remove(at);
         next.insert(chosen.node, chosen.zone.clone());
     }

@@ -137,8 +137,11 @@ impl NetworkService {
     async fn leave(&self) -> Result<(), Fault> {
         let node = self.mesh.node();
         if self.consensus.observe().addresses.len() <= 1 {
-            return Err(Fault::new(Code::Conflict, "this is the only node of the mesh: there is nothing to leave")
-                .help("to wipe it, stop it and run `micro-node reset`"));
+            return Err(Fault::new(
+                Code::Conflict,
+                "this is the only node of the mesh: there is nothing to leave",
+            )
+            .help("to wipe it, stop it and run `micro-node reset`"));
         }
         if !self.consensus.hand_over(Duration::from_secs(5)).await {
             return Err(Fault::new(Code::Unavailable, "no other node could take over the leadership")
@@ -147,7 +150,8 @@ impl NetworkService {
         let deadline = Instant::now() + LEAVE_DEADLINE;
         let leader = *self.consensus.watch_leader().borrow();
         let leader = leader.filter(|leader| *leader != node);
-        let leader = leader.ok_or_else(|| Fault::new(Code::Unavailable, "there is no other leader just now"))?;
+        let leader =
+            leader.ok_or_else(|| Fault::new(Code::Unavailable, "there is no other leader just now"))?;
         let head = node_head(&self.seams, node, NETWORK, "leave-member", deadline);
         self.dispatch.call_at(leader, head, Bytes::new()).await?;
         self.left.notify_one();

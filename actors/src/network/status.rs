@@ -72,7 +72,8 @@ impl View<'_> {
         let place = heard.as_ref().map(Heard::place).unwrap_or_default();
         let membership_address =
             self.seen.addresses.iter().find(|(of, _)| *of == node).map(|(_, address)| address.clone());
-        let address = member.map(|member| member.address.to_string()).or(membership_address).unwrap_or_default();
+        let address =
+            member.map(|member| member.address.to_string()).or(membership_address).unwrap_or_default();
         let role = self.role(node);
         NodeStatus {
             id: node,
@@ -83,7 +84,11 @@ impl View<'_> {
             cloud: place.cloud,
             region: place.region,
             zone: place.zone,
-            path: if here { Some("self".to_owned()) } else { up.map(|route| format!("direct {}", route.address)) },
+            path: if here {
+                Some("self".to_owned())
+            } else {
+                up.map(|route| format!("direct {}", route.address))
+            },
             address,
             rtt_ms: up.and_then(|route| route.rtt).map(|rtt| (rtt.as_secs_f64() * 1e6).round() / 1e3),
             version: heard.as_ref().map(Heard::version).unwrap_or_default(),
@@ -165,8 +170,13 @@ impl View<'_> {
             let help = "see the node's log, then start it again";
             add(Severity::Critical, format!("consensus has stopped on this node: {why}"), help);
         } else if !consensus.quorum {
-            let message = "no quorum: writes and linearizable reads wait until a majority of the voters is back";
-            add(Severity::Critical, message.to_owned(), "start the voters that are down, or see why they can't be reached");
+            let message =
+                "no quorum: writes and linearizable reads wait until a majority of the voters is back";
+            add(
+                Severity::Critical,
+                message.to_owned(),
+                "start the voters that are down, or see why they can't be reached",
+            );
         }
         for node in nodes.iter().filter(down) {
             let voter = matches!(node.role, Role::Voter | Role::Leader);
@@ -178,7 +188,10 @@ impl View<'_> {
         for node in nodes {
             for actor in node.actors.iter().flatten().filter(|actor| actor.restarts > 0) {
                 let times = actor.restarts;
-                let message = format!("actor {} on {} was restarted {times} times after a panic", actor.name, node.name);
+                let message = format!(
+                    "actor {} on {} was restarted {times} times after a panic",
+                    actor.name, node.name
+                );
                 add(Severity::Warning, message, "see the log of that node: this is a defect of micro-node");
             }
         }

@@ -39,7 +39,12 @@ pub struct Attachment {
 }
 
 impl Attachment {
-    pub(crate) fn new(instance: Instance, endpoints: Vec<Endpoint>, backend: Backend, permits: usize) -> Self {
+    pub(crate) fn new(
+        instance: Instance,
+        endpoints: Vec<Endpoint>,
+        backend: Backend,
+        permits: usize,
+    ) -> Self {
         let connection = match backend {
             Backend::Inside(handler) => Connection::Inside(handler),
             Backend::Http(address) => {
@@ -66,7 +71,10 @@ impl Attachment {
     /// answers.
     pub async fn call(&self, head: &Head, body: Bytes) -> Result<Bytes, Fault> {
         let _permit = self.permits.try_acquire().map_err(|_| {
-            Fault::new(Code::Unavailable, format!("this instance of {} has too many calls in work", head.service))
+            Fault::new(
+                Code::Unavailable,
+                format!("this instance of {} has too many calls in work", head.service),
+            )
         })?;
         let deadline = Duration::from_millis(head.deadline_ms.into());
         let answer = async {
@@ -106,7 +114,8 @@ async fn call_http(
     let collected = Limited::new(response.into_body(), BODY_BYTES_MAX).collect().await;
     let body = collected
         .map_err(|error| {
-            Fault::new(Code::Failed, format!("the answer of {} broke off: {error}", head.service)).effect_unknown()
+            Fault::new(Code::Failed, format!("the answer of {} broke off: {error}", head.service))
+                .effect_unknown()
         })?
         .to_bytes();
     if status.is_success() {

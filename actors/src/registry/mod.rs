@@ -14,7 +14,8 @@ pub use table::Table;
 use bytes::Bytes;
 use micro_mesh::Mesh;
 use micro_sdk::wire::{
-    Code, Endpoint, Fault, Head, Instance, InstanceId, Namespace, NodeId, Seams, ServiceName, status::ServiceStatus,
+    Code, Endpoint, Fault, Head, Instance, InstanceId, Namespace, NodeId, Seams, ServiceName,
+    status::ServiceStatus,
 };
 use std::{
     collections::BTreeMap,
@@ -90,7 +91,10 @@ impl Registry {
         {
             let mut attached = self.0.attached.write().expect("no code panics while it holds the instances");
             if attached.len() >= ATTACHED_MAX {
-                return Err(Fault::new(Code::Unavailable, format!("{ATTACHED_MAX} instances are attached already")));
+                return Err(Fault::new(
+                    Code::Unavailable,
+                    format!("{ATTACHED_MAX} instances are attached already"),
+                ));
             }
             attached.insert(instance.id, Arc::new(attachment));
         }
@@ -158,7 +162,10 @@ impl Registry {
             table.names(namespace).into_iter().map(|name| name.as_str().to_owned()).collect();
         let known = if names.is_empty() { "none".to_owned() } else { names.join(", ") };
         Fault::new(Code::NotFound, format!("no service {:?} in namespace {namespace}", service.as_str()))
-            .help(format!("looked up in the registry of node {}; services there: {known}", table.node_name(self.0.mesh.node())))
+            .help(format!(
+                "looked up in the registry of node {}; services there: {known}",
+                table.node_name(self.0.mesh.node())
+            ))
             .help("`micro-node services` lists them; a new one is seen everywhere within two seconds")
     }
 
@@ -173,7 +180,9 @@ impl Registry {
         };
         match attachment {
             Some(attachment) => attachment.call(head, body).await,
-            None => Err(Fault::new(Code::Unavailable, format!("an instance of {} has just left", head.service))),
+            None => {
+                Err(Fault::new(Code::Unavailable, format!("an instance of {} has just left", head.service)))
+            }
         }
     }
 

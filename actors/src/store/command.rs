@@ -31,12 +31,20 @@ pub enum StoreCommand {
 /// What became of a change.
 #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
 pub(crate) enum StoreOutcome {
-    Written { version: u64 },
-    Deleted { deleted: bool },
+    Written {
+        version: u64,
+    },
+    Deleted {
+        deleted: bool,
+    },
     /// The record has another version; 0 when there is none. Nothing was changed.
-    Conflict { version: u64 },
+    Conflict {
+        version: u64,
+    },
     /// The command can't be read. Nothing was changed.
-    Invalid { why: String },
+    Invalid {
+        why: String,
+    },
 }
 
 #[cfg(test)]

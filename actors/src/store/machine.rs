@@ -43,8 +43,11 @@ impl StoreMachine {
     }
 
     fn apply_once(state: &mut Transaction<'_>, index: u64, command: StoreCommand) -> StoreOutcome {
-        let (StoreCommand::Write { idempotency_key, .. } | StoreCommand::Delete { idempotency_key, .. }) = &command;
-        let Some(seen) = idempotency_key.map(seen_key) else { return Self::apply_command(state, index, command) };
+        let (StoreCommand::Write { idempotency_key, .. } | StoreCommand::Delete { idempotency_key, .. }) =
+            &command;
+        let Some(seen) = idempotency_key.map(seen_key) else {
+            return Self::apply_command(state, index, command);
+        };
         if let Some(before) = state.get(Family::Store, &seen) {
             return Codec::decode::<StoreOutcome, PROPOSAL_BYTES_MAX>(&before)
                 .unwrap_or_else(|error| StoreOutcome::Invalid { why: error.to_string() });
@@ -97,7 +100,8 @@ impl StoreMachine {
     fn conflict(state: &mut Transaction<'_>, key: &Bytes, if_version: Option<u64>) -> Option<StoreOutcome> {
         let wanted = if_version?;
         let stored = state.get(Family::Store, key);
-        let version = stored.and_then(|value| split_state_value(&value).map(|(version, _)| version)).unwrap_or(0);
+        let version =
+            stored.and_then(|value| split_state_value(&value).map(|(version, _)| version)).unwrap_or(0);
         (version != wanted).then_some(StoreOutcome::Conflict { version })
     }
 }

@@ -58,8 +58,10 @@ impl StoreService {
     ) -> Result<WriteReply, Fault> {
         check_key(&request.key)?;
         if request.value.0.len() > VALUE_BYTES_MAX {
-            let message =
-                format!("a value of {} bytes is larger than the limit of {VALUE_BYTES_MAX} bytes", request.value.0.len());
+            let message = format!(
+                "a value of {} bytes is larger than the limit of {VALUE_BYTES_MAX} bytes",
+                request.value.0.len()
+            );
             return Err(Fault::new(Code::Usage, message).help("split it over several records"));
         }
         let command = StoreCommand::Write {
@@ -108,7 +110,9 @@ impl StoreService {
         let outcome = loop {
             match self.consensus.propose(command.clone(), deadline).await {
                 Ok((_, outcome)) => break outcome,
-                Err(ProposeError::Unknown(why)) if key.is_some() && Instant::now() + RETRY_PAUSE < deadline => {
+                Err(ProposeError::Unknown(why))
+                    if key.is_some() && Instant::now() + RETRY_PAUSE < deadline =>
+                {
                     tracing::debug!(why, "a write with an idempotency key is proposed again");
                     sleep(RETRY_PAUSE).await;
                 }
@@ -144,7 +148,9 @@ impl StoreService {
             limit if limit <= LIST_LIMIT_MAX => limit,
             limit => {
                 let message = format!("{limit} records at once are more than the limit of {LIST_LIMIT_MAX}");
-                return Err(Fault::new(Code::Usage, message).help("list page by page: the next after the last key"));
+                return Err(
+                    Fault::new(Code::Usage, message).help("list page by page: the next after the last key")
+                );
             }
         } as usize;
         if !request.stale {
@@ -178,7 +184,10 @@ fn broken(error: StorageError) -> Fault {
 }
 
 fn garbled() -> Fault {
-    broken(StorageError::Corrupt { what: "a record".to_owned(), detail: "it is cut short or garbled".to_owned() })
+    broken(StorageError::Corrupt {
+        what: "a record".to_owned(),
+        detail: "it is cut short or garbled".to_owned(),
+    })
 }
 
 fn record(key: String, value: &Bytes) -> Result<Record, Fault> {
@@ -199,7 +208,9 @@ fn refusal(key: &str, wanted: Option<u64>, outcome: StoreOutcome) -> Fault {
             };
             Fault::new(Code::Conflict, message).help("read it again and decide anew")
         }
-        StoreOutcome::Invalid { why } => Fault::new(Code::Internal, format!("the command was not understood: {why}")),
+        StoreOutcome::Invalid { why } => {
+            Fault::new(Code::Internal, format!("the command was not understood: {why}"))
+        }
         other => Fault::new(Code::Internal, format!("the outcome was {other:?}")).effect_unknown(),
     }
 }
@@ -228,7 +239,9 @@ impl Platform for StoreService {
                 "read" => Codec::encode(&self.read(decode(body)?, deadline).await?).into(),
                 "list" => Codec::encode(&self.list(decode(body)?, deadline).await?).into(),
                 "delete" => Codec::encode(&self.delete(decode(body)?, key, deadline).await?).into(),
-                other => return Err(Fault::new(Code::NotFound, format!("the store has no endpoint {other:?}"))),
+                other => {
+                    return Err(Fault::new(Code::NotFound, format!("the store has no endpoint {other:?}")));
+                }
             })
         })
     }

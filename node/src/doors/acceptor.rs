@@ -119,7 +119,10 @@ impl Acceptor {
                 tracing::warn!(uid, "a process of another user was turned away from the socket");
             }
         };
-        self.run(accept, move |stream, graceful| grpc_connection(stream, guard.clone(), services.clone(), graceful)).await;
+        self.run(accept, move |stream, graceful| {
+            grpc_connection(stream, guard.clone(), services.clone(), graceful)
+        })
+        .await;
     }
 
     /// Serves gRPC on a TCP port.
@@ -127,7 +130,10 @@ impl Acceptor {
         let guard = self.guard.clone();
         let listener = &listener;
         let accept = || accept_tcp(listener);
-        self.run(accept, move |stream, graceful| grpc_connection(stream, guard.clone(), services.clone(), graceful)).await;
+        self.run(accept, move |stream, graceful| {
+            grpc_connection(stream, guard.clone(), services.clone(), graceful)
+        })
+        .await;
     }
 
     /// Serves HTTP/1 and HTTP/2 on a TCP port.
@@ -137,7 +143,11 @@ impl Acceptor {
         self.run(accept, move |stream, graceful| {
             let mut builder = auto::Builder::new(TokioExecutor::new());
             builder.http1().timer(TokioTimer::new()).header_read_timeout(HEAD_TIMEOUT);
-            builder.http2().timer(TokioTimer::new()).keep_alive_interval(KEEP_ALIVE).max_concurrent_streams(STREAMS_MAX);
+            builder
+                .http2()
+                .timer(TokioTimer::new())
+                .keep_alive_interval(KEEP_ALIVE)
+                .max_concurrent_streams(STREAMS_MAX);
             let service = TowerToHyperService::new(router.clone());
             let connection = builder.serve_connection(TokioIo::new(stream), service).into_owned();
             let connection = graceful.watch(connection);

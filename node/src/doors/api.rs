@@ -99,7 +99,9 @@ fn target(path: &str) -> Result<(ServiceName, String), Fault> {
     };
     let (service, endpoint) = match parts.as_slice() {
         [service, method] if word(method) => (service, (*method).to_owned()),
-        [service, handler, method] if word(handler) && word(method) => (service, format!("{handler}.{method}")),
+        [service, handler, method] if word(handler) && word(method) => {
+            (service, format!("{handler}.{method}"))
+        }
         _ => return Err(shape()),
     };
     service.parse().map(|service| (service, endpoint)).map_err(|_| shape())
@@ -108,7 +110,8 @@ fn target(path: &str) -> Result<(ServiceName, String), Fault> {
 fn deadline(headers: &HeaderMap) -> Result<Option<Duration>, Fault> {
     let Some(value) = headers.get(DEADLINE_HEADER) else { return Ok(None) };
     let ms = value.to_str().ok().and_then(|text| text.parse::<u32>().ok()).filter(|ms| *ms > 0);
-    let ms = ms.ok_or_else(|| Fault::new(Code::Usage, format!("{DEADLINE_HEADER} takes a number above 0")))?;
+    let ms =
+        ms.ok_or_else(|| Fault::new(Code::Usage, format!("{DEADLINE_HEADER} takes a number above 0")))?;
     Ok(Some(Duration::from_millis(ms.into())))
 }
 
@@ -122,9 +125,10 @@ pub(super) fn trace_of(traceparent: &str) -> Option<TraceId> {
 async fn collect(body: Body) -> Result<Bytes, Fault> {
     match Limited::new(body, BODY_BYTES_MAX).collect().await {
         Ok(collected) => Ok(collected.to_bytes()),
-        Err(error) if error.is::<LengthLimitError>() => {
-            Err(Fault::new(Code::Usage, format!("the body is larger than the limit of {BODY_BYTES_MAX} bytes")))
-        }
+        Err(error) if error.is::<LengthLimitError>() => Err(Fault::new(
+            Code::Usage,
+            format!("the body is larger than the limit of {BODY_BYTES_MAX} bytes"),
+        )),
         Err(error) => Err(Fault::new(Code::Usage, format!("the body broke off: {error}"))),
     }
 }
@@ -197,14 +201,18 @@ pub(super) fn metadata(
         if !good {
             return Err(Fault::new(Code::Usage, format!("{name:?} is not a header that can be sent")));
         }
-        let hop = matches!(name.as_str(), "host" | "content-length" | "content-type" | "transfer-encoding" | "connection");
+        let hop = matches!(
+            name.as_str(),
+            "host" | "content-length" | "content-type" | "transfer-encoding" | "connection"
+        );
         if hop || name.starts_with(RESERVED_PREFIX) {
             return Err(Fault::new(Code::Usage, format!("the header {name:?} is set by the node")));
         }
         metadata.push((name, value));
     }
     if metadata.len() > METADATA_ENTRIES_MAX || bytes > METADATA_BYTES_MAX {
-        let message = format!("at most {METADATA_ENTRIES_MAX} headers of {METADATA_BYTES_MAX} bytes are carried along");
+        let message =
+            format!("at most {METADATA_ENTRIES_MAX} headers of {METADATA_BYTES_MAX} bytes are carried along");
         return Err(Fault::new(Code::Usage, message));
     }
     metadata.sort();
@@ -249,14 +257,19 @@ mod tests {
         let service = |name: &str| name.parse::<ServiceName>().expect("a good name");
         assert_eq!(target("/helloworld/call"), Ok((service("helloworld"), "call".to_owned())));
         assert_eq!(target("/shop/Cart/add"), Ok((service("shop"), "Cart.add".to_owned())));
-        for bad in ["/", "/shop", "/shop/", "/shop/a/b/c", "/Shop/a", "/shop/%2e%2e", "/../a", "//a", "/shop/a;b"] {
+        for bad in
+            ["/", "/shop", "/shop/", "/shop/a/b/c", "/Shop/a", "/shop/%2e%2e", "/../a", "//a", "/shop/a;b"]
+        {
             assert!(target(bad).is_err(), "{bad}");
         }
     }
 
     #[test]
     fn a_query_becomes_an_object() {
-        assert_eq!(query("name=Jane+Doe&x=%C3%BC&x=2&y"), Bytes::from(r#"{"name":"Jane Doe","x":["ü","2"],"y":""}"#));
+        assert_eq!(
+            query("name=Jane+Doe&x=%C3%BC&x=2&y"),
+            Bytes::from(r#"{"name":"Jane Doe","x":["ü","2"],"y":""}"#)
+        );
         assert_eq!(query("a=%zz%4"), Bytes::from(r#"{"a":"%zz%4"}"#));
     }
 

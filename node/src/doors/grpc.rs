@@ -9,11 +9,13 @@ use micro_sdk::{
     proto::{
         self, AttachEvent, AttachRequest, Attached, CallRequest, CallResponse, CreateTokenRequest,
         CreateTokenResponse, DeleteRequest, DeleteResponse, Draining, GetServiceRequest, GetServiceResponse,
-        LeaveRequest, LeaveResponse, ListRequest, ListResponse, ListServicesRequest, ListServicesResponse, Place,
-        ReadRequest, ReadResponse, StatusRequest, StatusResponse, WriteRequest, WriteResponse, attach_event,
-        node_server, registry_server, store_server,
+        LeaveRequest, LeaveResponse, ListRequest, ListResponse, ListServicesRequest, ListServicesResponse,
+        Place, ReadRequest, ReadResponse, StatusRequest, StatusResponse, WriteRequest, WriteResponse,
+        attach_event, node_server, registry_server, store_server,
     },
-    wire::{Caller, Code, Endpoint, Fault, Instance, Namespace, ServiceName, TraceId, limits::BODY_BYTES_MAX},
+    wire::{
+        Caller, Code, Endpoint, Fault, Instance, Namespace, ServiceName, TraceId, limits::BODY_BYTES_MAX,
+    },
 };
 use std::{convert::Infallible, net::SocketAddr, pin::Pin, sync::Arc, time::Duration};
 use tokio::sync::watch;
@@ -41,12 +43,17 @@ impl Services {
         Services {
             store: store_server::StoreServer::from_arc(door).max_decoding_message_size(MESSAGE_BYTES_MAX),
             registry: registry.max_decoding_message_size(MESSAGE_BYTES_MAX),
-            node: node.max_decoding_message_size(MESSAGE_BYTES_MAX).max_encoding_message_size(MESSAGE_BYTES_MAX),
+            node: node
+                .max_decoding_message_size(MESSAGE_BYTES_MAX)
+                .max_encoding_message_size(MESSAGE_BYTES_MAX),
         }
     }
 
     /// Answers one request.
-    pub async fn call(&mut self, request: http::Request<Incoming>) -> Result<http::Response<Body>, Infallible> {
+    pub async fn call(
+        &mut self,
+        request: http::Request<Incoming>,
+    ) -> Result<http::Response<Body>, Infallible> {
         match request.uri().path().split('/').nth(1) {
             Some(store_server::SERVICE_NAME) => self.store.call(request).await,
             Some(registry_server::SERVICE_NAME) => self.registry.call(request).await,
@@ -161,8 +168,11 @@ impl store_server::Store for Door {
         let (metadata, extensions, request) = request.into_parts();
         let key = idempotency_key(&request.idempotency_key)?;
         let context = context(&metadata, &extensions)?.with_key(key);
-        let delete =
-            store::DeleteRequest { table: table(request.place)?, key: request.key, if_version: request.if_version };
+        let delete = store::DeleteRequest {
+            table: table(request.place)?,
+            key: request.key,
+            if_version: request.if_version,
+        };
         let reply = self.local.delete(&context, delete).await?;
         Ok(Response::new(DeleteResponse { deleted: reply.deleted }))
     }
@@ -238,16 +248,21 @@ impl registry_server::Registry for Door {
         let (metadata, extensions, request) = request.into_parts();
         admin_only(&context(&metadata, &extensions)?, "registry/list")?;
         let services = self.local.services(&namespace(&request.namespace)?);
-        let services = services.into_iter().map(|(name, instances)| self.service(name.into(), instances)).collect();
+        let services =
+            services.into_iter().map(|(name, instances)| self.service(name.into(), instances)).collect();
         Ok(Response::new(ListServicesResponse { services }))
     }
 
-    async fn get_service(&self, request: Request<GetServiceRequest>) -> Result<Response<GetServiceResponse>, Status> {
+    async fn get_service(
+        &self,
+        request: Request<GetServiceRequest>,
+    ) -> Result<Response<GetServiceResponse>, Status> {
         let (metadata, extensions, request) = request.into_parts();
         let context = context(&metadata, &extensions)?;
         admin_only(&context, "registry/get")?;
         let name: ServiceName = request.name.parse().map_err(usage)?;
-        let (instances, endpoints) = self.local.describe(&context, &namespace(&request.namespace)?, &name).await?;
+        let (instances, endpoints) =
+            self.local.describe(&context, &namespace(&request.namespace)?, &name).await?;
         let endpoints = endpoints.into_iter().map(|endpoint| proto::Endpoint {
             name: endpoint.name,
             request_schema: endpoint.request_schema,
@@ -263,7 +278,8 @@ impl registry_server::Registry for Door {
 impl node_server::Node for Door {
     async fn call(&self, request: Request<CallRequest>) -> Result<Response<CallResponse>, Status> {
         let (metadata, extensions, request) = request.into_parts();
-        let mut context = context(&metadata, &extensions)?.with_key(idempotency_key(&request.idempotency_key)?);
+        let mut context =
+            context(&metadata, &extensions)?.with_key(idempotency_key(&request.idempotency_key)?);
         if request.timeout_ms > 0 {
             let asked = Duration::from_millis(request.timeout_ms.into());
             context.deadline = Some(context.deadline.map_or(asked, |deadline| deadline.min(asked)));

@@ -47,13 +47,21 @@ impl Listeners {
         let address = |listener: &TcpListener| {
             listener.local_addr().map_err(|error| Fault::new(Code::Failed, error.to_string()))
         };
-        Ok(Listeners { api_address: address(&api)?, proxy_address: address(&proxy)?, socket, api, proxy, secret })
+        Ok(Listeners {
+            api_address: address(&api)?,
+            proxy_address: address(&proxy)?,
+            socket,
+            api,
+            proxy,
+            secret,
+        })
     }
 }
 
 async fn tcp(what: &str, flag: &str, address: SocketAddr) -> Result<TcpListener, Fault> {
     if !address.ip().is_loopback() {
-        let message = format!("{what} can't listen on {address}: there are no accounts yet to tell callers apart");
+        let message =
+            format!("{what} can't listen on {address}: there are no accounts yet to tell callers apart");
         return Err(Fault::new(Code::Usage, message).help(format!("give {flag} a loopback address")));
     }
     TcpListener::bind(address).await.map_err(|error| bind_fault(what, flag, address, &error))

@@ -10,7 +10,6 @@
 //! answered. The identity is written last, so that a crash before leaves a directory as good as new.
 
 use crate::config::{Config, Join};
-use bincode::{Decode, Encode};
 use micro_actors::{
     IDENTITY_FILE, System,
     auth::{AuthState, SealKey},
@@ -27,14 +26,15 @@ const BOOT_FILE: &str = "boot";
 const AUTHORITY_FILE: &str = "authority";
 /// The nodes of the mesh as they were when this one joined: whom to dial first.
 const PEERS_FILE: &str = "peers";
+/// There when the node of this directory has left its mesh: its id must not come back.
+pub(super) const LEFT_FILE: &str = "left";
 /// How long joining may take before it is tried again.
 const JOIN_TTL: Duration = Duration::from_secs(20);
 /// How often a join that found nobody is tried, with a second in between: a mesh that elects comes back in that time.
 const JOIN_TRIES: u32 = 5;
 const SMALL_BYTES_MAX: usize = 1 << 20;
 
-#[derive(Encode, Decode)]
-struct Peers(Vec<(NodeId, SocketAddr)>);
+type Peers = Vec<(NodeId, SocketAddr)>;
 
 /// What a start found out.
 pub(super) struct Bootstrap {
@@ -59,6 +59,12 @@ impl Bootstrap {
         seams: &Seams,
     ) -> Result<Self, Fault> {
         let files = &*storage.files;
+        if files.read(LEFT_FILE).map_err(failed)?.is_some() {
+            let dir = config.data_dir.display();
+            return Err(Fault::new(Code::Conflict, format!("the node in {dir} has left its mesh for good"))
+                .help(format!("`micro-node reset --data-dir {dir}` wipes it for a new life"))
+                .help("then start it as the first of a new mesh, or join one with a new token"));
+        }
         let kept = files.read(IDENTITY_FILE).map_err(failed)?;
         let fresh = kept.is_none();
         let identity = match (kept, &config.join) {
@@ -72,9 +78,10 @@ impl Bootstrap {
         };
         let number = Self::next_boot(files)?;
         let peers = files.read(PEERS_FILE).map_err(failed)?;
-        let peers = peers.map(|bytes| Codec::decode::<Peers, SMALL_BYTES_MAX>(&bytes)).transpose().map_err(failed)?;
+        let peers =
+            peers.map(|bytes| Codec::decode::<Peers, SMALL_BYTES_MAX>(&bytes)).transpose().map_err(failed)?;
         let authority = files.read(AUTHORITY_FILE).map_err(failed)?;
-        Ok(Bootstrap { identity, number, peers: peers.map_or_else(Vec::new, |peers| peers.0), authority, fresh })
+        Ok(Bootstrap { identity, number, peers: peers.unwrap_or_default(), authority, fresh })
     }
 
     /// A directory that belongs to one mesh can't join another.
@@ -102,8 +109,11 @@ impl Bootstrap {
         seams: &Seams,
     ) -> Result<Identity, Fault> {
         let token = join.token.as_ref().ok_or_else(|| {
-            Fault::new(Code::Usage, "this data directory has not joined a mesh yet, so a join token is needed")
-                .help("make one with `micro-node token create` on a node of the mesh")
+            Fault::new(
+                Code::Usage,
+                "this data directory has not joined a mesh yet, so a join token is needed",
+            )
+            .help("make one with `micro-node token create` on a node of the mesh")
         })?;
         let (node, key) = (seams.node_id(), NodeKey::generate());
         let mut tries = 0;
@@ -129,7 +139,7 @@ impl Bootstrap {
         };
         let identity = key.with_certificate(&grant.certificate, node, token.cluster, seams.clock.now());
         let identity = identity.map_err(failed)?;
-        files.write(PEERS_FILE, &Codec::encode(&Peers(grant.peers))).map_err(failed)?;
+        files.write(PEERS_FILE, &Codec::encode::<Peers>(&grant.peers)).map_err(failed)?;
         files.write(IDENTITY_FILE, &identity.encode()).map_err(failed)?;
         Ok(identity)
     }
@@ -156,7 +166,9 @@ impl Bootstrap {
             None => 0,
             Some(bytes) => {
                 let text = String::from_utf8_lossy(&bytes);
-                text.trim().parse::<u64>().map_err(|error| failed(format!("the file `boot` is garbled: {error}")))?
+                text.trim()
+                    .parse::<u64>()
+                    .map_err(|error| failed(format!("the file `boot` is garbled: {error}")))?
             }
         };
         let number = last + 1;

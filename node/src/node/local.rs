@@ -1,6 +1,5 @@
 //! The node's services as its own process calls them: what doors and simulations stand on.
 
-use bincode::{Decode, Encode};
 use bytes::Bytes;
 use micro_actors::{
     Answer, System,
@@ -8,7 +7,8 @@ use micro_actors::{
     network::NETWORK,
     registry::{AttachGuard, Backend, DescribeReply, InsideHandler, REGISTRY},
     store::{
-        DeleteReply, DeleteRequest, ListReply, ListRequest, ReadReply, ReadRequest, STORE, WriteReply, WriteRequest,
+        DeleteReply, DeleteRequest, ListReply, ListRequest, ReadReply, ReadRequest, STORE, WriteReply,
+        WriteRequest,
     },
 };
 use micro_sdk::wire::{
@@ -92,20 +92,6 @@ impl Local {
         }
     }
 
-    async fn platform<Q: Encode, A: Decode<()>>(
-        &self,
-        context: &Context,
-        service: &'static str,
-        endpoint: &str,
-        request: &Q,
-    ) -> Result<A, Fault> {
-        let service = service.parse().expect("platform services have good names");
-        let head = self.head(context, service, endpoint);
-        let answer = self.system.dispatch().call(head, Codec::encode(request).into()).await?;
-        Codec::decode::<A, { BODY_BYTES_MAX + 4096 }>(&answer.body)
-            .map_err(|error| Fault::new(Code::Internal, format!("an answer of this node is garbled: {error}")))
-    }
-
     /// Writes a record.
     ///
     /// # Errors
@@ -148,7 +134,12 @@ impl Local {
     /// As admission answers.
     pub async fn create_token(&self, context: &Context, ttl: Duration) -> Result<CreateTokenReply, Fault> {
         let ttl_s = u32::try_from(ttl.as_secs()).unwrap_or(u32::MAX);
-        self.platform(context, AUTH, "create-token", &CreateTokenRequest { ttl_s }).await
+        let head = self.head(context, AUTH.parse().expect("a good name"), "create-token");
+        let body = Codec::encode(&CreateTokenRequest { ttl_s }).into();
+        let answer = self.system.dispatch().call(head, body).await?;
+        Codec::decode::<_, BODY_BYTES_MAX>(&answer.body).map_err(|error| {
+            Fault::new(Code::Internal, format!("an answer of this node is garbled: {error}"))
+        })
     }
 
     /// The status document, as JSON.

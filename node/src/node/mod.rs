@@ -89,6 +89,7 @@ pub struct Node {
     system: Arc<System>,
     doors: Option<Doors>,
     local: Local,
+    storage: Storage,
 }
 
 fn storage_fault(error: StorageError, data_dir: &std::path::Path) -> Fault {
@@ -163,14 +164,10 @@ impl Node {
         }
         let machine: Arc<Machines> = System::machines();
         let consensus = Consensus::open(pace, mesh.clone(), storage.clone(), machine, seams.clone()).await?;
-        if boot.authority.is_some() && consensus.observe().voters.is_empty() {
+        if boot.authority.is_some() && !consensus.is_initialized().await? {
             consensus.initialize(mesh.advertise()).await?;
         }
-        let node_card = NodeCard {
-            started,
-            pin: identity.pin(),
-            voters_wanted: config.voters.count(),
-        };
+        let node_card = NodeCard { started, pin: identity.pin(), voters_wanted: config.voters.count() };
         let system = System::start(SystemConfig {
             mesh: mesh.clone(),
             consensus: consensus.clone(),
@@ -198,7 +195,7 @@ impl Node {
         ports::keep(&card, &*storage.files)?;
         let doors = listeners.map(|listeners| Doors::open(listeners, local.clone()));
         boot.settle(&system, &storage, READY_TRY).await?;
-        Ok(Node { card, mesh, consensus, system, doors, local })
+        Ok(Node { card, mesh, consensus, system, doors, local, storage })
     }
 
     /// Who the node is and where it is reached.
@@ -251,7 +248,10 @@ impl Node {
     pub async fn ended(&self) -> Result<(), Fault> {
         tokio::select! {
             biased;
-            () = self.system.left() => Ok(()),
+            () = self.system.left() => {
+                let kept = self.storage.files.write(bootstrap::LEFT_FILE, b"");
+                kept.map_err(|error| Fault::new(Code::Failed, error.to_string()))
+            }
             why = self.consensus.failed() => Err(Fault::new(Code::Failed, format!("consensus has stopped: {why}"))
                 .help("nothing that was acknowledged is lost")
                 .help("see to the disk of the data directory, then start the node again")),

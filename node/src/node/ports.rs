@@ -19,7 +19,9 @@ struct Ports {
 /// Puts the ports of the last start where port 0 was asked for.
 pub(super) fn remember(config: &mut Config, files: &dyn FileStore) -> Result<(), Fault> {
     let bytes = files.read(PORTS_FILE).map_err(|error| Fault::new(Code::Failed, error.to_string()))?;
-    let Some(ports) = bytes.and_then(|bytes| serde_json::from_slice::<Ports>(&bytes).ok()) else { return Ok(()) };
+    let Some(ports) = bytes.and_then(|bytes| serde_json::from_slice::<Ports>(&bytes).ok()) else {
+        return Ok(());
+    };
     let reuse = |address: &mut SocketAddr, port: u16, free: fn(SocketAddr) -> bool| {
         let wanted = SocketAddr::new(address.ip(), port);
         if address.port() == 0 && free(wanted) {

@@ -129,15 +129,7 @@ async fn a_client_finds_its_node_again_after_a_restart() {
     let (mut fake, node) = node().await;
     fake.kill().await;
     drop(std::fs::remove_file(fake.socket()));
-    // What is asked of a dead node fails at once, and says so.
-    let lost = loop {
-        match node.store().read("id1").timeout(Duration::from_secs(2)).await {
-            // The connection of a killed listener may live for a moment.
-            Ok(_) => tokio::time::sleep(Duration::from_millis(10)).await,
-            Err(fault) => break fault,
-        }
-    };
-    eprintln!("LOST {lost}");
+    let lost = node.store().read("id1").await.expect_err("the node is dead");
     assert_eq!((lost.code, lost.effect), (Code::Unreachable, Effect::None), "{lost}");
     fake.restart();
     let found = async {
@@ -146,6 +138,20 @@ async fn a_client_finds_its_node_again_after_a_restart() {
         }
     };
     tokio::time::timeout(Duration::from_secs(5), found).await.expect("it is found again");
+}
+
+#[tokio::test]
+async fn a_node_that_dies_with_a_write_in_hand_leaves_its_outcome_unknown() {
+    let (mut fake, node) = node().await;
+    let write = tokio::spawn(node.store().write("slow", "x").into_future());
+    let read = tokio::spawn(node.store().read("slow").into_future());
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    fake.kill().await;
+    let write = write.await.expect("no panic").expect_err("the node is dead");
+    assert_eq!((write.code, write.effect), (Code::Unknown, Effect::Unknown), "{write}");
+    let read = read.await.expect("no panic").expect_err("the node is dead");
+    assert_eq!((read.code, read.effect), (Code::Unreachable, Effect::None), "{read}");
+    assert!(read.message.starts_with("lost the node at unix:"), "{read}");
 }
 
 #[tokio::test]

@@ -81,8 +81,6 @@ impl FakeNode {
             .add_service(store_server::StoreServer::new(fake.clone()))
             .add_service(node_server::NodeServer::new(fake));
         let serving = async move {
-            // tonic's connections are tasks of their own, which outlive the listener: a lost node takes its
-            // attachments with it, so they end by their streams (see `attach`).
             let _ = server.serve_with_incoming(UnixListenerStream::new(listener)).await;
         };
         self.serving = Some(tokio::spawn(serving));

@@ -41,7 +41,8 @@ impl Checker for AcknowledgedDurability {
         }
         for (key, found) in &ending.finals {
             let ops = keys.get(key.as_str()).map_or(&[] as &[&Op], Vec::as_slice);
-            let newest = ops.iter().filter_map(|op| Some((acknowledged(op)?, *op))).max_by_key(|(ack, _)| *ack);
+            let newest =
+                ops.iter().filter_map(|op| Some((acknowledged(op)?, *op))).max_by_key(|(ack, _)| *ack);
             let Some(((version, value), op)) = newest else { continue };
             let kept = match found {
                 Some((found, at)) => *at > version || (*at == version && *found == value),
@@ -49,8 +50,8 @@ impl Checker for AcknowledgedDurability {
             };
             if !kept {
                 return Err(self.violation(format!(
-                    "key {key}: value {value} was acknowledged at version {version} at {:.3} s, but in the end there is \
-                     {found:?} (value, version)",
+                    "key {key}: value {value} was acknowledged at version {version} at {:.3} s, but in the end \
+                     there is {found:?} (value, version)",
                     op.told.as_ref().map_or(0.0, |(at, _)| at.as_secs_f64())
                 )));
             }

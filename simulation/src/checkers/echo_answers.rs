@@ -14,11 +14,11 @@ impl Checker for EchoAnswers {
 
     fn conclude(&mut self, ending: &Ending) -> Result<(), Violation> {
         for op in &ending.history {
-            if let (Asked::Echo { value }, Some((_, Told::Found(Some((answer, _)))))) = (&op.asked, &op.told) {
-                if answer != value {
-                    let what = format!("{} called with {value} and was answered {answer}", op.client);
-                    return Err(self.violation(what));
-                }
+            if let (Asked::Echo { value }, Some((_, Told::Found(Some((answer, _)))))) = (&op.asked, &op.told)
+                && answer != value
+            {
+                let what = format!("{} called with {value} and was answered {answer}", op.client);
+                return Err(self.violation(what));
             }
         }
         Ok(())

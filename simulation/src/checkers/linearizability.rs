@@ -149,7 +149,9 @@ fn calls(ops: &[&Op]) -> Vec<Call> {
 fn call(op: &Op, seen: &BTreeMap<Value, Duration>) -> Option<Call> {
     let told = op.told.as_ref().map(|(at, told)| (*at, told));
     let step = match (&op.asked, told) {
-        (Asked::Echo { .. } | Asked::ReadStale, _) | (_, Some((_, Told::Failed | Told::Refused))) => return None,
+        (Asked::Echo { .. } | Asked::ReadStale, _) | (_, Some((_, Told::Failed | Told::Refused))) => {
+            return None;
+        }
         (Asked::Read, Some((_, Told::Found(found)))) => Step::Get(found.map_or(0, |(value, _)| value)),
         (Asked::Read, _) => return None,
         (Asked::Write { value }, _) => Step::Put(*value),
@@ -281,7 +283,8 @@ impl Search {
                 event = self.next[event];
                 continue;
             }
-            // An operation was answered before it could be placed, or nothing is left to try: the last choice was wrong.
+            // An operation was answered before it could be placed, or nothing is left to try: the last choice was
+            // wrong.
             if stack.len() >= best && event != end {
                 best = stack.len();
                 stuck_at = self.calls[self.events[event].0].from;

@@ -26,8 +26,10 @@ impl Checker for LogMatching {
                 let known = self.entries.entry(key).or_insert((line.print, before));
                 known.1 = known.1.or(before);
                 if known.0 != line.print {
-                    let what =
-                        format!("entry {index} of term {} has two contents, one of them on {name}", line.term);
+                    let what = format!(
+                        "entry {index} of term {} has two contents, one of them on {name}",
+                        line.term
+                    );
                     return Err(self.violation(what));
                 }
                 if before.is_some() && known.1 != before {

@@ -3,8 +3,8 @@
 //! The invariants are those of Raft's paper (Ongaro, Ousterhout: "In search of an understandable consensus algorithm",
 //! 2014, figure 3), the list that openraft checks in its own fuzzer, and what clients were promised.
 //!
-//! To add one: a file with a type that implements [`Checker`], a line in [`all`], and a history or a planted bug that it
-//! finds.
+//! To add one: a file with a type that implements [`Checker`], a line in [`all`], and a history or a planted bug that
+//! it finds.
 
 mod acknowledged_durability;
 mod committed_immutable;
@@ -126,8 +126,7 @@ mod scene {
 
     /// The same node, running in `term`, with the log committed and applied through `committed`.
     pub fn running(mut node: NodeSight, term: u64, leading: bool, committed: u64) -> NodeSight {
-        let position =
-            node.log.get(&committed).map(|line| Position { term: line.term, index: committed });
+        let position = node.log.get(&committed).map(|line| Position { term: line.term, index: committed });
         let id = node.id.expect("the scene's nodes have ids");
         node.progress = Some(Progress {
             term,

@@ -46,7 +46,12 @@ pub struct Kind {
 
 /// All kinds.
 pub const KINDS: &[Kind] = &[
-    Kind { name: "partition", weight: 3, lasts_ms: (500, 8000), fresh: || Box::<partition::Partition>::default() },
+    Kind {
+        name: "partition",
+        weight: 3,
+        lasts_ms: (500, 8000),
+        fresh: || Box::<partition::Partition>::default(),
+    },
     Kind { name: "one-way", weight: 3, lasts_ms: (500, 8000), fresh: || Box::<one_way::OneWay>::default() },
     Kind {
         name: "isolate-leader",
@@ -68,17 +73,37 @@ pub const KINDS: &[Kind] = &[
         fresh: || Box::<rough_links::RoughLinks>::default(),
     },
     Kind { name: "kill", weight: 3, lasts_ms: (50, 6000), fresh: || Box::<kill::Kill>::default() },
-    Kind { name: "power-cut", weight: 4, lasts_ms: (50, 6000), fresh: || Box::<power_cut::PowerCut>::default() },
-    Kind { name: "blackout", weight: 1, lasts_ms: (50, 2000), fresh: || Box::<blackout::Blackout>::default() },
+    Kind {
+        name: "power-cut",
+        weight: 4,
+        lasts_ms: (50, 6000),
+        fresh: || Box::<power_cut::PowerCut>::default(),
+    },
+    Kind {
+        name: "blackout",
+        weight: 1,
+        lasts_ms: (50, 2000),
+        fresh: || Box::<blackout::Blackout>::default(),
+    },
     Kind { name: "restart", weight: 2, lasts_ms: (2000, 8000), fresh: || Box::<restart::Restart>::default() },
-    Kind { name: "slow-disk", weight: 2, lasts_ms: (1000, 8000), fresh: || Box::<slow_disk::SlowDisk>::default() },
+    Kind {
+        name: "slow-disk",
+        weight: 2,
+        lasts_ms: (1000, 8000),
+        fresh: || Box::<slow_disk::SlowDisk>::default(),
+    },
     Kind {
         name: "failed-sync",
         weight: 1,
         lasts_ms: (500, 4000),
         fresh: || Box::<failed_sync::FailedSync>::default(),
     },
-    Kind { name: "full-disk", weight: 1, lasts_ms: (500, 4000), fresh: || Box::<full_disk::FullDisk>::default() },
+    Kind {
+        name: "full-disk",
+        weight: 1,
+        lasts_ms: (500, 4000),
+        fresh: || Box::<full_disk::FullDisk>::default(),
+    },
     Kind {
         name: "clock-step",
         weight: 1,

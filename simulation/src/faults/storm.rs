@@ -85,12 +85,14 @@ fn milliseconds(rng: &mut SmallRng, (from, to): (u64, u64)) -> Duration {
 fn draw(kinds: &[&'static Kind], rng: &mut SmallRng) -> Option<&'static Kind> {
     let weights: u32 = kinds.iter().map(|kind| kind.weight).sum();
     let mut left = rng.random_range(0..weights.max(1));
-    kinds.iter().find(|kind| match left.checked_sub(kind.weight) {
-        Some(rest) => {
-            left = rest;
-            false
-        }
-        None => true,
-    })
-    .copied()
+    kinds
+        .iter()
+        .find(|kind| match left.checked_sub(kind.weight) {
+            Some(rest) => {
+                left = rest;
+                false
+            }
+            None => true,
+        })
+        .copied()
 }

@@ -51,7 +51,8 @@ impl Client {
             Ok(Err(fault)) if fault.code == Code::Conflict => Told::Refused,
             Ok(Err(_)) => Told::Failed,
             Err(_) => {
-                let what = format!("{} was not answered within {:?}: {what} {key}", self.name, DEADLINE + LATE_MAX);
+                let what =
+                    format!("{} was not answered within {:?}: {what} {key}", self.name, DEADLINE + LATE_MAX);
                 self.shared.violations.borrow_mut().push(Violation { checker: "deadlines", what });
                 Told::Unknown
             }
@@ -96,7 +97,8 @@ impl Client {
     pub async fn echo(&self, node: &str) -> (u64, Told) {
         let value = self.history().fresh_value();
         let request = self.door.echo(node, value);
-        let told = self.ask(node, Asked::Echo { value }, request, |answer| Told::Found(Some((answer, 0)))).await;
+        let told =
+            self.ask(node, Asked::Echo { value }, request, |answer| Told::Found(Some((answer, 0)))).await;
         (value, told)
     }
 }

@@ -210,7 +210,8 @@ impl LogStore for MemoryLog {
         let (op, mut done) = if disk.log.unsynced.len() < UNSYNCED_COUNT_MAX {
             (Ok(op), Some(done))
         } else {
-            let why = io::Error::new(io::ErrorKind::WouldBlock, "too much waits for the simulated disk already");
+            let why =
+                io::Error::new(io::ErrorKind::WouldBlock, "too much waits for the simulated disk already");
             (Err(why.into()), Some(done))
         };
         let early = match op.is_ok() && disk.bugs.contains(&PlantedBug::AckBeforeSync) {

@@ -1,5 +1,5 @@
-//! The contract of [`crate::Storage`] over a simulated disk: one that survives the crash of its node, loses what was not
-//! synced, and can be made slow, full or faulty. For the simulation, and for tests.
+//! The contract of [`crate::Storage`] over a simulated disk: one that survives the crash of its node, loses what was
+//! not synced, and can be made slow, full or faulty. For the simulation, and for tests.
 //!
 //! Deterministic: no clock, no thread, no chance of its own. What takes time happens through a [`Timer`]; where a crash
 //! cuts comes from the seed that it is given.

@@ -148,8 +148,11 @@ impl Shared {
         for mark in [LogMark::Vote, LogMark::Committed, LogMark::Purged] {
             let key = Self::mark_key(mark);
             let failure = |error| options::failure("the log's marks", error);
-            let Some(bytes) = self.db.get_pinned_cf(self.marks_family(), key).map_err(failure)? else { continue };
-            let corrupt = |detail: String| StorageError::corrupt(format!("the mark {mark:?} of the log"), detail);
+            let Some(bytes) = self.db.get_pinned_cf(self.marks_family(), key).map_err(failure)? else {
+                continue;
+            };
+            let corrupt =
+                |detail: String| StorageError::corrupt(format!("the mark {mark:?} of the log"), detail);
             let mut value = sealed::unseal(&key, &bytes).map_err(corrupt)?;
             if mark == LogMark::Purged {
                 let (first, rest) =
@@ -163,7 +166,10 @@ impl Shared {
         view.extent.end = match self.edge(IteratorMode::Start, first)? {
             None => first,
             Some(found) if found != first => {
-                return Err(StorageError::corrupt("the log", format!("it begins at {found}, not at {first}")));
+                return Err(StorageError::corrupt(
+                    "the log",
+                    format!("it begins at {found}, not at {first}"),
+                ));
             }
             Some(_) => self.edge(IteratorMode::End, first)?.map_or(first, |last| last + 1),
         };
@@ -208,7 +214,11 @@ impl LogStore for RocksLog {
         let waiting = if before > WAITING_BYTES_MAX {
             self.waiting_bytes.fetch_sub(bytes, Ordering::Relaxed);
             let why = format!("{before} bytes wait for the log's disk already");
-            Waiting { op: Err(std::io::Error::new(std::io::ErrorKind::WouldBlock, why).into()), bytes: 0, done }
+            Waiting {
+                op: Err(std::io::Error::new(std::io::ErrorKind::WouldBlock, why).into()),
+                bytes: 0,
+                done,
+            }
         } else {
             Waiting { op: Ok(op), bytes, done }
         };

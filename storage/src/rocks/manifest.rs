@@ -84,7 +84,8 @@ mod tests {
         let file = |name: &str| ManifestFile { name: name.to_owned(), bytes: 12, crc32c: 0xab };
         for applied in [&b""[..], b"\x00\xff\x10"] {
             let files = vec![file("000012.sst"), file("end")];
-            let manifest = Manifest { id: "5-10".to_owned(), applied: Bytes::copy_from_slice(applied), files };
+            let manifest =
+                Manifest { id: "5-10".to_owned(), applied: Bytes::copy_from_slice(applied), files };
             let text = to_text(&manifest, 3);
             assert_eq!(from_text("m", text.as_bytes()).expect("it was just written"), (manifest, 3));
             for at in 0..text.len() {

@@ -13,7 +13,10 @@
 //! RocksDB runs threads and reads clocks of its own, so the simulation can't run it: it is held to the same
 //! conformance suite as the memory engine instead, and to crash tests of its own.
 
-#![allow(clippy::disallowed_methods, reason = "the one place with files, and the one thread that writes the log")]
+#![allow(
+    clippy::disallowed_methods,
+    reason = "the one place with files, and the one thread that writes the log"
+)]
 
 mod data_dir;
 mod durable;

@@ -13,7 +13,8 @@ use super::{
     state::{APPLIED_KEY, RocksState, applied_of_copy},
 };
 use crate::{
-    Family, Manifest, ManifestFile, SnapshotStore, StateStore, StorageError, file_name, snapshot_store::check_id,
+    Family, Manifest, ManifestFile, SnapshotStore, StateStore, StorageError, file_name,
+    snapshot_store::check_id,
 };
 use bytes::Bytes;
 use rocksdb::{Cache, checkpoint::Checkpoint};
@@ -230,7 +231,8 @@ impl SnapshotStore for RocksSnapshots {
         let manifest = incoming.as_ref().ok_or_else(not_receiving)?;
         let entry = manifest.file(file)?;
         let append = || {
-            let mut file = OpenOptions::new().append(true).open(self.path.join(INCOMING).join(STATE).join(file))?;
+            let mut file =
+                OpenOptions::new().append(true).open(self.path.join(INCOMING).join(STATE).join(file))?;
             if file.metadata()?.len() + chunk.len() as u64 > entry.bytes {
                 return Ok(false);
             }

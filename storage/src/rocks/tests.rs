@@ -50,7 +50,10 @@ fn get(storage: &Storage) -> Option<Bytes> {
 fn copy(from: &Path, to: &Path) {
     fs::create_dir_all(to).unwrap();
     for entry in fs::read_dir(from).unwrap() {
-        let (from, to) = { let entry = entry.unwrap(); (entry.path(), to.join(entry.file_name())) };
+        let (from, to) = {
+            let entry = entry.unwrap();
+            (entry.path(), to.join(entry.file_name()))
+        };
         if from.is_dir() { copy(&from, &to) } else { fs::copy(&from, &to).map(|_| ()).unwrap() }
     }
 }
@@ -247,7 +250,7 @@ fn a_record_of_an_impossible_kind_is_damage() {
     drop(storage);
     for (database, suffix) in [(RAFT, ".log"), (STATE, ".log"), (RAFT, "MANIFEST"), (STATE, "MANIFEST")] {
         let names = durable::names(&root.path().join(database)).unwrap();
-        let name = names.iter().filter(|name| name.contains(suffix)).next_back().unwrap();
+        let name = names.iter().rfind(|name| name.contains(suffix)).unwrap();
         let image = directory();
         copy(root.path(), image.path());
         let file = image.path().join(database).join(name);
@@ -293,7 +296,9 @@ fn lost_files_are_damage_and_never_a_fresh_start() {
     drop(open(root.path()).unwrap());
     let table = raft_files(root.path(), ".sst").pop().unwrap();
     let table = table.strip_prefix(root.path()).unwrap().to_owned();
-    for lost in [PathBuf::from(RAFT), PathBuf::from(STATE), "raft/CURRENT".into(), "state/CURRENT".into(), table] {
+    for lost in
+        [PathBuf::from(RAFT), PathBuf::from(STATE), "raft/CURRENT".into(), "state/CURRENT".into(), table]
+    {
         let image = directory();
         copy(root.path(), image.path());
         durable::remove(&image.path().join(&lost)).unwrap();

@@ -1,9 +1,9 @@
 //! Looks over a database's write-ahead logs before RocksDB reads them, for what its recovery gets wrong.
 //!
-//! It stops at the first record that it can't read and drops all behind it: right for a tail that was being written when
-//! the power went, and silent loss of acknowledged records if the damage lies further up. It can't know the difference,
-//! but for the Raft log we do: each group is synced before the next is written. So a batch that begins behind the damage
-//! proves that what is damaged had been synced, and then the log must not be opened.
+//! It stops at the first record that it can't read and drops all behind it: right for a tail that was being written
+//! when the power went, and silent loss of acknowledged records if the damage lies further up. It can't know the
+//! difference, but for the Raft log we do: each group is synced before the next is written. So a batch that begins
+//! behind the damage proves that what is damaged had been synced, and then the log must not be opened.
 //!
 //! What this can't see is damage to the very last group: that looks like a torn tail. A clean end adds a small group
 //! behind it for this reason, so only a node that was killed has such a tail.
