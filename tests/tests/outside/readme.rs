@@ -81,6 +81,8 @@ impl Shell<'_> {
             .env("XDG_RUNTIME_DIR", self.home)
             .env("NO_COLOR", "1");
         command.env("MICRO_NODE_READY_FILE", self.home.join("ready.json"));
+        // Root's default folder is one for the whole host: an earlier run must not be found in it.
+        command.env("MICRO_NODE_DATA_DIR", self.home.join("data"));
         for variable in ["XDG_DATA_HOME", "XDG_CONFIG_HOME", "XDG_STATE_HOME"] {
             command.env_remove(variable);
         }
