@@ -141,6 +141,20 @@ async fn a_client_finds_its_node_again_after_a_restart() {
 }
 
 #[tokio::test]
+async fn a_node_that_dies_with_a_write_in_hand_leaves_its_outcome_unknown() {
+    let (mut fake, node) = node().await;
+    let write = tokio::spawn(node.store().write("slow", "x").into_future());
+    let read = tokio::spawn(node.store().read("slow").into_future());
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    fake.kill().await;
+    let write = write.await.expect("no panic").expect_err("the node is dead");
+    assert_eq!((write.code, write.effect), (Code::Unknown, Effect::Unknown), "{write}");
+    let read = read.await.expect("no panic").expect_err("the node is dead");
+    assert_eq!((read.code, read.effect), (Code::Unreachable, Effect::None), "{read}");
+    assert!(read.message.starts_with("lost the node at unix:"), "{read}");
+}
+
+#[tokio::test]
 async fn the_secret_goes_to_tcp_on_this_host_only() {
     let channel = tonic::transport::Endpoint::from_static("http://10.0.0.1:1").connect_lazy();
     let remote =

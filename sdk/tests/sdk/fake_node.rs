@@ -8,6 +8,8 @@ use micro_sdk::{
     wire::{Code, Fault},
 };
 use std::{
+    net::Shutdown,
+    os::unix::net::UnixStream,
     path::PathBuf,
     pin::Pin,
     sync::{Arc, Mutex},
@@ -22,6 +24,8 @@ use tonic::{Request, Response, Status, metadata::MetadataMap, transport::Server}
 pub struct FakeNode {
     directory: TempDir,
     serving: Option<JoinHandle<()>>,
+    /// The same sockets that tonic serves, to be cut: it lets those with work in flight live on.
+    open: Arc<Mutex<Vec<UnixStream>>>,
     asked: Asked,
     /// Every attach request, as it comes.
     pub attached: mpsc::UnboundedReceiver<proto::AttachRequest>,
@@ -47,7 +51,7 @@ impl FakeNode {
         let (tell, attached) = mpsc::unbounded_channel();
         let asked = Asked { last: Arc::default(), tell: tell.clone() };
         let directory = TempDir::new().expect("a directory can be made");
-        let mut node = FakeNode { directory, serving: None, asked, attached, tell };
+        let mut node = FakeNode { directory, serving: None, open: Arc::default(), asked, attached, tell };
         node.restart();
         node
     }
@@ -70,6 +74,9 @@ impl FakeNode {
             serving.abort();
             let _ = serving.await;
         }
+        for socket in self.open.lock().expect("nobody panicked").drain(..) {
+            let _ = socket.shutdown(Shutdown::Both);
+        }
     }
 
     pub fn restart(&mut self) {
@@ -80,8 +87,14 @@ impl FakeNode {
             .add_service(registry_server::RegistryServer::new(fake.clone()))
             .add_service(store_server::StoreServer::new(fake.clone()))
             .add_service(node_server::NodeServer::new(fake));
+        let open = self.open.clone();
+        let incoming = UnixListenerStream::new(listener).map(move |socket| {
+            let socket = socket?.into_std()?;
+            open.lock().expect("nobody panicked").push(socket.try_clone()?);
+            tokio::net::UnixStream::from_std(socket)
+        });
         let serving = async move {
-            let _ = server.serve_with_incoming(UnixListenerStream::new(listener)).await;
+            let _ = server.serve_with_incoming(incoming).await;
         };
         self.serving = Some(tokio::spawn(serving));
     }
