@@ -1,12 +1,13 @@
 //! Chance from a seed, for code that asks the operating system.
 //!
-//! Hash maps, `rand` and ring draw from `getrandom`, which the seams can't reach. This module defines the two C symbols
-//! by which they all come (`getrandom`, and `syscall` with the number of getrandom, which is ring's way), so that the
-//! linker prefers them to the C library's. A thread that called [`seed_thread`] gets a repeatable stream; every other
-//! thread, and every other system call, passes straight through to the kernel.
+//! Hash maps, `rand` and ring draw from `getrandom`, which the seams can't reach. This module defines the
+//! two C symbols by which they all come (`getrandom`, and `syscall` with the number of getrandom, which is
+//! ring's way), so that the linker prefers them to the C library's. A thread that called [`seed_thread`]
+//! gets a repeatable stream; every other thread, and every other system call, passes straight through to
+//! the kernel.
 //!
-//! Hash keys are made once a thread, on first use: call [`seed_thread`] first thing in a fresh thread. Some state is
-//! made once a process (allocators of ids, global registries): simulate one seed a process.
+//! Hash keys are made once a thread, on first use: call [`seed_thread`] first thing in a fresh thread. Some
+//! state is made once a process (allocators of ids, global registries): simulate one seed a process.
 //!
 //! This is the one module of the project with unsafe code: it stands in for C functions.
 #![allow(unsafe_code)]
@@ -14,8 +15,8 @@
 use std::cell::Cell;
 
 thread_local! {
-    /// The state of the stream, once the thread is seeded. Const and without a destructor, so that it can be read at
-    /// any time in the life of a thread.
+    /// The state of the stream, once the thread is seeded. Const and without a destructor, so that it can
+    /// be read at any time in the life of a thread.
     static STREAM: Cell<Option<u64>> = const { Cell::new(None) };
 }
 
@@ -24,8 +25,8 @@ pub fn seed_thread(seed: u64) {
     STREAM.set(Some(seed));
 }
 
-/// The next number of the stream: SplitMix64 (Steele, Lea, Flood: "Fast splittable pseudorandom number generators",
-/// OOPSLA 2014).
+/// The next number of the stream: SplitMix64 (Steele, Lea, Flood: "Fast splittable pseudorandom number
+/// generators", OOPSLA 2014).
 fn next(state: &mut u64) -> u64 {
     *state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
     let mut mixed = *state;
@@ -44,8 +45,8 @@ unsafe fn fill(buffer: *mut u8, length: usize) -> bool {
     while written < length {
         let word = next(&mut state).to_le_bytes();
         let part = word.len().min(length - written);
-        // SAFETY: `written + part <= length`, and the caller vouches for `length` bytes. The word is on our stack,
-        // so the two can't overlap.
+        // SAFETY: `written + part <= length`, and the caller vouches for `length` bytes. The word is on our
+        // stack, so the two can't overlap.
         unsafe { std::ptr::copy_nonoverlapping(word.as_ptr(), buffer.add(written), part) };
         written += part;
     }
@@ -60,8 +61,8 @@ unsafe fn fill(buffer: *mut u8, length: usize) -> bool {
 unsafe fn kernel(number: i64, arguments: [i64; 6]) -> i64 {
     let [a, b, c, d, e, f] = arguments;
     let result: i64;
-    // SAFETY: the calling convention of Linux on x86-64: number in rax, arguments in these registers, rcx and r11
-    // clobbered. What the call itself does is the caller's business.
+    // SAFETY: the calling convention of Linux on x86-64: number in rax, arguments in these registers, rcx
+    // and r11 clobbered. What the call itself does is the caller's business.
     #[cfg(target_arch = "x86_64")]
     unsafe {
         std::arch::asm!(
@@ -114,8 +115,9 @@ pub unsafe extern "C" fn getrandom(buffer: *mut u8, length: usize, flags: u32) -
     unsafe { c_result(kernel(libc::SYS_getrandom, arguments)) as isize }
 }
 
-/// `syscall(2)` of the C library, by which ring asks for entropy. Variadic in C; on both architectures the arguments
-/// come in the registers in which this function expects them, and superfluous ones are never looked at.
+/// `syscall(2)` of the C library, by which ring asks for entropy. Variadic in C; on both architectures the
+/// arguments come in the registers in which this function expects them, and superfluous ones are never
+/// looked at.
 ///
 /// # Safety
 /// As the call of this number with these arguments.

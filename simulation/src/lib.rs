@@ -1,8 +1,9 @@
 //! The real node in a hostile, repeatable world.
 //!
-//! A run is a seed and a commit: the same pair gives the same bytes on the simulated wire. Nodes run in virtual time on
-//! turmoil, each on a runtime of its own, so that a crash takes all its tasks. What is simulated lies behind the seams:
-//! the UDP socket, the disks, the clock, chance and blocking work. Everything above them is the production code.
+//! A run is a seed and a commit: the same pair gives the same bytes on the simulated wire. Nodes run in
+//! virtual time on turmoil, each on a runtime of its own, so that a crash takes all its tasks. What is
+//! simulated lies behind the seams: the UDP socket, the disks, the clock, chance and blocking work.
+//! Everything above them is the production code.
 //!
 //! ```text
 //!  run ──► world ──► host (one a machine): node on seams, socket, disk ──► workload: clients

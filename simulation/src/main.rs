@@ -17,8 +17,8 @@ use std::{
 
 /// Runs the real node in a hostile, repeatable world.
 ///
-/// The same seed, nodes and minutes give the same run, byte for byte, on every machine of one architecture with one
-/// build.
+/// The same seed, nodes and minutes give the same run, byte for byte, on every machine of one architecture
+/// with one build.
 #[derive(Parser)]
 #[command(version)]
 struct Arguments {
@@ -98,7 +98,8 @@ fn write_trace(path: &PathBuf, text: &str) -> Result<()> {
     fs::write(path, text).with_context(|| format!("cannot write the trace to {}", path.display()))
 }
 
-/// Runs many seeds, each in a process of its own: state that is made once a process would let one run touch the next.
+/// Runs many seeds, each in a process of its own: state that is made once a process would let one run touch
+/// the next.
 fn run_all(arguments: &Arguments, seeds: RangeInclusive<u64>) -> Result<ExitCode> {
     let at_once = std::thread::available_parallelism().map_or(1, usize::from);
     let mut running: VecDeque<(u64, Child)> = VecDeque::new();

@@ -65,7 +65,8 @@ impl Options {
         Options { seed, nodes: 3, storm: Duration::from_secs(60), planted_bug: None, show: false }
     }
 
-    /// A seed of its own for each part of the world, so that a change in one does not shift the chance of all others.
+    /// A seed of its own for each part of the world, so that a change in one does not shift the chance of
+    /// all others.
     pub fn seed_of(&self, part: &str) -> u64 {
         let mut digest = crate::trace::Fnv::default();
         digest.add_number(self.seed);

@@ -39,7 +39,8 @@ impl Report {
     /// Fails a test unless the run was good.
     ///
     /// # Panics
-    /// If anything was violated, or if the run proved nothing: without faults, or without requests that were served.
+    /// If anything was violated, or if the run proved nothing: without faults, or without requests that
+    /// were served.
     #[track_caller]
     pub fn expect_good(&self) {
         assert!(self.violations.is_empty(), "{self}");

@@ -1,4 +1,5 @@
-//! One run: the nodes find together, a storm goes over them, everything is healed, and they have to be well again.
+//! One run: the nodes find together, a storm goes over them, everything is healed, and they have to be well
+//! again.
 
 use crate::{
     checkers::{self, Checker, Ending, Violation},
@@ -31,8 +32,8 @@ const STACK_BYTES: usize = 16 << 20;
 
 /// Runs a simulation to its end, or to the first violation, in a thread of its own.
 ///
-/// State that is made once a process makes a second run in one process differ from the first: for a hash to compare,
-/// run one a process.
+/// State that is made once a process makes a second run in one process differ from the first: for a hash to
+/// compare, run one a process.
 ///
 /// # Panics
 /// If the machine has no thread to give.

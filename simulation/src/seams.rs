@@ -15,8 +15,8 @@ use tokio::{runtime::Handle, time::sleep};
 /// The time of day at which every simulation begins: 15 January 2027.
 const BEGIN: Duration = Duration::from_secs(1_800_000_000);
 
-/// How long a blocking job takes. It runs on the node's one thread, but not before this has passed, as one handed to a
-/// thread pool would.
+/// How long a blocking job takes. It runs on the node's one thread, but not before this has passed, as one
+/// handed to a thread pool would.
 const JOB_TAKES: Duration = Duration::from_millis(1);
 
 /// How far a node's clock is off, in milliseconds. Shared with whoever turns it.
@@ -55,8 +55,8 @@ impl Entropy for SeededEntropy {
     }
 }
 
-/// Runs work on the runtime of the host that asks for it, in virtual time. What is not done when the host dies is
-/// never done.
+/// Runs work on the runtime of the host that asks for it, in virtual time. What is not done when the host
+/// dies is never done.
 pub struct VirtualTime;
 
 impl Timer for VirtualTime {

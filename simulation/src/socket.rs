@@ -32,7 +32,8 @@ pub struct SimulatedSocket {
     power: Power,
 }
 
-/// Whether a host has power. Without it nothing leaves the host, whatever its tasks do while they are torn down.
+/// Whether a host has power. Without it nothing leaves the host, whatever its tasks do while they are torn
+/// down.
 pub type Power = Arc<AtomicBool>;
 
 impl fmt::Debug for SimulatedSocket {
@@ -56,7 +57,8 @@ impl SimulatedSocket {
     }
 }
 
-/// Takes datagrams in until nobody wants them any more. turmoil's socket can't be polled, so a task waits on it.
+/// Takes datagrams in until nobody wants them any more. turmoil's socket can't be polled, so a task waits
+/// on it.
 async fn pump(socket: Arc<turmoil::net::UdpSocket>, sender: mpsc::Sender<(Vec<u8>, SocketAddr)>) {
     let mut buffer = vec![0; DATAGRAM_BYTES_MAX];
     while let Ok((length, from)) = socket.recv_from(&mut buffer).await {

@@ -45,8 +45,8 @@ impl Watcher {
         Ok(&self.sighting)
     }
 
-    /// Reads the log of a node that is about to die, whose disk can't be read before its next start: what it made
-    /// durable since the last look counts.
+    /// Reads the log of a node that is about to die, whose disk can't be read before its next start: what
+    /// it made durable since the last look counts.
     ///
     /// # Errors
     /// As [`look`](Self::look).
@@ -115,8 +115,8 @@ fn line(record: &LogRecord) -> Line {
     Line { term: record.term, leader: record.leader, print: print.0 }
 }
 
-/// Brings the copy of a log up to date: drops what was purged, finds the last entry that is still the same, and reads
-/// what follows it.
+/// Brings the copy of a log up to date: drops what was purged, finds the last entry that is still the same,
+/// and reads what follows it.
 fn read_log(log: &dyn LogStore, sight: &mut NodeSight) -> Result<(), StorageError> {
     let range = log.range()?;
     sight.log = sight.log.split_off(&range.start);

@@ -1,7 +1,7 @@
 //! What the network does to datagrams on their way: which pairs can't talk, and how much is lost or doubled.
 //!
-//! Latency and held links are turmoil's. This stands before it, so that faults of several kinds on one link add up and
-//! each is taken back alone.
+//! Latency and held links are turmoil's. This stands before it, so that faults of several kinds on one link
+//! add up and each is taken back alone.
 
 use rand::{Rng, SeedableRng, rngs::SmallRng};
 use std::{
@@ -47,7 +47,8 @@ impl Weather {
         self.inner.lock().expect("nothing panics while it holds the weather")
     }
 
-    /// Nothing gets from `from` to `to` any more. Counted: each block is taken back by one [`unblock`](Self::unblock).
+    /// Nothing gets from `from` to `to` any more. Counted: each block is taken back by one
+    /// [`unblock`](Self::unblock).
     pub fn block(&self, from: IpAddr, to: IpAddr) {
         *self.inner().blocked.entry((from, to)).or_default() += 1;
     }

@@ -16,7 +16,8 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-/// How far a host runs before the next has its turn. Below the least latency, so that no message is held up by it.
+/// How far a host runs before the next has its turn. Below the least latency, so that no message is held up
+/// by it.
 const TICK: Duration = Duration::from_millis(1);
 /// The latency of a link: between zones of one region.
 pub const LATENCY_MIN: Duration = Duration::from_millis(1);
@@ -159,7 +160,8 @@ impl World {
         self.seats().filter(move |other| *other != seat)
     }
 
-    /// Holds back all that travels to and from a host, until [`release`](Self::release): to others it stands still.
+    /// Holds back all that travels to and from a host, until [`release`](Self::release): to others it
+    /// stands still.
     pub fn hold(&self, seat: Seat) {
         for other in self.others(seat) {
             self.sim.hold(self.machine(seat).ip.get(), self.machine(other).ip.get());
@@ -190,7 +192,8 @@ impl World {
         }
     }
 
-    /// Kills the process of a node. What it wrote is in the page cache still, and will be there when it is started.
+    /// Kills the process of a node. What it wrote is in the page cache still, and will be there when it is
+    /// started.
     pub fn kill(&mut self, seat: Seat) {
         self.machine(seat).wanted.set(false);
         self.take_down(seat);

@@ -1,8 +1,9 @@
 //! At most one node leads under one leader id.
 //!
-//! In openraft's default mode a leader is named by term and node, in this order, and a node may vote for a higher node
-//! in the same term. So what the paper says of terms holds for these pairs: entries of one term and one leader come
-//! from one life of that leader, which [log matching](super::log_matching) sees to; and a leader holds its own vote.
+//! In openraft's default mode a leader is named by term and node, in this order, and a node may vote for a
+//! higher node in the same term. So what the paper says of terms holds for these pairs: entries of one term
+//! and one leader come from one life of that leader, which [log matching](super::log_matching) sees to; and
+//! a leader holds its own vote.
 
 use super::{Checker, Violation};
 use crate::sighting::Sighting;

@@ -4,7 +4,8 @@ use super::{Checker, Violation};
 use crate::sighting::Sighting;
 use std::{collections::BTreeMap, time::Duration};
 
-/// A vote is in memory before it is on disk. After this long it must be there: longer than any simulated disk takes.
+/// A vote is in memory before it is on disk. After this long it must be there: longer than any simulated
+/// disk takes.
 const SYNC_MAX: Duration = Duration::from_secs(3);
 
 /// Term and node voted for, in the order in which openraft compares votes.

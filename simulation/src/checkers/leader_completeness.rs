@@ -4,7 +4,8 @@ use super::{Checker, Violation, ledger::Ledger};
 use crate::sighting::{NodeSight, Sighting};
 use std::{collections::BTreeMap, time::Duration};
 
-/// A leader may have an entry in memory only, for as long as its disk takes. Longer than any simulated disk does.
+/// A leader may have an entry in memory only, for as long as its disk takes. Longer than any simulated disk
+/// does.
 const SYNC_MAX: Duration = Duration::from_secs(3);
 
 /// Leader completeness.
@@ -16,7 +17,8 @@ pub struct LeaderCompleteness {
 }
 
 impl LeaderCompleteness {
-    /// The first committed entry, from `from` on, that a leader of `term` should have and has not got on its disk.
+    /// The first committed entry, from `from` on, that a leader of `term` should have and has not got on
+    /// its disk.
     fn missing(&self, node: &NodeSight, term: u64, from: u64) -> Option<u64> {
         let due = self.ledger.entries.range(from..).filter(|(_, entry)| entry.by_term < term);
         due.map(|(index, entry)| (*index, entry.line))

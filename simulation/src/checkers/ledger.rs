@@ -36,9 +36,9 @@ pub struct Ledger {
 impl Ledger {
     /// Takes in what the nodes say and returns it. Entries that disagree with what is known change nothing.
     ///
-    /// A node says that an index and its term are committed, but its durable log may lag behind what it has in memory
-    /// and hold an old tail still. So its entries are taken only if the one at the committed index is there with that
-    /// term: those before it are then the right ones too.
+    /// A node says that an index and its term are committed, but its durable log may lag behind what it has
+    /// in memory and hold an old tail still. So its entries are taken only if the one at the committed
+    /// index is there with that term: those before it are then the right ones too.
     pub fn learn(&mut self, sighting: &Sighting) -> Vec<Learned> {
         let mut learned = Vec::new();
         for (name, node, progress) in sighting.running() {

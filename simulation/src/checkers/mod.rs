@@ -1,10 +1,11 @@
 //! What must always hold, and what must hold in the end. Checkers look, never steer.
 //!
-//! The invariants are those of Raft's paper (Ongaro, Ousterhout: "In search of an understandable consensus algorithm",
-//! 2014, figure 3), the list that openraft checks in its own fuzzer, and what clients were promised.
+//! The invariants are those of Raft's paper (Ongaro, Ousterhout: "In search of an understandable consensus
+//! algorithm", 2014, figure 3), the list that openraft checks in its own fuzzer, and what clients were
+//! promised.
 //!
-//! To add one: a file with a type that implements [`Checker`], a line in [`all`], and a history or a planted bug that
-//! it finds.
+//! To add one: a file with a type that implements [`Checker`], a line in [`all`], and a history or a
+//! planted bug that it finds.
 
 mod acknowledged_durability;
 mod committed_immutable;
@@ -110,8 +111,8 @@ mod scene {
     use micro_sdk::wire::NodeId;
     use std::time::Duration;
 
-    /// A log of which entry `i + 1` was written in the i-th of these terms, by the leader of that number. The digest
-    /// is the term's.
+    /// A log of which entry `i + 1` was written in the i-th of these terms, by the leader of that number.
+    /// The digest is the term's.
     pub fn node(id: u64, terms: &[u64]) -> NodeSight {
         let line = |term: u64| Line { term, leader: term, print: term };
         NodeSight {

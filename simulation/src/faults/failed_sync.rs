@@ -1,5 +1,5 @@
-//! A disk fails to sync once. The page cache may have lost what was to be written, so the node must stop using it; a
-//! reboot of the host puts an end to it.
+//! A disk fails to sync once. The page cache may have lost what was to be written, so the node must stop
+//! using it; a reboot of the host puts an end to it.
 
 use super::Fault;
 use crate::{machine::Seat, world::World};

@@ -5,8 +5,8 @@ use crate::world::World;
 use rand::{Rng, SeedableRng, rngs::SmallRng};
 use std::{collections::BTreeMap, time::Duration};
 
-/// The shortest and longest time between the beginnings of two faults. Long enough for an election in between now and
-/// then, or no leader would ever be there to be hurt.
+/// The shortest and longest time between the beginnings of two faults. Long enough for an election in
+/// between now and then, or no leader would ever be there to be hurt.
 const BETWEEN_MS: (u64, u64) = (300, 3500);
 
 /// As many faults as may be there at once.

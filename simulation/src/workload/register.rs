@@ -5,8 +5,8 @@ use crate::machine::{Phase, Shared};
 use rand::Rng;
 use std::{collections::BTreeMap, rc::Rc};
 
-/// The longest pause between two requests. With three nodes about sixty requests a second: enough for races, few
-/// enough for the search of the linearizability checker.
+/// The longest pause between two requests. With three nodes about sixty requests a second: enough for
+/// races, few enough for the search of the linearizability checker.
 const THINK_MS_MAX: u64 = 200;
 
 /// Works until the storm is over.
