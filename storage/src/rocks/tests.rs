@@ -10,6 +10,8 @@ use std::{
     os::unix::fs::PermissionsExt,
     path::PathBuf,
     sync::{Mutex, mpsc},
+    thread,
+    time::Duration,
 };
 use tempfile::TempDir;
 
@@ -154,6 +156,12 @@ fn a_completion_may_hold_the_last_handle() {
     drop(storage);
     gone.send(()).unwrap();
     assert!(result.recv().unwrap());
+    // The writer closes the database on its own, and a process must not end in the middle of that. Once the
+    // directory's lock is free, it is done.
+    while let Err(error) = open(root.path()) {
+        assert!(matches!(error, StorageError::InUse { .. }), "{error}");
+        thread::sleep(Duration::from_millis(1));
+    }
 }
 
 #[test]

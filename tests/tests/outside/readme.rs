@@ -4,7 +4,12 @@ use crate::tidy::tree;
 use anyhow::{Context, bail};
 use micro_tests::{Ready, program, until};
 use rustix::process::{Pid, Signal, kill_process_group};
-use std::{path::Path, process::Stdio, time::Duration};
+use std::{
+    fs::{self, File},
+    path::{Path, PathBuf},
+    process::Stdio,
+    time::Duration,
+};
 use tokio::process::{Child, Command};
 
 /// For a command that follows one in the background: as long as a person would wait before reading on.
@@ -94,16 +99,28 @@ impl Shell<'_> {
     }
 
     async fn start(&mut self, line: &str) -> anyhow::Result<()> {
+        let log = File::create(self.log(self.background.len()))?;
+        let mut command = self.command(&format!("exec {line}"))?;
         // A group of its own, so that what a script has started ends with it.
-        let child =
-            self.command(&format!("exec {line}"))?.stdout(Stdio::null()).stderr(Stdio::null()).spawn()?;
-        self.background.push(child);
+        command.process_group(0).stdout(log.try_clone()?).stderr(log);
+        self.background.push(command.spawn()?);
         if line.starts_with("micro-node start") && self.ready.is_none() {
             let file = self.home.join("ready.json");
-            let read = async || Ok(serde_json::from_slice(&std::fs::read(&file)?)?);
+            let read = async || Ok(serde_json::from_slice(&fs::read(&file)?)?);
             self.ready = Some(until("micro-node start", PATIENCE, read).await?);
         }
         Ok(())
+    }
+
+    /// Where a background program's output goes.
+    fn log(&self, number: usize) -> PathBuf {
+        self.home.join(format!("background-{number}.log"))
+    }
+
+    /// What the background programs have said.
+    fn logs(&self) -> String {
+        let logs = (0..self.background.len()).map(|number| fs::read_to_string(self.log(number)));
+        logs.map(Result::unwrap_or_default).collect::<Vec<_>>().join("\n")
     }
 
     async fn run(&self, line: &str) -> anyhow::Result<String> {
@@ -129,6 +146,12 @@ async fn the_readmes_commands_do_what_it_shows() -> anyhow::Result<()> {
     assert!(steps.len() >= 8, "the README shows too little");
     let home = tempfile::Builder::new().prefix("micro-node-").tempdir_in("/tmp")?;
     let mut shell = Shell { home: home.path(), ready: None, background: Vec::new() };
+    let walked = walk(&mut shell, &steps).await;
+    walked.with_context(|| format!("the programs in the background said:\n{}", shell.logs()))
+}
+
+/// Runs each step, and compares what it says with what is shown.
+async fn walk(shell: &mut Shell<'_>, steps: &[&Step]) -> anyhow::Result<()> {
     let mut after_background = false;
     for step in steps {
         println!("$ {}", step.command);
