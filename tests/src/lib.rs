@@ -19,4 +19,4 @@ pub use greeter::Greeter;
 pub use http::{Answer, get, post};
 pub use member::{Member, Ready};
 pub use program::program;
-pub use wait::until;
+pub use wait::{asked_to_end, until};

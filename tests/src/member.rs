@@ -93,6 +93,11 @@ impl Member {
         self.folder.join("node.log")
     }
 
+    /// Where it says that it serves: there from that moment on.
+    pub fn ready_file(&self) -> PathBuf {
+        self.folder.join("ready.json")
+    }
+
     /// Its addresses.
     ///
     /// # Panics
@@ -238,9 +243,5 @@ impl Member {
 
     fn socket(&self) -> PathBuf {
         self.folder.join("node.sock")
-    }
-
-    fn ready_file(&self) -> PathBuf {
-        self.folder.join("ready.json")
     }
 }

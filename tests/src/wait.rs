@@ -2,7 +2,10 @@
 
 use anyhow::bail;
 use std::time::Duration;
-use tokio::time::{Instant, sleep};
+use tokio::{
+    signal::unix::{SignalKind, signal},
+    time::{Instant, sleep},
+};
 
 /// How often to look. Smaller would spend the two cores that the nodes need; larger would blur the two-second promises.
 const PERIOD: Duration = Duration::from_millis(50);
@@ -25,5 +28,19 @@ pub async fn until<T>(
             }
             Err(_) => sleep(PERIOD).await,
         }
+    }
+}
+
+/// Returns the name of the signal, once this process is asked to end.
+///
+/// # Errors
+/// If the system takes no handler.
+pub async fn asked_to_end() -> anyhow::Result<&'static str> {
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    tokio::select! {
+        biased;
+        _ = terminate.recv() => Ok("SIGTERM"),
+        _ = interrupt.recv() => Ok("SIGINT"),
     }
 }

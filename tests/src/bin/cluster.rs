@@ -2,10 +2,9 @@
 
 use anyhow::Context;
 use clap::Parser;
-use micro_tests::{Cluster, Plan};
+use micro_tests::{Cluster, Plan, asked_to_end};
 use serde_json::json;
 use std::process::ExitCode;
-use tokio::signal::unix::{SignalKind, signal};
 
 /// Starts nodes on free loopback ports, joins them to one mesh, and ends them with itself.
 #[derive(Parser)]
@@ -34,15 +33,7 @@ async fn main() -> ExitCode {
 }
 
 async fn run(arguments: Arguments) -> anyhow::Result<()> {
-    let mut terminate = signal(SignalKind::terminate())?;
-    let mut interrupt = signal(SignalKind::interrupt())?;
-    let asked_to_end = async {
-        tokio::select! {
-            biased;
-            _ = terminate.recv() => (),
-            _ = interrupt.recv() => (),
-        }
-    };
+    let asked_to_end = asked_to_end();
     tokio::pin!(asked_to_end);
 
     let plan = Plan { size: arguments.size.into(), keep: false, extra: arguments.extra };
@@ -50,12 +41,12 @@ async fn run(arguments: Arguments) -> anyhow::Result<()> {
     let started = tokio::select! {
         biased;
         // What has been started by then is killed when the unfinished start is dropped.
-        () = &mut asked_to_end => return Ok(()),
+        asked = &mut asked_to_end => return asked.map(drop),
         started = Cluster::start(plan, &mut progress) => started,
     };
     let mut cluster = started.context("the cluster did not come up")?;
     announce(&cluster, arguments.json)?;
-    asked_to_end.await;
+    asked_to_end.await?;
     cluster.stop().await
 }
 

@@ -4,12 +4,11 @@
 
 use anyhow::{Context, bail, ensure};
 use clap::Parser;
-use micro_tests::{Cluster, Greeter, Plan, post, until};
+use micro_tests::{Cluster, Greeter, Plan, asked_to_end, post, until};
 use std::{
     process::ExitCode,
     time::{Duration, Instant},
 };
-use tokio::signal::unix::{SignalKind, signal};
 
 /// The promise for services: known everywhere within two seconds.
 const ANNOUNCED: Duration = Duration::from_secs(2);
@@ -39,13 +38,10 @@ async fn main() -> ExitCode {
 }
 
 async fn until_asked_to_end(keep: bool) -> anyhow::Result<()> {
-    let mut terminate = signal(SignalKind::terminate())?;
-    let mut interrupt = signal(SignalKind::interrupt())?;
     tokio::select! {
         biased;
         // Dropping the unfinished demo ends the nodes that it has started.
-        _ = terminate.recv() => bail!("ended by SIGTERM"),
-        _ = interrupt.recv() => bail!("interrupted"),
+        signal = asked_to_end() => bail!("ended by {}", signal?),
         outcome = demo(keep) => outcome,
     }
 }

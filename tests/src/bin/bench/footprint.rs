@@ -1,61 +1,85 @@
 //! What one node takes: time from exec to ready, and memory when idle.
 
-use crate::load::Figure;
-use anyhow::Context;
-use micro_tests::Cluster;
+use crate::{
+    figure::{Bar, Figure, median},
+    selection::Selection,
+};
+use anyhow::{Context, ensure};
+use micro_tests::Member;
 use std::{
     fs,
     time::{Duration, Instant},
 };
 
-/// A node that does nothing should fit any host.
-const MEMORY_MB_BAR: f64 = 60.0;
 /// A start should be shorter than what people notice.
-const START_MS_BAR: f64 = 500.0;
-/// How long a node idles before its memory is read.
-const IDLE: Duration = Duration::from_secs(5);
+const START: Bar = Bar::AtMost(500.0);
+/// A node that does nothing should fit any host.
+pub const MEMORY: Bar = Bar::AtMost(60.0);
 
-/// Measures a node in a new directory and the same one restarted.
+/// How long a node idles before its memory is read: what its start needed has been given back by then.
+pub const IDLE: Duration = Duration::from_secs(10);
+
+/// Longer than any start that is worth a figure.
+const START_LIMIT: Duration = Duration::from_secs(60);
+
+const FRESH: &str = "exec to ready, new directory";
+const AGAIN: &str = "exec to ready, restart";
+const IDLE_MEMORY: &str = "idle memory, one node";
+
+/// Starts a node in a new directory and again on the same data, `runs` times.
 ///
 /// # Errors
-/// If it does not start.
-pub async fn measure(runs: usize) -> anyhow::Result<Vec<Figure>> {
-    let (mut fresh, mut again, mut memory) = (Vec::new(), Vec::new(), 0.0);
-    for run in 0..runs {
-        let begun = Instant::now();
-        let mut cluster = Cluster::of(1).await?;
-        fresh.push(begun.elapsed().as_secs_f64() * 1e3);
-        if run + 1 == runs {
-            tokio::time::sleep(IDLE).await;
-            memory = resident_mb(cluster.members[0].at().pid)?;
-        }
-        cluster.members[0].stop().await?;
-        let begun = Instant::now();
-        cluster.members[0].start(&[]).await?;
-        again.push(begun.elapsed().as_secs_f64() * 1e3);
-        cluster.stop().await?;
+/// If it does not start or stop.
+pub async fn measure(selection: &Selection, runs: usize) -> anyhow::Result<Vec<Figure>> {
+    if !selection.wants_any(&[FRESH, AGAIN, IDLE_MEMORY]) {
+        return Ok(Vec::new());
     }
-    Ok(vec![
-        figure("exec to ready, new directory", median(fresh), "ms", START_MS_BAR),
-        figure("exec to ready, restart", median(again), "ms", START_MS_BAR),
-        figure("memory of an idle node", memory, "MB", MEMORY_MB_BAR),
-    ])
+    eprint!("==> exec to ready, new directory and restart:");
+    let (mut fresh, mut again, mut memory) = (Vec::new(), Vec::new(), 0.0);
+    for run in 1..=runs {
+        let root = tempfile::Builder::new().prefix("micro-node-").tempdir_in("/tmp")?;
+        let mut node = Member::new(root.path(), "alone", Vec::new())?;
+        fresh.push(exec_to_ready_ms(&mut node).await?);
+        if run == runs && selection.wants(IDLE_MEMORY) {
+            tokio::time::sleep(IDLE).await;
+            memory = resident_mb(node.at().pid)?;
+        }
+        node.stop().await?;
+        again.push(exec_to_ready_ms(&mut node).await?);
+        node.stop().await?;
+        eprint!("  {:.0} {:.0} ms", fresh[run - 1], again[run - 1]);
+    }
+    eprintln!();
+    let mut figures = vec![
+        Figure::plain(FRESH, median(&fresh), "ms", Some(START)),
+        Figure::plain(AGAIN, median(&again), "ms", Some(START)),
+        Figure::plain(IDLE_MEMORY, memory, "MB", Some(MEMORY)),
+    ];
+    figures.retain(|figure| selection.wants(&figure.name));
+    Ok(figures)
 }
 
-fn figure(name: &str, value: f64, unit: &'static str, bar: f64) -> Figure {
-    let met = Some(value <= bar);
-    Figure { name: name.to_owned(), value, unit, bar: Some(bar), met, ..Figure::default() }
+/// From before the process is made to the file that says it serves, looked for each millisecond.
+async fn exec_to_ready_ms(node: &mut Member) -> anyhow::Result<f64> {
+    let began = Instant::now();
+    node.spawn(&[])?;
+    while !node.ready_file().exists() {
+        ensure!(node.is_running(), "the node has ended\n{}", node.last_words());
+        ensure!(began.elapsed() < START_LIMIT, "the node is not ready\n{}", node.last_words());
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    let took = began.elapsed();
+    node.wait_ready().await?;
+    Ok(took.as_secs_f64() * 1e3)
 }
 
-fn median(mut values: Vec<f64>) -> f64 {
-    values.sort_by(f64::total_cmp);
-    values[values.len() / 2]
-}
-
-/// The resident memory of a process (proc(5), `VmRSS`).
-fn resident_mb(pid: u32) -> anyhow::Result<f64> {
+/// The resident memory of a process (proc(5), `VmRSS`), in millions of bytes.
+///
+/// # Errors
+/// If there is no such process.
+pub fn resident_mb(pid: u32) -> anyhow::Result<f64> {
     let status = fs::read_to_string(format!("/proc/{pid}/status"))?;
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).context("a process has memory")?;
-    let kb: f64 = line.trim().trim_end_matches(" kB").trim().parse()?;
-    Ok(kb / 1e3)
+    let kib: f64 = line.trim().trim_end_matches(" kB").parse().context("VmRSS")?;
+    Ok(kib * 1024.0 / 1e6)
 }

@@ -1,141 +1,147 @@
-//! Load by h2load: the same tool and the same prepared request for both sides.
+//! Load by h2load: the same tool and the same prepared requests for every side.
 
-use crate::Row;
+use crate::figure::Latency;
 use anyhow::{Context, ensure};
-use serde::Serialize;
-use std::{fmt, fs, path::PathBuf};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
+use tempfile::TempDir;
 use tokio::process::Command;
 
-/// Whom to load.
-pub struct Target {
-    /// The address and the path up to the method.
-    pub base: String,
-    /// A header that lets requests in.
-    pub header: Option<String>,
+/// How hard to press: so many requests in all, and no more at a time than there are streams.
+#[derive(Clone, Copy, Debug)]
+pub struct Pressure {
+    /// Requests of one run.
+    pub requests: u32,
+    /// Connections.
+    pub connections: u32,
+    /// Streams of each.
+    pub streams: u32,
 }
 
-/// How to load.
+impl Pressure {
+    /// How many requests are in flight.
+    pub fn in_flight(&self) -> u32 {
+        self.connections * self.streams
+    }
+}
+
+/// One request, sent again and again.
+#[derive(Clone, Debug)]
+pub struct Request {
+    /// Where to.
+    pub url: String,
+    /// Header lines.
+    pub headers: Vec<String>,
+    /// The body.
+    pub body: Vec<u8>,
+    /// The fewest bytes of a good answer.
+    pub answer_bytes_min: usize,
+}
+
+/// The load tool, and a folder for what it reads and writes.
 pub struct Load {
-    /// Where requests and logs go.
-    pub scratch: PathBuf,
-    /// How often: the median counts.
-    pub runs: usize,
-    /// The part of each row's requests that is sent: one in this many.
-    pub share: u32,
-}
-
-/// One measured figure.
-#[derive(Clone, Debug, Default, Serialize)]
-pub struct Figure {
-    /// What was measured.
-    pub name: String,
-    /// The figure.
-    pub value: f64,
-    /// Its unit.
-    pub unit: &'static str,
-    /// Half of all requests took no longer than this.
-    pub p50_us: Option<f64>,
-    /// All but one in a hundred took no longer than this.
-    pub p99_us: Option<f64>,
-    /// What etcd did.
-    pub etcd: Option<f64>,
-    /// Ours through etcd's.
-    pub ratio: Option<f64>,
-    /// What the ratio, or the figure, should be.
-    pub bar: Option<f64>,
-    /// Whether it is.
-    pub met: Option<bool>,
-}
-
-impl Figure {
-    /// Puts etcd's figure beside, and the bar that the ratio is held to.
-    pub fn beside(&mut self, other: &Figure, bar: f64) {
-        let ratio = self.value / other.value;
-        self.etcd = Some(other.value);
-        self.ratio = Some(ratio);
-        self.bar = Some(bar);
-        self.met = Some(ratio >= bar);
-    }
-}
-
-impl fmt::Display for Figure {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let ms = |us: Option<f64>| us.map_or_else(|| "-".to_owned(), |us| format!("{:.2}ms", us / 1000.0));
-        let etcd = self.etcd.map_or_else(|| "-".to_owned(), |etcd| format!("{etcd:.0}/s"));
-        let ratio = self.ratio.map_or_else(|| "-".to_owned(), |ratio| format!("{ratio:.2}"));
-        let value = format!("{:.0}{}", self.value, self.unit);
-        let (p50, p99) = (ms(self.p50_us), ms(self.p99_us));
-        write!(f, "{:<44} {value:>12} {p50:>10} {p99:>10} {etcd:>12} {ratio:>7}", self.name)?;
-        match (self.bar, self.met) {
-            (Some(bar), Some(true)) => write!(f, "  bar {bar} met"),
-            (Some(bar), Some(false)) => write!(f, "  bar {bar} MISSED"),
-            _ => Ok(()),
-        }
-    }
+    scratch: TempDir,
+    share: u32,
 }
 
 impl Load {
-    /// Sends a row's requests and returns the run in the middle.
+    /// A load tool that sends one in `share` of the requests of each run.
     ///
     /// # Errors
-    /// If the tool is missing, or any request did not succeed.
-    pub async fn measure(
-        &self,
-        row: &Row,
-        target: &Target,
-        method: &str,
-        body: &[u8],
-        content_type: &str,
-    ) -> anyhow::Result<Figure> {
-        let file = self.scratch.join("request");
-        fs::write(&file, body)?;
-        let mut figures = Vec::new();
-        for _ in 0..self.runs {
-            figures.push(self.once(row, target, method, &file, content_type).await?);
-        }
-        figures.sort_by(|a, b| a.value.total_cmp(&b.value));
-        Ok(figures.swap_remove(figures.len() / 2))
+    /// If there is no room for a temporary folder.
+    pub fn new(share: u32) -> anyhow::Result<Self> {
+        Ok(Load { scratch: tempfile::tempdir().context("a folder for requests and logs")?, share })
     }
 
-    async fn once(
-        &self,
-        row: &Row,
-        target: &Target,
-        method: &str,
-        file: &std::path::Path,
-        content_type: &str,
-    ) -> anyhow::Result<Figure> {
-        let log = self.scratch.join("latencies");
-        let _ = fs::remove_file(&log);
-        let requests = (row.requests / self.share).max(row.connections * row.streams);
-        let mut command = Command::new("h2load");
-        command
-            .args(["-n", &requests.to_string(), "-c", &row.connections.to_string()])
-            .args(["-m", &row.streams.to_string(), "-d"])
-            .arg(file)
-            .arg(format!("--log-file={}", log.display()))
-            .args(["-H", &format!("content-type: {content_type}"), "-H", "te: trailers"]);
-        if let Some(header) = &target.header {
-            command.args(["-H", header]);
-        }
-        command.arg(format!("{}/{method}", target.base)).kill_on_drop(true);
-        let output = command.output().await.context("h2load, of the package nghttp2-client")?;
-        let text = String::from_utf8_lossy(&output.stdout);
-        let line = |start: &str| text.lines().find(|line| line.starts_with(start)).unwrap_or("").to_owned();
-        let counts = line("requests:");
-        ensure!(
-            counts.contains(&format!(" {requests} succeeded")),
-            "not every request succeeded: {counts} {text}"
-        );
-        let finished = line("finished in");
-        let per_second = finished.split(", ").find_map(|part| part.strip_suffix(" req/s"));
-        let value = per_second.and_then(|rate| rate.parse().ok()).context("h2load prints a rate")?;
-        let mut latencies: Vec<f64> = fs::read_to_string(&log)?
-            .lines()
-            .filter_map(|line| line.split('\t').nth(2)?.parse().ok())
-            .collect();
-        latencies.sort_by(f64::total_cmp);
-        let at = |part: f64| latencies.get((latencies.len() as f64 * part) as usize).copied();
-        Ok(Figure { value, unit: "/s", p50_us: at(0.5), p99_us: at(0.99), ..Figure::default() })
+    /// One run: the requests a second.
+    ///
+    /// # Errors
+    /// If the tool is missing, or if any request was not answered with a message.
+    pub async fn rate(&self, pressure: Pressure, request: &Request) -> anyhow::Result<f64> {
+        self.run(pressure, request, None).await
     }
+
+    /// One run in which each request is timed. It is a run of its own, since the tool writes a line for each, on the
+    /// cores that the nodes would use.
+    ///
+    /// # Errors
+    /// If the tool is missing, or if any request was not answered with a message.
+    pub async fn latency(&self, pressure: Pressure, request: &Request) -> anyhow::Result<Latency> {
+        let log = self.scratch.path().join("latencies");
+        if log.exists() {
+            // The tool would append.
+            fs::remove_file(&log)?;
+        }
+        self.run(pressure, request, Some(&log)).await?;
+        percentiles(&log)
+    }
+
+    async fn run(&self, pressure: Pressure, request: &Request, log: Option<&Path>) -> anyhow::Result<f64> {
+        let Pressure { requests, connections, streams } = pressure;
+        let requests = (requests / self.share).max(pressure.in_flight());
+        let mut command = Command::new("h2load");
+        command.args(["-n", &requests.to_string(), "-c", &connections.to_string()]);
+        command.args(["-m", &streams.to_string(), "-d"]).arg(self.body(request)?);
+        command.args(log.map(|log| format!("--log-file={}", log.display())));
+        command.args(request.headers.iter().flat_map(|header| ["-H", header]));
+        let output = command.arg(&request.url).kill_on_drop(true).output().await;
+        let output = output.context("h2load, of Debian's package nghttp2-client")?;
+        let said = String::from_utf8_lossy(&output.stdout);
+        let complaints = String::from_utf8_lossy(&output.stderr);
+        rate(&said, requests, request.answer_bytes_min)
+            .with_context(|| format!("{}\n{said}{complaints}", request.url))
+    }
+
+    /// Sends the request once, and returns all that came back: headers, body and trailers.
+    ///
+    /// # Errors
+    /// If the tool is missing, or there is no answer within ten seconds.
+    pub async fn once(&self, request: &Request) -> anyhow::Result<String> {
+        let mut command = Command::new("nghttp");
+        command.args(["--verbose", "--timeout=10s", "--data"]).arg(self.body(request)?);
+        command.args(request.headers.iter().flat_map(|header| ["-H", header]));
+        let output = command.arg(&request.url).kill_on_drop(true).output().await;
+        let output = output.context("nghttp, of Debian's package nghttp2-client")?;
+        let said = String::from_utf8_lossy(&output.stdout).into_owned();
+        ensure!(output.status.success() && said.contains("recv"), "no answer from {}: {said}", request.url);
+        Ok(said)
+    }
+
+    fn body(&self, request: &Request) -> anyhow::Result<PathBuf> {
+        let file = self.scratch.path().join("request");
+        fs::write(&file, &request.body)?;
+        Ok(file)
+    }
+}
+
+/// The rate that h2load prints, if every request got an answer of status 2xx with a message in it.
+fn rate(said: &str, requests: u32, answer_bytes_min: usize) -> anyhow::Result<f64> {
+    let line = |start: &str| {
+        let line = said.lines().find_map(|line| line.strip_prefix(start));
+        line.with_context(|| format!("h2load printed no line \"{start}\""))
+    };
+    let all = format!(" {requests} ");
+    ensure!(line("requests:")?.contains(&format!("{all}succeeded")), "not every request succeeded");
+    ensure!(line("status codes:")?.starts_with(&format!("{all}2xx")), "not every answer was 2xx");
+    // "traffic: 1.15MB (1201500) total, 98.6KB (101000) headers (space savings 84.1%), 16.6KB (17000) data"
+    let data = line("traffic:")?.rsplit('(').next().and_then(|rest| rest.split(')').next());
+    let data: usize = data.context("h2load printed no bytes of data")?.parse()?;
+    let least = requests as usize * answer_bytes_min;
+    ensure!(data >= least, "{data} bytes of data where {requests} good answers have at least {least}");
+    // "finished in 1.94s, 773.52 req/s, 45.13KB/s"
+    let rate = line("finished in")?.split(", ").find_map(|part| part.strip_suffix(" req/s"));
+    rate.context("h2load printed no rate")?.parse().context("h2load's rate")
+}
+
+/// The 50th and 99th percentile of the log's third column, microseconds a request.
+fn percentiles(log: &Path) -> anyhow::Result<Latency> {
+    let text = fs::read_to_string(log).context("h2load's log")?;
+    let mut latencies: Vec<u64> =
+        text.lines().filter_map(|line| line.split('\t').nth(2)?.parse().ok()).collect();
+    latencies.sort_unstable();
+    let at = |percent: usize| latencies.get(latencies.len() * percent / 100).copied();
+    let (p50, p99) = at(50).zip(at(99)).context("h2load logged no latencies")?;
+    Ok(Latency { p50_us: p50 as f64, p99_us: p99 as f64 })
 }

@@ -1,0 +1,110 @@
+//! Puts and reads, ours and etcd's in turn.
+
+use crate::{
+    figure::{Bar, Figure, Sample},
+    frame::{Kind, VALUE},
+    load::{Load, Pressure},
+    selection::Selection,
+    side::{Role, Side},
+};
+use anyhow::Context;
+
+/// Sent to each door before anything is measured: connections, caches and files have their first time once.
+const WARM_UP: Pressure = Pressure { requests: 2_000, connections: 1, streams: 64 };
+
+/// What is asked for.
+struct Row {
+    kind: Kind,
+    pressure: Pressure,
+    bar: Option<f64>,
+}
+
+/// A row of so many requests on so many connections and streams, that should be so many times as fast as etcd.
+const fn row(kind: Kind, requests: u32, connections: u32, streams: u32, bar: Option<f64>) -> Row {
+    Row { kind, pressure: Pressure { requests, connections, streams }, bar }
+}
+
+/// Each run takes one to five seconds on two cores. The bars are what the project promises itself: a fifth more puts
+/// when there is nothing to batch, twice and three times as many where there is; reads need no disk, so the gain is
+/// what the doors gain.
+const ROWS: [Row; 7] = [
+    row(Kind::Put, 1_500, 1, 1, Some(1.2)),
+    row(Kind::Put, 12_000, 1, 64, Some(2.0)),
+    row(Kind::Put, 40_000, 8, 64, Some(3.0)),
+    row(Kind::Linearizable, 40_000, 1, 64, Some(1.8)),
+    row(Kind::Linearizable, 60_000, 8, 64, Some(1.8)),
+    row(Kind::Stale, 40_000, 1, 64, None),
+    row(Kind::Stale, 60_000, 8, 64, None),
+];
+
+impl Row {
+    fn name(&self, role: Role) -> String {
+        format!("{}, {} in flight, {role}", self.kind.name(), self.pressure.in_flight())
+    }
+}
+
+/// Whether any row is wanted.
+pub fn is_wanted(selection: &Selection) -> bool {
+    wanted(selection).next().is_some()
+}
+
+fn wanted(selection: &Selection) -> impl Iterator<Item = (Role, &'static Row)> {
+    let all =
+        [Role::Leader, Role::Follower].into_iter().flat_map(|role| ROWS.iter().map(move |row| (role, row)));
+    all.filter(|(role, row)| selection.wants(&row.name(*role)))
+}
+
+/// Measures all rows that are wanted, `runs` times each, on all sides: ours first, and etcd's if there is one.
+///
+/// # Errors
+/// If a request fails, or what is read is not what was written.
+pub async fn measure(
+    load: &Load,
+    sides: &[Side],
+    selection: &Selection,
+    runs: usize,
+) -> anyhow::Result<Vec<Figure>> {
+    for side in sides {
+        side.check_before(load).await?;
+        for role in [Role::Leader, Role::Follower] {
+            load.rate(WARM_UP, &side.request(role, Kind::Put, &VALUE)).await?;
+        }
+    }
+    let mut figures = Vec::new();
+    for (role, row) in wanted(selection) {
+        figures.push(measure_row(load, sides, role, row, runs).await?);
+    }
+    for side in sides {
+        side.check_after(load).await?;
+    }
+    Ok(figures)
+}
+
+/// One run of ours, one of etcd's, and again: a machine that drifts then drifts for both.
+async fn measure_row(
+    load: &Load,
+    sides: &[Side],
+    role: Role,
+    row: &Row,
+    runs: usize,
+) -> anyhow::Result<Figure> {
+    let name = row.name(role);
+    eprint!("==> {name}:");
+    let mut rates: Vec<Vec<f64>> = vec![Vec::new(); sides.len()];
+    for _ in 0..runs {
+        for (side, rates) in sides.iter().zip(&mut rates) {
+            let rate = load.rate(row.pressure, &side.request(role, row.kind, &VALUE)).await?;
+            eprint!("  {} {rate:.0}/s", side.name);
+            rates.push(rate);
+        }
+    }
+    eprintln!();
+    let mut samples = Vec::new();
+    for (side, rates) in sides.iter().zip(rates) {
+        let latency = load.latency(row.pressure, &side.request(role, row.kind, &VALUE)).await?;
+        samples.push(Sample::new(rates, latency));
+    }
+    let mut samples = samples.into_iter();
+    let ours = samples.next().context("there is a side")?;
+    Ok(Figure::rate(&name, ours, samples.next(), row.bar.map(Bar::TimesEtcd)))
+}

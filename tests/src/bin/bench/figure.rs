@@ -1,0 +1,130 @@
+//! What was measured, and what it should be.
+
+use serde::Serialize;
+use std::fmt;
+
+/// How long the requests of one run took, each timed by itself.
+#[derive(Clone, Copy, Debug)]
+pub struct Latency {
+    /// Half of all requests took no longer than this.
+    pub p50_us: f64,
+    /// All but one in a hundred took no longer than this.
+    pub p99_us: f64,
+}
+
+/// What one side did under load.
+#[derive(Clone, Debug, Serialize)]
+pub struct Sample {
+    /// Requests a second: the median of all runs.
+    pub per_second: f64,
+    /// Half of all requests took no longer than this.
+    pub p50_us: f64,
+    /// All but one in a hundred took no longer than this.
+    pub p99_us: f64,
+    /// The rates of all runs, in their order: how far they are apart says how much the machine can be believed.
+    pub runs: Vec<f64>,
+}
+
+impl Sample {
+    /// The rates of some runs, and the latencies of one more.
+    pub fn new(runs: Vec<f64>, Latency { p50_us, p99_us }: Latency) -> Self {
+        Sample { per_second: median(&runs), p50_us, p99_us, runs }
+    }
+}
+
+/// The value in the middle; not a number without values.
+pub fn median(values: &[f64]) -> f64 {
+    let mut values = values.to_vec();
+    values.sort_by(f64::total_cmp);
+    values.get(values.len() / 2).copied().unwrap_or(f64::NAN)
+}
+
+/// What a figure is held to.
+#[derive(Clone, Copy, Debug, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Bar {
+    /// This many times what etcd does in the same run.
+    TimesEtcd(f64),
+    /// No more than this, in the figure's own unit.
+    AtMost(f64),
+}
+
+/// One line of the report.
+#[derive(Clone, Debug, Serialize)]
+pub struct Figure {
+    /// What was measured.
+    pub name: String,
+    /// The figure.
+    pub value: f64,
+    /// Its unit.
+    pub unit: &'static str,
+    /// Rates and latencies, where it was measured under load.
+    pub load: Option<Sample>,
+    /// The same on etcd.
+    pub etcd: Option<Sample>,
+    /// Ours through etcd's.
+    pub ratio: Option<f64>,
+    /// What it should be.
+    pub bar: Option<Bar>,
+    /// Whether it is. `None` without a bar, or when there was nothing to hold it to.
+    pub met: Option<bool>,
+}
+
+impl Figure {
+    /// A plain figure, such as a time or a size.
+    pub fn plain(name: &str, value: f64, unit: &'static str, bar: Option<Bar>) -> Self {
+        let met = match bar {
+            Some(Bar::AtMost(most)) => Some(value <= most),
+            Some(Bar::TimesEtcd(_)) | None => None,
+        };
+        Figure { name: name.to_owned(), value, unit, load: None, etcd: None, ratio: None, bar, met }
+    }
+
+    /// A rate under load, beside etcd's if that was measured too.
+    pub fn rate(name: &str, ours: Sample, etcd: Option<Sample>, bar: Option<Bar>) -> Self {
+        let mut figure = Figure::plain(name, ours.per_second, "/s", bar);
+        figure.ratio = etcd.as_ref().map(|etcd| ours.per_second / etcd.per_second);
+        figure.met = match (bar, figure.ratio) {
+            (Some(Bar::TimesEtcd(times)), Some(ratio)) => Some(ratio >= times),
+            _ => None,
+        };
+        figure.load = Some(ours);
+        figure.etcd = etcd;
+        figure
+    }
+
+    /// The heading that fits the lines.
+    pub fn heading() -> String {
+        let side = |rate: &str| format!("{rate:>11} {:>9} {:>9}", "P50", "P99");
+        format!("{:<42} {} {} {:>6}  BAR", "WHAT", side("OURS"), side("ETCD"), "RATIO")
+    }
+}
+
+/// One line of the table.
+impl fmt::Display for Figure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let decimals = if self.value < 100.0 { 1 } else { 0 };
+        let value = format!("{:.decimals$} {}", self.value, self.unit).replace(" /", "/");
+        let latencies = |sample: &Option<Sample>| match sample {
+            Some(Sample { p50_us, p99_us, .. }) => {
+                (format!("{:.2} ms", p50_us / 1e3), format!("{:.2} ms", p99_us / 1e3))
+            }
+            None => (String::new(), String::new()),
+        };
+        let etcd = self.etcd.as_ref().map_or_else(String::new, |etcd| format!("{:.0}/s", etcd.per_second));
+        let ratio = self.ratio.map_or_else(String::new, |ratio| format!("{ratio:.2}"));
+        let ((p50, p99), (etcd_p50, etcd_p99)) = (latencies(&self.load), latencies(&self.etcd));
+        write!(f, "{:<42} {value:>11} {p50:>9} {p99:>9} ", self.name)?;
+        write!(f, "{etcd:>11} {etcd_p50:>9} {etcd_p99:>9} {ratio:>6}")?;
+        match self.bar {
+            Some(Bar::TimesEtcd(times)) => write!(f, "  {times}x etcd")?,
+            Some(Bar::AtMost(most)) => write!(f, "  {most} {}", self.unit)?,
+            None => return Ok(()),
+        }
+        f.write_str(match self.met {
+            Some(true) => "  met",
+            Some(false) => "  MISSED",
+            None => "  not compared",
+        })
+    }
+}
