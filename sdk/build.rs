@@ -4,6 +4,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     println!("cargo:rerun-if-changed=proto");
     let files = ["store", "registry", "node"].map(|name| format!("micro/v1/{name}.proto"));
     let descriptors = protox::compile(files, ["proto"])?;
-    tonic_prost_build::configure().bytes(".micro.v1").compile_fds(descriptors)?;
+    let codec = "crate::proto::ProtoCodec";
+    tonic_prost_build::configure().bytes(".micro.v1").codec_path(codec).compile_fds(descriptors)?;
     Ok(())
 }

@@ -140,7 +140,7 @@ impl System {
     }
 
     /// The records. Whoever calls it directly goes through [`Dispatch::admit`] first.
-    pub fn store(&self) -> &StoreService {
+    pub fn store(&self) -> &Arc<StoreService> {
         &self.store
     }
 

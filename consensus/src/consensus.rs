@@ -2,12 +2,11 @@
 
 use crate::{
     ConsensusConfig, ConsensusError, LogPosition, Machine, Observation, ProposeError, ReadError, Replication,
+    intake::{Ground, Intake},
     lanes::Lanes,
     log::Log,
     network::Network,
-    proposer::Proposer,
     raft::{LogId, Raft},
-    reader::Reader,
     replica::Replica,
 };
 use bytes::Bytes;
@@ -34,18 +33,18 @@ use tokio::{
 /// How long a change of membership may take: two rounds through the log, in a group that may be electing.
 const MEMBERSHIP_DEADLINE: Duration = Duration::from_secs(10);
 
-/// This node's part in the group. Clones share everything.
+/// This node's part in the group. Clones share everything; a [fork](Self::fork) takes proposals and reads in on a
+/// thread of its own.
 #[derive(Clone)]
-pub struct Consensus(Arc<Inner>);
+pub struct Consensus {
+    inner: Arc<Inner>,
+    intake: Arc<Intake>,
+}
 
 struct Inner {
     node: NodeId,
-    raft: Raft,
-    replica: Replica,
-    proposer: Proposer,
-    reader: Arc<Reader>,
+    ground: Ground,
     lanes: Lanes,
-    leader: watch::Receiver<Option<NodeId>>,
     tasks: Mutex<Vec<JoinHandle<()>>>,
 }
 
@@ -73,31 +72,45 @@ impl Consensus {
             tracing::info!("the log lost entries that are applied: a snapshot takes their place");
             replica.clone().build_snapshot().await.map_err(broken)?;
         }
-        let network = Network { mesh: mesh.clone(), replica: replica.clone() };
+        let network = Network { mesh: mesh.clone(), replica: replica.clone(), tail: log.watch_tail() };
+        let resting = tokio::spawn(log.clone().rest());
         let raft = Raft::new(node, Arc::new(config.to_openraft()), network, log, replica.clone())
             .await
             .map_err(|fatal| ConsensusError::Storage(fatal.to_string()))?;
         let (leader, leading) = follow_leader(&raft);
-        let (proposer, proposing) =
-            Proposer::start(raft.clone(), mesh.clone(), leader.clone(), config.proposals_waiting_max);
-        let (reader, reading) = Reader::start(raft.clone(), replica.clone(), mesh, leader.clone(), &config);
-        let lanes = Lanes { raft: raft.clone(), replica: replica.clone(), reader: reader.clone() };
-        let tasks = Mutex::new(vec![leading, proposing, reading]);
-        let consensus =
-            Consensus(Arc::new(Inner { node, raft, replica, proposer, reader, lanes, leader, tasks }));
+        let lanes = Lanes { raft: raft.clone(), replica: replica.clone() };
+        let ground = Ground {
+            raft,
+            replica,
+            mesh,
+            leader,
+            proposals_waiting_max: config.proposals_waiting_max,
+            planted_bug: config.planted_bug,
+        };
+        let intake = Arc::new(Intake::start(ground.clone()));
+        let tasks = Mutex::new(vec![leading, resting]);
+        let consensus = Consensus { inner: Arc::new(Inner { node, ground, lanes, tasks }), intake };
         consensus.elect_sole_voter().await?;
         Ok(consensus)
+    }
+
+    /// The same for callers on another thread: called on that thread's runtime, which then drains what they ask in
+    /// batches. Its tasks end with its last clone.
+    #[must_use]
+    pub fn fork(&self) -> Self {
+        let intake = Arc::new(Intake::start(self.inner.ground.clone()));
+        Consensus { inner: self.inner.clone(), intake }
     }
 
     /// A sole voter has nobody to wait for: it stands for election at once.
     async fn elect_sole_voter(&self) -> Result<(), ConsensusError> {
         // Asked of Raft itself: just after a start the metrics don't show the membership yet.
-        let sole = BTreeSet::from([self.0.node]);
-        let is_sole = self.0.raft.with_raft_state(move |state| {
+        let sole = BTreeSet::from([self.inner.node]);
+        let is_sole = self.inner.ground.raft.with_raft_state(move |state| {
             *state.membership_state.effective().membership().get_joint_config() == [sole]
         });
         if is_sole.await.map_err(|fatal| ConsensusError::Stopped(fatal.to_string()))? {
-            let elected = self.0.raft.trigger().elect(false).await;
+            let elected = self.inner.ground.raft.trigger().elect(false).await;
             elected.map_err(|fatal| ConsensusError::Stopped(fatal.to_string()))?;
         }
         Ok(())
@@ -108,8 +121,8 @@ impl Consensus {
     /// # Errors
     /// [`ConsensusError::Membership`] if there is a group already.
     pub async fn initialize(&self, address: SocketAddr) -> Result<(), ConsensusError> {
-        let members = BTreeMap::from([(self.0.node, BasicNode::new(address))]);
-        let begun = self.0.raft.initialize(members).await;
+        let members = BTreeMap::from([(self.inner.node, BasicNode::new(address))]);
+        let begun = self.inner.ground.raft.initialize(members).await;
         begun.map_err(|error| ConsensusError::Membership(error.to_string()))?;
         self.elect_sole_voter().await
     }
@@ -119,7 +132,12 @@ impl Consensus {
     /// # Errors
     /// [`ConsensusError::Stopped`].
     pub async fn is_initialized(&self) -> Result<bool, ConsensusError> {
-        self.0.raft.is_initialized().await.map_err(|fatal| ConsensusError::Stopped(fatal.to_string()))
+        self.inner
+            .ground
+            .raft
+            .is_initialized()
+            .await
+            .map_err(|fatal| ConsensusError::Stopped(fatal.to_string()))
     }
 
     /// Proposes a command to the leader, wherever it is, and returns its index and the machine's reply.
@@ -131,7 +149,7 @@ impl Consensus {
         command: Bytes,
         deadline: Instant,
     ) -> Result<(LogIndex, Bytes), ProposeError> {
-        let (index, reply) = self.0.proposer.propose(command, deadline).await?;
+        let (index, reply) = self.intake.proposer.propose(command, deadline).await?;
         Ok((LogIndex(index), reply))
     }
 
@@ -140,19 +158,19 @@ impl Consensus {
     /// # Errors
     /// See [`ReadError`].
     pub async fn barrier(&self, deadline: Instant) -> Result<(), ReadError> {
-        self.0.reader.barrier(deadline).await
+        self.intake.reader.barrier(deadline).await
     }
 
     /// Returns once `index` is applied here, or false when `deadline` passes first.
     pub async fn applied(&self, index: LogIndex, deadline: Instant) -> bool {
-        let mut applied = self.0.replica.watch_applied();
+        let mut applied = self.inner.ground.replica.watch_applied();
         let reached = applied.wait_for(|applied| *applied > index.0);
         matches!(tokio::time::timeout_at(deadline, reached).await, Ok(Ok(_)))
     }
 
     /// Tells who leads, whenever that changes.
     pub fn watch_leader(&self) -> watch::Receiver<Option<NodeId>> {
-        self.0.leader.clone()
+        self.inner.ground.leader.clone()
     }
 
     /// Takes a node in as a learner, or notes its new address. Leader only.
@@ -161,7 +179,7 @@ impl Consensus {
     /// [`ConsensusError::NotLeader`], or why the group refused.
     pub async fn add_learner(&self, node: NodeId, address: SocketAddr) -> Result<(), ConsensusError> {
         let learner = BasicNode::new(address);
-        self.change(self.0.raft.add_learner(node, learner, false)).await
+        self.change(self.inner.ground.raft.add_learner(node, learner, false)).await
     }
 
     /// Replaces the voters, all at once. Those that leave become learners. Leader only.
@@ -169,7 +187,7 @@ impl Consensus {
     /// # Errors
     /// [`ConsensusError::NotLeader`], or why the group refused.
     pub async fn change_voters(&self, voters: BTreeSet<NodeId>) -> Result<(), ConsensusError> {
-        self.change(self.0.raft.change_membership(voters, true)).await
+        self.change(self.inner.ground.raft.change_membership(voters, true)).await
     }
 
     /// Removes a node from the group for good, voter or learner. Leader only.
@@ -179,11 +197,14 @@ impl Consensus {
     pub async fn remove(&self, node: NodeId) -> Result<(), ConsensusError> {
         let gone = BTreeSet::from([node]);
         if self.observe().voters.contains(&node) {
-            self.change(self.0.raft.change_membership(ChangeMembers::RemoveVoters(gone.clone()), false))
-                .await?;
+            self.change(
+                self.inner.ground.raft.change_membership(ChangeMembers::RemoveVoters(gone.clone()), false),
+            )
+            .await?;
         }
         if self.observe().learners.contains(&node) {
-            self.change(self.0.raft.change_membership(ChangeMembers::RemoveNodes(gone), false)).await?;
+            self.change(self.inner.ground.raft.change_membership(ChangeMembers::RemoveNodes(gone), false))
+                .await?;
         }
         Ok(())
     }
@@ -210,15 +231,15 @@ impl Consensus {
             return true;
         }
         let others = seen.replication.iter().filter(|other| {
-            other.node != self.0.node && seen.voters.contains(&other.node) && other.matched.is_some()
+            other.node != self.inner.node && seen.voters.contains(&other.node) && other.matched.is_some()
         });
         let Some(next) = others.max_by_key(|other| other.matched) else { return false };
         tracing::info!(to = %next.node, "handing leadership over");
-        if self.0.raft.trigger().transfer_leader(next.node).await.is_err() {
+        if self.inner.ground.raft.trigger().transfer_leader(next.node).await.is_err() {
             return false;
         }
-        let mut leader = self.0.leader.clone();
-        let other_leads = leader.wait_for(|leader| leader.is_some_and(|leader| leader != self.0.node));
+        let mut leader = self.inner.ground.leader.clone();
+        let other_leads = leader.wait_for(|leader| leader.is_some_and(|leader| leader != self.inner.node));
         matches!(timeout(patience, other_leads).await, Ok(Ok(_)))
     }
 
@@ -227,19 +248,19 @@ impl Consensus {
     /// # Errors
     /// [`ConsensusError::Stopped`].
     pub async fn snapshot(&self) -> Result<(), ConsensusError> {
-        let triggered = self.0.raft.trigger().snapshot().await;
+        let triggered = self.inner.ground.raft.trigger().snapshot().await;
         triggered.map_err(|fatal| ConsensusError::Stopped(fatal.to_string()))
     }
 
     /// Serves a lane that another member opened.
     pub fn lane(&self, lane: Lane, sender: FrameSender, receiver: FrameReceiver) -> BoxFuture<'static, ()> {
         let consensus = self.clone();
-        Box::pin(async move { consensus.0.lanes.serve(lane, sender, receiver).await })
+        Box::pin(async move { consensus.inner.lanes.serve(lane, sender, receiver).await })
     }
 
     /// What this node knows of the group.
     pub fn observe(&self) -> Observation {
-        let metrics = self.0.raft.metrics();
+        let metrics = self.inner.ground.raft.metrics();
         let metrics = metrics.borrow_watched();
         let position = |id: Option<LogId>| {
             id.map(|id| LogPosition { term: id.committed_leader_id().term, index: id.index })
@@ -247,7 +268,7 @@ impl Consensus {
         let membership = metrics.membership_config.membership();
         let replication = metrics.replication.iter().flatten();
         Observation {
-            node: self.0.node,
+            node: self.inner.node,
             term: metrics.current_term,
             vote: (metrics.vote.leader_id.node_id, metrics.vote.committed),
             leader: metrics.current_leader,
@@ -272,7 +293,7 @@ impl Consensus {
     /// Waits until Raft has stopped here by itself, and says why: the storage failed. Never returns after
     /// [`close`](Self::close).
     pub async fn failed(&self) -> String {
-        let mut metrics = self.0.raft.metrics();
+        let mut metrics = self.inner.ground.raft.metrics();
         loop {
             if let Err(fatal) = &metrics.borrow_watched().running_state
                 && !matches!(fatal, openraft::errors::Fatal::Stopped)
@@ -287,14 +308,15 @@ impl Consensus {
 
     /// Stops taking part. What was acknowledged is on disk already.
     pub async fn close(&self) {
-        if let Err(error) = self.0.raft.shutdown().await {
+        if let Err(error) = self.inner.ground.raft.shutdown().await {
             tracing::warn!(%error, "consensus did not stop in order");
         }
         let tasks =
-            std::mem::take(&mut *self.0.tasks.lock().expect("no code panics while it holds the tasks"));
+            std::mem::take(&mut *self.inner.tasks.lock().expect("no code panics while it holds the tasks"));
         for task in tasks {
             task.abort();
         }
+        self.intake.close();
     }
 }
 

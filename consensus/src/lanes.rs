@@ -7,7 +7,7 @@ use crate::{
         take_append, vote_request,
     },
     raft::{Command, LogId, Raft, Snapshot, SnapshotMeta, StoredMembership, Vote},
-    reader::Reader,
+    reader::index_here,
     replica::Replica,
     snapshot::SnapshotHandle,
 };
@@ -16,7 +16,7 @@ use futures::{Stream, StreamExt, future, pin_mut, poll, stream};
 use micro_mesh::{FrameReceiver, FrameSender, Lane, frame_into};
 use micro_storage::Manifest;
 use openraft::{errors::ClientWriteError, raft::TransferLeaderRequest};
-use std::{io, sync::Arc, task::Poll, time::Duration};
+use std::{io, task::Poll, time::Duration};
 use tokio::{sync::mpsc, time::timeout};
 
 /// How long the sender of a snapshot may pause: beyond it the transfer is given up and the turn is free again.
@@ -29,7 +29,6 @@ const FORWARD_BATCHES_MAX: usize = 64;
 pub(crate) struct Lanes {
     pub raft: Raft,
     pub replica: Replica,
-    pub reader: Arc<Reader>,
 }
 
 impl Lanes {
@@ -140,7 +139,7 @@ impl Lanes {
     async fn read(&self, mut sender: FrameSender, mut receiver: FrameReceiver) -> io::Result<()> {
         while let Some(frame) = receiver.next().await.map_err(io::Error::other)? {
             let round = take::<u64>(frame)?;
-            let index = self.reader.index_here().await.ok();
+            let index = index_here(&self.raft).await.ok();
             let mut frame = Vec::new();
             put(&ReadAnswer { round, index }, &mut frame);
             sender.send(&frame).await.map_err(io::Error::other)?;

@@ -10,6 +10,7 @@ mod config;
 mod consensus;
 mod entry;
 mod error;
+mod intake;
 mod lanes;
 mod log;
 mod machine;

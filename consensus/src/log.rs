@@ -25,8 +25,12 @@ use std::{
     io,
     ops::{Bound, Range, RangeBounds},
     sync::{Arc, Mutex, MutexGuard},
+    time::Duration,
 };
-use tokio::sync::oneshot;
+use tokio::{
+    sync::{oneshot, watch},
+    time::sleep,
+};
 
 /// The bytes of flushed entries kept for replication. A follower that is further behind reads from the store; more
 /// memory would buy little, since such a follower is behind by seconds.
@@ -43,7 +47,22 @@ const READ_BYTES_MAX: usize = 2 << 20;
 pub(crate) struct Log {
     store: Arc<dyn LogStore>,
     shared: Arc<Mutex<Shared>>,
+    tail: watch::Sender<Tail>,
 }
+
+/// The end of the log, as replication looks at it.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Tail {
+    /// One past the last index, whether durable or not yet.
+    pub end: u64,
+    /// What `end` was a moment ago: the entries below it have waited long enough for others to follow.
+    pub rested: u64,
+}
+
+/// How long an entry waits for others to follow before its commit is told on its own: longer than a lone client takes
+/// from one write to the next on a disk that syncs within a millisecond or two, and far less than a person or a
+/// heartbeat.
+const REST: Duration = Duration::from_millis(5);
 
 struct Shared {
     vote: Option<Vote>,
@@ -115,7 +134,28 @@ impl Log {
             flushed: range.end,
             truncations: 0,
         };
-        Ok(Log { store, shared: Arc::new(Mutex::new(shared)) })
+        let end = next_index(shared.last);
+        let tail = watch::Sender::new(Tail { end, rested: end });
+        Ok(Log { store, shared: Arc::new(Mutex::new(shared)), tail })
+    }
+
+    /// Tells when entries are appended, and when they have rested.
+    pub fn watch_tail(&self) -> watch::Receiver<Tail> {
+        self.tail.subscribe()
+    }
+
+    /// Notes which entries have rested, for as long as it is polled. One timer serves all that wait: one for each
+    /// append and follower would cost a lone write two system calls more.
+    pub async fn rest(self) {
+        let mut tail = self.tail.subscribe();
+        loop {
+            let Ok(Tail { end, .. }) = tail.wait_for(|tail| tail.rested != tail.end).await.map(|tail| *tail)
+            else {
+                return;
+            };
+            sleep(REST).await;
+            self.tail.send_modify(|tail| tail.rested = end);
+        }
     }
 
     /// The last entry, also of a log whose entries were all purged.
@@ -145,7 +185,7 @@ impl Log {
                 }
                 return Ok(entries);
             }
-            range.end.min(front).min(shared.last.map_or(0, |last| last.index + 1))
+            range.end.min(front).min(next_index(shared.last))
         };
         if range.start >= stored_end {
             return Ok(entries);
@@ -166,6 +206,10 @@ impl Log {
         let result = waiting.await.map_err(|_| io::Error::other("the log's writer has ended"))?;
         result.map_err(io::Error::from)
     }
+}
+
+fn next_index(last: Option<LogId>) -> u64 {
+    last.map_or(0, |last| last.index + 1)
 }
 
 fn missing(index: u64) -> io::Error {
@@ -193,7 +237,7 @@ impl RaftLogReader<Group> for Log {
         range: RB,
     ) -> Result<Vec<Entry>, io::Error> {
         let mut range = bounds(&range);
-        range.end = range.end.min(self.shared().last.map_or(0, |last| last.index + 1));
+        range.end = range.end.min(next_index(self.shared().last));
         let mut entries = Vec::new();
         while range.start < range.end {
             let more = self.read(range.clone(), READ_BYTES_MAX)?;
@@ -265,7 +309,7 @@ impl RaftLogStorage<Group> for Log {
         let (end, truncations) = {
             let mut shared = self.shared();
             for entry in entries {
-                let expected = shared.last.map_or(0, |last| last.index + 1);
+                let expected = next_index(shared.last);
                 assert_eq!(entry.log_id.index, expected, "the log takes entries without a gap");
                 records.push(to_record(&entry));
                 shared.last = Some(entry.log_id);
@@ -273,8 +317,9 @@ impl RaftLogStorage<Group> for Log {
                 shared.cache.push_back(entry);
             }
             shared.evict();
-            (shared.last.map_or(0, |last| last.index + 1), shared.truncations)
+            (next_index(shared.last), shared.truncations)
         };
+        self.tail.send_modify(|tail| tail.end = end);
         let shared = self.shared.clone();
         let done = Box::new(move |result: Result<(), StorageError>| {
             if result.is_ok() {
@@ -290,7 +335,8 @@ impl RaftLogStorage<Group> for Log {
     }
 
     async fn truncate_after(&mut self, last: Option<LogId>) -> Result<(), io::Error> {
-        let from = last.map_or(0, |last| last.index + 1);
+        let from = next_index(last);
+        self.tail.send_modify(|tail| tail.end = from);
         {
             let mut shared = self.shared();
             while shared.cache.back().is_some_and(|entry| entry.log_id.index >= from) {

@@ -2,7 +2,7 @@
 //! round, and one round is in flight at a time, so that under load thousands of reads cost one exchange with a quorum.
 
 use crate::{
-    ConsensusConfig, PlantedBug, ReadError,
+    PlantedBug, ReadError,
     message::{ReadAnswer, put, take},
     raft::Raft,
     replica::Replica,
@@ -10,7 +10,7 @@ use crate::{
 use micro_mesh::{FrameReceiver, FrameSender, Lane, Mesh};
 use micro_sdk::wire::NodeId;
 use openraft::raft::ReadPolicy;
-use std::{sync::Arc, time::Duration};
+use std::time::Duration;
 use tokio::{
     sync::{mpsc, oneshot, watch},
     task::JoinHandle,
@@ -33,7 +33,6 @@ struct Waiting {
 
 /// Gives read barriers.
 pub(crate) struct Reader {
-    raft: Raft,
     replica: Replica,
     planted_bug: Option<PlantedBug>,
     queue: mpsc::Sender<Waiting>,
@@ -46,12 +45,11 @@ impl Reader {
         replica: Replica,
         mesh: Mesh,
         leader: watch::Receiver<Option<NodeId>>,
-        config: &ConsensusConfig,
-    ) -> (Arc<Self>, JoinHandle<()>) {
+        planted_bug: Option<PlantedBug>,
+    ) -> (Self, JoinHandle<()>) {
         let (queue, waiting) = mpsc::channel(WAITING_MAX);
-        let reader = Reader { raft: raft.clone(), replica, planted_bug: config.planted_bug, queue };
         let rounds = Rounds { raft, mesh, leader, lane: None, round: 0 };
-        (Arc::new(reader), tokio::spawn(rounds.run(waiting)))
+        (Reader { replica, planted_bug, queue }, tokio::spawn(rounds.run(waiting)))
     }
 
     /// Returns once this node's state shows every write that was acknowledged anywhere before the call.
@@ -75,14 +73,10 @@ impl Reader {
         };
         timeout_at(deadline, wait).await.unwrap_or(Err(ReadError::NoQuorum))
     }
-
-    /// One past the index that a read must see, proved with a quorum by this node as leader.
-    pub async fn index_here(&self) -> Result<u64, ReadError> {
-        index_here(&self.raft).await
-    }
 }
 
-async fn index_here(raft: &Raft) -> Result<u64, ReadError> {
+/// One past the index that a read must see, proved with a quorum by this node as leader.
+pub(crate) async fn index_here(raft: &Raft) -> Result<u64, ReadError> {
     let round = timeout(ROUND_TTL, raft.get_read_log_id(ReadPolicy::ReadIndex));
     match round.await {
         Ok(Ok((read_log_id, _applied))) => Ok(read_log_id.index() + 1),

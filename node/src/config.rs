@@ -54,4 +54,6 @@ pub struct Config {
     pub join: Option<Join>,
     /// How many voters to grow to.
     pub voters: VotersWanted,
+    /// The threads that serve connections beside the node's own; none means as many as suit the host's cores.
+    pub door_threads: Option<usize>,
 }

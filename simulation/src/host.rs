@@ -113,6 +113,7 @@ fn config(shared: &Shared, machine: &Machine, join: Option<Join>) -> Config {
         advertise: Some(machine.address()),
         join,
         voters,
+        door_threads: None,
         name,
     }
 }

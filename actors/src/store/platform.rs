@@ -45,6 +45,16 @@ impl StoreService {
         StoreService { consensus, state, seams }
     }
 
+    /// The same for callers on another thread: called on that thread's runtime.
+    #[must_use]
+    pub fn fork(&self) -> Self {
+        StoreService {
+            consensus: self.consensus.fork(),
+            state: self.state.clone(),
+            seams: self.seams.clone(),
+        }
+    }
+
     /// Writes a record. `key` makes a repeated write the same write.
     ///
     /// # Errors

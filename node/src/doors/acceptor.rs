@@ -1,7 +1,12 @@
 //! Accepts connections and serves HTTP on them, within bounds, until the node drains.
 
 use crate::{
-    doors::{grpc::Services, listeners::SocketFile},
+    doors::{
+        gathered::Gathered,
+        grpc::{Answering, Services},
+        listeners::SocketFile,
+        threads::Threads,
+    },
     node::AdminSecret,
 };
 use axum::Router;
@@ -13,10 +18,15 @@ use hyper_util::{
     service::TowerToHyperService,
 };
 use micro_sdk::wire::{Caller, Code, Fault};
-use std::{convert::Infallible, future::Future, io, sync::Arc, time::Duration};
+use std::{
+    future::{Future, ready},
+    io,
+    sync::Arc,
+    time::Duration,
+};
 use tokio::{
     io::{AsyncRead, AsyncWrite},
-    net::TcpListener,
+    net::{TcpListener, TcpStream},
     sync::{OwnedSemaphorePermit, Semaphore, watch},
     time::sleep,
 };
@@ -71,15 +81,19 @@ impl Guard {
 pub(super) struct Acceptor {
     pub guard: Guard,
     pub draining: watch::Receiver<bool>,
+    pub threads: Arc<Threads>,
 }
 
 impl Acceptor {
-    /// Accepts with `accept` and serves with `serve` until the node drains, then waits for what is in work.
-    async fn run<S, A, F, C>(mut self, mut accept: A, mut serve: impl FnMut(S, &GracefulShutdown) -> C)
-    where
+    /// Accepts with `accept` and serves with `serve` until the node drains, then waits for what is in work. `serve`
+    /// puts the connection on the thread that is to serve it.
+    async fn run<S, A, F>(
+        mut self,
+        mut accept: A,
+        serve: impl Fn(&Threads, S, &GracefulShutdown, OwnedSemaphorePermit) -> io::Result<()>,
+    ) where
         A: FnMut() -> F,
         F: Future<Output = io::Result<S>>,
-        C: Future<Output = ()> + Send + 'static,
     {
         let permits = Arc::new(Semaphore::new(CONNECTIONS_MAX));
         let graceful = GracefulShutdown::new();
@@ -94,19 +108,17 @@ impl Acceptor {
                 _ = self.draining.wait_for(|draining| *draining) => break,
                 accepted = accept() => accepted,
             };
-            match accepted {
-                Ok(stream) => spawn_connection(serve(stream, &graceful), permit),
-                Err(error) => {
-                    tracing::warn!(%error, "a connection could not be accepted");
-                    sleep(ACCEPT_PAUSE).await;
-                }
+            let served = accepted.and_then(|stream| serve(&self.threads, stream, &graceful, permit));
+            if let Err(error) = served {
+                tracing::warn!(%error, "a connection could not be accepted");
+                sleep(ACCEPT_PAUSE).await;
             }
         }
         graceful.shutdown().await;
     }
 
     /// Serves gRPC on a unix socket to root and the node's own user.
-    pub async fn serve_unix(self, socket: SocketFile, services: Services) {
+    pub async fn serve_unix(self, socket: SocketFile) {
         let guard = self.guard.clone();
         let listener = &socket.listener;
         let accept = || async move {
@@ -119,85 +131,110 @@ impl Acceptor {
                 tracing::warn!(uid, "a process of another user was turned away from the socket");
             }
         };
-        self.run(accept, move |stream, graceful| {
-            grpc_connection(stream, guard.clone(), services.clone(), graceful)
+        // Tools and services of this host, seldom in a hurry: not worth another thread.
+        self.run(accept, |threads, stream, graceful, permit| {
+            let thread = threads.own();
+            thread.spawn(grpc_connection(stream, &guard, &thread.services, graceful, permit));
+            Ok(())
         })
         .await;
     }
 
     /// Serves gRPC on a TCP port.
-    pub async fn serve_grpc(self, listener: TcpListener, services: Services) {
+    pub async fn serve_grpc(self, listener: TcpListener) {
         let guard = self.guard.clone();
         let listener = &listener;
         let accept = || accept_tcp(listener);
-        self.run(accept, move |stream, graceful| {
-            grpc_connection(stream, guard.clone(), services.clone(), graceful)
+        self.run(accept, |threads, stream, graceful, permit| {
+            let thread = threads.idlest();
+            let stream = stream.into_std()?;
+            let stream = thread.enter(|| TcpStream::from_std(stream))?;
+            thread.spawn(grpc_connection(stream, &guard, &thread.services, graceful, permit));
+            Ok(())
         })
         .await;
     }
 
     /// Serves HTTP/1 and HTTP/2 on a TCP port.
-    pub async fn serve_http(self, listener: TcpListener, router: Router) {
+    pub async fn serve_http(self, listener: TcpListener) {
         let listener = &listener;
         let accept = || accept_tcp(listener);
-        self.run(accept, move |stream, graceful| {
-            let mut builder = auto::Builder::new(TokioExecutor::new());
-            builder.http1().timer(TokioTimer::new()).header_read_timeout(HEAD_TIMEOUT);
-            builder
-                .http2()
-                .timer(TokioTimer::new())
-                .keep_alive_interval(KEEP_ALIVE)
-                .max_concurrent_streams(STREAMS_MAX);
-            let service = TowerToHyperService::new(router.clone());
-            let connection = builder.serve_connection(TokioIo::new(stream), service).into_owned();
-            let connection = graceful.watch(connection);
-            async move {
-                if let Err(error) = connection.await {
-                    tracing::debug!(%error, "an HTTP connection broke");
-                }
-            }
+        self.run(accept, |threads, stream, graceful, permit| {
+            let thread = threads.idlest();
+            let stream = stream.into_std()?;
+            let stream = thread.enter(|| TcpStream::from_std(stream))?;
+            thread.spawn(http_connection(stream, thread.router.clone(), graceful, permit));
+            Ok(())
         })
         .await;
     }
 }
 
-async fn accept_tcp(listener: &TcpListener) -> io::Result<tokio::net::TcpStream> {
+async fn accept_tcp(listener: &TcpListener) -> io::Result<TcpStream> {
     let (stream, _) = listener.accept().await?;
     stream.set_nodelay(true)?;
     Ok(stream)
 }
 
-fn spawn_connection(connection: impl Future<Output = ()> + Send + 'static, permit: OwnedSemaphorePermit) {
-    tokio::spawn(async move {
-        connection.await;
+fn http_connection(
+    stream: TcpStream,
+    router: Router,
+    graceful: &GracefulShutdown,
+    permit: OwnedSemaphorePermit,
+) -> impl Future<Output = ()> + Send + 'static + use<> {
+    let mut builder = auto::Builder::new(TokioExecutor::new());
+    builder.http1().timer(TokioTimer::new()).header_read_timeout(HEAD_TIMEOUT);
+    builder
+        .http2()
+        .timer(TokioTimer::new())
+        .keep_alive_interval(KEEP_ALIVE)
+        .max_concurrent_streams(STREAMS_MAX);
+    let service = TowerToHyperService::new(router);
+    let connection = graceful.watch(builder.serve_connection(TokioIo::new(stream), service).into_owned());
+    async move {
+        if let Err(error) = connection.await {
+            tracing::debug!(%error, "an HTTP connection broke");
+        }
         drop(permit);
-    });
+    }
+}
+
+/// Spawns a connection's tasks as they are. hyper-util's executor wraps each one in the span that is current, which
+/// here is never any.
+#[derive(Clone)]
+struct Plain;
+
+impl<F> hyper::rt::Executor<F> for Plain
+where
+    F: Future<Output: Send> + Send + 'static,
+{
+    fn execute(&self, task: F) {
+        tokio::spawn(task);
+    }
 }
 
 /// Serves gRPC on one connection. What the guard finds out goes with each request as an extension.
 fn grpc_connection<S>(
     stream: S,
-    guard: Guard,
-    services: Services,
+    guard: &Guard,
+    services: &Services,
     graceful: &GracefulShutdown,
+    permit: OwnedSemaphorePermit,
 ) -> impl Future<Output = ()> + Send + 'static + use<S>
 where
     S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
 {
-    let service = hyper::service::service_fn(move |mut request: Request<Incoming>| {
-        let mut services = services.clone();
-        let caller = guard.caller(&request);
-        async move {
-            match caller {
-                Ok(caller) => {
-                    request.extensions_mut().insert(caller);
-                    services.call(request).await
-                }
-                Err(fault) => Ok::<_, Infallible>(refuse(fault)),
+    let (guard, services) = (guard.clone(), services.clone());
+    let service = hyper::service::service_fn(move |mut request: Request<Incoming>| -> Answering {
+        match guard.caller(&request) {
+            Ok(caller) => {
+                request.extensions_mut().insert(caller);
+                services.call(request)
             }
+            Err(fault) => Box::pin(ready(Ok(refuse(fault)))),
         }
     });
-    let mut builder = http2::Builder::new(TokioExecutor::new());
+    let mut builder = http2::Builder::new(Plain);
     builder
         .timer(TokioTimer::new())
         .keep_alive_interval(KEEP_ALIVE)
@@ -206,11 +243,12 @@ where
         .initial_stream_window_size(STREAM_WINDOW)
         .initial_connection_window_size(CONNECTION_WINDOW)
         .auto_date_header(false);
-    let connection = graceful.watch(builder.serve_connection(TokioIo::new(stream), service));
+    let connection = graceful.watch(builder.serve_connection(TokioIo::new(Gathered(stream)), service));
     async move {
         if let Err(error) = connection.await {
             tracing::debug!(%error, "a gRPC connection broke");
         }
+        drop(permit);
     }
 }
 

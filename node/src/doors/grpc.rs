@@ -1,7 +1,11 @@
 //! The gRPC services of a node: thin translations between protobuf and the platform's own requests.
 
 use crate::node::{Context, Local};
-use futures::{Stream, StreamExt, stream};
+use futures::{
+    Stream, StreamExt,
+    future::{BoxFuture, ready},
+    stream,
+};
 use hyper::body::Incoming;
 use jiff::Timestamp;
 use micro_actors::store::{self, LIST_LIMIT_MAX, TablePath};
@@ -10,20 +14,18 @@ use micro_sdk::{
         self, AttachEvent, AttachRequest, Attached, CallRequest, CallResponse, CreateTokenRequest,
         CreateTokenResponse, DeleteRequest, DeleteResponse, Draining, GetServiceRequest, GetServiceResponse,
         LeaveRequest, LeaveResponse, ListRequest, ListResponse, ListServicesRequest, ListServicesResponse,
-        Place, ReadRequest, ReadResponse, StatusRequest, StatusResponse, WriteRequest, WriteResponse,
-        attach_event, node_server, registry_server, store_server,
+        MESSAGE_BYTES_MAX, Place, ReadRequest, ReadResponse, StatusRequest, StatusResponse, WriteRequest,
+        WriteResponse, attach_event, node_server, registry_server, store_server,
     },
-    wire::{
-        Caller, Code, Endpoint, Fault, Instance, Namespace, ServiceName, TraceId, limits::BODY_BYTES_MAX,
-    },
+    wire::{Caller, Code, Endpoint, Fault, Instance, Namespace, ServiceName, TraceId},
 };
 use std::{convert::Infallible, net::SocketAddr, pin::Pin, sync::Arc, time::Duration};
 use tokio::sync::watch;
 use tonic::{Extensions, Request, Response, Status, body::Body, metadata::MetadataMap};
 use tower::Service as _;
 
-/// What a gRPC message may hold: a body and its head.
-const MESSAGE_BYTES_MAX: usize = BODY_BYTES_MAX + (64 << 10);
+/// An answer on its way.
+pub(super) type Answering = BoxFuture<'static, Result<http::Response<Body>, Infallible>>;
 
 /// All gRPC services of a node, told apart by the first part of the path: a router in front of three services cost
 /// as much as a read.
@@ -49,16 +51,17 @@ impl Services {
         }
     }
 
-    /// Answers one request.
-    pub async fn call(
-        &mut self,
-        request: http::Request<Incoming>,
-    ) -> Result<http::Response<Body>, Infallible> {
+    /// Answers one request. The service's own future is handed on as it is: each one around it would be moved, and
+    /// would make the connection's task for the request larger.
+    pub fn call(&self, request: http::Request<Incoming>) -> Answering {
         match request.uri().path().split('/').nth(1) {
-            Some(store_server::SERVICE_NAME) => self.store.call(request).await,
-            Some(registry_server::SERVICE_NAME) => self.registry.call(request).await,
-            Some(node_server::SERVICE_NAME) => self.node.call(request).await,
-            _ => Ok(Status::unimplemented(format!("nothing is at {:?}", request.uri().path())).into_http()),
+            Some(store_server::SERVICE_NAME) => self.store.clone().call(request),
+            Some(registry_server::SERVICE_NAME) => self.registry.clone().call(request),
+            Some(node_server::SERVICE_NAME) => self.node.clone().call(request),
+            _ => {
+                let status = Status::unimplemented(format!("nothing is at {:?}", request.uri().path()));
+                Box::pin(ready(Ok(status.into_http())))
+            }
         }
     }
 }

@@ -10,14 +10,18 @@
 
 mod acceptor;
 mod api;
+mod gathered;
 mod grpc;
 mod listeners;
+mod threads;
 
 pub use listeners::{Listeners, bind_fault};
 
 use crate::node::Local;
 use acceptor::{Acceptor, Guard};
+use micro_sdk::wire::{Code, Fault};
 use std::sync::Arc;
+use threads::Threads;
 use tokio::{sync::watch, task::JoinSet};
 
 /// The open doors of one node.
@@ -27,17 +31,23 @@ pub struct Doors {
 }
 
 impl Doors {
-    /// Opens all doors.
-    pub fn open(listeners: Listeners, local: Local) -> Self {
+    /// Opens all doors, with `threads` threads for their connections beside this one.
+    ///
+    /// # Errors
+    /// [`Code::Failed`] if the system gives no thread.
+    pub fn open(listeners: Listeners, local: &Local, threads: Option<usize>) -> Result<Self, Fault> {
         let draining = watch::Sender::new(false);
-        let grpc = grpc::Services::new(&local, draining.subscribe());
+        let threads = Threads::start(threads, local, &draining.subscribe()).map_err(|error| {
+            Fault::new(Code::Failed, format!("no thread for connections can be started: {error}"))
+                .help("raise the limit of threads, or start with --door-threads 0")
+        })?;
         let secret = Arc::new(listeners.secret);
-        let acceptor = |guard| Acceptor { guard, draining: draining.subscribe() };
+        let acceptor = |guard| Acceptor { guard, draining: draining.subscribe(), threads: threads.clone() };
         let mut acceptors = JoinSet::new();
-        acceptors.spawn(acceptor(Guard::Peer).serve_unix(listeners.socket, grpc.clone()));
-        acceptors.spawn(acceptor(Guard::Secret(secret)).serve_grpc(listeners.proxy, grpc));
-        acceptors.spawn(acceptor(Guard::Nobody).serve_http(listeners.api, api::router(local)));
-        Doors { draining, acceptors }
+        acceptors.spawn(acceptor(Guard::Peer).serve_unix(listeners.socket));
+        acceptors.spawn(acceptor(Guard::Secret(secret)).serve_grpc(listeners.proxy));
+        acceptors.spawn(acceptor(Guard::Nobody).serve_http(listeners.api));
+        Ok(Doors { draining, acceptors })
     }
 
     /// Takes no new connections, tells services to look elsewhere, and returns when all calls in work are done.

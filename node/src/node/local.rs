@@ -7,8 +7,8 @@ use micro_actors::{
     network::NETWORK,
     registry::{AttachGuard, Backend, DescribeReply, InsideHandler, REGISTRY},
     store::{
-        DeleteReply, DeleteRequest, ListReply, ListRequest, ReadReply, ReadRequest, STORE, WriteReply,
-        WriteRequest,
+        DeleteReply, DeleteRequest, ListReply, ListRequest, ReadReply, ReadRequest, STORE, StoreService,
+        WriteReply, WriteRequest,
     },
 };
 use micro_sdk::wire::{
@@ -65,16 +65,23 @@ impl Context {
     }
 }
 
-/// The services of this node. Clones share everything.
+/// The services of this node. Clones share everything; a [fork](Self::fork) calls them from another thread.
 #[derive(Clone)]
 pub struct Local {
     system: Arc<System>,
+    store: Arc<StoreService>,
     seams: Seams,
 }
 
 impl Local {
     pub(super) fn new(system: Arc<System>, seams: Seams) -> Self {
-        Local { system, seams }
+        Local { store: system.store().clone(), system, seams }
+    }
+
+    /// The same for callers on another thread: called on that thread's runtime.
+    #[must_use]
+    pub fn fork(&self) -> Self {
+        Local { store: Arc::new(self.store.fork()), ..self.clone() }
     }
 
     /// The head of a call. The deadline is set here and only shrinks from here on.
@@ -98,7 +105,7 @@ impl Local {
     /// As the store answers.
     pub async fn write(&self, context: &Context, request: WriteRequest) -> Result<WriteReply, Fault> {
         let _permit = self.system.dispatch().admit(&context.caller, STORE, "write")?;
-        self.system.store().write(request, context.idempotency_key, context.until()).await
+        self.store.write(request, context.idempotency_key, context.until()).await
     }
 
     /// Reads a record.
@@ -107,7 +114,7 @@ impl Local {
     /// As the store answers.
     pub async fn read(&self, context: &Context, request: ReadRequest) -> Result<ReadReply, Fault> {
         let _permit = self.system.dispatch().admit(&context.caller, STORE, "read")?;
-        self.system.store().read(request, context.until()).await
+        self.store.read(request, context.until()).await
     }
 
     /// Lists records.
@@ -116,7 +123,7 @@ impl Local {
     /// As the store answers.
     pub async fn list(&self, context: &Context, request: ListRequest) -> Result<ListReply, Fault> {
         let _permit = self.system.dispatch().admit(&context.caller, STORE, "list")?;
-        self.system.store().list(request, context.until()).await
+        self.store.list(request, context.until()).await
     }
 
     /// Deletes a record.
@@ -125,7 +132,7 @@ impl Local {
     /// As the store answers.
     pub async fn delete(&self, context: &Context, request: DeleteRequest) -> Result<DeleteReply, Fault> {
         let _permit = self.system.dispatch().admit(&context.caller, STORE, "delete")?;
-        self.system.store().delete(request, context.idempotency_key, context.until()).await
+        self.store.delete(request, context.idempotency_key, context.until()).await
     }
 
     /// Makes a join token.

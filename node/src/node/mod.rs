@@ -193,7 +193,8 @@ impl Node {
             joined: config.join.is_some(),
         };
         ports::keep(&card, &*storage.files)?;
-        let doors = listeners.map(|listeners| Doors::open(listeners, local.clone()));
+        let doors =
+            listeners.map(|listeners| Doors::open(listeners, &local, config.door_threads)).transpose()?;
         boot.settle(&system, &storage, READY_TRY).await?;
         Ok(Node { card, mesh, consensus, system, doors, local, storage })
     }

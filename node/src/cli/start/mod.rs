@@ -9,7 +9,7 @@ mod signals;
 
 use super::{data_dir, failure::Failure, globals::Globals, output::Output, secret};
 use crate::config::{Config, Join, VotersWanted};
-use clap::{Args, ValueEnum};
+use clap::{Args, ValueEnum, builder::RangedU64ValueParser};
 use log::LogFormat;
 use micro_mesh::{JoinToken, Place};
 use micro_sdk::{
@@ -103,6 +103,12 @@ pub(super) struct Start {
     #[arg(long, env = "MICRO_NODE_VOTERS", value_name = "N", default_value = "3")]
     voters: Voters,
 
+    /// Threads that serve connections beside the node's own [default: one less than the host has
+    /// cores, at most 3]
+    #[arg(long, env = "MICRO_NODE_DOOR_THREADS", value_name = "N",
+          value_parser = RangedU64ValueParser::<usize>::new().range(0..=64))]
+    door_threads: Option<usize>,
+
     /// A file to write once the node is ready: JSON with its name, ids and addresses. Gone when it stops
     #[arg(long, env = "MICRO_NODE_READY_FILE", value_name = "FILE", hide_env_values = true)]
     ready_file: Option<PathBuf>,
@@ -155,6 +161,7 @@ impl Start {
                 Voters::Three => VotersWanted::Three,
                 Voters::Five => VotersWanted::Five,
             },
+            door_threads: self.door_threads,
         })
     }
 }

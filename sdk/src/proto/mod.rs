@@ -6,6 +6,10 @@
 // field.
 #![allow(missing_docs)]
 
+mod codec;
+
+pub use codec::ProtoCodec;
+
 use crate::wire;
 
 /// The largest gRPC message that either side takes: a body of the largest size and everything around it.

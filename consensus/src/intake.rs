@@ -1,0 +1,51 @@
+//! The way into the group for the callers of one thread.
+
+use crate::{PlantedBug, proposer::Proposer, raft::Raft, reader::Reader, replica::Replica};
+use micro_mesh::Mesh;
+use micro_sdk::wire::NodeId;
+use tokio::{sync::watch, task::JoinHandle};
+
+/// What every intake of a node stands on.
+#[derive(Clone)]
+pub(crate) struct Ground {
+    pub raft: Raft,
+    pub replica: Replica,
+    pub mesh: Mesh,
+    /// Who leads.
+    pub leader: watch::Receiver<Option<NodeId>>,
+    /// Proposals that may wait for their turn in one intake.
+    pub proposals_waiting_max: usize,
+    pub planted_bug: Option<PlantedBug>,
+}
+
+/// A queue of proposals and one of reads, each drained in batches on the runtime that the intake was made on. Callers
+/// on another thread would be woken one by one across threads, which costs more than their requests.
+pub(crate) struct Intake {
+    pub proposer: Proposer,
+    pub reader: Reader,
+    tasks: [JoinHandle<()>; 2],
+}
+
+impl Intake {
+    /// Starts the tasks that drain the queues.
+    pub fn start(ground: Ground) -> Self {
+        let Ground { raft, replica, mesh, leader, proposals_waiting_max, planted_bug } = ground;
+        let (proposer, proposing) =
+            Proposer::start(raft.clone(), mesh.clone(), leader.clone(), proposals_waiting_max);
+        let (reader, reading) = Reader::start(raft, replica, mesh, leader, planted_bug);
+        Intake { proposer, reader, tasks: [proposing, reading] }
+    }
+
+    /// Takes nothing in any more.
+    pub fn close(&self) {
+        for task in &self.tasks {
+            task.abort();
+        }
+    }
+}
+
+impl Drop for Intake {
+    fn drop(&mut self) {
+        self.close();
+    }
+}
