@@ -33,13 +33,13 @@ pub enum StorageError {
         detail: String,
     },
     /// Written by a build whose layout this one does not know.
-    #[error("data directory {path} has layout version {found}; this build knows up to {known}")]
+    #[error("data directory {path} has layout version {found}; this build knows {known}")]
     Layout {
         /// The directory.
         path: PathBuf,
         /// The version found.
         found: u32,
-        /// The newest version known.
+        /// The version that this build knows.
         known: u32,
     },
     /// Any other failure of the disk.

@@ -2,19 +2,20 @@
 //!
 //! Four seams, bundled in [`Storage`]: [`FileStore`] for a handful of small files, [`LogStore`] for the Raft log,
 //! [`StateStore`] for what the log has been applied to, and [`SnapshotStore`] for copies of that state on their way to
-//! other nodes. `rocks` is what nodes run on; `memory` is the same contract over a disk that can be made to fail, for
+//! other nodes. `disk` is what nodes run on; `memory` is the same contract over a disk that can be made to fail, for
 //! the simulation. Both pass the suite in [`conformance`].
 //!
 //! Nothing here knows Raft beyond the words "term" and "index", nor what the records mean.
 
 pub mod conformance;
+pub mod disk;
 mod error;
 mod file_name;
 mod file_store;
 mod log_extent;
 mod log_store;
 pub mod memory;
-pub mod rocks;
+
 mod sealed;
 mod snapshot_store;
 mod state_store;

@@ -3,7 +3,7 @@
 use super::{confirmation, data_dir, failure::Failure, globals::Globals, output::Output};
 use clap::Args;
 use micro_sdk::wire::{Code, Effect, Fault};
-use micro_storage::{StorageError, rocks};
+use micro_storage::{StorageError, disk};
 use serde::Serialize;
 use std::path::PathBuf;
 
@@ -35,13 +35,13 @@ struct ResetItem {
 impl Reset {
     pub(super) fn run(self, globals: &Globals, output: &Output) -> Result<(), Failure> {
         let data_dir = data_dir::choose(self.data_dir.as_deref())?;
-        let removed = rocks::owned(&data_dir);
+        let removed = disk::owned(&data_dir);
         if !removed.is_empty() {
             let question = format!("All that the node in {} knows is lost. Go on?", data_dir.display());
             confirmation::ask(globals, &question)?;
         }
         // Also with nothing to see, for it may have been cut short before.
-        rocks::reset(&data_dir).map_err(fault)?;
+        disk::reset(&data_dir).map_err(fault)?;
         if output.json() {
             return output.item("micro-node/reset/v1", &ResetItem { data_dir, removed });
         }

@@ -22,7 +22,7 @@ impl AdminSecret {
 
 /// Where the secret of a data directory lies.
 pub(super) fn path(data_dir: &Path) -> PathBuf {
-    micro_storage::rocks::file_path(data_dir, FILE)
+    micro_storage::disk::file_path(data_dir, FILE)
 }
 
 /// The secret of a data directory; a new one in a new directory.

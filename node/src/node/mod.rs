@@ -119,7 +119,7 @@ impl Node {
     /// # Errors
     /// What is in the way, with what to do about it.
     pub async fn start(mut config: Config) -> Result<Node, Fault> {
-        let storage = micro_storage::rocks::open(&config.data_dir)
+        let storage = micro_storage::disk::open(&config.data_dir)
             .map_err(|error| storage_fault(error, &config.data_dir))?;
         ports::remember(&mut config, &*storage.files)?;
         let secret = admin_secret::load(&*storage.files)?;

@@ -35,7 +35,7 @@ use std::sync::Arc;
 /// `timer` runs the syncs of the log; it belongs to the node, and may die with it.
 ///
 /// # Errors
-/// None so far. The signature is that of [`rocks::open`](crate::rocks::open).
+/// None so far. The signature is that of [`disk::open`](crate::disk::open).
 pub fn open(disk: &Arc<MemoryDisk>, timer: Arc<dyn Timer>) -> Result<Storage, StorageError> {
     let handle = Handle::new(disk);
     Ok(Storage {

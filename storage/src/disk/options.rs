@@ -12,7 +12,7 @@ pub(super) enum Opening {
     Again,
 }
 
-/// Blocks read from files, shared by both databases. 8 MiB: the kernel's page cache holds the same data again.
+/// Blocks read from files. 8 MiB: the kernel's page cache holds the same data again.
 const CACHE_BYTES: usize = 8 << 20;
 /// How much of a write-ahead log may wait for the kernel's own pace. Without it the pages of the unsynced state log go
 /// out in one burst, and the Raft log's sync waits behind them for half a second.
@@ -24,7 +24,7 @@ const OPEN_FILES_MAX: i32 = 256;
 /// When to start the database's own catalogue afresh, so that it never outgrows the data of a small node.
 const CATALOGUE_BYTES_MAX: usize = 4 << 20;
 
-/// The cache for both databases.
+/// The cache of the database.
 pub(super) fn cache() -> Cache {
     Cache::new_lru_cache(CACHE_BYTES)
 }

@@ -114,7 +114,7 @@ fn families(options: impl Fn(Family) -> Options) -> impl Iterator<Item = (&'stat
 
 fn open_database(path: &Path, opening: Opening, cache: &Cache) -> Result<DB, StorageError> {
     // Batches are not synced one by one: what is lost at the end is applied again from the log.
-    wal::check(path, false)?;
+    wal::check(path)?;
     let families = families(|family| options::family(cache, memtable_bytes(family)));
     DB::open_cf_with_opts(&options::database(opening), path, families)
         .map_err(|error| options::open_failure(&format!("the state in {}", path.display()), opening, error))

@@ -10,8 +10,8 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// The layout that this build writes, and the newest that it reads.
-const LAYOUT_VERSION: u32 = 1;
+/// The layout that this build writes, and the only one that it reads. 1 kept the log in RocksDB and was never released.
+const LAYOUT_VERSION: u32 = 2;
 
 /// Held under `flock` while a process has the directory open. Never removed: a lock on a file that has lost its name
 /// keeps nobody out.
@@ -22,7 +22,7 @@ const LAYOUT: &str = "LAYOUT";
 /// identity without its log.
 const RESET: &str = "RESET";
 
-/// The databases, with what an interrupted exchange of the state may leave.
+/// The log, and the database with what an interrupted exchange of the state may leave.
 pub(super) const RAFT: &str = "raft";
 pub(super) const STATE: &str = "state";
 pub(super) const STATE_PART: &str = "state.part";
@@ -91,8 +91,8 @@ fn unwritable(path: &Path, source: io::Error) -> StorageError {
 fn check_layout(path: &Path, text: &[u8]) -> Result<(), StorageError> {
     let found = std::str::from_utf8(text).ok().and_then(|text| text.trim_end().parse().ok());
     match found {
-        Some(1..=LAYOUT_VERSION) => Ok(()),
-        Some(found) if found > LAYOUT_VERSION => {
+        Some(LAYOUT_VERSION) => Ok(()),
+        Some(found) if found > 0 => {
             Err(StorageError::Layout { path: path.to_owned(), found, known: LAYOUT_VERSION })
         }
         _ => Err(StorageError::corrupt(path.join(LAYOUT).display().to_string(), "it holds no version")),

@@ -1,16 +1,16 @@
-//! What nodes run on: one directory, two RocksDB databases, a few small files.
+//! What nodes run on: one directory with a log of its own format, a RocksDB database, and a few small files.
 //!
 //! ```text
 //! DATA_DIR/               0700
 //!   LOCK                  held while a process has the directory open; the holder's pid
 //!   LAYOUT                the version of all this; written once the first start has come through
 //!   files/                small files: identity, keys, settings (0600 each)
-//!   raft/                 RocksDB: the log and its marks, synced before anything is acknowledged
+//!   raft/                 the log and its marks, synced before anything is acknowledged; see `log`
 //!   state/                RocksDB: what the log has been applied to, synced on request
 //!   snapshots/<id>/       a copy: `manifest`, and `state/` with the files of a checkpoint
 //! ```
 //!
-//! RocksDB runs threads and reads clocks of its own, so the simulation can't run it: it is held to the same
+//! RocksDB runs threads and reads clocks of its own, so the simulation can't run this engine: it is held to the same
 //! conformance suite as the memory engine instead, and to crash tests of its own.
 
 #![allow(
@@ -22,7 +22,6 @@ mod data_dir;
 mod durable;
 mod files;
 mod log;
-mod log_writer;
 mod manifest;
 mod options;
 mod snapshots;
@@ -36,7 +35,7 @@ pub use data_dir::{file_path, owned, reset};
 use crate::{Storage, StorageError};
 use data_dir::DataDir;
 use files::RocksFiles;
-use log::RocksLog;
+use log::{SEGMENT_BYTES, SegmentLog};
 use snapshots::RocksSnapshots;
 use state::RocksState;
 use std::{path::Path, sync::Arc};
@@ -53,9 +52,13 @@ use std::{path::Path, sync::Arc};
 /// - [`StorageError::Corrupt`] if files are missing or not what was written. Nothing is changed then.
 /// - [`StorageError::Full`], [`StorageError::Io`] if the disk fails.
 pub fn open(path: &Path) -> Result<Storage, StorageError> {
+    open_with(path, SEGMENT_BYTES)
+}
+
+fn open_with(path: &Path, segment_bytes: u64) -> Result<Storage, StorageError> {
     let directory = Arc::new(DataDir::open(path)?);
     let cache = options::cache();
-    let log = RocksLog::open(&directory, &cache)?;
+    let log = SegmentLog::open(&directory, segment_bytes)?;
     let state = Arc::new(RocksState::open(&directory, &cache)?);
     let snapshots = RocksSnapshots::open(&directory, &state)?;
     directory.complete()?;
