@@ -15,7 +15,7 @@ use http::{
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use micro_sdk::wire::{Caller, Code, Fault, ServiceName, TraceId, limits::BODY_BYTES_MAX};
 use serde_json::{Map, Value, json, value::RawValue};
-use std::time::Duration;
+use std::{net::Ipv4Addr, time::Duration};
 
 /// Says how many milliseconds a call may take.
 const DEADLINE_HEADER: &str = "micro-deadline-ms";
@@ -70,7 +70,8 @@ fn same_host(headers: &HeaderMap) -> Result<(), Fault> {
         let name = authority.rsplit_once(':').map_or(authority, |(name, port)| {
             if port.bytes().all(|byte| byte.is_ascii_digit()) { name } else { authority }
         });
-        matches!(name, "localhost" | "[::1]") || name.starts_with("127.")
+        // The whole of it must be an address: "127.evil.example" is a name like any other.
+        matches!(name, "localhost" | "[::1]") || name.parse().is_ok_and(|ip: Ipv4Addr| ip.is_loopback())
     };
     let text = |name: HeaderName| headers.get(name).map(|value| value.to_str().unwrap_or("?").to_owned());
     if let Some(host) = text(HOST).filter(|host| !local(host)) {
@@ -282,6 +283,7 @@ mod tests {
         assert!(same_host(&headers(&[(HOST, "127.0.0.1:8080")])).is_ok());
         assert!(same_host(&headers(&[(HOST, "[::1]:8080"), (ORIGIN, "http://localhost:3000")])).is_ok());
         assert!(same_host(&headers(&[(HOST, "evil.example:8080")])).is_err());
+        assert!(same_host(&headers(&[(HOST, "127.evil.example")])).is_err());
         assert!(same_host(&headers(&[(HOST, "localhost"), (ORIGIN, "https://evil.example")])).is_err());
         assert!(same_host(&headers(&[(ORIGIN, "null")])).is_err());
     }

@@ -5,7 +5,10 @@ use micro_sdk::wire::{Code, Fault};
 use std::{
     fs, io,
     net::SocketAddr,
-    os::unix::{fs::PermissionsExt, net::UnixStream},
+    os::unix::{
+        fs::{FileTypeExt, PermissionsExt},
+        net::UnixStream,
+    },
     path::{Path, PathBuf},
 };
 use tokio::net::{TcpListener, UnixListener};
@@ -85,7 +88,11 @@ fn unix(path: &Path) -> Result<SocketFile, Fault> {
         Fault::new(Code::Failed, format!("the socket {shown} can't be made: {error}"))
             .help("choose another path with --socket")
     };
-    if path.exists() {
+    if let Ok(there) = path.symlink_metadata() {
+        if !there.file_type().is_socket() {
+            return Err(Fault::new(Code::Conflict, format!("{shown} is there already, and is not a socket"))
+                .help("choose another path with --socket, or move that file away"));
+        }
         // A socket that nobody answers at was left by a process that was killed.
         if UnixStream::connect(path).is_ok() {
             return Err(Fault::new(Code::Conflict, format!("another process answers at the socket {shown}"))

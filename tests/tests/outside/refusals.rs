@@ -144,6 +144,18 @@ async fn a_port_in_use_is_named() -> anyhow::Result<()> {
 }
 
 #[tokio::test]
+async fn a_file_in_the_sockets_place_is_left_alone() -> anyhow::Result<()> {
+    let home = tempfile::Builder::new().prefix("micro-node-").tempdir_in("/tmp")?;
+    let file = home.path().join("notes");
+    fs::write(&file, "mine")?;
+    let path = file.display().to_string();
+    let outcome = start_alone(home.path(), &[("--socket", path.as_str())]).await?;
+    assert_refused(&outcome, 6, &path);
+    assert_eq!(fs::read_to_string(&file)?, "mine");
+    Ok(())
+}
+
+#[tokio::test]
 async fn a_data_directory_that_cannot_be_written_is_named() -> anyhow::Result<()> {
     let home = tempfile::tempdir()?;
     // Not even root can make a folder there.
