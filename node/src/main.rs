@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-/// A quarter more puts than with the C library's allocator, at 64 requests in flight.
+/// 6 to 10 % more puts than with mimalloc, which gave 15 % more than the C library's allocator.
 #[global_allocator]
 static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 

@@ -15,7 +15,6 @@ mod file_store;
 mod log_extent;
 mod log_store;
 pub mod memory;
-
 mod sealed;
 mod snapshot_store;
 mod state_store;

@@ -1,4 +1,4 @@
-//! How records and marks are laid out in an engine: sealed, so that a changed byte, or one in the wrong place, is seen.
+//! How records are laid out in an engine: sealed, so that a changed byte, or one in the wrong place, is seen.
 //!
 //! ```text
 //! version u8 | crc32c u32 LE | content          the checksum covers version, key and content
@@ -21,7 +21,7 @@ fn checksum(key: &[u8], content: &[u8]) -> u32 {
 }
 
 /// Replaces `bytes` by the sealed form of the concatenated `parts`, stored under `key`.
-pub(crate) fn seal(key: &[u8], parts: &[&[u8]], bytes: &mut Vec<u8>) {
+fn seal(key: &[u8], parts: &[&[u8]], bytes: &mut Vec<u8>) {
     bytes.clear();
     bytes.extend_from_slice(&[VERSION, 0, 0, 0, 0]);
     for part in parts {
@@ -32,7 +32,7 @@ pub(crate) fn seal(key: &[u8], parts: &[&[u8]], bytes: &mut Vec<u8>) {
 }
 
 /// What was sealed under `key`; else how the damage shows.
-pub(crate) fn unseal<'a>(key: &[u8], bytes: &'a [u8]) -> Result<&'a [u8], String> {
+fn unseal<'a>(key: &[u8], bytes: &'a [u8]) -> Result<&'a [u8], String> {
     let (head, content) = bytes
         .split_first_chunk::<SEAL_BYTES>()
         .ok_or_else(|| format!("{} bytes are too few", bytes.len()))?;

@@ -108,7 +108,12 @@ fn storage_fault(error: StorageError, data_dir: &std::path::Path) -> Fault {
             .help(format!(
                 "if other nodes have the data, `micro-node reset --data-dir {dir}` and join again with a new token"
             )),
-        StorageError::Layout { .. } => Fault::new(Code::Failed, message).help("update micro-node on this host"),
+        StorageError::Layout { found, known, .. } if found > known => {
+            Fault::new(Code::Failed, message).help("update micro-node on this host")
+        }
+        StorageError::Layout { .. } => Fault::new(Code::Failed, message)
+            .help("start it with the build that wrote it")
+            .help(format!("or give its data up: `micro-node reset --data-dir {dir}`")),
         StorageError::Io(_) => Fault::new(Code::Failed, message).help(format!("see whether {dir} is healthy")),
     }
 }

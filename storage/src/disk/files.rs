@@ -8,17 +8,17 @@ use crate::{FileStore, StorageError, file_name};
 use std::sync::Arc;
 
 /// [`FileStore`] in the directory `files`.
-pub(super) struct RocksFiles {
+pub(super) struct DiskFiles {
     directory: Arc<DataDir>,
 }
 
-impl RocksFiles {
+impl DiskFiles {
     pub fn new(directory: &Arc<DataDir>) -> Self {
-        RocksFiles { directory: directory.clone() }
+        DiskFiles { directory: directory.clone() }
     }
 }
 
-impl FileStore for RocksFiles {
+impl FileStore for DiskFiles {
     fn read(&self, name: &str) -> Result<Option<Vec<u8>>, StorageError> {
         file_name::check(name)?;
         durable::read(&file_path(self.directory.path(), name))

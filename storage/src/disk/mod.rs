@@ -34,7 +34,7 @@ pub use data_dir::{file_path, owned, reset};
 
 use crate::{Storage, StorageError};
 use data_dir::DataDir;
-use files::RocksFiles;
+use files::DiskFiles;
 use log::{SEGMENT_BYTES, SegmentLog};
 use snapshots::RocksSnapshots;
 use state::RocksState;
@@ -48,7 +48,7 @@ use std::{path::Path, sync::Arc};
 /// # Errors
 /// - [`StorageError::InUse`] if another process (or this one) has it open.
 /// - [`StorageError::Unwritable`] if it can't be made or written.
-/// - [`StorageError::Layout`] if a newer build wrote it.
+/// - [`StorageError::Layout`] if a build with another layout wrote it.
 /// - [`StorageError::Corrupt`] if files are missing or not what was written. Nothing is changed then.
 /// - [`StorageError::Full`], [`StorageError::Io`] if the disk fails.
 pub fn open(path: &Path) -> Result<Storage, StorageError> {
@@ -63,7 +63,7 @@ fn open_with(path: &Path, segment_bytes: u64) -> Result<Storage, StorageError> {
     let snapshots = RocksSnapshots::open(&directory, &state)?;
     directory.complete()?;
     Ok(Storage {
-        files: Arc::new(RocksFiles::new(&directory)),
+        files: Arc::new(DiskFiles::new(&directory)),
         log: Arc::new(log),
         state,
         snapshots: Arc::new(snapshots),

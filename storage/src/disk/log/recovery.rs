@@ -9,8 +9,8 @@
 //! behind it for this reason, so only a node that was killed has such a tail.
 
 use super::{
-    batch::{BATCH_HEAD_BYTES, BatchHead, Operation, operations},
-    segment::{SEGMENT_HEAD_BYTES, Segment, SegmentHead, later_batch, sequence_of},
+    batch::{ALIGNMENT, BATCH_HEAD_BYTES, BatchHead, Operation, operations},
+    segment::{SEGMENT_HEAD_BYTES, Segment, SegmentHead, failure, file_name, sequence_of},
     view::{Place, View},
 };
 use crate::{LogMark, StorageError, disk::durable, log_extent::LogExtent};
@@ -79,7 +79,7 @@ fn begun(segment: &Segment, bytes: &[u8], is_last: bool) -> Result<Option<Segmen
 
 fn discard(segment: &Segment) -> Result<(), StorageError> {
     tracing::info!(file = %segment.path.display(), "a file of the log had not begun when the power went");
-    fs::remove_file(&segment.path).map_err(|error| super::segment::failure(&segment.path, error))
+    fs::remove_file(&segment.path).map_err(|error| failure(&segment.path, error))
 }
 
 /// The body of the batch at `at`, if it is whole and has this number.
@@ -88,6 +88,18 @@ fn batch(bytes: &[u8], at: usize, salt: u64, number: u64) -> Option<(BatchHead, 
     let head = BatchHead::decode(rest, salt).filter(|head| head.number == number)?;
     let body = rest.get(BATCH_HEAD_BYTES..)?.get(..head.body_bytes as usize)?;
     (crc32c::crc32c(body) == head.body_crc).then_some((head, body))
+}
+
+/// Whether a batch that was written after the one at `offset` can be read: then that one had been synced.
+fn later_batch(bytes: &[u8], offset: usize, salt: u64, number: u64) -> bool {
+    let mut at = offset.next_multiple_of(ALIGNMENT);
+    while let Some(rest) = bytes.get(at..).filter(|rest| !rest.is_empty()) {
+        if BatchHead::decode(rest, salt).is_some_and(|head| head.number > number) {
+            return true;
+        }
+        at += ALIGNMENT;
+    }
+    false
 }
 
 /// The log as far as it has been read.
@@ -103,7 +115,7 @@ impl Replay {
     fn begin(&mut self, segment: &Arc<Segment>, head: SegmentHead) -> Result<(), StorageError> {
         if let Some(before) = self.view.segments.back() {
             if before.sequence + 1 != segment.sequence {
-                let missing = super::segment::file_name(before.sequence + 1);
+                let missing = file_name(before.sequence + 1);
                 return Err(StorageError::corrupt(missing, "this file of the log is gone"));
             }
             if self.next_batch != head.first_batch {

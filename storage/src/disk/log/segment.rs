@@ -11,7 +11,7 @@
 //!
 //! A head lies within one sector, which a disk writes as a whole or not at all.
 
-use super::batch::{BatchHead, Reader};
+use super::batch::Reader;
 use crate::{StorageError, disk::durable};
 use std::{
     fs::{File, OpenOptions},
@@ -181,18 +181,6 @@ pub fn salt() -> Result<u64, StorageError> {
     let read = File::open(path).and_then(|mut file| file.read_exact(&mut bytes));
     read.map_err(|error| failure(path, error))?;
     Ok(u64::from_le_bytes(bytes))
-}
-
-/// Whether a batch that was written after the one at `offset` can be read: then that one had been synced.
-pub fn later_batch(bytes: &[u8], offset: usize, salt: u64, number: u64) -> bool {
-    let mut at = offset.next_multiple_of(super::batch::ALIGNMENT);
-    while let Some(rest) = bytes.get(at..).filter(|rest| !rest.is_empty()) {
-        if BatchHead::decode(rest, salt).is_some_and(|head| head.number > number) {
-            return true;
-        }
-        at += super::batch::ALIGNMENT;
-    }
-    false
 }
 
 /// Gives the file `from` in `directory` the name of a segment, and makes that durable.

@@ -188,12 +188,14 @@ impl LogWriter {
     /// is synced.
     fn write(&mut self, group: Group) -> Result<(), StorageError> {
         let Group { extent, end_min, added, marks, purged } = group;
-        let checkpoint = self.shared.view().checkpoint();
+        let whole = (BATCH_HEAD_BYTES + self.body.len()) as u64;
+        let rotated = self.position + whole > self.segment_bytes;
+        let checkpoint = rotated.then(|| self.shared.view().checkpoint());
         self.shared.view_mut().shrink(LogExtent { first: extent.first, end: end_min });
-        let whole = BATCH_HEAD_BYTES + self.body.len();
-        let rotated =
-            self.position + whole as u64 > self.segment_bytes && self.position > SEGMENT_HEAD_BYTES as u64;
-        let body_at = if rotated { self.write_to_next(checkpoint)? } else { self.write_behind()? };
+        let body_at = match checkpoint {
+            Some(checkpoint) => self.write_to_next(checkpoint)?,
+            None => self.write_behind()?,
+        };
 
         let mut view = self.shared.view_mut();
         if rotated {
