@@ -154,6 +154,12 @@ impl System {
         NodeCard::publish_phase(&self.mesh, phase);
     }
 
+    /// Takes no more calls of services from other nodes. What is in work goes on.
+    pub fn withdraw(&self) {
+        self.registry.withdraw();
+        self.publish_phase(Phase::Leaving);
+    }
+
     /// Returns once this node has left the mesh for good.
     pub async fn left(&self) {
         self.left.notified().await;

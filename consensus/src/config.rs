@@ -70,6 +70,9 @@ impl ConsensusConfig {
             enable_pre_vote: Some(true),
             // A leader that restarts has to be elected again: its log may have lost what was not synced.
             enable_leader_restore: Some(false),
+            // A replica that lacks what it had acknowledged is an offence of its disk. It is told (see `Findings`),
+            // and healed: until the entries are there again, one loss less is survived.
+            allow_log_reversion: Some(true),
             ..openraft::Config::default()
         };
         config.validate().expect("the timeouts are in order by construction")

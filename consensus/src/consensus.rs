@@ -2,10 +2,12 @@
 
 use crate::{
     ConsensusConfig, ConsensusError, LogPosition, Machine, Observation, ProposeError, ReadError, Replication,
+    findings::Findings,
     intake::{Ground, Intake},
     lanes::Lanes,
     log::Log,
     network::Network,
+    office::quorum_lost,
     raft::{LogId, Raft},
     replica::Replica,
 };
@@ -14,9 +16,7 @@ use futures::future::BoxFuture;
 use micro_mesh::{FrameReceiver, FrameSender, Lane, Mesh};
 use micro_sdk::wire::{LogIndex, NodeId, Seams};
 use micro_storage::Storage;
-use openraft::{
-    BasicNode, ChangeMembers, Instant as _, async_runtime::WatchReceiver, storage::RaftSnapshotBuilder,
-};
+use openraft::{BasicNode, ChangeMembers, async_runtime::WatchReceiver, storage::RaftSnapshotBuilder};
 use std::{
     collections::{BTreeMap, BTreeSet},
     future::Future,
@@ -45,6 +45,7 @@ struct Inner {
     node: NodeId,
     ground: Ground,
     lanes: Lanes,
+    findings: Findings,
     tasks: Mutex<Vec<JoinHandle<()>>>,
 }
 
@@ -72,7 +73,13 @@ impl Consensus {
             tracing::info!("the log lost entries that are applied: a snapshot takes their place");
             replica.clone().build_snapshot().await.map_err(broken)?;
         }
-        let network = Network { mesh: mesh.clone(), replica: replica.clone(), tail: log.watch_tail() };
+        let findings = Findings::default();
+        let network = Network {
+            mesh: mesh.clone(),
+            replica: replica.clone(),
+            tail: log.watch_tail(),
+            findings: findings.clone(),
+        };
         let resting = tokio::spawn(log.clone().rest());
         let raft = Raft::new(node, Arc::new(config.to_openraft()), network, log, replica.clone())
             .await
@@ -89,7 +96,7 @@ impl Consensus {
         };
         let intake = Arc::new(Intake::start(ground.clone()));
         let tasks = Mutex::new(vec![leading, resting]);
-        let consensus = Consensus { inner: Arc::new(Inner { node, ground, lanes, tasks }), intake };
+        let consensus = Consensus { inner: Arc::new(Inner { node, ground, lanes, findings, tasks }), intake };
         consensus.elect_sole_voter().await?;
         Ok(consensus)
     }
@@ -260,6 +267,7 @@ impl Consensus {
 
     /// What this node knows of the group.
     pub fn observe(&self) -> Observation {
+        let quorum_lost = quorum_lost(&self.inner.ground.raft);
         let metrics = self.inner.ground.raft.metrics();
         let metrics = metrics.borrow_watched();
         let position = |id: Option<LogId>| {
@@ -273,7 +281,7 @@ impl Consensus {
             vote: (metrics.vote.leader_id.node_id, metrics.vote.committed),
             leader: metrics.current_leader,
             leading: metrics.state == openraft::ServerState::Leader,
-            quorum_age: metrics.last_quorum_acked.map(|at| at.elapsed()),
+            quorum_lost,
             last_log: metrics.last_log_index,
             committed: position(metrics.local_committed),
             applied: position(metrics.last_applied),
@@ -286,6 +294,7 @@ impl Consensus {
             replication: replication
                 .map(|(node, matched)| Replication { node: *node, matched: matched.map(|id| id.index) })
                 .collect(),
+            findings: self.inner.findings.list(),
             stopped: metrics.running_state.as_ref().err().map(ToString::to_string),
         }
     }

@@ -6,16 +6,24 @@ use crate::{
         Answer, Ask, ProposalAnswer, ReadAnswer, SnapshotAnswer, SnapshotOffer, StreamAnswer, put, take,
         take_append, vote_request,
     },
+    office::quorum_lost,
     raft::{Command, LogId, Raft, Snapshot, SnapshotMeta, StoredMembership, Vote},
     reader::index_here,
     replica::Replica,
     snapshot::SnapshotHandle,
 };
 use bytes::Bytes;
-use futures::{Stream, StreamExt, future, pin_mut, poll, stream};
+use futures::{
+    Stream, StreamExt,
+    future::{self, Either},
+    pin_mut, poll, stream,
+};
 use micro_mesh::{FrameReceiver, FrameSender, Lane, frame_into};
 use micro_storage::Manifest;
-use openraft::{errors::ClientWriteError, raft::TransferLeaderRequest};
+use openraft::{
+    errors::{ClientWriteError, ForwardToLeader},
+    raft::TransferLeaderRequest,
+};
 use std::{io, task::Poll, time::Duration};
 use tokio::{sync::mpsc, time::timeout};
 
@@ -109,7 +117,14 @@ impl Lanes {
                 while let Some(frame) = receiver.ready() {
                     commands.push(command(frame)?);
                 }
-                let answers = self.raft.client_write_many(commands).await.map_err(io::Error::other)?;
+                let answers = if quorum_lost(&self.raft) {
+                    // Refused before anything is taken in: the other member may try again.
+                    let nobody = || Ok(Err(ClientWriteError::ForwardToLeader(ForwardToLeader::empty())));
+                    Either::Left(stream::iter(commands.into_iter().map(move |_| nobody())))
+                } else {
+                    let answers = self.raft.client_write_many(commands).await;
+                    Either::Right(answers.map_err(io::Error::other)?)
+                };
                 if batches.send(answers).await.is_err() {
                     break;
                 }

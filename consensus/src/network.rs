@@ -2,26 +2,33 @@
 
 use crate::{
     entry::{LogIdRecord, MembershipRecord, VoteRecord},
+    findings::Findings,
     log::Tail,
     message::{Answer, Ask, SnapshotAnswer, SnapshotOffer, StreamAnswer, put, put_append, take, vote_ask},
     raft::{Group, LogId, Snapshot, Vote},
     replica::Replica,
     snapshot::SnapshotHandle,
 };
-use futures::{FutureExt, Stream, StreamExt, future::BoxFuture, stream, stream::BoxStream};
+use futures::{FutureExt, Stream, StreamExt, TryStreamExt, future::BoxFuture, stream, stream::BoxStream};
 use micro_mesh::{FrameReceiver, FrameSender, Lane, Mesh, frame_into};
 use micro_sdk::wire::NodeId;
 use micro_storage::ManifestFile;
 use openraft::{
     BasicNode, OptionalSend, RaftNetworkFactory, RaftNetworkV2,
     errors::{RPCError, ReplicationClosed, StreamingError, Unreachable},
-    network::RPCOption,
+    network::{Backoff, RPCOption},
     raft::{
         AppendEntriesRequest, AppendEntriesResponse, SnapshotResponse, StreamAppendResult,
         TransferLeaderRequest, TransferLeaderResponse, VoteRequest, VoteResponse,
     },
 };
-use std::{fmt::Display, future::Future, io, time::Duration};
+use std::{
+    fmt::Display,
+    future::Future,
+    io,
+    sync::{Arc, OnceLock},
+    time::Duration,
+};
 use tokio::{sync::watch, task::JoinHandle, time::timeout};
 
 /// The bytes of a snapshot sent in one frame: large enough to keep a link busy, small enough that a read of it does
@@ -31,11 +38,17 @@ const CHUNK_BYTES: usize = 512 << 10;
 /// this.
 const INSTALL_DEADLINE: Duration = Duration::from_secs(60);
 
+/// The pause before replication to a follower that could not be reached is tried again; it doubles with each.
+const BACKOFF_MIN: Duration = Duration::from_millis(10);
+/// The longest such pause: a follower that is back gets entries this soon.
+const BACKOFF_MAX: Duration = Duration::from_millis(500);
+
 /// Makes the connections of the group.
 pub(crate) struct Network {
     pub mesh: Mesh,
     pub replica: Replica,
     pub tail: watch::Receiver<Tail>,
+    pub findings: Findings,
 }
 
 /// The way to one other member.
@@ -43,6 +56,7 @@ pub(crate) struct Peer {
     mesh: Mesh,
     replica: Replica,
     tail: watch::Receiver<Tail>,
+    findings: Findings,
     to: NodeId,
 }
 
@@ -56,7 +70,13 @@ impl RaftNetworkFactory<Group> for Network {
         {
             self.mesh.learn(target, address);
         }
-        Peer { mesh: self.mesh.clone(), replica: self.replica.clone(), tail: self.tail.clone(), to: target }
+        Peer {
+            mesh: self.mesh.clone(),
+            replica: self.replica.clone(),
+            tail: self.tail.clone(),
+            findings: self.findings.clone(),
+            to: target,
+        }
     }
 }
 
@@ -155,7 +175,7 @@ impl Peer {
         file: &ManifestFile,
         step: Duration,
     ) -> Result<(), StreamingError<Group>> {
-        let mut offset = 0;
+        let (mut offset, mut crc) = (0, 0);
         while offset < file.bytes {
             let (snapshots, id, name) = (self.replica.snapshots(), id.to_owned(), file.name.clone());
             let read = self.replica.blocking(move || snapshots.read(&id, &name, offset, CHUNK_BYTES));
@@ -164,7 +184,13 @@ impl Peer {
                 return Err(broken(format!("{} ends at {offset} of {} bytes", file.name, file.bytes)));
             }
             offset += chunk.len() as u64;
+            crc = crc32c::crc32c_append(crc, &chunk);
             timeout(step, sender.send(&chunk)).await.map_err(broken)?.map_err(broken)?;
+        }
+        if crc != file.crc32c {
+            let path = format!("snapshots/{id}/state/{}", file.name);
+            self.findings.snapshot_damaged(path.clone());
+            return Err(broken(format!("{path} is not what was written")));
         }
         Ok(())
     }
@@ -203,8 +229,13 @@ impl RaftNetworkV2<Group> for Peer {
             let opened = self.mesh.open(self.to, Lane::Append, option.soft_ttl()).await;
             let (mut sender, receiver) = opened.map_err(lost)?;
             let mut tail = self.tail.clone();
+            // The entry that the follower has acknowledged before, if the first request points at one: it carries
+            // nothing then and is no search for the point where the logs part.
+            let acknowledged = Arc::new(OnceLock::new());
+            let first = acknowledged.clone();
             let pump = Task(tokio::spawn(async move {
                 while let Some(request) = input.next().await {
+                    let _ = first.set(request.prev_log_id.filter(|_| request.entries.is_empty()));
                     let sent =
                         request.prev_log_id.map_or(0, |prev| prev.index + 1) + request.entries.len() as u64;
                     let mut frames = Vec::new();
@@ -222,13 +253,22 @@ impl RaftNetworkV2<Group> for Peer {
             let answers = stream::unfold(Some((receiver, pump)), |lane| async move {
                 let (mut receiver, pump) = lane?;
                 match next_answer(&mut receiver).await {
-                    Ok(Some(answer)) => Some((Ok(answer.into()), Some((receiver, pump)))),
+                    Ok(Some(answer)) => Some((Ok(answer), Some((receiver, pump)))),
                     // The other side ended the lane in order: openraft opens another when it needs one.
                     Ok(None) => None,
                     Err(error) => Some((Err(error), None)),
                 }
             });
-            Ok(answers.boxed())
+            let (findings, to, mut at_first) = (self.findings.clone(), self.to, true);
+            let seen = answers.map_ok(move |answer: StreamAnswer| {
+                let conflict = at_first && matches!(answer, StreamAnswer::Conflict(_));
+                if let (true, Some(Some(had))) = (conflict, acknowledged.get()) {
+                    findings.log_reverted(to, had.index);
+                }
+                at_first = false;
+                answer.into()
+            });
+            Ok(seen.boxed())
         }
         .boxed()
     }
@@ -261,6 +301,13 @@ impl RaftNetworkV2<Group> for Peer {
             closed = cancel => Err(StreamingError::Closed(closed)),
             sent = self.send_snapshot(vote, snapshot) => sent.map(SnapshotResponse::new),
         }
+    }
+
+    /// The first pause is short: mostly a link was replaced by another, and until the next request this follower gets
+    /// nothing. A node that is down is dialled by the mesh at a pace of its own.
+    fn backoff(&self) -> Option<Backoff> {
+        let pauses = std::iter::successors(Some(BACKOFF_MIN), |pause| Some((*pause * 2).min(BACKOFF_MAX)));
+        Some(Backoff::new(pauses))
     }
 
     async fn transfer_leader(

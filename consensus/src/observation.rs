@@ -1,7 +1,8 @@
 //! What can be seen of the group from one node.
 
+use crate::Finding;
 use micro_sdk::wire::NodeId;
-use std::{collections::BTreeSet, time::Duration};
+use std::collections::BTreeSet;
 
 /// The id of a log entry: who led when it was written, and where it lies.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -34,8 +35,8 @@ pub struct Observation {
     pub leader: Option<NodeId>,
     /// Whether it leads, as far as it knows.
     pub leading: bool,
-    /// For a leader: how long ago a quorum last confirmed it.
-    pub quorum_age: Option<Duration>,
+    /// Whether it leads, as far as it knows, but no quorum has confirmed it of late.
+    pub quorum_lost: bool,
     /// The index of its last log entry.
     pub last_log: Option<u64>,
     /// The last entry it knows to be committed.
@@ -56,6 +57,8 @@ pub struct Observation {
     pub changing: bool,
     /// How far each replica is. Known to the leader only.
     pub replication: Vec<Replication>,
+    /// What this node has found wrong with replicas while it led.
+    pub findings: Vec<Finding>,
     /// Why Raft has stopped here, if it has.
     pub stopped: Option<String>,
 }

@@ -5,6 +5,7 @@ use crate::{
     ProposeError,
     lanes::proposal_answer,
     message::{GROUP, ProposalAnswer, take},
+    office::quorum_lost,
     raft::{Command, Raft},
 };
 use bytes::Bytes;
@@ -175,6 +176,9 @@ impl Route {
 
     async fn propose_here(&mut self, batch: Vec<Proposal>) {
         self.lane = None;
+        if quorum_lost(&self.raft) {
+            return self.retry(batch);
+        }
         let commands: Vec<_> = batch.iter().map(|proposal| Command(proposal.command.clone())).collect();
         let mut answers = match self.raft.client_write_many(commands).await {
             Ok(answers) => answers,

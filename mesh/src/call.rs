@@ -33,6 +33,9 @@ const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
 /// How long QUIC may take to accept an answer: the caller's own deadline ends it sooner.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(60);
 
+/// How long an answer may take to arrive at a peer when this node stops.
+const FAREWELL: Duration = Duration::from_secs(1);
+
 /// When a call with `head` ends.
 pub(crate) fn deadline(head: &Head) -> Instant {
     Instant::now() + Duration::from_millis(head.deadline_ms.min(DEADLINE_MS_MAX).into())
@@ -146,10 +149,13 @@ pub(crate) async fn send_answer(send: &mut Outgoing, answer: Result<Bytes, Fault
 /// Reads a call from a stream, has it worked, answers.
 pub(crate) async fn answer_call(inner: &Arc<Inner>, from: NodeId, mut send: Outgoing, mut recv: RecvStream) {
     let stopped = send.stopped();
+    tokio::pin!(stopped);
+    let mut permit = None;
     let work = async {
         let request = timeout(REQUEST_TIMEOUT, read_request(inner, &mut recv)).await;
-        let (head, body, _permit) = request
+        let (head, body, taken) = request
             .unwrap_or_else(|_| Err(Fault::new(Code::Timeout, "the request did not come in as a whole")))?;
+        permit = Some(taken);
         let handler = inner
             .handler()
             .await
@@ -158,11 +164,16 @@ pub(crate) async fn answer_call(inner: &Arc<Inner>, from: NodeId, mut send: Outg
     };
     let answer = tokio::select! {
         biased;
-        () = stopped => return, // The caller has gone away: so does the work.
+        () = &mut stopped => return, // The caller has gone away: so does the work.
         () = inner.closed() => return,
         answer = work => answer,
     };
     let _ = timeout(ANSWER_TIMEOUT, send_answer(&mut send, answer)).await;
+    if inner.is_draining() {
+        // The connection is closed next, and with it goes what has not arrived.
+        let _ = timeout(FAREWELL, stopped).await;
+    }
+    drop(permit);
 }
 
 /// Has `handler` work a call within its deadline.

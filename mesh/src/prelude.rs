@@ -47,14 +47,31 @@ pub(crate) enum Purpose {
     Bulk,
 }
 
+/// Which process a node is. Two that have one node's identity run from copies of one data directory.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Encode, Decode)]
+pub(crate) struct Life {
+    /// Counts the starts of the data directory.
+    pub(crate) boot: u64,
+    /// Drawn by the process: two that were started from copies may count alike.
+    pub(crate) nonce: u64,
+}
+
+impl Life {
+    /// Whether whoever has linked `self` must not take `other` any more. Of two that count alike the first is taken:
+    /// the second may come from a copy that is older than what the first has promised since.
+    pub(crate) fn supersedes(self, other: Life) -> bool {
+        self.boot > other.boot || (self.boot == other.boot && self.nonce != other.nonce)
+    }
+}
+
 /// The longest hello.
 pub(crate) const HELLO_BYTES_MAX: usize = 1024;
 
 /// What both ends say first. Who they are is in their certificates.
 #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
 pub(crate) struct Hello {
-    /// Which life of the node this is: a connection of an earlier life is dead, whatever it seems.
-    pub(crate) boot: u64,
+    /// Which life of the node this is: a connection of an earlier life is dead, or should be.
+    pub(crate) life: Life,
     /// Where the node is dialled.
     pub(crate) advertise: SocketAddr,
     /// What the dialler wants the connection for.
@@ -77,6 +94,15 @@ mod tests {
     use micro_sdk::wire::{ClusterId, Codec};
 
     #[test]
+    fn an_earlier_life_and_a_second_one_of_the_same_count_are_superseded() {
+        let life = |boot, nonce| Life { boot, nonce };
+        assert!(life(2, 1).supersedes(life(1, 9)));
+        assert!(life(2, 1).supersedes(life(2, 9)) && life(2, 9).supersedes(life(2, 1)));
+        assert!(!life(2, 1).supersedes(life(2, 1)) && !life(2, 1).supersedes(life(3, 0)));
+        assert!(!Life::default().supersedes(life(1, 5)), "nothing was linked before");
+    }
+
+    #[test]
     fn layout_is_frozen() {
         let kinds = [Kind::Call, Kind::Lane, Kind::Ping, Kind::Hello];
         assert_eq!(kinds.map(|kind| kind as u8), [1, 2, 3, 4]);
@@ -84,12 +110,12 @@ mod tests {
         assert_eq!(Kind::from_byte(0), None);
         assert_eq!(Kind::from_byte(5), None);
         let hello = Hello {
-            boot: 3,
+            life: Life { boot: 3, nonce: 7 },
             advertise: ([127, 0, 0, 1], 80).into(),
             purpose: Purpose::Bulk,
             version: "1".to_owned(),
         };
-        assert_eq!(Codec::encode(&hello), [1, 0, 3, 0, 127, 0, 0, 1, 80, 1, 1, b'1']);
+        assert_eq!(Codec::encode(&hello), [1, 0, 3, 7, 0, 127, 0, 0, 1, 80, 1, 1, b'1']);
         assert_eq!(mesh_protocol(ClusterId(1)), b"micro/1/00000000000000000000000000000001");
     }
 }

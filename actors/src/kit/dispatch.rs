@@ -94,7 +94,8 @@ impl Dispatch {
     /// Takes a call that another node passed on.
     ///
     /// # Errors
-    /// As [`call`](Self::call), and [`Code::Unavailable`] if it has been passed on too often.
+    /// As [`call`](Self::call), and [`Code::Unavailable`] if it has been passed on too often, or if the node stops:
+    /// nothing was done then, so that the other node may try another instance.
     pub async fn receive(&self, from: NodeId, head: Head, body: Bytes) -> Result<Bytes, Fault> {
         // A node may pass on what a caller asked of it, but speak for itself only.
         if matches!(head.caller, Caller::Node(claimed) if claimed != from) {
@@ -103,6 +104,9 @@ impl Dispatch {
         self.authorize(&head)?;
         if self.0.directory.contains(head.service.as_str()) {
             return self.0.directory.call(Invocation { head, body }).await;
+        }
+        if self.0.registry.is_withdrawn() {
+            return Err(Fault::new(Code::Unavailable, "the node is shutting down").help("try another node"));
         }
         if head.hops > HOPS_MAX {
             return Err(Fault::new(Code::Unavailable, format!("the call went through {} nodes", head.hops))

@@ -4,6 +4,8 @@
 mod card;
 mod placement;
 mod platform;
+mod problems;
+mod replicas;
 mod status;
 mod steward;
 

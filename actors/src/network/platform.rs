@@ -3,17 +3,16 @@
 use crate::{
     Directory, Dispatch, Invocation, Platform,
     auth::{AuthService, decode, node_head},
-    network::{NodeCard, status::View},
+    network::{NodeCard, replicas::Replicas, status::View},
     registry::Registry,
 };
-use bincode::{Decode, Encode};
 use bytes::Bytes;
 use futures::future::BoxFuture;
 use micro_consensus::Consensus;
 use micro_mesh::Mesh;
 use micro_sdk::wire::{
     Caller, ClusterId, Code, Codec, Fault, NodeId, Seams,
-    status::{ActorStatus, ReplicaStatus, Status},
+    status::{ActorStatus, Status},
 };
 use std::{
     sync::Arc,
@@ -32,13 +31,6 @@ const LEADER_PATIENCE: Duration = Duration::from_millis(400);
 const LEAVE_DEADLINE: Duration = Duration::from_secs(15);
 /// How long a node that left is still talked to: it has to hear that it may go.
 const FAREWELL: Duration = Duration::from_secs(2);
-
-#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
-struct ReplicaFigure {
-    node: NodeId,
-    matched: Option<u64>,
-    lag: u64,
-}
 
 /// The network's actor.
 pub struct NetworkService {
@@ -97,7 +89,7 @@ impl NetworkService {
     pub async fn status(&self) -> Status {
         let seen = self.consensus.observe();
         let replicas = match seen.leader {
-            Some(leader) if leader == self.mesh.node() => Some(self.replicas()),
+            Some(leader) if leader == self.mesh.node() => Some(Replicas::seen_by_leader(&seen)),
             Some(leader) => self.ask_replicas(leader).await,
             None => None,
         };
@@ -106,31 +98,17 @@ impl NetworkService {
             seen,
             members: self.mesh.gossip().members().to_vec(),
             routes: self.mesh.routes().into_iter().map(|route| (route.node, route)).collect(),
-            replicas: replicas.map(|figures| figures.into_iter().map(ReplicaFigure::into_status).collect()),
+            replicas,
             registry: &self.registry,
         };
         view.document()
     }
 
-    /// How far each replica is, as this node knows as leader.
-    fn replicas(&self) -> Vec<ReplicaFigure> {
-        let seen = self.consensus.observe();
-        let end = seen.last_log.map_or(0, |last| last + 1);
-        let figure = |node: NodeId, matched: Option<u64>| {
-            let lag = end.saturating_sub(matched.map_or(0, |matched| matched + 1));
-            ReplicaFigure { node, matched, lag }
-        };
-        let others = seen.replication.iter().filter(|replica| replica.node != seen.node);
-        let mut figures: Vec<_> = others.map(|replica| figure(replica.node, replica.matched)).collect();
-        figures.insert(0, figure(seen.node, seen.last_log));
-        figures
-    }
-
-    async fn ask_replicas(&self, leader: NodeId) -> Option<Vec<ReplicaFigure>> {
+    async fn ask_replicas(&self, leader: NodeId) -> Option<Replicas> {
         let deadline = Instant::now() + LEADER_PATIENCE;
         let head = node_head(&self.seams, self.mesh.node(), NETWORK, "replication", deadline);
         let reply = self.dispatch.call_at(leader, head, Bytes::new()).await.ok()?;
-        decode::<Option<Vec<ReplicaFigure>>>(&reply).ok()?
+        decode::<Option<Replicas>>(&reply).ok()?
     }
 
     /// Gives up this node's membership for good.
@@ -176,12 +154,6 @@ impl NetworkService {
     }
 }
 
-impl ReplicaFigure {
-    fn into_status(self) -> ReplicaStatus {
-        ReplicaStatus { node: self.node, matched: self.matched, lag: self.lag }
-    }
-}
-
 impl Platform for NetworkService {
     fn name(&self) -> &'static str {
         NETWORK
@@ -197,8 +169,8 @@ impl Platform for NetworkService {
                     Ok(document.into())
                 }
                 "replication" => {
-                    let leading = self.consensus.observe().leading;
-                    Ok(Codec::encode(&leading.then(|| self.replicas())).into())
+                    let seen = self.consensus.observe();
+                    Ok(Codec::encode(&seen.leading.then(|| Replicas::seen_by_leader(&seen))).into())
                 }
                 "leave" => self.leave().await.map(|()| Bytes::new()),
                 "leave-member" => self.leave_member(&call.head.caller, deadline).await.map(|()| Bytes::new()),

@@ -1,21 +1,18 @@
 //! Builds the status document from what this node knows; the lag of replicas is asked of the leader.
 
 use crate::{
-    network::{card::Heard, platform::NetworkService, steward::caught_up},
+    network::{
+        card::Heard, platform::NetworkService, problems::problems, replicas::Replicas, steward::caught_up,
+    },
     registry::Registry,
 };
 use micro_consensus::Observation;
 use micro_mesh::{LinkState, Member, Route};
 use micro_sdk::wire::{
     NodeId,
-    status::{
-        ConsensusStatus, NodeState, NodeStatus, Problem, ReplicaStatus, Role, STATUS_SCHEMA, Severity, Status,
-    },
+    status::{ConsensusStatus, NodeState, NodeStatus, ReplicaStatus, Role, STATUS_SCHEMA, Status},
 };
 use std::collections::BTreeMap;
-
-/// A leader that a quorum has not confirmed for this long may have lost it. Two election timeouts.
-const QUORUM_AGE_MAX: std::time::Duration = std::time::Duration::from_secs(4);
 
 /// Everything that goes into one document.
 pub(crate) struct View<'a> {
@@ -23,8 +20,8 @@ pub(crate) struct View<'a> {
     pub seen: Observation,
     pub members: Vec<Member>,
     pub routes: BTreeMap<NodeId, Route>,
-    /// How far each replica is, from the leader; none when it did not answer.
-    pub replicas: Option<Vec<ReplicaStatus>>,
+    /// What the leader knows of the replicas; none when it did not answer.
+    pub replicas: Option<Replicas>,
     pub registry: &'a Registry,
 }
 
@@ -36,7 +33,7 @@ impl View<'_> {
         nodes.sort_by(|a, b| (a.id != here, &a.name).cmp(&(b.id != here, &b.name)));
         let consensus = self.consensus();
         let services = self.registry.status();
-        let problems = self.problems(&nodes, &consensus);
+        let problems = problems(self, &nodes, &consensus);
         Status {
             schema: STATUS_SCHEMA.to_owned(),
             cluster: self.network.cluster(),
@@ -118,20 +115,17 @@ impl View<'_> {
 
     /// The leader, unless it is this node and has lost its quorum.
     fn leader(&self) -> Option<NodeId> {
-        // A sole voter is its own quorum, and nobody else confirms it.
-        let sole = self.seen.voters.len() == 1;
-        let lost = self.seen.leading && !sole && self.seen.quorum_age.is_some_and(|age| age > QUORUM_AGE_MAX);
-        self.seen.leader.filter(|_| !lost)
+        self.seen.leader.filter(|_| !self.seen.quorum_lost)
     }
 
     fn why_learner(&self, node: NodeId, state: NodeState) -> String {
         let voters = self.seen.voters.len();
         let wanted = self.network.voters_wanted();
-        let replica = self.replicas.iter().flatten().find(|replica| replica.node == node);
+        let replica = self.replica(node);
         let last_log = self.seen.last_log;
         if state == NodeState::Down {
             "it is down".to_owned()
-        } else if replica.is_some_and(|replica| !caught_up(replica.matched, last_log)) {
+        } else if replica.as_ref().is_some_and(|replica| !caught_up(replica.matched, last_log)) {
             let lag = replica.map_or(0, |replica| replica.lag);
             format!("it is catching up: {lag} entries behind")
         } else if voters >= wanted {
@@ -147,6 +141,10 @@ impl View<'_> {
         }
     }
 
+    fn replica(&self, node: NodeId) -> Option<ReplicaStatus> {
+        self.replicas.iter().flat_map(Replicas::figures).find(|replica| replica.node == node)
+    }
+
     fn consensus(&self) -> ConsensusStatus {
         ConsensusStatus {
             quorum: self.leader().is_some() && self.replicas.is_some(),
@@ -156,53 +154,7 @@ impl View<'_> {
             applied: self.seen.applied.map(|at| at.index),
             voters: self.seen.voters.iter().copied().collect(),
             learners: self.seen.learners.iter().copied().collect(),
-            replicas: self.replicas.clone().unwrap_or_default(),
+            replicas: self.replicas.iter().flat_map(|replicas| replicas.figures()).collect(),
         }
-    }
-
-    fn problems(&self, nodes: &[NodeStatus], consensus: &ConsensusStatus) -> Vec<Problem> {
-        let mut problems = Vec::new();
-        let mut add = |severity, message: String, help: &str| {
-            problems.push(Problem { severity, message, help: help.to_owned() });
-        };
-        let down = |node: &&NodeStatus| node.state == NodeState::Down;
-        if let Some(why) = &self.seen.stopped {
-            let help = "see the node's log, then start it again";
-            add(Severity::Critical, format!("consensus has stopped on this node: {why}"), help);
-        } else if !consensus.quorum {
-            let message =
-                "no quorum: writes and linearizable reads wait until a majority of the voters is back";
-            add(
-                Severity::Critical,
-                message.to_owned(),
-                "start the voters that are down, or see why they can't be reached",
-            );
-        }
-        for node in nodes.iter().filter(down) {
-            let voter = matches!(node.role, Role::Voter | Role::Leader);
-            let severity = if voter && !consensus.quorum { Severity::Critical } else { Severity::Warning };
-            let what = if voter { "voter" } else { "node" };
-            let help = "start it again; its replica catches up by itself";
-            add(severity, format!("{what} {} is down", node.name), help);
-        }
-        for node in nodes {
-            for actor in node.actors.iter().flatten().filter(|actor| actor.restarts > 0) {
-                let times = actor.restarts;
-                let message = format!(
-                    "actor {} on {} was restarted {times} times after a panic",
-                    actor.name, node.name
-                );
-                add(Severity::Warning, message, "see the log of that node: this is a defect of micro-node");
-            }
-        }
-        if consensus.voters.len() == 2 {
-            let message = "two voters: the loss of either stops writes";
-            add(Severity::Warning, message.to_owned(), "add a node: `micro-node token create`");
-        } else if consensus.voters.len() == 1 && nodes.len() > 1 {
-            let message = "one voter: the loss of it stops writes, and with its disk all is lost";
-            add(Severity::Warning, message.to_owned(), "voters go to three when three nodes have caught up");
-        }
-        problems.sort_by_key(|problem| problem.severity);
-        problems
     }
 }

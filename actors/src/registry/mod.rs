@@ -19,7 +19,10 @@ use micro_sdk::wire::{
 };
 use std::{
     collections::BTreeMap,
-    sync::{Arc, RwLock},
+    sync::{
+        Arc, RwLock,
+        atomic::{AtomicBool, Ordering},
+    },
 };
 use table::{announcement_key, announcement_value};
 
@@ -34,6 +37,8 @@ struct Inner {
     mesh: Mesh,
     seams: Seams,
     attached: RwLock<BTreeMap<InstanceId, Arc<Attachment>>>,
+    /// Set when the node stops: its instances finish what they have, and get nothing more.
+    withdrawn: AtomicBool,
     /// The table made of the gossip of this version.
     table: RwLock<(u64, Arc<Table>)>,
 }
@@ -63,13 +68,14 @@ impl Drop for AttachGuard {
 impl Registry {
     pub(crate) fn new(mesh: Mesh, seams: Seams) -> Self {
         let table = RwLock::new((u64::MAX, Arc::new(Table::default())));
-        Registry(Arc::new(Inner { mesh, seams, attached: RwLock::default(), table }))
+        let (attached, withdrawn) = (RwLock::default(), AtomicBool::new(false));
+        Registry(Arc::new(Inner { mesh, seams, attached, withdrawn, table }))
     }
 
     /// Attaches an instance to this node for as long as the guard is kept.
     ///
     /// # Errors
-    /// [`Code::Unavailable`] if the node has too many.
+    /// [`Code::Unavailable`] if the node has too many, or stops.
     pub fn attach(
         &self,
         namespace: Namespace,
@@ -79,6 +85,9 @@ impl Registry {
         backend: Backend,
         permits: usize,
     ) -> Result<AttachGuard, Fault> {
+        if self.is_withdrawn() {
+            return Err(Fault::new(Code::Unavailable, "the node is shutting down"));
+        }
         let instance = Instance {
             id: u64::from_le_bytes(self.0.seams.random()),
             namespace,
@@ -101,6 +110,19 @@ impl Registry {
         self.0.mesh.gossip().set(&announcement_key(&instance), announcement_value(&instance));
         tracing::info!(service = %instance.service, version = %instance.version, "instance attached");
         Ok(AttachGuard { registry: self.clone(), instance })
+    }
+
+    /// Tells the mesh that this node's instances take no more calls. Those in work go on.
+    pub(crate) fn withdraw(&self) {
+        self.0.withdrawn.store(true, Ordering::Relaxed);
+        for attachment in self.attached() {
+            self.0.mesh.gossip().remove(&announcement_key(&attachment.instance));
+        }
+    }
+
+    /// Whether this node's instances take no more calls.
+    pub(crate) fn is_withdrawn(&self) -> bool {
+        self.0.withdrawn.load(Ordering::Relaxed)
     }
 
     fn attached(&self) -> Vec<Arc<Attachment>> {

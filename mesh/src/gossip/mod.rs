@@ -181,7 +181,7 @@ impl Gossip {
     /// Takes a message that came over `link`, if it is one that this peer may send.
     pub(crate) fn receive(&self, mesh: &Inner, link: &Link, bytes: &[u8]) {
         let Some(peer) = mesh.peer(link.peer) else { return };
-        let checked = message::check(bytes, link.peer, link.boot);
+        let checked = message::check(bytes, link.peer, link.life.boot);
         match checked {
             Ok(message) => {
                 if let Some(inbox) = &*lock(&self.shared.inbox) {
@@ -254,7 +254,7 @@ impl Gossip {
             let alive: BTreeSet<ChitchatId> = chitchat.live_nodes().cloned().collect();
             let life = |node| match node == self.shared.node {
                 true => Some(self.shared.boot),
-                false => mesh.peer(node)?.current().map(|link| link.boot),
+                false => mesh.peer(node)?.current().map(|link| link.life.boot),
             };
             let members = newest(chitchat.node_states(), &alive, life);
             let silent: BTreeSet<NodeId> = mesh

@@ -1,6 +1,6 @@
 //! How a link begins, on both ends: handshake, then hello.
 
-use super::{Link, close_code, describe, gather, stream::Outgoing, stream_code};
+use super::{Link, close_code, describe, gather, is_superseded, stream::Outgoing, stream_code};
 use crate::{
     identity::{dns_name, of_certificate},
     mesh::Inner,
@@ -49,7 +49,12 @@ async fn greet(
 ) -> Result<Arc<Link>, String> {
     // The close of a peer that refuses us says more than the stream's end.
     let refused = |fallback: String| match connection.close_reason() {
-        Some(reason) => describe(&reason),
+        Some(reason) => {
+            if is_superseded(&reason) {
+                inner.supersede(node);
+            }
+            describe(&reason)
+        }
         None => fallback,
     };
     let (send, mut recv) = connection.open_bi().await.map_err(|error| describe(&error))?;
@@ -60,7 +65,7 @@ async fn greet(
     send.finish();
     let answer = gather(&mut recv, HELLO_BYTES_MAX).await.map_err(|error| refused(error.to_string()))?;
     let hello: Hello = Codec::decode::<_, HELLO_BYTES_MAX>(&answer).map_err(|error| error.to_string())?;
-    Ok(Link::new(connection, node, inner.node, hello.boot, inner.next_order()))
+    Ok(Link::new(connection, node, inner.node, hello.life, inner.next_order()))
 }
 
 /// Takes in a connection that a peer of the mesh has opened: its certificate, then its hello.
@@ -76,11 +81,12 @@ pub(crate) async fn admit(inner: &Arc<Inner>, connection: Connection) -> Result<
         connection.set_max_concurrent_uni_streams(UNI_STREAMS_MAX);
         let (send, mut recv) = connection.accept_bi().await.map_err(|error| describe(&error))?;
         let hello = read_hello(&mut recv).await?;
-        let link = Link::new(connection.clone(), node, node, hello.boot, inner.next_order());
+        let link = Link::new(connection.clone(), node, node, hello.life, inner.next_order());
         match hello.purpose {
-            Purpose::Link => inner.adopt(&link, Some(hello.advertise))?,
+            Purpose::Link => inner.adopt(&link, Some(hello.advertise)),
             Purpose::Bulk => inner.serve_bulk(&link),
         }
+        .map_err(|refusal| refusal.to_string())?;
         answer(inner, Outgoing::new(send), hello.purpose).await
     };
     let outcome = admitted.await;

@@ -11,6 +11,7 @@ pub(crate) use peer::{Peer, in_order, keep};
 pub(crate) use serve::serve;
 pub(crate) use stream::{GatherError, Outgoing, StreamGuard, gather};
 
+use crate::prelude::Life;
 use micro_sdk::wire::NodeId;
 use pulse::Pulse;
 use quinn::{ConnectionError, TransportErrorCode, VarInt};
@@ -32,8 +33,8 @@ pub(crate) mod close_code {
     pub(crate) const DUPLICATE: VarInt = VarInt::from_u32(0x11);
     /// The peer may not be here; the reason says why.
     pub(crate) const REFUSED: VarInt = VarInt::from_u32(0x12);
-    /// The peer has started anew since.
-    pub(crate) const RESTARTED: VarInt = VarInt::from_u32(0x13);
+    /// Another life of the peer has been linked that supersedes this one.
+    pub(crate) const SUPERSEDED: VarInt = VarInt::from_u32(0x13);
     /// What the connection was for is done.
     pub(crate) const DONE: VarInt = VarInt::from_u32(0x14);
     /// The peer has been silent, though its QUIC was not.
@@ -51,6 +52,26 @@ pub(crate) mod stream_code {
     pub(crate) const UNKNOWN: VarInt = VarInt::from_u32(3);
 }
 
+/// Why a connection that a peer's certificate would allow is not taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum Refusal {
+    /// It was forgotten, or too many are known.
+    #[error("this node is not taken")]
+    NotTaken,
+    /// Another life of it has been linked that supersedes this one.
+    #[error("another process runs as this node, or has run since")]
+    Superseded,
+}
+
+impl Refusal {
+    pub(crate) fn code(self) -> VarInt {
+        match self {
+            Refusal::NotTaken => close_code::REFUSED,
+            Refusal::Superseded => close_code::SUPERSEDED,
+        }
+    }
+}
+
 /// How long a link counts as alive after the last answer to a ping: two pings may be late.
 pub(crate) const FRESH: Duration = Duration::from_secs(3);
 
@@ -63,7 +84,7 @@ pub(crate) struct Link {
     /// Which end dialled.
     pub(crate) opened_by: NodeId,
     /// The peer's life.
-    pub(crate) boot: u64,
+    pub(crate) life: Life,
     /// Grows with each connection of this node.
     pub(crate) order: u64,
     /// When it was made.
@@ -78,7 +99,7 @@ impl Link {
         connection: quinn::Connection,
         peer: NodeId,
         opened_by: NodeId,
-        boot: u64,
+        life: Life,
         order: u64,
     ) -> Arc<Self> {
         let born = Instant::now();
@@ -86,7 +107,7 @@ impl Link {
             connection,
             peer,
             opened_by,
-            boot,
+            life,
             order,
             born,
             pulse: Mutex::new(Pulse::new(born)),
@@ -177,7 +198,7 @@ pub(crate) fn describe(error: &ConnectionError) -> String {
                 close_code::LEAVING => format!("it has shut down ({reason})"),
                 close_code::DUPLICATE => "it prefers another connection".to_owned(),
                 close_code::REFUSED => format!("it refused: {reason}"),
-                close_code::RESTARTED => "this node has started anew since".to_owned(),
+                close_code::SUPERSEDED => format!("it refused: {reason}"),
                 close_code::DONE => "it was done".to_owned(),
                 code => format!("it closed the connection: {reason} (code {code})"),
             }
@@ -192,6 +213,11 @@ pub(crate) fn describe(error: &ConnectionError) -> String {
 /// Whether a connection ended because the peer shuts down.
 fn has_left(error: &ConnectionError) -> bool {
     matches!(error, ConnectionError::ApplicationClosed(close) if close.error_code == close_code::LEAVING)
+}
+
+/// Whether a connection ended because the peer knows a later life of this node.
+pub(crate) fn is_superseded(error: &ConnectionError) -> bool {
+    matches!(error, ConnectionError::ApplicationClosed(close) if close.error_code == close_code::SUPERSEDED)
 }
 
 /// A peer's reason, cut and cleaned.

@@ -4,7 +4,7 @@
 //! the other takes no new streams, and is closed by its dialler once it is empty. Since a link may have died
 //! unnoticed, one that still answers goes before one that does not.
 
-use super::{Link, close_code, describe, dial, has_left, lock};
+use super::{Link, Refusal, close_code, describe, dial, has_left, lock};
 use crate::{LinkState, Route, mesh::Inner, prelude::Purpose};
 use micro_sdk::wire::{Code, Fault, NodeId, Seams};
 use std::{
@@ -168,22 +168,16 @@ impl Peer {
         Fault::new(Code::Unreachable, format!("node {node} at {address} can't be reached: {problem}"))
     }
 
-    /// Adds a link.
-    ///
-    /// # Errors
-    /// If the peer is known to have started anew since.
-    pub(crate) fn add(&self, link: &Arc<Link>) -> Result<(), &'static str> {
+    /// Adds a link. Those of lives that it supersedes are closed.
+    pub(crate) fn add(&self, link: &Arc<Link>) {
         let mut state = lock(&self.state);
-        if state.links.iter().any(|other| other.boot > link.boot) {
-            return Err("this connection is of an earlier life of the node");
-        }
-        for old in state.links.iter().filter(|other| other.boot < link.boot) {
-            old.close(close_code::RESTARTED, "the node has started anew");
+        for old in state.links.iter().filter(|other| link.life.supersedes(other.life)) {
+            // Mostly nobody hears it: the process is gone.
+            old.close(Refusal::Superseded.code(), &Refusal::Superseded.to_string());
         }
         state.links.push(link.clone());
         self.refresh(state);
         self.changed.notify_one();
-        Ok(())
     }
 
     /// Takes a link out that is closed.
@@ -213,7 +207,7 @@ impl Peer {
 
     fn refresh(&self, mut state: MutexGuard<'_, State>) {
         let lower = self.own.min(self.node);
-        let rank = |link: &&Arc<Link>| (link.is_fresh(), link.boot, link.opened_by == lower, link.order);
+        let rank = |link: &&Arc<Link>| (link.is_fresh(), link.opened_by == lower, link.order);
         let best = state.links.iter().filter(|link| link.is_open()).max_by_key(rank).cloned();
         let shown = match &best {
             Some(link) if link.is_fresh() => LinkState::Up,
@@ -381,7 +375,7 @@ async fn redial(inner: &Arc<Inner>, peer: &Arc<Peer>) {
         }
         let address = peer.begin_dial();
         let outcome = match dial(inner, peer.node, address, Purpose::Link).await {
-            Ok(link) => inner.adopt(&link, None).map_err(str::to_owned),
+            Ok(link) => inner.adopt(&link, None).map_err(|refusal| refusal.to_string()),
             Err(problem) => Err(problem),
         };
         if let Err(problem) = &outcome {

@@ -4,8 +4,8 @@ use super::{MeshConfig, MeshError};
 use crate::{
     Gossip, Handler, Identity,
     door::{HANDSHAKES_MAX, JOINS_MAX},
-    link::{Link, Peer, close_code, dial, keep, lock, serve},
-    prelude::{Hello, Purpose},
+    link::{Link, Peer, Refusal, close_code, dial, keep, lock, serve},
+    prelude::{Hello, Life, Purpose},
     tls,
 };
 use micro_sdk::wire::{ClusterId, Code, Fault, NodeId, Seams};
@@ -22,6 +22,8 @@ use tokio::sync::{Semaphore, watch};
 
 /// Nodes that one can know. Gossip's digest names each of them in one message, which ends at about this many.
 const PEERS_MAX: usize = 512;
+/// Lives that are remembered: of every node in the book, and of many that have left it. A few bytes each.
+const LIVES_MAX: usize = 8 * PEERS_MAX;
 /// Calls from peers worked at a time. More would only wait in memory.
 const CALLS_MAX: usize = 4096;
 
@@ -33,6 +35,8 @@ struct Book {
     wanted: BTreeSet<NodeId>,
     /// Nodes that have left for good. Their certificates may still count; they don't.
     forgotten: BTreeSet<NodeId>,
+    /// The life of each node that was linked last, also of nodes that are not known any more: it supersedes others.
+    lives: BTreeMap<NodeId, Life>,
 }
 
 /// What the tasks of a mesh share.
@@ -40,7 +44,7 @@ pub(crate) struct Inner {
     pub(crate) node: NodeId,
     pub(crate) cluster: ClusterId,
     pub(crate) advertise: SocketAddr,
-    pub(crate) boot: u64,
+    pub(crate) life: Life,
     pub(crate) seams: Seams,
     pub(crate) endpoint: Endpoint,
     pub(crate) calls: Arc<Semaphore>,
@@ -53,7 +57,10 @@ pub(crate) struct Inner {
     book: Mutex<Book>,
     handler: watch::Sender<Option<Arc<dyn Handler>>>,
     serving: AtomicBool,
+    draining: AtomicBool,
     closing: watch::Sender<bool>,
+    /// The node whose words say that another process runs as this node, or has run since.
+    superseded_by_word_of: watch::Sender<Option<NodeId>>,
     orders: AtomicU64,
     gossip: Gossip,
 }
@@ -73,7 +80,7 @@ impl Inner {
             node: identity.0.node,
             cluster: identity.0.cluster,
             advertise,
-            boot: config.boot,
+            life: Life { boot: config.boot, nonce: u64::from_le_bytes(config.seams.random()) },
             seams: config.seams.clone(),
             endpoint,
             calls: Arc::new(Semaphore::new(CALLS_MAX)),
@@ -86,7 +93,9 @@ impl Inner {
             book: Mutex::default(),
             handler: watch::Sender::new(None),
             serving: AtomicBool::new(false),
+            draining: AtomicBool::new(false),
             closing: watch::Sender::new(false),
+            superseded_by_word_of: watch::Sender::new(None),
             orders: AtomicU64::new(0),
             gossip,
         }
@@ -137,6 +146,19 @@ impl Inner {
         }
     }
 
+    /// From now on a call counts as in work until its answer has arrived.
+    pub(super) fn drain(&self) {
+        self.draining.store(true, Ordering::Relaxed);
+    }
+
+    pub(crate) fn is_draining(&self) -> bool {
+        self.draining.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn calls_in_work(&self) -> usize {
+        CALLS_MAX - self.calls.available_permits()
+    }
+
     pub(super) fn end(&self, reason: &str) {
         self.closing.send_replace(true);
         self.handler.send_replace(None);
@@ -166,7 +188,7 @@ impl Inner {
     }
 
     pub(crate) fn hello(&self, purpose: Purpose) -> Hello {
-        Hello { boot: self.boot, advertise: self.advertise, purpose, version: self.version.clone() }
+        Hello { life: self.life, advertise: self.advertise, purpose, version: self.version.clone() }
     }
 
     /// Numbers connections in the order in which they were made.
@@ -268,15 +290,16 @@ impl Inner {
         self: &Arc<Self>,
         link: &Arc<Link>,
         advertise: Option<SocketAddr>,
-    ) -> Result<(), &'static str> {
+    ) -> Result<(), Refusal> {
         let peer = match advertise {
             Some(address) => self.learn(link.peer, address),
             None => self.peer(link.peer),
         };
-        let added = peer.ok_or("this node is not taken").and_then(|peer| peer.add(link).map(|()| peer));
-        let peer = added.inspect_err(|reason| link.close(close_code::REFUSED, reason))?;
+        let taken = peer.ok_or(Refusal::NotTaken).and_then(|peer| self.check_life(link).map(|()| peer));
+        let peer = taken.inspect_err(|refusal| link.close(refusal.code(), &refusal.to_string()))?;
+        peer.add(link);
         if let Some(address) = advertise {
-            peer.moved_to(address, link.boot, true);
+            peer.moved_to(address, link.life.boot, true);
         }
         let (inner, link) = (self.clone(), link.clone());
         tokio::spawn(async move {
@@ -288,9 +311,28 @@ impl Inner {
         Ok(())
     }
 
+    /// Takes note of the life that a connection is of, unless it is superseded.
+    fn check_life(&self, link: &Link) -> Result<(), Refusal> {
+        let lives = &mut lock(&self.book).lives;
+        if lives.get(&link.peer).is_some_and(|latest| latest.supersedes(link.life)) {
+            return Err(Refusal::Superseded);
+        }
+        lives.insert(link.peer, link.life);
+        if lives.len() > LIVES_MAX {
+            lives.pop_first();
+        }
+        Ok(())
+    }
+
     /// Works a connection that a peer has opened for one bulk transfer.
-    pub(crate) fn serve_bulk(self: &Arc<Self>, link: &Arc<Link>) {
+    ///
+    /// # Errors
+    /// Why it is not wanted; it is closed then.
+    pub(crate) fn serve_bulk(self: &Arc<Self>, link: &Arc<Link>) -> Result<(), Refusal> {
+        let checked = self.check_life(link);
+        checked.inspect_err(|refusal| link.close(refusal.code(), &refusal.to_string()))?;
         tokio::spawn(serve(self.clone(), link.clone(), Purpose::Bulk));
+        Ok(())
     }
 
     /// Dials a connection of its own for one bulk transfer.
@@ -299,6 +341,22 @@ impl Inner {
         dial(self, node, address, Purpose::Bulk).await.map_err(|problem| {
             Fault::new(Code::Unreachable, format!("node {node} at {address} can't be reached: {problem}"))
         })
+    }
+
+    /// Takes note that `peer` has linked another life of this node.
+    pub(crate) fn supersede(&self, peer: NodeId) {
+        self.superseded_by_word_of.send_replace(Some(peer));
+    }
+
+    /// Resolves when a peer has linked another life of this node that supersedes this one, with that peer.
+    pub(super) fn superseded(&self) -> impl Future<Output = NodeId> + Send + use<> {
+        let mut word = self.superseded_by_word_of.subscribe();
+        async move {
+            match word.wait_for(Option::is_some).await.map(|word| *word) {
+                Ok(Some(peer)) => peer,
+                Ok(None) | Err(_) => std::future::pending().await,
+            }
+        }
     }
 
     /// A peer has answered a ping: its state may have changed.

@@ -25,10 +25,12 @@ use std::{
     },
     time::Duration,
 };
-use tokio::time::{Instant, timeout, timeout_at};
+use tokio::time::{Instant, sleep, timeout, timeout_at};
 
 /// How long a clean close may take: peers that are gone don't acknowledge it.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(2);
+/// How often a mesh that drains looks whether it has.
+const DRAIN_LOOK: Duration = Duration::from_millis(10);
 /// How long a finished bulk transfer may take to arrive.
 const BULK_FAREWELL: Duration = Duration::from_secs(30);
 
@@ -205,12 +207,31 @@ impl Mesh {
         self.inner.gossip()
     }
 
+    /// Resolves when another process runs as this node, or has run since this one's data directory was copied. Gives
+    /// the node that has linked it. This process is not let in any more then: two that vote as one node could help two
+    /// leaders into office, and an older copy has forgotten what it has promised.
+    pub fn superseded(&self) -> impl Future<Output = NodeId> + Send + use<> {
+        self.inner.superseded()
+    }
+
     /// Uses a new certificate of this node for connections from now on.
     ///
     /// # Errors
     /// If it is of another node, mesh or authority, or not good for TLS.
     pub fn renew(&self, identity: Identity) -> Result<(), MeshError> {
         self.inner.renew(identity)
+    }
+
+    /// Waits until the calls that other nodes have sent are answered and the answers have arrived, at most `patience`.
+    /// Returns whether they are. That no new ones come is up to the handler.
+    pub async fn drain(&self, patience: Duration) -> bool {
+        self.inner.drain();
+        let idle = async {
+            while self.inner.calls_in_work() > 0 {
+                sleep(DRAIN_LOOK).await;
+            }
+        };
+        timeout(patience, idle).await.is_ok()
     }
 
     /// Leaves cleanly: tells all peers why, and waits a little until they know.

@@ -90,6 +90,26 @@ async fn a_call_that_is_dropped_is_dropped_over_there() {
 }
 
 #[tokio::test]
+async fn a_node_that_drains_and_closes_has_answered_what_was_in_work() {
+    let world = World::new(1);
+    let ((a, _), (b, _)) = (world.node(1), world.node(2));
+    a.learn(b.node(), b.advertise());
+    a.call(b.node(), &head("echo", 5000), Bytes::new()).await.expect("they are linked");
+    let nap = head("nap", 5000);
+    let calls =
+        futures::future::join_all((0..20).map(|_| a.call(b.node(), &nap, Bytes::from(vec![7; 100_000]))));
+    let stop = async {
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        let drained = b.drain(Duration::from_secs(3)).await;
+        b.close("stop").await;
+        drained
+    };
+    let (answers, drained) = futures::join!(calls, stop);
+    assert!(drained);
+    assert!(answers.iter().all(Result::is_ok), "{answers:?}");
+}
+
+#[tokio::test]
 async fn the_deadline_only_shrinks() {
     let world = World::new(1);
     let ((a, _), (b, _)) = (world.node(1), world.node(2));

@@ -7,6 +7,7 @@ mod gossip;
 mod joining;
 mod lanes;
 mod links;
+mod lives;
 mod simulated;
 mod strangers;
 mod world;

@@ -77,6 +77,15 @@ impl World {
         (mesh, echo)
     }
 
+    /// A node on loopback that serves, in this life.
+    pub fn life(&self, node: u64, boot: u64) -> Mesh {
+        let socket = Socket::bind(([127, 0, 0, 1], 0).into()).expect("a free port");
+        let config = config(node, boot, ([127, 0, 0, 1], 0).into());
+        let mesh = Mesh::start(config, self.identity(node), socket).expect("a good identity and socket");
+        mesh.serve(Arc::new(EchoHandle(Arc::new(Echo::new(self.authority.clone())))));
+        mesh
+    }
+
     /// A node on loopback that does not serve yet.
     pub fn quiet_node(&self, node: u64) -> Mesh {
         let socket = Socket::bind(([127, 0, 0, 1], 0).into()).expect("a free port");
@@ -210,6 +219,10 @@ impl Echo {
                 "who" => Ok(Bytes::from(from.to_string())),
                 "left" => Ok(Bytes::from(head.deadline_ms.to_string())),
                 "large" => Ok(Bytes::from(vec![0; (16 << 20) + 1])),
+                "nap" => {
+                    sleep(Duration::from_millis(300)).await;
+                    Ok(body)
+                }
                 "sleep" => {
                     let _dropped = dropped;
                     sleep(Duration::from_secs(60)).await;

@@ -66,6 +66,10 @@ impl Services {
     }
 }
 
+/// The most that is taken off a caller's time, so that this node's answer, which knows more than the caller's own "no
+/// answer", is there before the caller gives up.
+const MARGIN_MAX: Duration = Duration::from_millis(50);
+
 struct Door {
     local: Local,
     draining: watch::Receiver<bool>,
@@ -79,7 +83,7 @@ fn context(metadata: &MetadataMap, extensions: &Extensions) -> Result<Context, F
     let text = |name: &str| metadata.get(name).and_then(|value| value.to_str().ok());
     Ok(Context {
         caller,
-        deadline: text("grpc-timeout").and_then(grpc_timeout),
+        deadline: text("grpc-timeout").and_then(grpc_timeout).map(|time| time - (time / 20).min(MARGIN_MAX)),
         trace: text("traceparent").and_then(super::api::trace_of),
         idempotency_key: None,
     })

@@ -17,7 +17,7 @@ use micro_actors::{
 use micro_mesh::{Authority, Identity, JoinRequest, NodeKey, Socket};
 use micro_sdk::wire::{Code, Codec, Fault, NodeId, Seams};
 use micro_storage::{FileStore, Storage};
-use std::{net::SocketAddr, time::Duration};
+use std::{net::SocketAddr, path::Path, time::Duration};
 use tokio::time::Instant;
 
 /// Counts the starts of this directory: gossip tells a node's lives apart by it.
@@ -26,8 +26,8 @@ const BOOT_FILE: &str = "boot";
 const AUTHORITY_FILE: &str = "authority";
 /// The nodes of the mesh as they were when this one joined: whom to dial first.
 const PEERS_FILE: &str = "peers";
-/// There when the node of this directory has left its mesh: its id must not come back.
-pub(super) const LEFT_FILE: &str = "left";
+/// There when the node of this directory must not come back, with the reason.
+const RETIRED_FILE: &str = "retired";
 /// How long joining may take before it is tried again.
 const JOIN_TTL: Duration = Duration::from_secs(20);
 /// How often a join that found nobody is tried, with a second in between: a mesh that elects comes back in that time.
@@ -46,6 +46,49 @@ pub(super) struct Bootstrap {
     pub fresh: bool,
 }
 
+/// Why the node of a directory must not come back under its id.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Retired {
+    /// It has left its mesh for good.
+    Left,
+    /// Another process runs as this node, or has run since the directory was copied.
+    Superseded,
+}
+
+impl Retired {
+    fn word(self) -> &'static str {
+        match self {
+            Retired::Left => "left",
+            Retired::Superseded => "superseded",
+        }
+    }
+
+    /// What a start of the directory in `dir` is told.
+    pub fn fault(self, dir: &Path) -> Fault {
+        let dir = dir.display();
+        let fault = match self {
+            Retired::Left => {
+                Fault::new(Code::Conflict, format!("the node in {dir} has left its mesh for good"))
+            }
+            Retired::Superseded => Fault::new(
+                Code::Conflict,
+                format!(
+                    "another process has run as the node in {dir} since: one of the two directories is a copy"
+                ),
+            )
+            .help("a node lives in one directory only, and never goes back to an older copy of it"),
+        };
+        fault
+            .help(format!("`micro-node reset --data-dir {dir}` wipes it for a new life"))
+            .help("then start it as the first of a new mesh, or join one with a new token")
+    }
+}
+
+/// Takes note that the node of this directory must not come back.
+pub(super) fn retire(files: &dyn FileStore, why: Retired) -> Result<(), Fault> {
+    files.write(RETIRED_FILE, why.word().as_bytes()).map_err(failed)
+}
+
 fn failed(error: impl std::fmt::Display) -> Fault {
     Fault::new(Code::Failed, error.to_string())
 }
@@ -59,11 +102,10 @@ impl Bootstrap {
         seams: &Seams,
     ) -> Result<Self, Fault> {
         let files = &*storage.files;
-        if files.read(LEFT_FILE).map_err(failed)?.is_some() {
-            let dir = config.data_dir.display();
-            return Err(Fault::new(Code::Conflict, format!("the node in {dir} has left its mesh for good"))
-                .help(format!("`micro-node reset --data-dir {dir}` wipes it for a new life"))
-                .help("then start it as the first of a new mesh, or join one with a new token"));
+        if let Some(why) = files.read(RETIRED_FILE).map_err(failed)? {
+            let superseded = why == Retired::Superseded.word().as_bytes();
+            let why = if superseded { Retired::Superseded } else { Retired::Left };
+            return Err(why.fault(&config.data_dir));
         }
         let kept = files.read(IDENTITY_FILE).map_err(failed)?;
         let fresh = kept.is_none();

@@ -15,7 +15,7 @@ use crate::{
     config::Config,
     doors::{Doors, Listeners},
 };
-use bootstrap::Bootstrap;
+use bootstrap::{Bootstrap, Retired};
 use micro_actors::{
     Machines, System, SystemConfig,
     network::{NodeCard, Phase},
@@ -31,7 +31,7 @@ use tokio::time::{Instant, sleep, timeout};
 const READY_RETRY: Duration = Duration::from_millis(20);
 /// How long each of these tries may take.
 const READY_TRY: Duration = Duration::from_secs(1);
-/// How long calls in work may take to finish when the node stops.
+/// How long calls in work, of this node's clients and of other nodes, may take to finish when the node stops.
 const DRAIN_PATIENCE: Duration = Duration::from_secs(4);
 /// How long the next leader may take to take over.
 const HAND_OVER_PATIENCE: Duration = Duration::from_secs(3);
@@ -247,16 +247,19 @@ impl Node {
         }
     }
 
-    /// Returns when the node ended by itself: because it left the mesh, or because its storage failed.
+    /// Returns when the node ended by itself: because it left the mesh, because another process took its place, or
+    /// because its storage failed.
     ///
     /// # Errors
     /// Why, unless it left.
     pub async fn ended(&self) -> Result<(), Fault> {
         tokio::select! {
             biased;
-            () = self.system.left() => {
-                let kept = self.storage.files.write(bootstrap::LEFT_FILE, b"");
-                kept.map_err(|error| Fault::new(Code::Failed, error.to_string()))
+            () = self.system.left() => bootstrap::retire(&*self.storage.files, Retired::Left),
+            by_word_of = self.mesh.superseded() => {
+                tracing::error!(%by_word_of, "another process runs as this node: a copy of its data directory, or this is one");
+                bootstrap::retire(&*self.storage.files, Retired::Superseded)?;
+                Err(Retired::Superseded.fault(&self.card.data_dir))
             }
             why = self.consensus.failed() => Err(Fault::new(Code::Failed, format!("consensus has stopped: {why}"))
                 .help("nothing that was acknowledged is lost")
@@ -266,10 +269,16 @@ impl Node {
 
     /// Drains and stops: takes no new work, finishes what is in work, hands leadership over, closes. Membership stays.
     pub async fn stop(mut self) {
-        self.system.publish_phase(Phase::Leaving);
-        if let Some(doors) = self.doors.take()
-            && timeout(DRAIN_PATIENCE, doors.close()).await.is_err()
-        {
+        self.system.withdraw();
+        let doors = self.doors.take();
+        let close = async {
+            match doors {
+                Some(doors) => timeout(DRAIN_PATIENCE, doors.close()).await.is_ok(),
+                None => true,
+            }
+        };
+        let (closed, drained) = tokio::join!(close, self.mesh.drain(DRAIN_PATIENCE));
+        if !closed || !drained {
             tracing::warn!("calls still in work were cut off");
         }
         if !self.consensus.hand_over(HAND_OVER_PATIENCE).await {

@@ -10,10 +10,6 @@ use futures::future::BoxFuture;
 use serde_json::Value;
 use std::{collections::HashMap, time::Duration};
 
-/// The most that is taken off the time that the node is told, so that its answer, which knows more than our
-/// "no answer", is here before we give up.
-const MARGIN_MAX: Duration = Duration::from_millis(50);
-
 /// A call that is being made up. Await it to send it.
 #[derive(Debug)]
 #[must_use = "a call is sent when it is awaited"]
@@ -69,14 +65,13 @@ impl Call {
     /// `Timeout`;
     /// `Unreachable`.
     pub async fn reply(self) -> Result<Reply, Fault> {
-        let told = self.timeout - (self.timeout / 20).min(MARGIN_MAX);
         let message = proto::CallRequest {
             namespace: self.node.namespace().to_string(),
             service: self.service,
             endpoint: self.endpoint,
             body: Bytes::from(self.body.to_string()),
             // 0 would mean the node's default.
-            timeout_ms: u32::try_from(told.as_millis()).unwrap_or(u32::MAX).max(1),
+            timeout_ms: u32::try_from(self.timeout.as_millis()).unwrap_or(u32::MAX).max(1),
             metadata: self.metadata,
             idempotency_key: self.idempotency_key.map_or_else(Bytes::new, key_bytes),
         };

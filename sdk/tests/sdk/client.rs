@@ -85,7 +85,7 @@ async fn a_call_carries_its_metadata_and_deadline() {
     let expected = json!({
         "to": "helloworld/Greeter.call",
         "body": { "name": "Jane" },
-        "timeout_ms": 1950,
+        "timeout_ms": 2000,
         "color": "red",
     });
     assert_eq!((reply.body, reply.trace_id.as_str(), reply.node.as_str()), (expected, "t1", "alpha"));

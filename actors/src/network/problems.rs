@@ -1,0 +1,156 @@
+//! What is wrong with the cluster, worst first: one rule, one function.
+
+use crate::network::{replicas::Replicas, status::View};
+use micro_sdk::wire::{
+    NodeId,
+    status::{ConsensusStatus, NodeState, NodeStatus, Problem, Role, Severity},
+};
+
+/// A node that has been up for this long and is not ready needs somebody to look at it.
+const START_PATIENCE_S: u64 = 30;
+
+/// The problems that `view` shows.
+pub(crate) fn problems(view: &View<'_>, nodes: &[NodeStatus], consensus: &ConsensusStatus) -> Vec<Problem> {
+    let mut list = Problems::default();
+    list.of_the_group(view.seen.stopped.as_deref(), consensus);
+    for node in nodes {
+        list.of_a_node(node, consensus.quorum);
+    }
+    if let Some(replicas) = &view.replicas {
+        list.of_the_replicas(replicas, consensus.leader, nodes);
+    }
+    list.of_the_voters(consensus.voters.len(), nodes.len());
+    list.0.sort_by_key(|problem| problem.severity);
+    list.0
+}
+
+#[derive(Default)]
+struct Problems(Vec<Problem>);
+
+impl Problems {
+    fn add(&mut self, severity: Severity, message: impl Into<String>, help: &str) {
+        self.0.push(Problem { severity, message: message.into(), help: help.to_owned() });
+    }
+
+    fn of_the_group(&mut self, stopped: Option<&str>, consensus: &ConsensusStatus) {
+        if let Some(why) = stopped {
+            let help = "see the node's log, then start it again";
+            self.add(Severity::Critical, format!("consensus has stopped on this node: {why}"), help);
+        } else if !consensus.quorum {
+            self.add(
+                Severity::Critical,
+                "no quorum: writes and linearizable reads wait until a majority of the voters is back",
+                "start the voters that are down, or see why they can't be reached",
+            );
+        }
+    }
+
+    fn of_a_node(&mut self, node: &NodeStatus, quorum: bool) {
+        let name = &node.name;
+        if node.state == NodeState::Down {
+            let voter = matches!(node.role, Role::Voter | Role::Leader);
+            let severity = if voter && !quorum { Severity::Critical } else { Severity::Warning };
+            let what = if voter { "voter" } else { "node" };
+            let help = "start it again; its replica catches up by itself";
+            self.add(severity, format!("{what} {name} is down"), help);
+        }
+        if node.state == NodeState::Starting
+            && quorum
+            && let Some(up_s) = node.uptime_s.filter(|up_s| *up_s > START_PATIENCE_S)
+        {
+            let message = format!(
+                "node {name} has been up for {up_s} s and is not ready: it can't read what is committed"
+            );
+            self.add(Severity::Warning, message, "see its log");
+        }
+        for actor in node.actors.iter().flatten().filter(|actor| actor.restarts > 0) {
+            let (actor, times) = (&actor.name, actor.restarts);
+            let message = format!("actor {actor} on {name} was restarted {times} times after a panic");
+            self.add(Severity::Warning, message, "see the log of that node: this is a defect of micro-node");
+        }
+    }
+
+    fn of_the_replicas(&mut self, replicas: &Replicas, leader: Option<NodeId>, nodes: &[NodeStatus]) {
+        let name = |id: NodeId| {
+            let node = nodes.iter().find(|node| node.id == id);
+            node.map_or_else(|| id.to_string(), |node| node.name.clone())
+        };
+        for (node, had) in &replicas.reverted {
+            let message = format!(
+                "the disk of {} had lost log entries that it had acknowledged, up to {had}: they were copied to it again",
+                name(*node)
+            );
+            let help =
+                "don't trust that disk: reset the node on another one, and join again with a new token";
+            self.add(Severity::Warning, message, help);
+        }
+        if let Some(file) = &replicas.damaged_snapshot {
+            let leader = leader.map_or_else(|| "the leader".to_owned(), name);
+            let message =
+                format!("{file} on {leader} is not what was written: no replica can be brought up with it");
+            let help = "if other voters are up, reset that node and join again with a new token";
+            self.add(Severity::Critical, message, help);
+        }
+    }
+
+    fn of_the_voters(&mut self, voters: usize, nodes: usize) {
+        if voters == 2 {
+            self.add(
+                Severity::Warning,
+                "two voters: the loss of either stops writes",
+                "add a node: `micro-node token create`",
+            );
+        } else if voters == 1 && nodes > 1 {
+            self.add(
+                Severity::Warning,
+                "one voter: the loss of it stops writes, and with its disk all is lost",
+                "voters go to three when three nodes have caught up",
+            );
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_replica_that_lost_what_it_had_acknowledged_is_told() {
+        let seen = micro_consensus::Observation {
+            findings: vec![
+                micro_consensus::Finding::LogReverted { node: NodeId(7), had: 120 },
+                micro_consensus::Finding::SnapshotDamaged { file: "snapshots/x/state/1.sst".to_owned() },
+            ],
+            ..observation()
+        };
+        let mut list = Problems::default();
+        list.of_the_replicas(&Replicas::seen_by_leader(&seen), Some(NodeId(1)), &[]);
+        assert!(
+            list.0[0].message.contains("up to 120") && list.0[0].message.contains(&NodeId(7).to_string())
+        );
+        assert_eq!(list.0[1].severity, Severity::Critical);
+    }
+
+    fn observation() -> micro_consensus::Observation {
+        micro_consensus::Observation {
+            node: NodeId(1),
+            term: 1,
+            vote: (NodeId(1), true),
+            leader: Some(NodeId(1)),
+            leading: true,
+            quorum_lost: false,
+            last_log: Some(200),
+            committed: None,
+            applied: None,
+            snapshot: None,
+            purged: None,
+            voters: [NodeId(1)].into(),
+            learners: [].into(),
+            addresses: Vec::new(),
+            changing: false,
+            replication: Vec::new(),
+            findings: Vec::new(),
+            stopped: None,
+        }
+    }
+}
