@@ -36,14 +36,28 @@ async fn handle(State(local): State<Local>, request: Request) -> Response {
     let trace = request.headers().get("traceparent").and_then(|value| value.to_str().ok()).and_then(trace_of);
     match call(&local, trace, request).await {
         Ok((trace, body)) => respond(StatusCode::OK, "application/json", body, Some(trace)),
-        Err((trace, fault)) => problem(&fault, trace),
+        Err((trace, refusal)) => problem(&refusal, trace),
     }
 }
 
-type Failure = (Option<TraceId>, Fault);
+/// A fault, and the status that says it in HTTP.
+#[derive(Debug)]
+struct Refusal {
+    status: StatusCode,
+    fault: Fault,
+}
+
+impl From<Fault> for Refusal {
+    fn from(fault: Fault) -> Self {
+        let status = StatusCode::from_u16(fault.code.http_status());
+        Refusal { status: status.unwrap_or(StatusCode::INTERNAL_SERVER_ERROR), fault }
+    }
+}
+
+type Failure = (Option<TraceId>, Refusal);
 
 async fn call(local: &Local, trace: Option<TraceId>, request: Request) -> Result<(TraceId, Bytes), Failure> {
-    let early = |fault| (trace, fault);
+    let early = |fault: Fault| (trace, Refusal::from(fault));
     same_host(request.headers()).map_err(early)?;
     let (service, endpoint) = target(request.uri().path()).map_err(early)?;
     let mut context = Context::of(Caller::Anonymous);
@@ -51,17 +65,21 @@ async fn call(local: &Local, trace: Option<TraceId>, request: Request) -> Result
     context.deadline = deadline(request.headers()).map_err(early)?;
     let head = local.head(&context, service, &endpoint);
     let trace = head.trace;
-    let failed = |fault| (Some(trace), fault);
-    let body = match *request.method() {
-        Method::GET => Ok(query(request.uri().query().unwrap_or(""))),
-        Method::POST => match collect(request.into_body()).await {
-            Ok(body) => json(body),
-            Err(fault) => Err(fault),
-        },
-        ref other => Err(Fault::new(Code::Usage, format!("{other} is not taken here: use GET or POST"))),
-    };
-    let answer = local.call(head, body.map_err(failed)?).await.map_err(failed)?;
+    let body = input(request).await.map_err(|refusal| (Some(trace), refusal))?;
+    let answer = local.call(head, body).await.map_err(|fault| (Some(trace), fault.into()))?;
     Ok((trace, answer.body))
+}
+
+/// What a request hands to the endpoint, as JSON.
+async fn input(request: Request) -> Result<Bytes, Refusal> {
+    match *request.method() {
+        Method::GET => Ok(query(request.uri().query().unwrap_or(""))),
+        Method::POST => Ok(json(collect(request.into_body()).await?)?),
+        ref other => Err(Refusal {
+            status: StatusCode::METHOD_NOT_ALLOWED,
+            fault: Fault::new(Code::Usage, format!("{other} is not taken here")).help("use GET or POST"),
+        }),
+    }
 }
 
 /// Refuses what a browser was talked into: a page elsewhere that posts to this host, or a name that was pointed here.
@@ -123,14 +141,15 @@ pub(super) fn trace_of(traceparent: &str) -> Option<TraceId> {
     trace.parse().ok().filter(|trace: &TraceId| trace.0 != 0)
 }
 
-async fn collect(body: Body) -> Result<Bytes, Fault> {
+async fn collect(body: Body) -> Result<Bytes, Refusal> {
     match Limited::new(body, BODY_BYTES_MAX).collect().await {
         Ok(collected) => Ok(collected.to_bytes()),
-        Err(error) if error.is::<LengthLimitError>() => Err(Fault::new(
-            Code::Usage,
-            format!("the body is larger than the limit of {BODY_BYTES_MAX} bytes"),
-        )),
-        Err(error) => Err(Fault::new(Code::Usage, format!("the body broke off: {error}"))),
+        Err(error) if error.is::<LengthLimitError>() => {
+            let message = format!("the body is larger than the limit of {BODY_BYTES_MAX} bytes");
+            let fault = Fault::new(Code::Usage, message).help("send less, or in parts");
+            Err(Refusal { status: StatusCode::PAYLOAD_TOO_LARGE, fault })
+        }
+        Err(error) => Err(Fault::new(Code::Usage, format!("the body broke off: {error}")).into()),
     }
 }
 
@@ -221,8 +240,7 @@ pub(super) fn metadata(
 }
 
 /// A failure as RFC 9457 has it, with our code beside.
-fn problem(fault: &Fault, trace: Option<TraceId>) -> Response {
-    let status = StatusCode::from_u16(fault.code.http_status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+fn problem(Refusal { status, fault }: &Refusal, trace: Option<TraceId>) -> Response {
     let body = json!({
         "title": status.canonical_reason().unwrap_or("error"),
         "status": status.as_u16(),
@@ -232,7 +250,7 @@ fn problem(fault: &Fault, trace: Option<TraceId>) -> Response {
         "effect": fault.effect,
         "trace_id": trace.map(|trace| trace.to_string()),
     });
-    respond(status, "application/problem+json", body.to_string().into(), trace)
+    respond(*status, "application/problem+json", body.to_string().into(), trace)
 }
 
 fn respond(status: StatusCode, content_type: &'static str, body: Bytes, trace: Option<TraceId>) -> Response {
@@ -286,6 +304,36 @@ mod tests {
         assert!(same_host(&headers(&[(HOST, "127.evil.example")])).is_err());
         assert!(same_host(&headers(&[(HOST, "localhost"), (ORIGIN, "https://evil.example")])).is_err());
         assert!(same_host(&headers(&[(ORIGIN, "null")])).is_err());
+    }
+
+    async fn refused(method: Method, body: Vec<u8>) -> (Response, Value) {
+        let request = Request::builder().method(method).uri("/helloworld/call").body(Body::from(body));
+        let refusal = input(request.expect("it is a request")).await.expect_err("it is not taken");
+        let (parts, body) = problem(&refusal, None).into_parts();
+        let body = body.collect().await.expect("it is in memory").to_bytes();
+        let json = serde_json::from_slice(&body).expect("a problem is JSON");
+        (Response::from_parts(parts, Body::empty()), json)
+    }
+
+    #[tokio::test]
+    async fn another_method_is_told_which_are_taken() {
+        for method in [Method::PUT, Method::DELETE, Method::OPTIONS] {
+            let (response, json) = refused(method.clone(), Vec::new()).await;
+            assert_eq!(response.status(), StatusCode::METHOD_NOT_ALLOWED);
+            assert_eq!(response.headers()[ALLOW], "GET, POST");
+            assert_eq!((&json["status"], &json["code"]), (&json!(405), &json!("usage")));
+            assert!(json["detail"].to_string().contains(method.as_str()), "{json}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_body_over_the_limit_is_told_the_limit() {
+        let (response, json) = refused(Method::POST, vec![b' '; BODY_BYTES_MAX + 1]).await;
+        assert_eq!(response.status(), StatusCode::PAYLOAD_TOO_LARGE);
+        assert_eq!((&json["status"], &json["code"]), (&json!(413), &json!("usage")));
+        assert!(json["detail"].to_string().contains(&BODY_BYTES_MAX.to_string()), "{json}");
+        let (response, json) = refused(Method::POST, b"{not json".to_vec()).await;
+        assert_eq!((response.status(), &json["code"]), (StatusCode::BAD_REQUEST, &json!("usage")));
     }
 
     #[test]
