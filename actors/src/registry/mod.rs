@@ -29,6 +29,20 @@ use table::{announcement_key, announcement_value};
 /// The most instances attached to one node: each is a few hundred bytes of gossip on every node.
 const ATTACHED_MAX: usize = 1024;
 
+/// Names that people's services can't have: a call by such a name is for the platform, on every node, now or in a later
+/// version. An instance attached under one would be announced and never called.
+const RESERVED: [&str; 10] =
+    ["api", "auth", "broker", "config", "events", "network", "proxy", "registry", "runtime", "store"];
+
+fn refuse_reserved(service: &ServiceName) -> Result<(), Fault> {
+    if !RESERVED.contains(&service.as_str()) {
+        return Ok(());
+    }
+    Err(Fault::new(Code::Conflict, format!("the name {service} is taken by the platform itself"))
+        .help("give the service another name")
+        .help(format!("reserved are: {}", RESERVED.join(", "))))
+}
+
 /// The registry as one node sees it. Clones share everything.
 #[derive(Clone)]
 pub struct Registry(Arc<Inner>);
@@ -75,7 +89,7 @@ impl Registry {
     /// Attaches an instance to this node for as long as the guard is kept.
     ///
     /// # Errors
-    /// [`Code::Unavailable`] if the node has too many, or stops.
+    /// [`Code::Conflict`] if the name is the platform's, [`Code::Unavailable`] if the node has too many, or stops.
     pub fn attach(
         &self,
         namespace: Namespace,
@@ -85,6 +99,7 @@ impl Registry {
         backend: Backend,
         permits: usize,
     ) -> Result<AttachGuard, Fault> {
+        refuse_reserved(&service)?;
         if self.is_withdrawn() {
             return Err(Fault::new(Code::Unavailable, "the node is shutting down"));
         }
@@ -237,5 +252,22 @@ impl Registry {
     /// All services of all namespaces, for the status.
     pub fn status(&self) -> Vec<ServiceStatus> {
         self.table().status()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{auth::AUTH, network::NETWORK, store::STORE};
+
+    #[test]
+    fn a_service_of_people_does_not_take_a_name_of_the_platform() {
+        let refused = |name: &str| refuse_reserved(&name.parse().expect("a good name"));
+        for name in [STORE, REGISTRY, NETWORK, AUTH, "runtime"] {
+            let fault = refused(name).expect_err("the platform has that name");
+            assert_eq!(fault.code, Code::Conflict);
+            assert!(fault.message.contains(name) && fault.help[0].contains("another name"), "{fault:?}");
+        }
+        assert_eq!(refused("stores"), Ok(()));
     }
 }
