@@ -132,7 +132,7 @@ impl Cluster {
     /// If no token can be made.
     pub async fn invitation(&self, name: &str) -> anyhow::Result<Vec<String>> {
         let first = &self.members[0];
-        let made = first.cli()?.json(&["token", "create", "--ttl", "15m", "-o", "json"]).await?;
+        let made = first.cli()?.json(&["token", "create", "--local", "--ttl", "15m", "-o", "json"]).await?;
         let token = made["item"]["token"].as_str().context("token create printed no token")?;
         let file = self.root.join(format!("{name}.token"));
         fs::write(&file, token)?;

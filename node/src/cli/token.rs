@@ -4,7 +4,11 @@ use super::{failure::Failure, globals::Globals, output::Output, session, unit};
 use clap::{Args, Subcommand};
 use micro_sdk::wire::{Code, Fault, status::Status};
 use serde::Serialize;
-use std::{fmt::Write, net::SocketAddr, time::Duration};
+use std::{
+    fmt::Write,
+    net::{IpAddr, Ipv4Addr, SocketAddr},
+    time::Duration,
+};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -50,7 +54,7 @@ impl TokenCommand {
         let Verb::Create(Create { ttl, local }) = self.verb;
         let join = session::run(globals, async |node| {
             // Asked before there is a token: one that nobody is shown would lie about until it expires.
-            if !output.json() && !local {
+            if !local {
                 reachable(&node.status().await?)?;
             }
             Ok(node.create_token(ttl).await?)
@@ -95,14 +99,22 @@ fn recipe(item: &TokenItem, local: bool) -> String {
         write!(text, " --join {address}").expect("a String takes every write");
     }
     text.push_str(" --join-token @join-token");
-    text.push_str(match local {
+    match local {
         true => {
-            " --name b --data-dir ./b --socket ./b.sock --api 127.0.0.1:0 --proxy 127.0.0.1:0 \
-             --mesh-listen 127.0.0.1:0"
+            text.push_str(" --name b --data-dir ./b --socket ./b.sock --api 127.0.0.1:0 --proxy 127.0.0.1:0");
+            let listen = SocketAddr::new(beside(item.addresses), 0);
+            write!(text, " --mesh-listen {listen}").expect("a String takes every write");
         }
-        false => " --mesh-listen 0.0.0.0:8443",
-    });
+        false => text.push_str(" --mesh-listen 0.0.0.0:8443"),
+    }
     text
+}
+
+/// Where a second node on this host listens: beside the first one, since the other nodes of a mesh that goes beyond
+/// this host have to reach it too.
+fn beside(addresses: &[String]) -> IpAddr {
+    let first = addresses.iter().find_map(|address| address.parse::<SocketAddr>().ok());
+    first.map_or(Ipv4Addr::LOCALHOST.into(), |address| address.ip())
 }
 
 #[cfg(test)]
@@ -122,7 +134,9 @@ mod tests {
 micro-node start --join 10.0.0.1:8443 --join 10.0.0.2:8443 --join-token @join-token \
 --mesh-listen 0.0.0.0:8443";
         assert_eq!(recipe(&TokenItem { addresses: &addresses, ..ITEM }, false), text);
-        assert!(recipe(&ITEM, true).contains("--data-dir ./b "));
+        assert!(recipe(&TokenItem { addresses: &addresses, ..ITEM }, true).ends_with("-listen 10.0.0.1:0"));
+        let text = recipe(&ITEM, true);
+        assert!(text.contains("--data-dir ./b ") && text.ends_with("--mesh-listen 127.0.0.1:0"), "{text}");
     }
 
     #[test]

@@ -18,7 +18,7 @@ async fn refused(cluster: &Cluster, name: &str, token: &str) -> anyhow::Result<S
 }
 
 async fn token(cluster: &Cluster, ttl: &str) -> anyhow::Result<String> {
-    let made = cluster.cli(0)?.json(&["token", "create", "--ttl", ttl, "-o", "json"]).await?;
+    let made = cluster.cli(0)?.json(&["token", "create", "--local", "--ttl", ttl, "-o", "json"]).await?;
     Ok(made["item"]["token"].as_str().expect("a token").to_owned())
 }
 

@@ -16,7 +16,7 @@ fn assert_refused(outcome: &Outcome, code: i32, named: &str) {
 async fn commands_say_what_is_wrong_and_which_kind_of_wrong() -> anyhow::Result<()> {
     let cluster = Cluster::of(1).await?;
     let cli = cluster.cli(0)?;
-    let cases: [(&[&str], i32, &str); 9] = [
+    let cases: [(&[&str], i32, &str); 11] = [
         (&["--nonsense"], 2, "--nonsense"),
         (&["status", "--nonsense"], 2, "--nonsense"),
         (&["nonsense"], 2, "nonsense"),
@@ -26,6 +26,8 @@ async fn commands_say_what_is_wrong_and_which_kind_of_wrong() -> anyhow::Result<
         (&["store", "write", "only-a-key"], 2, ""),
         (&["store", "write", "", "empty key"], 2, "key"),
         (&["--timeout", "10", "status"], 2, "unit"),
+        (&["token", "create"], 6, "--mesh-listen 0.0.0.0"),
+        (&["token", "create", "-o", "json"], 6, "--mesh-listen 0.0.0.0"),
     ];
     for (arguments, code, named) in cases {
         println!("micro-node {}", arguments.join(" "));
