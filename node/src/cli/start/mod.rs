@@ -6,6 +6,7 @@ mod log;
 mod process;
 mod ready_file;
 mod signals;
+mod systemd;
 
 use super::{data_dir, failure::Failure, globals::Globals, output::Output, secret};
 use crate::config::{Config, Join, VotersWanted};

@@ -11,13 +11,13 @@ use super::{
     log::{self, LogFormat},
     ready_file::ReadyFile,
     signals::Signals,
+    systemd::{self, Notice},
 };
 use crate::{
     cli::{failure::Failure, output::Output, session::no_runtime},
     node::Node,
 };
 use micro_sdk::wire::{Code, Fault};
-use sd_notify::NotifyState;
 use std::time::Duration;
 use tokio::{runtime::Builder, time::Instant};
 
@@ -60,7 +60,7 @@ async fn live(start: Start, voice: Voice<'_>, ready_file: Option<ReadyFile>) -> 
     if let Some(file) = &ready_file {
         file.remove();
     }
-    notify(NotifyState::Stopping);
+    notify(Notice::Stopping);
     tokio::select! {
         biased;
         code = signals.next() => Err(Failure::Signalled(code)),
@@ -82,7 +82,7 @@ async fn serve(
         if let Some(file) = ready_file {
             file.write(node.card())?;
         }
-        notify(NotifyState::Ready);
+        notify(Notice::Ready);
         voice.ready(node, began.elapsed());
         Ok::<(), Fault>(())
     };
@@ -117,9 +117,9 @@ async fn complain(began: Instant) -> std::convert::Infallible {
     }
 }
 
-/// Tells systemd, if it is there to be told.
-fn notify(state: NotifyState) {
-    if let Err(error) = sd_notify::notify(&[state]) {
+/// Tells systemd, if it is there to be told. That it is deaf ends no node.
+fn notify(notice: Notice) {
+    if let Err(error) = systemd::tell(notice) {
         tracing::warn!("systemd can't be told: {error}");
     }
 }
