@@ -227,9 +227,38 @@ pub(crate) fn verifier(roots: Arc<RootCertStore>) -> Result<Arc<WebPkiServerVeri
 }
 
 /// What is wrong with a peer's certificate, for people.
-#[derive(Debug, thiserror::Error)]
+#[derive(thiserror::Error)]
 #[error("{0}")]
 struct Objection(String);
+
+impl fmt::Debug for Objection {
+    /// The message as it is: rustls shows our objections in no other way.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// The reason for which TLS has failed, here or at the peer, in plain words. Where rustls has none it gives the names
+/// of its source code.
+pub(crate) fn in_words(reason: &str) -> &str {
+    let reason = reason.trim_start_matches("invalid peer certificate: ");
+    if let Some(objection) = reason.strip_prefix("Other(OtherError(") {
+        // A peer's long reason arrives cut off.
+        return objection.strip_suffix("))").unwrap_or(objection);
+    }
+    match reason {
+        "BadEncoding" => "its certificate is garbled",
+        "BadSignature" => "its certificate was signed with another key",
+        "Expired" => "its certificate has expired",
+        "InvalidPurpose" => "its certificate is for another purpose",
+        "NotValidForName" => "its certificate is of another name",
+        "NotValidYet" => "its certificate does not count yet",
+        "Revoked" => "its certificate was revoked",
+        "UnhandledCriticalExtension" => "its certificate asks for what is not known here",
+        "UnknownIssuer" => "its certificate is of an authority that is not known here",
+        other => other,
+    }
+}
 
 /// An error of TLS that shows `message` to people on both ends.
 pub(crate) fn objection(message: String) -> rustls::Error {
@@ -292,5 +321,24 @@ impl ServerCertVerifier for PeerVerifier {
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
         self.inner.supported_verify_schemes()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_tls_objects_to_is_said_in_plain_words() {
+        let own = objection("it is of mesh 1, not 2".to_owned()).to_string();
+        assert_eq!(in_words(&own), "it is of mesh 1, not 2");
+        assert_eq!(in_words(&own[..own.len() - 2]), "it is of mesh 1, not 2");
+        for error in
+            [CertificateError::BadEncoding, CertificateError::UnknownIssuer, CertificateError::Expired]
+        {
+            let text = rustls::Error::InvalidCertificate(error).to_string();
+            assert!(in_words(&text).starts_with("its certificate "), "{text}");
+        }
+        assert_eq!(in_words("no shared cipher"), "no shared cipher");
     }
 }

@@ -14,6 +14,16 @@ pub struct ManifestFile {
     pub crc32c: u32,
 }
 
+impl ManifestFile {
+    /// How this file differs from the one that was wanted.
+    pub(crate) fn differs_from(&self, wanted: &ManifestFile) -> String {
+        format!(
+            "it has {} bytes with checksum {:08x}, not {} with {:08x}",
+            self.bytes, self.crc32c, wanted.bytes, wanted.crc32c
+        )
+    }
+}
+
 /// What a snapshot consists of.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Manifest {

@@ -221,7 +221,7 @@ fn refusal(key: &str, wanted: Option<u64>, outcome: StoreOutcome) -> Fault {
         StoreOutcome::Invalid { why } => {
             Fault::new(Code::Internal, format!("the command was not understood: {why}"))
         }
-        other => Fault::new(Code::Internal, format!("the outcome was {other:?}")).effect_unknown(),
+        _ => Fault::new(Code::Internal, "the outcome is that of another command").effect_unknown(),
     }
 }
 

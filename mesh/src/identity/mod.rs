@@ -81,7 +81,7 @@ impl Certificate {
 
     /// Checks that the authority signed the leaf for a mesh node, and that it counts at `now`.
     fn verify(&self, now: SystemTime) -> Result<(), IdentityError> {
-        let untrusted = |error: webpki::Error| IdentityError::Untrusted(error.to_string());
+        let untrusted = |error: webpki::Error| IdentityError::Untrusted(in_words(&error).to_owned());
         let authority = CertificateDer::from(self.authority.as_slice());
         let anchor: TrustAnchor<'_> = webpki::anchor_from_trusted_cert(&authority).map_err(untrusted)?;
         let leaf = CertificateDer::from(self.leaf.as_slice());
@@ -225,6 +225,19 @@ impl fmt::Debug for Identity {
     }
 }
 
+/// What is wrong with a certificate, in plain words: webpki gives the names of its source code.
+fn in_words(error: &webpki::Error) -> &'static str {
+    match error {
+        webpki::Error::CertExpired { .. } => "it has expired",
+        webpki::Error::CertNotValidYet { .. } => "it does not count yet",
+        webpki::Error::UnknownIssuer | webpki::Error::InvalidSignatureForPublicKey => {
+            "the mesh's authority did not sign it"
+        }
+        webpki::Error::BadDer | webpki::Error::BadDerTime => "it is garbled",
+        _ => "it is not made as the mesh's certificates are",
+    }
+}
+
 /// Refuses a certificate that names another node or mesh.
 fn expect_names(certificate: &Certificate, node: NodeId, cluster: ClusterId) -> Result<(), IdentityError> {
     let found = certificate.names()?;
@@ -310,11 +323,12 @@ mod tests {
         assert!(matches!(renamed, Err(IdentityError::Mismatch { .. })), "{renamed:?}");
         let late = now() + VALIDITY + SKEW;
         let expired = key.clone().with_certificate(&certificate, NodeId(3), ClusterId(7), late);
-        assert!(matches!(expired, Err(IdentityError::Untrusted(_))), "{expired:?}");
+        assert_eq!(expired.err(), Some(IdentityError::Untrusted("it has expired".to_owned())));
         let impostor = Authority::generate(ClusterId(7), now());
         let forged = Certificate { authority: impostor.certificate().to_vec(), ..certificate };
         let forged = key.with_certificate(&forged, NodeId(3), ClusterId(7), now());
-        assert!(matches!(forged, Err(IdentityError::Untrusted(_))), "{forged:?}");
+        let unsigned = "the mesh's authority did not sign it".to_owned();
+        assert_eq!(forged.err(), Some(IdentityError::Untrusted(unsigned)));
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! The names in certificates: `<node>.<cluster>.mesh.micro`.
 
-use super::IdentityError;
+use super::{IdentityError, in_words};
 use micro_sdk::wire::{ClusterId, NodeId};
 use rustls::pki_types::CertificateDer;
 
@@ -35,7 +35,7 @@ pub(crate) fn parse(name: &str) -> Option<(NodeId, ClusterId)> {
 pub(crate) fn of_certificate(der: &[u8]) -> Result<(NodeId, ClusterId), IdentityError> {
     let der = CertificateDer::from(der);
     let certificate = webpki::EndEntityCert::try_from(&der)
-        .map_err(|error| IdentityError::Certificate(error.to_string()))?;
+        .map_err(|error| IdentityError::Certificate(in_words(&error).to_owned()))?;
     let mut names = certificate.valid_dns_names();
     match (names.next(), names.next()) {
         (Some(name), None) => parse(name)

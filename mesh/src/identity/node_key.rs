@@ -1,6 +1,6 @@
 //! A node's key pair, and the request to certify it.
 
-use super::{Certificate, Identity, IdentityError, expect_names, key_pair};
+use super::{Certificate, Identity, IdentityError, expect_names, in_words, key_pair};
 use bincode::{Decode, Encode};
 use micro_sdk::wire::{ClusterId, NodeId};
 use ring::{
@@ -93,7 +93,7 @@ pub(super) fn public_key(pkcs8: &[u8]) -> Result<Vec<u8>, IdentityError> {
 pub(super) fn of_certificate(der: &[u8]) -> Result<Vec<u8>, IdentityError> {
     let der = CertificateDer::from(der);
     let certificate = webpki::EndEntityCert::try_from(&der)
-        .map_err(|error| IdentityError::Certificate(error.to_string()))?;
+        .map_err(|error| IdentityError::Certificate(in_words(&error).to_owned()))?;
     Ok(certificate.subject_public_key_info().to_vec())
 }
 

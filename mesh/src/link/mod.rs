@@ -11,7 +11,7 @@ pub(crate) use peer::{Peer, in_order, keep};
 pub(crate) use serve::serve;
 pub(crate) use stream::{GatherError, Outgoing, StreamGuard, gather};
 
-use crate::prelude::Life;
+use crate::{prelude::Life, tls::in_words};
 use micro_sdk::wire::NodeId;
 use pulse::Pulse;
 use quinn::{ConnectionError, TransportErrorCode, VarInt};
@@ -180,7 +180,7 @@ pub(crate) fn describe(error: &ConnectionError) -> String {
     match error {
         ConnectionError::VersionMismatch => "it speaks another version of QUIC".to_owned(),
         ConnectionError::TransportError(error) => {
-            let reason = error.reason.trim_start_matches("invalid peer certificate: ");
+            let reason = in_words(&error.reason);
             if reason.is_empty() { error.to_string() } else { reason.to_owned() }
         }
         ConnectionError::ConnectionClosed(close)
@@ -190,7 +190,7 @@ pub(crate) fn describe(error: &ConnectionError) -> String {
         }
         ConnectionError::ConnectionClosed(close) => match words(&close.reason) {
             reason if reason.is_empty() => format!("it broke off: {}", close.error_code),
-            reason => format!("it refused the handshake: {reason}"),
+            reason => format!("it refused the handshake: {}", in_words(&reason)),
         },
         ConnectionError::ApplicationClosed(close) => {
             let reason = words(&close.reason);

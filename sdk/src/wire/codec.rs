@@ -1,6 +1,6 @@
 //! The one place that knows how things are encoded: a version prefix, then bincode.
 
-use bincode::{Decode, Encode, config};
+use bincode::{Decode, Encode, config, error::DecodeError};
 
 /// The version of the layout that this build writes, and the newest that it reads.
 const VERSION: u16 = 1;
@@ -67,12 +67,26 @@ impl Codec {
         }
         let options = config::standard().with_limit::<LIMIT>();
         let (value, used) = bincode::decode_from_slice(body, options)
-            .map_err(|error| CodecError::Garbled(error.to_string()))?;
+            .map_err(|error| CodecError::Garbled(describe(&error)))?;
         if used != body.len() {
             let more = body.len() - used;
             return Err(CodecError::Garbled(format!("{more} bytes follow the value")));
         }
         Ok(value)
+    }
+}
+
+/// Why bytes can't be decoded, in plain words: what bincode says of itself is its own source code's form.
+fn describe(error: &DecodeError) -> String {
+    match error {
+        DecodeError::UnexpectedEnd { .. } => "they end too soon".to_owned(),
+        DecodeError::LimitExceeded => "a length in them is beyond the limit".to_owned(),
+        DecodeError::UnexpectedVariant { found, .. } => format!("there is no variant {found}"),
+        DecodeError::Utf8 { .. } => "a text in them is not UTF-8".to_owned(),
+        DecodeError::InvalidBooleanValue(found) => format!("{found} is neither true nor false"),
+        DecodeError::Other(why) => (*why).to_owned(),
+        DecodeError::OtherString(why) => why.clone(),
+        _ => "they hold a value that can't be".to_owned(),
     }
 }
 
@@ -105,6 +119,19 @@ mod tests {
         newer[0] = 9;
         assert_eq!(Codec::decode::<Fault, 1024>(&newer), Err(CodecError::Version { found: 9 }));
         assert!(matches!(Codec::decode::<Fault, 4>(&good), Err(CodecError::TooLarge { .. })));
+    }
+
+    #[test]
+    fn garbled_bytes_are_described_in_plain_words() {
+        for (bytes, words) in [
+            (&[1, 0, 4, 4][..], "they end too soon"),
+            (&[1, 0, 99], "there is no variant 99"),
+            (&[1, 0, 4, 1, 0xff, 0, 0], "a text in them is not UTF-8"),
+            (&[1, 0, 4, 253, 255, 255, 255, 255, 255, 255, 255, 127], "a length in them is beyond the limit"),
+        ] {
+            let error = Codec::decode::<Fault, 1024>(bytes).expect_err("it is garbled");
+            assert_eq!(error.to_string(), format!("bytes are garbled: {words}"));
+        }
     }
 
     #[test]

@@ -110,7 +110,7 @@ impl RocksSnapshots {
             let found = describe(&state, &file.name)?;
             if found != *file {
                 let what = format!("file {} of snapshot {}", file.name, manifest.id);
-                return Err(StorageError::corrupt(what, format!("it is {found:?}, not {file:?}")));
+                return Err(StorageError::corrupt(what, found.differs_from(file)));
             }
         }
         durable::sync_files(&state)?;

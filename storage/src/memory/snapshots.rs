@@ -116,7 +116,7 @@ impl SnapshotStore for Handle {
             let found = describe(&file.name, files.get(&file.name).map_or(&[], |content| content));
             if found != *file {
                 let what = format!("file {} of snapshot {}", file.name, manifest.id);
-                return Err(StorageError::corrupt(what, format!("it is {found:?}, not {file:?}")));
+                return Err(StorageError::corrupt(what, found.differs_from(file)));
             }
         }
         let corrupt = |detail| StorageError::corrupt(format!("snapshot {}", manifest.id), detail);

@@ -154,9 +154,8 @@ impl Replay {
             Operation::Extent(found) if found == *extent => {}
             Operation::Extent(found) => {
                 return Err(format!(
-                    "the log held {:?} when it began, not {:?}",
-                    found.range(),
-                    extent.range()
+                    "the log held records {} to {} when it began, not {} to {} (the last not included)",
+                    found.first, found.end, extent.first, extent.end
                 ));
             }
             Operation::Record { index, sealed } if index == extent.end => {
