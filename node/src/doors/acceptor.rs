@@ -28,7 +28,7 @@ use tokio::{
     io::{AsyncRead, AsyncWrite},
     net::{TcpListener, TcpStream},
     sync::{OwnedSemaphorePermit, Semaphore, watch},
-    time::sleep,
+    time::{sleep, timeout},
 };
 use tonic::body::Body;
 
@@ -43,6 +43,10 @@ const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
 const KEEP_ALIVE: Duration = Duration::from_secs(15);
 /// Streams in flight on one HTTP/2 connection.
 const STREAMS_MAX: u32 = 4096;
+/// How many processes of other users are told at once that the socket is not for them, and how long each may listen:
+/// what they take is not taken from those who may come in.
+const STRANGERS_MAX: usize = 16;
+const STRANGER_PATIENCE: Duration = Duration::from_secs(2);
 const STREAM_WINDOW: u32 = 1 << 20;
 const CONNECTION_WINDOW: u32 = 8 << 20;
 
@@ -51,6 +55,8 @@ const CONNECTION_WINDOW: u32 = 8 << 20;
 pub(super) enum Guard {
     /// By the credentials of the peer's process.
     Peer,
+    /// It is a process of this user, which the socket is not for.
+    Stranger(u32),
     /// By the admin secret as bearer token.
     Secret(Arc<AdminSecret>),
     /// Not at all.
@@ -63,6 +69,13 @@ impl Guard {
         match self {
             Guard::Peer => Ok(Caller::Admin),
             Guard::Nobody => Ok(Caller::Anonymous),
+            Guard::Stranger(uid) => {
+                let message = format!("this socket is for root and the node's own user, not for user {uid}");
+                Err(Fault::new(Code::Denied, message).help(
+                    "run it as root or as the node's own user, or use --address 127.0.0.1:8081 (the gRPC proxy) \
+                     with the admin secret",
+                ))
+            }
             Guard::Secret(secret) => {
                 let header = request.headers().get(AUTHORIZATION).and_then(|value| value.to_str().ok());
                 let help = "send the admin secret: MICRO_NODE_TOKEN=@FILE, with the file `admin.secret` in the \
@@ -117,24 +130,29 @@ impl Acceptor {
         graceful.shutdown().await;
     }
 
-    /// Serves gRPC on a unix socket to root and the node's own user.
+    /// Serves gRPC on a unix socket to root and the node's own user, and tells others that it is not for them.
     pub async fn serve_unix(self, socket: SocketFile) {
         let guard = self.guard.clone();
+        let strangers = Arc::new(Semaphore::new(STRANGERS_MAX));
         let listener = &socket.listener;
         let accept = || async move {
-            loop {
-                let (stream, _) = listener.accept().await?;
-                let uid = stream.peer_cred()?.uid();
-                if uid == 0 || uid == rustix::process::geteuid().as_raw() {
-                    return Ok(stream);
-                }
-                tracing::warn!(uid, "a process of another user was turned away from the socket");
-            }
+            let (stream, _) = listener.accept().await?;
+            let uid = stream.peer_cred()?.uid();
+            Ok((stream, uid))
         };
         // Tools and services of this host, seldom in a hurry: not worth another thread.
-        self.run(accept, |threads, stream, graceful, permit| {
+        self.run(accept, |threads, (stream, uid), graceful, permit| {
             let thread = threads.own();
-            thread.spawn(grpc_connection(stream, &guard, &thread.services, graceful, permit));
+            if uid == 0 || uid == rustix::process::geteuid().as_raw() {
+                thread.spawn(grpc_connection(stream, &guard, &thread.services, graceful, permit));
+                return Ok(());
+            }
+            tracing::warn!(uid, "a process of another user was turned away from the socket");
+            if let Ok(permit) = strangers.clone().try_acquire_owned() {
+                let guard = Guard::Stranger(uid);
+                let refusing = grpc_connection(stream, &guard, &thread.services, graceful, permit);
+                thread.spawn(async move { drop(timeout(STRANGER_PATIENCE, refusing).await) });
+            }
             Ok(())
         })
         .await;

@@ -20,6 +20,10 @@ const PROBE_TIMEOUT: Duration = Duration::from_secs(5);
 /// What may be under way unacknowledged: a large body is not held up by round trips.
 const WINDOW_BYTES: u32 = 1 << 20;
 
+/// What to do when a node's socket is not for this user.
+pub const SOCKET_HELP: &str = "run it as root or as the node's own user, or use --address 127.0.0.1:8081 with the \
+                               admin secret";
+
 /// A connection, of either kind.
 trait Socket: AsyncRead + AsyncWrite + Send + Unpin {}
 impl<T: AsyncRead + AsyncWrite + Send + Unpin> Socket for T {}
@@ -30,6 +34,8 @@ impl<T: AsyncRead + AsyncWrite + Send + Unpin> Socket for T {}
 pub(crate) struct DialError {
     address: Address,
     reason: String,
+    /// Whether somebody is there who is only not for this user.
+    forbidden: bool,
 }
 
 impl DialError {
@@ -41,7 +47,10 @@ impl DialError {
             io::ErrorKind::TimedOut => "no answer".to_owned(),
             _ => error.to_string().to_lowercase(),
         };
-        DialError { address: address.clone(), reason }
+        // A socket's file says who may connect to it. On TCP it is a firewall that says so, of nobody in particular.
+        let forbidden =
+            error.kind() == io::ErrorKind::PermissionDenied && matches!(address, Address::Unix(_));
+        DialError { address: address.clone(), reason, forbidden }
     }
 
     /// The dial error among the causes of `error`, if there is one.
@@ -52,6 +61,9 @@ impl DialError {
 
 impl From<&DialError> for Fault {
     fn from(error: &DialError) -> Fault {
+        if error.forbidden {
+            return Fault::new(Code::Denied, error.to_string()).help(SOCKET_HELP);
+        }
         Fault::new(Code::Unreachable, error.to_string()).help("start one with `micro-node start`")
     }
 }
@@ -72,7 +84,9 @@ pub(crate) async fn channel(address: &Address) -> Result<Channel, Fault> {
     let channel = endpoint.connect_with_connector(connector);
     channel.await.map_err(|error| match DialError::among(&error) {
         Some(dial) => Fault::from(dial),
-        None => Fault::from(&DialError { address: address.clone(), reason: root_cause(&error) }),
+        None => {
+            Fault::from(&DialError { address: address.clone(), reason: root_cause(&error), forbidden: false })
+        }
     })
 }
 
@@ -104,4 +118,26 @@ pub(crate) fn causes<'a>(
     error: &'a (dyn Error + 'static),
 ) -> impl Iterator<Item = &'a (dyn Error + 'static)> {
     std::iter::successors(Some(error), |&error| error.source())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_socket_that_is_not_for_this_user_is_denied_and_not_unreachable() {
+        let fault = |address: &str, kind: io::ErrorKind| {
+            let address = address.parse().expect("it is an address");
+            Fault::from(&DialError::new(&address, &kind.into()))
+        };
+        let denied = fault("unix:/run/micro-node.sock", io::ErrorKind::PermissionDenied);
+        assert_eq!((denied.code, &denied.help[..]), (Code::Denied, &[SOCKET_HELP.to_owned()][..]));
+        assert!(denied.message.contains("/run/micro-node.sock: permission denied"), "{denied}");
+        for (address, kind) in [
+            ("unix:/run/micro-node.sock", io::ErrorKind::ConnectionRefused),
+            ("127.0.0.1:8081", io::ErrorKind::PermissionDenied),
+        ] {
+            assert_eq!(fault(address, kind).code, Code::Unreachable);
+        }
+    }
 }

@@ -1,7 +1,16 @@
 //! What only root can arrange. Left out, and counted, for a person without root; in CI it must run.
 
 use micro_tests::{Member, until};
-use std::{path::Path, process::Command, time::Duration};
+use std::{
+    fs,
+    os::unix::{fs::PermissionsExt, process::CommandExt},
+    path::Path,
+    process::Command,
+    time::Duration,
+};
+
+/// The user `nobody`, on every Linux there is.
+const NOBODY: u32 = 65534;
 
 /// A file system of its own size, for as long as the value lives.
 struct SmallDisk<'a> {
@@ -74,5 +83,35 @@ async fn a_full_disk_refuses_writes_and_keeps_what_was_acknowledged() -> anyhow:
             until(&key, Duration::from_secs(10), async || member.cli()?.ok(&["store", "read", &key]).await);
         assert!(found.await? == value(number), "{key} is not what was written");
     }
+    member.kill().await
+}
+
+/// What a command of `micro-node` says to another user than the node's, who gets at no more of the node's folder than
+/// its socket.
+async fn as_nobody(program: &Path, member: &Member) -> anyhow::Result<(Option<i32>, String)> {
+    let mut command = Command::new(program);
+    command.args(["--address", &member.address(), "services"]).env_clear().uid(NOBODY).gid(NOBODY);
+    let mut command = tokio::process::Command::from(command);
+    let output = command.current_dir("/").output().await?;
+    Ok((output.status.code(), String::from_utf8_lossy(&output.stderr).into_owned()))
+}
+
+#[tokio::test]
+async fn the_socket_denies_other_users_and_says_what_they_can_do() -> anyhow::Result<()> {
+    let open = |path: &Path, mode| fs::set_permissions(path, fs::Permissions::from_mode(mode));
+    let home = tempfile::Builder::new().prefix("micro-node-").tempdir_in("/tmp")?;
+    open(home.path(), 0o755)?;
+    let program = home.path().join("micro-node");
+    fs::copy(micro_tests::program("micro-node")?, &program)?;
+    let mut member = Member::new(home.path(), "alpha", Vec::new())?;
+    member.start(&[]).await?;
+    // By the file's own mode first, then, when somebody has opened that, by the peer's credentials.
+    for mode in [0o600, 0o666] {
+        open(&member.at().socket, mode)?;
+        let (code, said) = as_nobody(&program, &member).await?;
+        assert_eq!(code, Some(4), "{said}");
+        assert!(said.contains("[denied]") && said.contains("admin secret"), "{said}");
+    }
+    member.cli()?.ok(&["services"]).await?;
     member.kill().await
 }
