@@ -1,6 +1,7 @@
 //! What a node is told when it starts: meaning only, parsed and checked at the command line.
 
 use micro_mesh::{JoinToken, Place};
+use micro_sdk::wire::Fault;
 use std::{net::SocketAddr, path::PathBuf};
 
 /// How many voters the Raft group grows to on its own.
@@ -25,10 +26,21 @@ impl VotersWanted {
 /// How to get into a mesh that exists.
 #[derive(Clone, Debug)]
 pub struct Join {
-    /// Where nodes of it listen, first to try first. Those of the token are tried after.
+    /// Where nodes of it listen, first to try first. Without any, those of the token are tried.
     pub addresses: Vec<SocketAddr>,
-    /// The permission. Not needed by a data directory that has joined before.
-    pub token: Option<JoinToken>,
+    /// The permission, or why the one that was given can't be read. A data directory that has joined before needs
+    /// none: whoever starts it with the old line, and a token that is long gone, is not to be bothered.
+    pub token: Result<Option<JoinToken>, Fault>,
+}
+
+impl Join {
+    /// Where to ask: at the addresses given, else at those in the token.
+    pub fn places(&self) -> &[SocketAddr] {
+        match (&*self.addresses, &self.token) {
+            ([], Ok(Some(token))) => &token.addresses,
+            (given, _) => given,
+        }
+    }
 }
 
 /// The settings of one node.
@@ -46,9 +58,10 @@ pub struct Config {
     pub api: SocketAddr,
     /// gRPC for holders of the admin secret. Loopback only.
     pub proxy: SocketAddr,
-    /// Where the mesh listens (UDP).
-    pub mesh_listen: SocketAddr,
-    /// The address at which other nodes reach the mesh listener; the bound address when none is given.
+    /// Where the mesh listens (UDP); where it did at the last start when none is given.
+    pub mesh_listen: Option<SocketAddr>,
+    /// The address at which other nodes reach the mesh listener; as at the last start, or the bound address, when none
+    /// is given.
     pub advertise: Option<SocketAddr>,
     /// The mesh to join; without it a new data directory starts a mesh of its own.
     pub join: Option<Join>,

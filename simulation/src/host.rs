@@ -109,7 +109,7 @@ fn config(shared: &Shared, machine: &Machine, join: Option<Join>) -> Config {
         socket: format!("/simulated/{name}/socket").into(),
         api: ([127, 0, 0, 1], 7401).into(),
         proxy: ([127, 0, 0, 1], 7402).into(),
-        mesh_listen: machine.address(),
+        mesh_listen: Some(machine.address()),
         advertise: Some(machine.address()),
         join,
         voters,
@@ -154,7 +154,7 @@ async fn join(shared: &Rc<Shared>, seat: Seat) -> Option<Join> {
         let token = shared.desk.borrow().get(&machine.name).cloned().flatten();
         if let Some(token) = token {
             shared.desk.borrow_mut().remove(&machine.name);
-            return Some(Join { addresses: token.addresses.clone(), token: Some(token) });
+            return Some(Join { addresses: token.addresses.clone(), token: Ok(Some(token)) });
         }
     }
 }

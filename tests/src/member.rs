@@ -153,7 +153,9 @@ impl Member {
         command.arg("--ready-file").arg(self.ready_file());
         // Free ports on the first start; later ones take those of the first again.
         for listener in ["--api", "--proxy", "--mesh-listen"] {
-            command.args([listener, "127.0.0.1:0"]);
+            if !self.extra.iter().chain(once).any(|argument| argument == listener) {
+                command.args([listener, "127.0.0.1:0"]);
+            }
         }
         command.args(&self.extra).args(once);
         command.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log).kill_on_drop(!self.detached);

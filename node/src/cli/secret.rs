@@ -20,7 +20,7 @@ pub(super) fn read(
 ) -> Result<Option<Zeroizing<String>>, Failure> {
     let from_env = env::var(variable).ok().filter(|value| !value.is_empty()).map(Zeroizing::new);
     let secret = match (given, from_env) {
-        (Some(source), _) if source == "-" || source.starts_with('@') => from_source(source)?,
+        (Some(source), _) if is_source(source) => from_source(source)?,
         // The value is not repeated: it may be the secret, and stderr may be a log.
         (Some(_), _) => return Err(literal(flag, variable).into()),
         (None, Some(source)) if source.starts_with('@') => from_source(&source)?,
@@ -32,6 +32,11 @@ pub(super) fn read(
         return Err(Fault::new(Code::Usage, format!("the secret for {flag} is empty")).into());
     }
     Ok(Some(trimmed))
+}
+
+/// Whether a flag says where its secret is, and is not the secret itself.
+pub(super) fn is_source(given: &str) -> bool {
+    given == "-" || given.starts_with('@')
 }
 
 fn from_source(source: &str) -> Result<Zeroizing<String>, Failure> {

@@ -102,19 +102,10 @@ impl Bootstrap {
         seams: &Seams,
     ) -> Result<Self, Fault> {
         let files = &*storage.files;
-        if let Some(why) = files.read(RETIRED_FILE).map_err(failed)? {
-            let superseded = why == Retired::Superseded.word().as_bytes();
-            let why = if superseded { Retired::Superseded } else { Retired::Left };
-            return Err(why.fault(&config.data_dir));
-        }
-        let kept = files.read(IDENTITY_FILE).map_err(failed)?;
+        let kept = Self::check(config, storage)?;
         let fresh = kept.is_none();
         let identity = match (kept, &config.join) {
-            (Some(bytes), join) => {
-                let identity = Identity::decode(&bytes).map_err(failed)?;
-                Self::check_same_mesh(&identity, join.as_ref())?;
-                identity
-            }
+            (Some(identity), _) => identity,
             (None, Some(join)) => Self::join(config, join, files, socket, advertise, seams).await?,
             (None, None) => Self::found(storage, seams)?,
         };
@@ -126,10 +117,29 @@ impl Bootstrap {
         Ok(Bootstrap { identity, number, peers: peers.unwrap_or_default(), authority, fresh })
     }
 
-    /// A directory that belongs to one mesh can't join another.
+    /// Whose directory it is, as far as that is written; none if it is as good as new. Writes nothing.
+    ///
+    /// # Errors
+    /// If its node has left, or it belongs to another mesh than the one to be joined.
+    pub fn check(config: &Config, storage: &Storage) -> Result<Option<Identity>, Fault> {
+        if let Some(why) = storage.files.read(RETIRED_FILE).map_err(failed)? {
+            let superseded = why == Retired::Superseded.word().as_bytes();
+            let why = if superseded { Retired::Superseded } else { Retired::Left };
+            return Err(why.fault(&config.data_dir));
+        }
+        let Some(bytes) = storage.files.read(IDENTITY_FILE).map_err(failed)? else {
+            return Ok(None);
+        };
+        let identity = Identity::decode(&bytes).map_err(failed)?;
+        Self::check_same_mesh(&identity, config.join.as_ref())?;
+        Ok(Some(identity))
+    }
+
+    /// A directory that belongs to one mesh can't join another. A token that can't be read is not missed: what it was
+    /// for is done.
     fn check_same_mesh(identity: &Identity, join: Option<&Join>) -> Result<(), Fault> {
-        match join.and_then(|join| join.token.as_ref()) {
-            Some(token) if token.cluster != identity.cluster => {
+        match join.map(|join| &join.token) {
+            Some(Ok(Some(token))) if token.cluster != identity.cluster => {
                 let message = format!(
                     "this data directory belongs to mesh {}, but the join token is for mesh {}",
                     identity.cluster, token.cluster
@@ -150,13 +160,17 @@ impl Bootstrap {
         advertise: SocketAddr,
         seams: &Seams,
     ) -> Result<Identity, Fault> {
-        let token = join.token.as_ref().ok_or_else(|| {
-            Fault::new(
-                Code::Usage,
-                "this data directory has not joined a mesh yet, so a join token is needed",
-            )
-            .help("make one with `micro-node token create` on a node of the mesh")
-        })?;
+        let make = "make a join token with `micro-node token create` on a node of the mesh";
+        let token = match &join.token {
+            Ok(Some(token)) => token,
+            Ok(None) => {
+                let message = "this data directory has not joined a mesh yet, so a join token is needed";
+                return Err(Fault::new(Code::Usage, message).help(make));
+            }
+            Err(fault) => return Err(fault.clone().help(make)),
+        };
+        let listen = socket.local_addr().map_err(failed)?;
+        within_reach(listen, join.places())?;
         let (node, key) = (seams.node_id(), NodeKey::generate());
         let mut tries = 0;
         let grant = loop {
@@ -226,7 +240,46 @@ impl Bootstrap {
     }
 }
 
+/// Refuses to join from a listener on loopback a mesh that is elsewhere: nothing that is sent from there leaves this
+/// host, and "nothing answers" would be all that anybody hears.
+fn within_reach(listen: SocketAddr, places: &[SocketAddr]) -> Result<(), Fault> {
+    let Some(elsewhere) = places.first() else { return Ok(()) };
+    if !listen.ip().is_loopback() || places.iter().any(|place| place.ip().is_loopback()) {
+        return Ok(());
+    }
+    let message = format!(
+        "this node's mesh listens on loopback only ({listen}): it can't reach {elsewhere}, nor be reached from there"
+    );
+    Err(Fault::new(Code::Usage, message).help(format!(
+        "let it listen where other hosts reach it: add `--mesh-listen 0.0.0.0:{}`",
+        listen.port()
+    )))
+}
+
 /// Whether a join that failed so may succeed a moment later.
 fn passing(fault: &Fault) -> bool {
     matches!(fault.code, Code::Unavailable | Code::Timeout)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_mesh_elsewhere_is_not_joined_from_loopback() {
+        let address = |text: &str| text.parse::<SocketAddr>().expect("an address");
+        let check = |listen: &str, places: &[&str]| {
+            within_reach(address(listen), &places.iter().map(|place| address(place)).collect::<Vec<_>>())
+        };
+        for places in [&["10.0.0.1:8443"][..], &["10.0.0.1:8443", "[fd00::1]:8443"]] {
+            let fault = check("127.0.0.1:8443", places).expect_err("it leads nowhere");
+            assert_eq!(fault.code, Code::Usage);
+            assert!(fault.message.contains("loopback only") && fault.message.contains(places[0]), "{fault}");
+            assert!(fault.help[0].contains("--mesh-listen 0.0.0.0:8443"), "{fault:?}");
+        }
+        assert_eq!(check("127.0.0.1:8443", &["127.0.0.1:7443"]), Ok(()));
+        assert_eq!(check("[::1]:8443", &["10.0.0.1:8443", "[::1]:7443"]), Ok(()));
+        assert_eq!(check("0.0.0.0:8443", &["10.0.0.1:8443"]), Ok(()));
+        assert_eq!(check("127.0.0.1:8443", &[]), Ok(()));
+    }
 }

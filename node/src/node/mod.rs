@@ -1,10 +1,10 @@
 //! The assembly: one node, made of storage, mesh, consensus, actors and doors, started in that order and stopped in
 //! the reverse one.
 
+mod addresses;
 mod admin_secret;
 mod bootstrap;
 mod local;
-mod ports;
 mod seams;
 
 pub use admin_secret::AdminSecret;
@@ -15,6 +15,7 @@ use crate::{
     config::Config,
     doors::{Doors, Listeners},
 };
+use addresses::Addresses;
 use bootstrap::{Bootstrap, Retired};
 use micro_actors::{
     Machines, System, SystemConfig,
@@ -126,12 +127,13 @@ impl Node {
     pub async fn start(mut config: Config) -> Result<Node, Fault> {
         let storage = micro_storage::disk::open(&config.data_dir)
             .map_err(|error| storage_fault(error, &config.data_dir))?;
-        ports::remember(&mut config, &*storage.files)?;
-        let secret = admin_secret::load(&*storage.files)?;
+        let files = storage.files.clone();
+        let chosen = Addresses::choose(&config, Addresses::of_last_start(&*files)?)?;
+        (config.api, config.proxy, config.advertise) = (chosen.api, chosen.proxy, chosen.advertise);
+        let secret = admin_secret::load(&*files)?;
         let listeners = Listeners::bind(&config, secret).await?;
-        let socket = Socket::bind(config.mesh_listen).map_err(|error| {
-            crate::doors::bind_fault("the mesh", "--mesh-listen", config.mesh_listen, &error)
-        })?;
+        let socket = Socket::bind(chosen.mesh)
+            .map_err(|error| crate::doors::bind_fault("the mesh", "--mesh-listen", chosen.mesh, &error))?;
         let host = Host {
             storage,
             socket,
@@ -139,7 +141,11 @@ impl Node {
             listeners: Some(listeners),
             consensus: ConsensusConfig::default(),
         };
-        Self::assemble(config, host).await
+        let node = Self::assemble(config, host).await?;
+        let Card { api, proxy, mesh, advertise, .. } = node.card;
+        let advertise = chosen.advertise.map(|_| advertise);
+        Addresses { api, proxy, mesh, advertise, ..chosen }.keep(&*files)?;
+        Ok(node)
     }
 
     /// Puts a node together on the host that is given.
@@ -197,7 +203,6 @@ impl Node {
             fresh: boot.fresh,
             joined: config.join.is_some(),
         };
-        ports::keep(&card, &*storage.files)?;
         let doors =
             listeners.map(|listeners| Doors::open(listeners, &local, config.door_threads)).transpose()?;
         boot.settle(&system, &storage, READY_TRY).await?;

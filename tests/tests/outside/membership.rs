@@ -2,7 +2,7 @@
 
 use anyhow::ensure;
 use micro_tests::{Cluster, until};
-use std::time::Duration;
+use std::{fs, net::UdpSocket, time::Duration};
 
 const SOON: Duration = Duration::from_secs(20);
 
@@ -88,4 +88,37 @@ async fn without_a_quorum_status_says_so_and_nothing_is_acknowledged() -> anyhow
         Ok(())
     })
     .await
+}
+
+#[tokio::test]
+async fn a_node_that_has_joined_starts_without_its_join_line() -> anyhow::Result<()> {
+    let mut cluster = Cluster::of(1).await?;
+    let invitation = cluster.invitation("second").await?;
+    let mut second = cluster.further("second")?;
+    let port = UdpSocket::bind("127.0.0.1:0")?.local_addr()?.port();
+    let listen = ["--mesh-listen".to_owned(), format!("0.0.0.0:{port}")];
+    let advertise = ["--advertise".to_owned(), format!("127.0.0.1:{port}")];
+    second.start(&[&invitation[..], &listen, &advertise].concat()).await?;
+    let before = second.at().clone();
+    let seen = async |cluster: &Cluster| -> anyhow::Result<serde_json::Value> {
+        let status = cluster.status(0).await?;
+        let nodes = status["nodes"].as_array().cloned().unwrap_or_default();
+        Ok(nodes.into_iter().find(|node| node["name"] == "second").unwrap_or_default()["address"].clone())
+    };
+    let address = seen(&cluster).await?;
+    assert_eq!(address, advertise[1]);
+
+    // The token is spent, and its file may be gone or hold something else.
+    let token = invitation.last().and_then(|last| last.strip_prefix('@')).expect("@FILE").to_owned();
+    let any_port = ["--mesh-listen", "0.0.0.0:0"].map(String::from);
+    fs::write(&token, "nonsense")?;
+    for again in [&[&invitation[..], &listen].concat()[..], &any_port] {
+        assert_eq!(second.stop().await?, 0);
+        second.start(again).await?;
+        assert_eq!((&second.at().node, second.at().mesh), (&before.node, before.mesh));
+        assert_eq!(seen(&cluster).await?, address);
+        fs::remove_file(&token).ok();
+    }
+    until("a read through it", SOON, async || second.cli()?.ok(&["services"]).await.map(drop)).await?;
+    cluster.stop().await
 }

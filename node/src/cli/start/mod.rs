@@ -12,16 +12,12 @@ use super::{data_dir, failure::Failure, globals::Globals, output::Output, secret
 use crate::config::{Config, Join, VotersWanted};
 use clap::{Args, ValueEnum, builder::RangedU64ValueParser};
 use log::LogFormat;
-use micro_mesh::{JoinToken, Place};
+use micro_mesh::{JoinToken, Place, TokenError};
 use micro_sdk::{
     client::{Address, default_socket},
     wire::{Code, Fault},
 };
-use std::{
-    net::{IpAddr, SocketAddr, UdpSocket},
-    path::PathBuf,
-    time::Duration,
-};
+use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -64,18 +60,17 @@ pub(super) struct Start {
           value_parser = label::listener)]
     proxy: SocketAddr,
 
-    /// Where the mesh listens (UDP)
-    #[arg(long, env = "MICRO_NODE_MESH_LISTEN", value_name = "IP:PORT", default_value = "127.0.0.1:8443",
-          value_parser = label::listener)]
-    mesh_listen: SocketAddr,
+    /// Where the mesh listens (UDP) [default: where it last did; at first 127.0.0.1:8443]
+    #[arg(long, env = "MICRO_NODE_MESH_LISTEN", value_name = "IP:PORT", value_parser = label::listener)]
+    mesh_listen: Option<SocketAddr>,
 
-    /// Where other nodes reach the mesh listener [default: where it listens; when joining, as seen from
-    /// there]
+    /// Where other nodes reach the mesh listener [default: as said last; at first where it listens, or,
+    /// when joining, as seen from there]
     #[arg(long, env = "MICRO_NODE_ADVERTISE", value_name = "HOST:PORT",
           value_parser = label::place_on_network)]
     advertise: Option<Address>,
 
-    /// A node of the mesh to join; may be given more than once
+    /// A node of the mesh to join; may be given more than once. Not needed once the node has joined
     #[arg(long, env = "MICRO_NODE_JOIN", value_name = "HOST:PORT", value_delimiter = ',',
           value_parser = label::place_on_network)]
     join: Vec<Address>,
@@ -140,13 +135,10 @@ impl Start {
     async fn config(self) -> Result<Config, Failure> {
         local_only("--api", self.api)?;
         local_only("--proxy", self.proxy)?;
-        let token = secret::read("--join-token", self.join_token.as_deref(), "MICRO_NODE_JOIN_TOKEN")?;
-        let token = token.map(|text| text.parse::<JoinToken>()).transpose();
-        let token = token.map_err(|error| Fault::new(Code::Usage, error.to_string()))?;
-        let join = join(&self.join, token).await;
+        let join = join(&self.join, join_token(self.join_token.as_deref())?).await;
         let advertise = match &self.advertise {
             Some(address) => Some(advertised(address).await?),
-            None => seen_from(self.mesh_listen, join.as_ref())?,
+            None => None,
         };
         Ok(Config {
             name: self.name.unwrap_or_else(|| label::of_host(rustix::system::uname().nodename())),
@@ -191,10 +183,26 @@ fn socket(given: Option<PathBuf>) -> Result<PathBuf, Fault> {
     }
 }
 
+/// The token to join with. One that can't be read is no failure yet: only a node that has not joined needs it.
+///
+/// # Errors
+/// If the token itself stands on the command line.
+fn join_token(given: Option<&str>) -> Result<Result<Option<JoinToken>, Fault>, Failure> {
+    match secret::read("--join-token", given, "MICRO_NODE_JOIN_TOKEN") {
+        Ok(None) => Ok(Ok(None)),
+        Ok(Some(text)) => {
+            let token = text.parse().map(Some);
+            Ok(token.map_err(|error: TokenError| Fault::new(Code::Usage, error.to_string())))
+        }
+        Err(Failure::Fault(fault)) if given.is_none_or(secret::is_source) => Ok(Err(fault)),
+        Err(failure) => Err(failure),
+    }
+}
+
 /// The mesh to join. A name that can't be looked up is only warned about: the others, and those in the token,
 /// may do, and a node that has joined before knows its peers.
-async fn join(places: &[Address], token: Option<JoinToken>) -> Option<Join> {
-    if places.is_empty() && token.is_none() {
+async fn join(places: &[Address], token: Result<Option<JoinToken>, Fault>) -> Option<Join> {
+    if places.is_empty() && matches!(token, Ok(None)) {
         return None;
     }
     let mut addresses = Vec::new();
@@ -229,34 +237,6 @@ async fn advertised(place: &Address) -> Result<SocketAddr, Fault> {
     Ok(address)
 }
 
-/// The address to advertise for a listener on all interfaces: the one that leads to the mesh to be joined.
-/// None where the listener has an address of its own.
-fn seen_from(listen: SocketAddr, join: Option<&Join>) -> Result<Option<SocketAddr>, Fault> {
-    if !listen.ip().is_unspecified() {
-        return Ok(None);
-    }
-    let missing =
-        Fault::new(Code::Usage, format!("--mesh-listen {listen} does not say where others reach this node"))
-            .help(format!("say it: --advertise HOST:{}", listen.port()));
-    if listen.port() == 0 {
-        return Err(missing);
-    }
-    let token = join.and_then(|join| join.token.as_ref());
-    let mut peers =
-        join.into_iter().flat_map(|join| &join.addresses).chain(token.iter().flat_map(|t| &t.addresses));
-    let own = peers.find_map(|peer| own_address(*peer));
-    own.map(|ip| Some(SocketAddr::new(ip, listen.port()))).ok_or(missing)
-}
-
-/// The address of this host that packets to `peer` leave from. Nothing is sent: connecting a UDP socket only
-/// asks the kernel for its route.
-fn own_address(peer: SocketAddr) -> Option<IpAddr> {
-    let any: SocketAddr = if peer.is_ipv4() { ([0; 4], 0).into() } else { ([0; 16], 0).into() };
-    let socket = UdpSocket::bind(any).ok()?;
-    socket.connect(peer).ok()?;
-    Some(socket.local_addr().ok()?.ip())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -280,10 +260,8 @@ mod tests {
     #[tokio::test]
     async fn nothing_configured_is_a_mesh_on_loopback() {
         let config = config(&["--data-dir", "/tmp/d"]).await.expect("nothing is wrong with it");
-        assert!(config.join.is_none() && config.advertise.is_none());
-        for address in [config.api, config.proxy, config.mesh_listen] {
-            assert!(address.ip().is_loopback());
-        }
+        assert!(config.join.is_none() && config.advertise.is_none() && config.mesh_listen.is_none());
+        assert!(config.api.ip().is_loopback() && config.proxy.ip().is_loopback());
         assert_eq!(config.voters, VotersWanted::Three);
         assert!(label::name(&config.name).is_ok(), "{} is no name", config.name);
     }
@@ -298,13 +276,17 @@ mod tests {
 
     #[tokio::test]
     async fn an_address_that_leads_nowhere_is_not_advertised() {
-        let error = config(&["--mesh-listen", "0.0.0.0:1"]).await.expect_err("nobody can dial it");
-        assert!(error.contains("does not say where"), "{error}");
         let error = config(&["--advertise", "0.0.0.0:1"]).await.expect_err("nobody can dial it");
         assert!(error.contains("no place"), "{error}");
-        let joined =
-            config(&["--mesh-listen", "0.0.0.0:7", "--join", "127.0.0.1:9"]).await.expect("the route tells");
-        assert_eq!(joined.advertise, Some(([127, 0, 0, 1], 7).into()));
+    }
+
+    #[tokio::test]
+    async fn a_token_that_cannot_be_read_waits_until_one_is_needed() {
+        for given in [&["--join", "127.0.0.1:9"][..], &[]] {
+            let args = [&["--join-token", "@/nowhere/at/all"], given].concat();
+            let join = config(&args).await.expect("it may not be needed").join.expect("it was asked for");
+            assert!(join.token.is_err_and(|fault| fault.message.contains("/nowhere/at/all")));
+        }
     }
 
     #[tokio::test]
@@ -313,7 +295,7 @@ mod tests {
         let join = config.join.expect("it was asked for");
         assert_eq!(join.addresses.first(), Some(&([127, 0, 0, 1], 5).into()));
         assert_eq!(join.addresses.last(), Some(&([127, 0, 0, 1], 6).into()));
-        assert!(join.token.is_none());
+        assert_eq!(join.token, Ok(None));
     }
 
     #[tokio::test]
