@@ -16,7 +16,7 @@ use micro_actors::{
 };
 use micro_mesh::{Authority, Identity, JoinRequest, NodeKey, Socket};
 use micro_sdk::wire::{Code, Codec, Fault, NodeId, Seams};
-use micro_storage::{FileStore, Storage};
+use micro_storage::{Family, FileStore, LogMark, ScanRange, Storage};
 use std::{net::SocketAddr, path::Path, time::Duration};
 use tokio::time::Instant;
 
@@ -120,7 +120,7 @@ impl Bootstrap {
     /// Whose directory it is, as far as that is written; none if it is as good as new. Writes nothing.
     ///
     /// # Errors
-    /// If its node has left, or it belongs to another mesh than the one to be joined.
+    /// If its node has left, its identity is lost, or it belongs to another mesh than the one to be joined.
     pub fn check(config: &Config, storage: &Storage) -> Result<Option<Identity>, Fault> {
         if let Some(why) = storage.files.read(RETIRED_FILE).map_err(failed)? {
             let superseded = why == Retired::Superseded.word().as_bytes();
@@ -128,9 +128,14 @@ impl Bootstrap {
             return Err(why.fault(&config.data_dir));
         }
         let Some(bytes) = storage.files.read(IDENTITY_FILE).map_err(failed)? else {
-            return Ok(None);
+            return if used(storage)? {
+                Err(lost_identity(&config.data_dir, "is missing"))
+            } else {
+                Ok(None)
+            };
         };
-        let identity = Identity::decode(&bytes).map_err(failed)?;
+        let identity = Identity::decode(&bytes)
+            .map_err(|error| lost_identity(&config.data_dir, &format!("is damaged: {error}")))?;
         Self::check_same_mesh(&identity, config.join.as_ref())?;
         Ok(Some(identity))
     }
@@ -238,6 +243,33 @@ impl Bootstrap {
         system.auth().set_authority(sealed.clone(), Instant::now() + patience * 10).await?;
         storage.files.remove(AUTHORITY_FILE).map_err(failed)
     }
+}
+
+/// Whether a node has lived in this directory. Its identity is written before its log is begun and its starts are
+/// counted, so a first start that was cut short has neither.
+fn used(storage: &Storage) -> Result<bool, Fault> {
+    let mut used = storage.files.read(BOOT_FILE).map_err(failed)?.is_some();
+    used |= storage.log.range().map_err(failed)?.end > 0;
+    for mark in [LogMark::Vote, LogMark::Committed, LogMark::Purged] {
+        used |= storage.log.mark(mark).map_err(failed)?.is_some();
+    }
+    for family in Family::ALL {
+        let first = storage.state.scan(family, ScanRange::prefix(b""), 1, SMALL_BYTES_MAX);
+        used |= !first.map_err(failed)?.is_empty();
+    }
+    Ok(used)
+}
+
+/// Why a directory with data and without a usable identity is not started in: as a new node it would mix its data with
+/// that of the old one, which the mesh still counts on.
+fn lost_identity(data_dir: &Path, how: &str) -> Fault {
+    let (file, dir) = (micro_storage::disk::file_path(data_dir, IDENTITY_FILE), data_dir.display());
+    Fault::new(Code::Failed, format!("{dir} was used before, but the identity of its node, {}, {how}", file.display()))
+        .help("nothing was changed: put the file back from a copy of the directory, then start again")
+        .help(format!(
+            "without a copy, give the node up: `micro-node reset --data-dir {dir}`, then join again with a new token \
+             (what no other node has is lost)"
+        ))
 }
 
 /// Refuses to join from a listener on loopback a mesh that is elsewhere: nothing that is sent from there leaves this

@@ -127,6 +127,8 @@ impl Node {
     pub async fn start(mut config: Config) -> Result<Node, Fault> {
         let storage = micro_storage::disk::open(&config.data_dir)
             .map_err(|error| storage_fault(error, &config.data_dir))?;
+        // Before anything is written: a damaged directory is left as it is.
+        Bootstrap::check(&config, &storage)?;
         let files = storage.files.clone();
         let chosen = Addresses::choose(&config, Addresses::of_last_start(&*files)?)?;
         (config.api, config.proxy, config.advertise) = (chosen.api, chosen.proxy, chosen.advertise);

@@ -221,6 +221,36 @@ async fn damaged_data_stops_the_start_and_is_left_as_it_is() -> anyhow::Result<(
     Ok(())
 }
 
+#[tokio::test]
+async fn a_lost_identity_stops_the_start_and_nothing_is_written() -> anyhow::Result<()> {
+    let mut cluster = Cluster::of(1).await?;
+    cluster.cli(0)?.ok(&["store", "write", "k", "1"]).await?;
+    let member = &mut cluster.members[0];
+    assert_eq!(member.stop().await?, 0);
+    let files = member.data_dir().join("files");
+    let identity = fs::read(files.join("identity"))?;
+    for damage in [None, Some("nonsense")] {
+        match damage {
+            Some(bytes) => fs::write(files.join("identity"), bytes)?,
+            None => fs::remove_file(files.join("identity"))?,
+        }
+        let names = || -> anyhow::Result<Vec<_>> {
+            let mut names =
+                fs::read_dir(&files)?.map(|entry| Ok(entry?.path())).collect::<anyhow::Result<Vec<_>>>()?;
+            names.sort();
+            Ok(names)
+        };
+        let before = names()?;
+        let said = member.start(&[]).await.expect_err("it became another node").to_string();
+        assert!(said.contains("files/identity") && said.contains("micro-node reset"), "{said}");
+        assert_eq!(names()?, before);
+    }
+    fs::write(files.join("identity"), identity)?;
+    member.start(&[]).await?;
+    assert_eq!(member.cli()?.ok(&["store", "read", "k"]).await?, "1");
+    Ok(())
+}
+
 /// A start that is expected to fail; flags given here take the place of harmless ones.
 async fn start_alone(home: &std::path::Path, flags: &[(&str, &str)]) -> anyhow::Result<Outcome> {
     let data = home.join("data").display().to_string();
