@@ -3,7 +3,7 @@
 use crate::{
     Directory, Dispatch, Machines, Platform, Supervisor,
     auth::{AuthService, AuthState},
-    network::{NetworkParts, NetworkService, NodeCard, Phase, Steward},
+    network::{Complaint, NetworkParts, NetworkService, NodeCard, Phase, Steward},
     registry::{Registry, RegistryService},
     store::StoreService,
 };
@@ -23,7 +23,7 @@ use tokio::{sync::Notify, task::JoinHandle, time::Instant};
 
 /// How long a join may take on our side: a proposal and a change of membership.
 const JOIN_DEADLINE: Duration = Duration::from_secs(15);
-/// How often actors' restarts are gossiped and certificates looked at.
+/// How often actors' restarts are gossiped, and certificates and the key of the seal looked at.
 const HOUSEKEEPING_EVERY: Duration = Duration::from_secs(2);
 
 /// What the services of a node are built on.
@@ -115,6 +115,7 @@ impl System {
         let steward = Steward::new(mesh.clone(), consensus, auth, card.voters_wanted);
         let housekeeping = Housekeeping {
             mesh,
+            auth: system.auth.clone(),
             consensus: system.consensus.clone(),
             directory: system.directory.clone(),
             dispatch: system.dispatch.clone(),
@@ -222,6 +223,7 @@ impl Handler for Incoming {
 /// What has to be done now and then.
 struct Housekeeping {
     mesh: Mesh,
+    auth: Arc<AuthService>,
     consensus: Consensus,
     directory: Directory,
     dispatch: Dispatch,
@@ -238,7 +240,9 @@ const RENEWAL_DEADLINE: Duration = Duration::from_secs(10);
 impl Housekeeping {
     async fn run(mut self) {
         let mut published = None;
+        let mut sealed = true;
         loop {
+            self.look_at_seal(&mut sealed);
             let actors = self.directory.actors();
             if published.as_ref() != Some(&actors) {
                 NodeCard::publish_actors(&self.mesh, &self.directory);
@@ -250,6 +254,27 @@ impl Housekeeping {
                 tracing::warn!(%fault, "the node's certificate could not be renewed yet");
             }
             tokio::time::sleep(HOUSEKEEPING_EVERY).await;
+        }
+    }
+
+    /// Looks whether this node can open the authority, and tells when that has changed: found out when somebody wants
+    /// to join, it is found out too late. The node goes on: records and calls do not need the key.
+    fn look_at_seal(&self, well: &mut bool) {
+        let found = self.auth.check_seal();
+        if found.is_ok() == *well {
+            return;
+        }
+        *well = found.is_ok();
+        match found {
+            Ok(()) => {
+                tracing::info!("this node can open the mesh's authority again");
+                NodeCard::publish_complaints(&self.mesh, &[]);
+            }
+            Err(fault) => {
+                let help = fault.help.join("; ");
+                tracing::error!(%fault, help, "this node can't open the mesh's authority: it can admit nobody");
+                NodeCard::publish_complaints(&self.mesh, &[Complaint::SealKey]);
+            }
         }
     }
 

@@ -218,7 +218,15 @@ impl AuthService {
         self.state.keep_seal_key(&key)
     }
 
-    /// Gives `node` the key of the seal, before it becomes a voter.
+    /// Finds out whether this node can do what a voter has to: open the authority.
+    ///
+    /// # Errors
+    /// Why it can't.
+    pub(crate) fn check_seal(&self) -> Result<(), Fault> {
+        self.state.check_seal(self.consensus.observe().voters.contains(&self.mesh.node()))
+    }
+
+    /// Gives `node` the key of the seal: before it becomes a voter, and when it has lost it.
     ///
     /// # Errors
     /// If it can't be reached or does not keep it.

@@ -48,10 +48,14 @@ impl AuthState {
     /// # Errors
     /// If the file can't be read.
     pub fn seal_key(&self) -> Result<Option<SealKey>, Fault> {
-        let bytes =
-            self.files.read(SEAL_FILE).map_err(|error| Fault::new(Code::Failed, error.to_string()))?;
+        let damaged = |error: &dyn std::fmt::Display| {
+            Fault::new(Code::Failed, format!("the file {SEAL_FILE} can't be used: {error}")).help(
+                "restore it from a copy; another voter that has a good one gives it to this node by itself",
+            )
+        };
+        let bytes = self.files.read(SEAL_FILE).map_err(|error| damaged(&error))?;
         let key = bytes.map(|bytes| SealKey::from_bytes(&bytes)).transpose();
-        key.map_err(|error| Fault::new(Code::Failed, error.to_string()))
+        key.map_err(|error| damaged(&error))
     }
 
     /// Keeps the key of the seal.
@@ -85,6 +89,22 @@ impl AuthState {
         Authority::decode(&opened).map_err(|error| Fault::new(Code::Failed, error.to_string()))
     }
 
+    /// Finds out whether the key of the seal opens the authority.
+    ///
+    /// # Errors
+    /// Why it does not. A node that has neither yet is well.
+    pub fn check_seal(&self, votes: bool) -> Result<(), Fault> {
+        let key = self.seal_key()?;
+        match (key, self.sealed_authority()?) {
+            (Some(_), Some(_)) => self.authority().map(drop),
+            (None, Some(_)) if votes => Err(Fault::new(
+                Code::Failed,
+                format!("the file {SEAL_FILE} is missing, though this node votes"),
+            )),
+            _ => Ok(()),
+        }
+    }
+
     /// What is known of a node that was let in.
     ///
     /// # Errors
@@ -100,7 +120,8 @@ impl AuthState {
 #[cfg(test)]
 pub(crate) mod tests {
     use super::*;
-    use micro_sdk::wire::{Blocking, Clock, Entropy, Job, Seams};
+    use micro_sdk::wire::{Blocking, Clock, Entropy, Job, Seams, Timer};
+    use micro_storage::{Batch, memory};
     use ring::rand::{SecureRandom, SystemRandom};
     use std::time::{Duration, SystemTime};
 
@@ -125,8 +146,37 @@ pub(crate) mod tests {
         }
     }
 
+    impl Timer for Production {
+        fn after(&self, _: Duration, job: Job) {
+            job();
+        }
+    }
+
     /// Seams for tests: a clock that stands still, real chance, blocking work at once.
     pub(crate) fn seams() -> Seams {
         Seams { clock: Arc::new(Production), entropy: Arc::new(Production), blocking: Arc::new(Production) }
+    }
+
+    #[test]
+    fn a_key_that_does_not_open_the_authority_is_found_out() {
+        let storage = memory::open(&memory::MemoryDisk::new(), Arc::new(Production));
+        let storage = storage.expect("a new disk is sound");
+        let (seams, cluster) = (seams(), ClusterId(7));
+        let state = AuthState::new(cluster, storage.state.clone(), storage.files.clone());
+        assert_eq!(state.check_seal(true), Ok(()), "there is nothing to open yet");
+        let key = SealKey::generate(&seams);
+        let authority = Authority::generate(cluster, seams.clock.now());
+        let mut batch = Batch::default();
+        batch.put(Family::Auth, AUTHORITY_KEY, key.seal(&seams, cluster, &authority.encode()));
+        storage.state.write(batch).expect("the disk is well");
+        assert_eq!(state.check_seal(false), Ok(()), "a learner has no key");
+        assert!(state.check_seal(true).is_err(), "a voter has one");
+        state.keep_seal_key(&key).expect("the disk is well");
+        assert_eq!(state.check_seal(true), Ok(()));
+        for damaged in [&b"short"[..], &[7; 32]] {
+            storage.files.write(SEAL_FILE, damaged).expect("the disk is well");
+            let fault = state.check_seal(true).expect_err("it opens nothing");
+            assert_eq!(fault.code, Code::Failed);
+        }
     }
 }

@@ -1,8 +1,8 @@
 //! What a node tells the others about itself by gossip.
 
-use crate::{Directory, registry::NAME_KEY};
+use crate::{Directory, network::Complaint, registry::NAME_KEY};
 use micro_mesh::{Member, Mesh, Place};
-use micro_sdk::wire::status::{ActorStatus, NodeState};
+use micro_sdk::wire::status::{ActorStatus, NodeState, Problem};
 use std::time::{Duration, SystemTime};
 
 // What the mesh itself tells of a node.
@@ -14,6 +14,7 @@ const VERSION_KEY: &str = "version";
 const STARTED_KEY: &str = "node/started";
 const PHASE_KEY: &str = "node/phase";
 const ACTORS_KEY: &str = "node/actors";
+const COMPLAINTS_KEY: &str = "node/problems";
 
 /// What the platform services of a node are told about it, beside what its mesh knows.
 #[derive(Clone, Debug)]
@@ -68,9 +69,15 @@ impl NodeCard {
             actors.iter().map(|actor| format!("{}={}", actor.name, actor.restarts)).collect();
         mesh.gossip().set(ACTORS_KEY, texts.join(","));
     }
+
+    /// Tells the others what is wrong with this node.
+    pub(crate) fn publish_complaints(mesh: &Mesh, complaints: &[Complaint]) {
+        let texts: Vec<&str> = complaints.iter().map(|complaint| complaint.as_str()).collect();
+        mesh.gossip().set(COMPLAINTS_KEY, texts.join(","));
+    }
 }
 
-/// What another node told of itself.
+/// What a node told of itself.
 pub(crate) struct Heard<'a>(pub &'a Member);
 
 impl Heard<'_> {
@@ -111,5 +118,13 @@ impl Heard<'_> {
             Some(ActorStatus { name: name.to_owned(), restarts: restarts.parse().ok()? })
         };
         Some(self.value(ACTORS_KEY)?.split(',').filter_map(status).collect())
+    }
+
+    pub fn complains_of(&self, complaint: Complaint) -> bool {
+        self.value(COMPLAINTS_KEY).is_some_and(|told| told.split(',').any(|word| word == complaint.as_str()))
+    }
+
+    pub fn problems(&self) -> Vec<Problem> {
+        Complaint::problems(&self.name(), self.value(COMPLAINTS_KEY).unwrap_or(""))
     }
 }

@@ -1,7 +1,8 @@
 //! The network as seen from this node: who is there, how it is reached, what is wrong. Also the steward, which grows
-//! the voters while this node leads.
+//! the voters while this node leads, and mends the seals of other voters.
 
 mod card;
+mod complaint;
 mod placement;
 mod platform;
 mod problems;
@@ -10,6 +11,7 @@ mod status;
 mod steward;
 
 pub use card::{NodeCard, Phase};
+pub(crate) use complaint::Complaint;
 pub(crate) use platform::NetworkParts;
 pub use platform::{NETWORK, NetworkService};
 pub use steward::Steward;

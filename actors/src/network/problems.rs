@@ -1,6 +1,6 @@
 //! What is wrong with the cluster, worst first: one rule, one function.
 
-use crate::network::{replicas::Replicas, status::View};
+use crate::network::{card::Heard, replicas::Replicas, status::View};
 use micro_sdk::wire::{
     NodeId,
     status::{ConsensusStatus, NodeState, NodeStatus, Problem, Role, Severity},
@@ -20,6 +20,9 @@ pub(crate) fn problems(view: &View<'_>, nodes: &[NodeStatus], consensus: &Consen
         list.of_the_replicas(replicas, consensus.leader, nodes);
     }
     list.of_the_voters(consensus.voters.len(), nodes.len());
+    let up = |node: NodeId| nodes.iter().any(|known| known.id == node && known.state != NodeState::Down);
+    let told = view.members.iter().filter(|member| up(member.node));
+    list.0.extend(told.flat_map(|member| Heard(member).problems()));
     list.0.sort_by_key(|problem| problem.severity);
     list.0
 }

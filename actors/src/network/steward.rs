@@ -1,8 +1,10 @@
-//! Grows the voters while this node leads. Gossip alone never takes a vote away: a node that is silent may come back.
+//! Grows the voters while this node leads, and gives voters that have lost the key of the seal that key again. Gossip
+//! alone never takes a vote away: a node that is silent may come back.
 
 use crate::{
     auth::AuthService,
     network::{
+        Complaint,
         card::Heard,
         placement::{Candidate, next_voters},
     },
@@ -20,7 +22,7 @@ pub(crate) const CAUGHT_UP_LAG: u64 = 1000;
 /// How long handing over the seal may take.
 const SEAL_DEADLINE: Duration = Duration::from_secs(3);
 
-/// Grows the voters.
+/// Grows the voters, and mends their seals.
 pub struct Steward {
     mesh: Mesh,
     consensus: Consensus,
@@ -52,6 +54,28 @@ impl Steward {
             let seen = self.consensus.observe();
             if seen.leading && !seen.changing {
                 self.look(&seen).await;
+            }
+            if seen.voters.contains(&seen.node) {
+                self.mend_seals(&seen).await;
+            }
+        }
+    }
+
+    /// Gives the key of the seal to voters that complain of theirs. The leader does, and for the leader all others do.
+    async fn mend_seals(&self, seen: &Observation) {
+        let members = self.mesh.gossip().members();
+        let complaining = members.iter().filter(|member| {
+            let other = member.node != seen.node && seen.voters.contains(&member.node) && member.alive;
+            other && Heard(member).complains_of(Complaint::SealKey)
+        });
+        for node in complaining.map(|member| member.node) {
+            if !(seen.leading || seen.leader == Some(node)) || self.auth.check_seal().is_err() {
+                continue;
+            }
+            // Once more than needed, perhaps: the news that it has it again takes a moment.
+            match self.auth.hand_seal_to(node, Instant::now() + SEAL_DEADLINE).await {
+                Ok(()) => tracing::info!(%node, "gave a voter the key of the seal again"),
+                Err(fault) => tracing::info!(%node, %fault, "a voter did not take the key of the seal"),
             }
         }
     }

@@ -122,3 +122,32 @@ async fn a_node_that_has_joined_starts_without_its_join_line() -> anyhow::Result
     until("a read through it", SOON, async || second.cli()?.ok(&["services"]).await.map(drop)).await?;
     cluster.stop().await
 }
+
+#[tokio::test]
+async fn a_voter_that_lost_the_key_of_the_seal_says_so_and_is_given_it_again() -> anyhow::Result<()> {
+    let mut cluster = Cluster::of(3).await?;
+    let leader = until("a leader", SOON, async || cluster.leader(0).await).await?;
+    let key = cluster.members[leader].data_dir().join("files/seal.key");
+    let good = fs::read(&key)?;
+    // Damaged on the leader, which the others mend, and missing on another one, which the leader mends.
+    for (victim, damage) in [(leader, Some("damaged")), ((leader + 1) % 3, None)] {
+        let key = cluster.members[victim].data_dir().join("files/seal.key");
+        cluster.members[victim].stop().await?;
+        match damage {
+            Some(bytes) => fs::write(&key, bytes)?,
+            None => fs::remove_file(&key)?,
+        }
+        cluster.members[victim].start(&[]).await?;
+        until("the key back", SOON, async || {
+            ensure!(fs::read(&key)? == good, "not yet");
+            Ok(())
+        })
+        .await?;
+    }
+    until("no problems", SOON, async || {
+        let status = cluster.status(leader).await?;
+        ensure!(status["problems"].as_array().is_some_and(Vec::is_empty), "{}", status["problems"]);
+        Ok(())
+    })
+    .await
+}

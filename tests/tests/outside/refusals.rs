@@ -251,6 +251,23 @@ async fn a_lost_identity_stops_the_start_and_nothing_is_written() -> anyhow::Res
     Ok(())
 }
 
+#[tokio::test]
+async fn a_lone_node_with_a_damaged_seal_key_serves_and_shows_it() -> anyhow::Result<()> {
+    let mut cluster = Cluster::of(1).await?;
+    let member = &mut cluster.members[0];
+    assert_eq!(member.stop().await?, 0);
+    fs::write(member.data_dir().join("files/seal.key"), "damaged")?;
+    member.start(&[]).await?;
+    member.cli()?.ok(&["store", "write", "k", "1"]).await?;
+    micro_tests::until("the problem shown", std::time::Duration::from_secs(10), async || {
+        let status = member.cli()?.ok(&["status"]).await?;
+        anyhow::ensure!(status.contains("warning: node alpha can't open the mesh's authority"), "{status}");
+        anyhow::ensure!(status.contains("seal.key") && status.contains("help: "), "{status}");
+        Ok(())
+    })
+    .await
+}
+
 /// A start that is expected to fail; flags given here take the place of harmless ones.
 async fn start_alone(home: &std::path::Path, flags: &[(&str, &str)]) -> anyhow::Result<Outcome> {
     let data = home.join("data").display().to_string();
