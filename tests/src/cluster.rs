@@ -2,11 +2,9 @@
 
 use crate::{CommandLine, Member, until};
 use anyhow::{Context, ensure};
-use micro_sdk::{Node, client::Address};
+use micro_sdk::Node;
 use rustix::process::Signal;
 use std::{
-    fs,
-    os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -100,7 +98,7 @@ impl Cluster {
     /// # Errors
     /// If it does not answer.
     pub async fn client(&self, index: usize) -> anyhow::Result<Node> {
-        Ok(Node::connect_to(self.members[index].address().parse::<Address>()?).await?)
+        self.members[index].client().await
     }
 
     /// The status document as the node with this index sees it.
@@ -131,14 +129,7 @@ impl Cluster {
     /// # Errors
     /// If no token can be made.
     pub async fn invitation(&self, name: &str) -> anyhow::Result<Vec<String>> {
-        let first = &self.members[0];
-        let made = first.cli()?.json(&["token", "create", "--local", "--ttl", "15m", "-o", "json"]).await?;
-        let token = made["item"]["token"].as_str().context("token create printed no token")?;
-        let file = self.root.join(format!("{name}.token"));
-        fs::write(&file, token)?;
-        fs::set_permissions(&file, fs::Permissions::from_mode(0o600))?;
-        let mesh = first.at().mesh.to_string();
-        Ok(vec!["--join".into(), mesh, "--join-token".into(), format!("@{}", file.display())])
+        self.members[0].invite(name).await
     }
 
     /// A further node of this cluster, not started yet.

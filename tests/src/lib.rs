@@ -7,16 +7,21 @@
 
 mod cluster;
 mod command_line;
+mod copy;
 mod greeter;
 mod http;
+mod ledger;
 mod member;
 mod program;
+pub mod torture;
 mod wait;
 
 pub use cluster::{Cluster, Plan};
 pub use command_line::{CommandLine, Outcome};
+pub use copy::copy;
 pub use greeter::Greeter;
 pub use http::{Answer, get, post};
+pub use ledger::{Writers, check_acknowledged};
 pub use member::{Member, Ready};
 pub use program::program;
 pub use wait::{asked_to_end, until};

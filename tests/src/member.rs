@@ -6,11 +6,13 @@ use crate::{
     program, until,
 };
 use anyhow::{Context, bail, ensure};
+use micro_sdk::{Node, client::Address};
 use rustix::process::{Pid, Signal, kill_process};
 use serde::{Deserialize, Serialize};
 use std::{
     fs::{self, File},
     net::SocketAddr,
+    os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
     process::Stdio,
     time::Duration,
@@ -54,7 +56,9 @@ pub struct Ready {
 pub struct Member {
     name: String,
     folder: PathBuf,
+    data: PathBuf,
     extra: Vec<String>,
+    wrapper: Vec<String>,
     detached: bool,
     process: Option<Child>,
     ready: Option<Ready>,
@@ -68,7 +72,28 @@ impl Member {
     pub fn new(root: &Path, name: &str, extra: Vec<String>) -> anyhow::Result<Self> {
         let folder = root.join(name);
         fs::create_dir_all(&folder).with_context(|| folder.display().to_string())?;
-        Ok(Member { name: name.into(), folder, extra, detached: false, process: None, ready: None })
+        Ok(Member {
+            name: name.into(),
+            data: folder.join("data"),
+            folder,
+            extra,
+            wrapper: Vec::new(),
+            detached: false,
+            process: None,
+            ready: None,
+        })
+    }
+
+    /// Keeps its data in `folder`.
+    #[must_use]
+    pub fn with_data(mut self, folder: PathBuf) -> Self {
+        self.data = folder;
+        self
+    }
+
+    /// Starts it from now on by another program, such as `strace -f`. None starts it directly.
+    pub fn wrap(&mut self, wrapper: Vec<String>) {
+        self.wrapper = wrapper;
     }
 
     /// Lets the process outlive this program and its terminal's Ctrl-C.
@@ -85,7 +110,7 @@ impl Member {
 
     /// Its data directory.
     pub fn data_dir(&self) -> PathBuf {
-        self.folder.join("data")
+        self.data.clone()
     }
 
     /// Where everything it says goes.
@@ -119,6 +144,28 @@ impl Member {
         CommandLine::new(Some(self.address()), &self.folder)
     }
 
+    /// A client of it, over its unix socket.
+    ///
+    /// # Errors
+    /// If it does not answer.
+    pub async fn client(&self) -> anyhow::Result<Node> {
+        Ok(Node::connect_to(self.address().parse::<Address>()?).await?)
+    }
+
+    /// Has it make a token, and returns what a further node called `name` needs to join.
+    ///
+    /// # Errors
+    /// If no token can be made.
+    pub async fn invite(&self, name: &str) -> anyhow::Result<Vec<String>> {
+        let made = self.cli()?.json(&["token", "create", "--local", "--ttl", "15m", "-o", "json"]).await?;
+        let token = made["item"]["token"].as_str().context("token create printed no token")?;
+        let file = self.folder.join(format!("{name}.token"));
+        fs::write(&file, token)?;
+        fs::set_permissions(&file, fs::Permissions::from_mode(0o600))?;
+        let mesh = self.at().mesh.to_string();
+        Ok(vec!["--join".into(), mesh, "--join-token".into(), format!("@{}", file.display())])
+    }
+
     /// Whether its process runs.
     pub fn is_running(&mut self) -> bool {
         self.process.as_mut().is_some_and(|process| matches!(process.try_wait(), Ok(None)))
@@ -146,7 +193,15 @@ impl Member {
             return Err(error).context("the last ready file");
         }
         let log = File::options().create(true).append(true).open(self.log())?;
-        let mut command = Command::new(program("micro-node")?);
+        let program = program("micro-node")?;
+        let mut command = match self.wrapper.split_first() {
+            Some((wrapper, arguments)) => {
+                let mut command = Command::new(wrapper);
+                command.args(arguments).arg(program);
+                command
+            }
+            None => Command::new(program),
+        };
         isolate(&mut command, &self.folder);
         command.args(["start", "--name", &self.name]);
         command.arg("--data-dir").arg(self.data_dir()).arg("--socket").arg(self.socket());
@@ -229,7 +284,10 @@ impl Member {
     /// # Errors
     /// If there is no process.
     pub fn signal(&self, signal: Signal) -> anyhow::Result<()> {
-        let pid = self.process.as_ref().and_then(Child::id).and_then(|id| Pid::from_raw(id.cast_signed()));
+        // A wrapper such as strace would take the signal for itself.
+        let wrapped = self.ready.as_ref().filter(|_| !self.wrapper.is_empty()).map(|ready| ready.pid);
+        let pid = wrapped.or_else(|| self.process.as_ref().and_then(Child::id));
+        let pid = pid.and_then(|id| Pid::from_raw(id.cast_signed()));
         let pid = pid.with_context(|| format!("{} does not run", self.name))?;
         kill_process(pid, signal).with_context(|| format!("{signal:?} for {}", self.name))
     }

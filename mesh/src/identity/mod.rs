@@ -150,6 +150,8 @@ impl Identity {
         let mut bytes = Zeroizing::new(Vec::with_capacity(IDENTITY_BYTES_MAX));
         Codec::encode_into(&value, &mut bytes);
         zeroize::Zeroize::zeroize(&mut value.key);
+        let checksum = sha256(&bytes);
+        bytes.extend_from_slice(&checksum);
         bytes
     }
 
@@ -159,6 +161,13 @@ impl Identity {
     /// If they are garbled, or key, certificate and names don't belong together. An expired certificate is no
     /// error: see [`Identity::expires`].
     pub fn decode(bytes: &[u8]) -> Result<Self, IdentityError> {
+        // TLS would find a damaged certificate, but at the peers, and later.
+        let garbled =
+            || IdentityError::Certificate("its checksum is another: the file is damaged".to_owned());
+        let (bytes, checksum) = bytes.split_last_chunk::<32>().ok_or_else(garbled)?;
+        if sha256(bytes) != *checksum {
+            return Err(garbled());
+        }
         let stored: Stored = Codec::decode::<_, IDENTITY_BYTES_MAX>(bytes)?;
         let identity = Identity::new(stored.certificate, Zeroizing::new(stored.key))?;
         expect_names(&identity.certificate, stored.node, stored.cluster)?;

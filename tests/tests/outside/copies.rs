@@ -1,27 +1,10 @@
 //! Data directories that were copied, or put back from a copy.
 
 use anyhow::{Context, ensure};
-use micro_tests::{Cluster, Member, until};
-use std::{
-    fs,
-    path::{Path, PathBuf},
-    time::Duration,
-};
+use micro_tests::{Cluster, Member, copy, until};
+use std::{fs, path::PathBuf, time::Duration};
 
 const SOON: Duration = Duration::from_secs(30);
-
-fn copy(from: &Path, to: &Path) -> anyhow::Result<()> {
-    if !from.is_dir() {
-        fs::copy(from, to).with_context(|| from.display().to_string())?;
-        return Ok(());
-    }
-    fs::create_dir_all(to)?;
-    for entry in fs::read_dir(from)? {
-        let entry = entry?;
-        copy(&entry.path(), &to.join(entry.file_name()))?;
-    }
-    Ok(())
-}
 
 /// Stops a follower and returns its index, with a copy of its data directory.
 async fn copy_of_a_follower(cluster: &mut Cluster) -> anyhow::Result<(usize, PathBuf)> {

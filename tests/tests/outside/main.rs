@@ -4,12 +4,13 @@
 
 mod admission;
 mod copies;
+mod damage;
 mod first_start;
 mod membership;
 mod needs_root;
-mod power_cut;
 mod readme;
 mod refusals;
 mod services;
+mod sigkill;
 mod tidy;
 mod tools;

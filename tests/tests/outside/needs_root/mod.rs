@@ -1,5 +1,7 @@
 //! What only root can arrange. Left out, and counted, for a person without root; in CI it must run.
 
+mod torture;
+
 use micro_tests::{Member, until};
 use std::{
     fs,

@@ -1,0 +1,91 @@
+//! One bit that is not what was written, in each file of a data directory in turn.
+
+use crate::{Member, Writers, check_acknowledged, copy};
+use anyhow::{Context, ensure};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
+
+/// Writes before the flips: so many that log and state have something in all of their files.
+const WRITES: usize = 300;
+
+/// What became of the flips.
+#[derive(Clone, Debug, Default)]
+pub struct Flips {
+    /// The files after whose flip the node did not start.
+    pub refused: Vec<PathBuf>,
+    /// Those after whose flip it served all that was acknowledged: the bit meant nothing, or could be mended.
+    pub served: Vec<PathBuf>,
+}
+
+/// Flips a bit in the middle of what each file of a node of one holds, and starts the node on that: it must serve all
+/// that was acknowledged, or refuse to start and leave the file where it is.
+///
+/// # Errors
+/// Names the file after whose flip it was otherwise.
+pub async fn flip_each_file() -> anyhow::Result<Flips> {
+    let scratch = tempfile::Builder::new().prefix("micro-node-").tempdir_in("/tmp")?;
+    let mut member = Member::new(scratch.path(), "alpha", Vec::new())?;
+    member.start(&[]).await?;
+    let writers = Writers::start("flip", [member.client().await?]);
+    writers.more(WRITES).await?;
+    let acknowledged = writers.finish().await;
+    member.stop().await?;
+    // Once more, so that what was in the engine's journal gets a file of its own.
+    member.start(&[]).await?;
+    member.stop().await?;
+
+    let (data, good) = (member.data_dir(), scratch.path().join("good"));
+    fs::rename(&data, &good)?;
+    let mut flips = Flips::default();
+    for file in files(&good)? {
+        let name = file.strip_prefix(&good)?.to_owned();
+        copy(&good, &data)?;
+        if flip(&data.join(&name))? {
+            let serves =
+                serves(&mut member, &acknowledged).await.with_context(|| name.display().to_string())?;
+            ensure!(serves || data.join(&name).exists(), "{} was damaged, and is gone", name.display());
+            if serves { flips.served.push(name) } else { flips.refused.push(name) }
+        }
+        fs::remove_dir_all(&data)?;
+    }
+    Ok(flips)
+}
+
+/// All files below `folder`.
+fn files(folder: &Path) -> anyhow::Result<Vec<PathBuf>> {
+    let (mut found, mut waiting) = (Vec::new(), vec![folder.to_owned()]);
+    while let Some(folder) = waiting.pop() {
+        for entry in fs::read_dir(&folder)? {
+            let path = entry?.path();
+            if path.is_dir() { waiting.push(path) } else { found.push(path) }
+        }
+    }
+    found.sort();
+    Ok(found)
+}
+
+/// Flips one bit in the middle of what was written to `file`; false if that is nothing.
+fn flip(file: &Path) -> anyhow::Result<bool> {
+    let mut bytes = fs::read(file)?;
+    // The log's files are filled with zeroes behind what was written.
+    let Some(last) = bytes.iter().rposition(|byte| *byte != 0) else { return Ok(false) };
+    bytes[last / 2] ^= 0x10;
+    fs::write(file, bytes)?;
+    Ok(true)
+}
+
+/// Whether the node starts and has all that was acknowledged. False if it refuses to start.
+async fn serves(member: &mut Member, acknowledged: &[String]) -> anyhow::Result<bool> {
+    if let Err(error) = member.start(&[]).await {
+        ensure!(!member.is_running(), "it neither serves nor ends: {error}");
+        let code = member.ended().await?;
+        let said = member.last_words();
+        ensure!(code != 0 && !said.contains("panicked"), "exit code {code}\n{said}");
+        return Ok(false);
+    }
+    check_acknowledged(&member.client().await?, acknowledged).await?;
+    member.stop().await?;
+    Ok(true)
+}
