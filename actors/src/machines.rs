@@ -36,7 +36,7 @@ impl Default for Machines {
 }
 
 impl Machine for Machines {
-    fn apply(&self, state: &mut Transaction<'_>, index: LogIndex, command: &Bytes) -> Bytes {
+    fn apply(&self, state: &mut Transaction<'_>, index: LogIndex, _time_ms: u64, command: &Bytes) -> Bytes {
         match command.split_first() {
             Some((&machine, body)) if machine == MachineId::Store as u8 => {
                 self.store.apply(state, index, body)

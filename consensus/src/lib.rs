@@ -8,6 +8,7 @@
 
 mod config;
 mod consensus;
+mod contact;
 mod entry;
 mod error;
 mod findings;

@@ -4,14 +4,14 @@
 use crate::{
     ProposeError,
     lanes::proposal_answer,
-    message::{GROUP, ProposalAnswer, take},
-    office::quorum_lost,
+    message::{GROUP, ProposalAnswer, take_proposal_answer},
+    office::{quorum_lost, time_ms},
     raft::{Command, Raft},
 };
 use bytes::Bytes;
 use futures::StreamExt;
 use micro_mesh::{FrameReceiver, FrameSender, Lane, Mesh, frame_into};
-use micro_sdk::wire::{NodeId, limits::PROPOSAL_BYTES_MAX};
+use micro_sdk::wire::{Clock, NodeId, limits::PROPOSAL_BYTES_MAX};
 use std::{
     collections::VecDeque,
     sync::{Arc, Mutex},
@@ -54,9 +54,10 @@ impl Proposer {
         mesh: Mesh,
         leader: watch::Receiver<Option<NodeId>>,
         waiting_max: usize,
+        clock: Arc<dyn Clock>,
     ) -> (Self, JoinHandle<()>) {
         let (queue, proposals) = mpsc::channel(waiting_max);
-        let route = Route { raft, mesh, leader, lane: None, queue: queue.downgrade() };
+        let route = Route { raft, mesh, leader, lane: None, queue: queue.downgrade(), clock };
         (Proposer { queue }, tokio::spawn(route.run(proposals)))
     }
 
@@ -114,6 +115,7 @@ struct Route {
     lane: Option<LeaderLane>,
     /// The own queue, for proposals that have to be tried again; weak, so that the queue closes with its last handle.
     queue: mpsc::WeakSender<Proposal>,
+    clock: Arc<dyn Clock>,
 }
 
 impl Route {
@@ -179,7 +181,9 @@ impl Route {
         if quorum_lost(&self.raft) {
             return self.retry(batch);
         }
-        let commands: Vec<_> = batch.iter().map(|proposal| Command(proposal.command.clone())).collect();
+        let time_ms = time_ms(&*self.clock);
+        let commands: Vec<_> =
+            batch.iter().map(|proposal| Command::stamped(time_ms, &proposal.command)).collect();
         let mut answers = match self.raft.client_write_many(commands).await {
             Ok(answers) => answers,
             Err(fatal) => {
@@ -239,7 +243,7 @@ async fn take_answers(
     queue: mpsc::WeakSender<Proposal>,
 ) {
     while let Ok(Some(frame)) = receiver.next().await {
-        let Ok(answer) = take::<ProposalAnswer>(frame) else { break };
+        let Ok(answer) = take_proposal_answer(frame) else { break };
         let next = waiting.lock().expect("no code panics while it holds the queue").pop_front();
         match next {
             Some(proposal) => settle(proposal, answer, &queue),
