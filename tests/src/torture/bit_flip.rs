@@ -13,14 +13,14 @@ const WRITES: usize = 300;
 /// What became of the flips.
 #[derive(Clone, Debug, Default)]
 pub struct Flips {
-    /// The files after whose flip the node did not start.
+    /// The files after whose flip the node did not start, or refused to read and said why.
     pub refused: Vec<PathBuf>,
     /// Those after whose flip it served all that was acknowledged: the bit meant nothing, or could be mended.
     pub served: Vec<PathBuf>,
 }
 
 /// Flips a bit in the middle of what each file of a node of one holds, and starts the node on that: it must serve all
-/// that was acknowledged, or refuse to start and leave the file where it is.
+/// that was acknowledged, or refuse to start, or to read what is damaged, and leave the file where it is.
 ///
 /// # Errors
 /// Names the file after whose flip it was otherwise.
@@ -76,7 +76,7 @@ fn flip(file: &Path) -> anyhow::Result<bool> {
     Ok(true)
 }
 
-/// Whether the node starts and has all that was acknowledged. False if it refuses to start.
+/// Whether the node starts and has all that was acknowledged. False if it refuses to start or to read.
 async fn serves(member: &mut Member, acknowledged: &[String]) -> anyhow::Result<bool> {
     if let Err(error) = member.start(&[]).await {
         ensure!(!member.is_running(), "it neither serves nor ends: {error}");
@@ -85,7 +85,16 @@ async fn serves(member: &mut Member, acknowledged: &[String]) -> anyhow::Result<
         ensure!(code != 0 && !said.contains("panicked"), "exit code {code}\n{said}");
         return Ok(false);
     }
-    check_acknowledged(&member.client().await?, acknowledged).await?;
-    member.stop().await?;
-    Ok(true)
+    match check_acknowledged(&member.client().await?, acknowledged).await {
+        Ok(()) => {
+            member.stop().await?;
+            Ok(true)
+        }
+        // The engine looks at a block when it is read: then it says which.
+        Err(error) if error.to_string().contains("is corrupt") => {
+            member.kill().await?;
+            Ok(false)
+        }
+        Err(error) => Err(error),
+    }
 }
