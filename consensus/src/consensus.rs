@@ -11,6 +11,7 @@ use crate::{
     office::quorum_lost,
     raft::{LogId, Raft},
     replica::Replica,
+    timekeeper::Timekeeper,
 };
 use bytes::Bytes;
 use futures::future::BoxFuture;
@@ -76,7 +77,7 @@ impl Consensus {
             replica.clone().build_snapshot().await.map_err(broken)?;
         }
         let (findings, contact, quorum_age) = (Findings::default(), Contact::default(), QuorumAge::default());
-        let clock = seams.clock.clone();
+        let timekeeper = Timekeeper::new(seams.clock.clone());
         let network = Network {
             mesh: mesh.clone(),
             replica: replica.clone(),
@@ -94,7 +95,7 @@ impl Consensus {
             raft: raft.clone(),
             replica: replica.clone(),
             contact: contact.clone(),
-            clock: clock.clone(),
+            timekeeper: timekeeper.clone(),
         };
         let ground = Ground {
             raft,
@@ -103,7 +104,7 @@ impl Consensus {
             leader,
             proposals_waiting_max: config.proposals_waiting_max,
             planted_bug: config.planted_bug,
-            clock,
+            timekeeper,
         };
         let intake = Arc::new(Intake::start(ground.clone()));
         let tasks = Mutex::new(vec![leading, resting]);
@@ -197,6 +198,11 @@ impl Consensus {
     pub fn age(&self) -> Option<Duration> {
         let applied_end = self.inner.ground.replica.applied_end();
         self.inner.quorum_age.get().or_else(|| self.inner.lanes.contact.age(applied_end))
+    }
+
+    /// The group's time as this node would stamp a command that it takes in, in milliseconds since 1970.
+    pub fn time_ms(&self) -> u64 {
+        self.inner.ground.timekeeper.time_ms(self.inner.ground.replica.time_ms())
     }
 
     /// Tells who leads, whenever that changes.

@@ -7,11 +7,12 @@ use crate::{
         Answer, Ask, ProposalAnswer, ReadAnswer, SnapshotAnswer, SnapshotOffer, StreamAnswer, put, take,
         take_append, vote_request,
     },
-    office::{quorum_lost, time_ms},
+    office::quorum_lost,
     raft::{Command, Group, LogId, Raft, Snapshot, SnapshotMeta, StoredMembership, Vote},
     reader::index_here,
     replica::Replica,
     snapshot::SnapshotHandle,
+    timekeeper::Timekeeper,
 };
 use bytes::Bytes;
 use futures::{
@@ -20,13 +21,12 @@ use futures::{
     pin_mut, poll, stream,
 };
 use micro_mesh::{FrameReceiver, FrameSender, Lane, frame_into};
-use micro_sdk::wire::Clock;
 use micro_storage::Manifest;
 use openraft::{
     errors::{ClientWriteError, ForwardToLeader},
     raft::{AppendEntriesRequest, TransferLeaderRequest},
 };
-use std::{io, sync::Arc, task::Poll, time::Duration};
+use std::{io, task::Poll, time::Duration};
 use tokio::{sync::mpsc, time::timeout};
 
 /// How long the sender of a snapshot may pause: beyond it the transfer is given up and the turn is free again.
@@ -40,7 +40,7 @@ pub(crate) struct Lanes {
     pub raft: Raft,
     pub replica: Replica,
     pub contact: Contact,
-    pub clock: Arc<dyn Clock>,
+    pub timekeeper: Timekeeper,
 }
 
 impl Lanes {
@@ -126,7 +126,7 @@ impl Lanes {
         let (batches, mut waiting) = mpsc::channel(FORWARD_BATCHES_MAX);
         let taking = async {
             while let Some(frame) = receiver.next().await.map_err(io::Error::other)? {
-                let time_ms = time_ms(&*self.clock);
+                let time_ms = self.timekeeper.time_ms(self.replica.time_ms());
                 let mut commands = vec![command(time_ms, &frame)?];
                 while let Some(frame) = receiver.ready() {
                     commands.push(command(time_ms, &frame)?);

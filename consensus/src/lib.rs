@@ -25,6 +25,7 @@ mod raft;
 mod reader;
 mod replica;
 mod snapshot;
+mod timekeeper;
 mod transaction;
 
 pub use config::{ConsensusConfig, PlantedBug};

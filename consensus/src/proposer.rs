@@ -5,13 +5,15 @@ use crate::{
     ProposeError,
     lanes::proposal_answer,
     message::{GROUP, ProposalAnswer, take_proposal_answer},
-    office::{quorum_lost, time_ms},
+    office::quorum_lost,
     raft::{Command, Raft},
+    replica::Replica,
+    timekeeper::Timekeeper,
 };
 use bytes::Bytes;
 use futures::StreamExt;
 use micro_mesh::{FrameReceiver, FrameSender, Lane, Mesh, frame_into};
-use micro_sdk::wire::{Clock, NodeId, limits::PROPOSAL_BYTES_MAX};
+use micro_sdk::wire::{NodeId, limits::PROPOSAL_BYTES_MAX};
 use std::{
     collections::VecDeque,
     sync::{Arc, Mutex},
@@ -51,13 +53,14 @@ impl Proposer {
     /// Starts the task that drains the queue. `leader` tells who leads.
     pub fn start(
         raft: Raft,
+        replica: Replica,
         mesh: Mesh,
         leader: watch::Receiver<Option<NodeId>>,
         waiting_max: usize,
-        clock: Arc<dyn Clock>,
+        timekeeper: Timekeeper,
     ) -> (Self, JoinHandle<()>) {
         let (queue, proposals) = mpsc::channel(waiting_max);
-        let route = Route { raft, mesh, leader, lane: None, queue: queue.downgrade(), clock };
+        let route = Route { raft, replica, timekeeper, mesh, leader, lane: None, queue: queue.downgrade() };
         (Proposer { queue }, tokio::spawn(route.run(proposals)))
     }
 
@@ -110,12 +113,13 @@ fn fail_all(waiting: &Mutex<VecDeque<Proposal>>, why: &str) {
 /// Where batches go.
 struct Route {
     raft: Raft,
+    replica: Replica,
+    timekeeper: Timekeeper,
     mesh: Mesh,
     leader: watch::Receiver<Option<NodeId>>,
     lane: Option<LeaderLane>,
     /// The own queue, for proposals that have to be tried again; weak, so that the queue closes with its last handle.
     queue: mpsc::WeakSender<Proposal>,
-    clock: Arc<dyn Clock>,
 }
 
 impl Route {
@@ -181,7 +185,7 @@ impl Route {
         if quorum_lost(&self.raft) {
             return self.retry(batch);
         }
-        let time_ms = time_ms(&*self.clock);
+        let time_ms = self.timekeeper.time_ms(self.replica.time_ms());
         let commands: Vec<_> =
             batch.iter().map(|proposal| Command::stamped(time_ms, &proposal.command)).collect();
         let mut answers = match self.raft.client_write_many(commands).await {

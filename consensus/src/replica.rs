@@ -90,6 +90,11 @@ impl Replica {
         self.position().last
     }
 
+    /// The time of the last command applied, in milliseconds since 1970.
+    pub fn time_ms(&self) -> u64 {
+        self.position().time_ms
+    }
+
     /// One past the last entry applied and visible.
     pub fn applied_end(&self) -> u64 {
         *self.0.applied.borrow()
@@ -190,7 +195,7 @@ impl RaftStateMachine<Group> for Replica {
                 EntryPayload::Blank => Bytes::new(),
                 EntryPayload::Normal(command) => {
                     let index = LogIndex(entry.log_id.index);
-                    // A leader's clock may be behind its predecessor's: time stands still until it has caught up.
+                    // A new leader has not applied all that its predecessor took in, so that it may be behind a little.
                     round.time_ms = round.time_ms.max(command.time_ms());
                     self.0.machine.apply(&mut round.changes, index, round.time_ms, &command.proposed())
                 }

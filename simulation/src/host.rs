@@ -215,6 +215,15 @@ impl Door {
         Ok(self.local.write(&operator(), request).await?.version)
     }
 
+    /// Writes a value that ends by itself after `ttl_ms`.
+    ///
+    /// # Errors
+    /// As the node answers.
+    pub async fn write_ending(&self, key: &str, value: u64, ttl_ms: u64) -> Result<(), Fault> {
+        let request = WriteRequest::new(TablePath::default(), key, value.to_string());
+        self.local.write(&operator(), WriteRequest { ttl_ms, ..request }).await.map(drop)
+    }
+
     /// Deletes a key.
     ///
     /// # Errors

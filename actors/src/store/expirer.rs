@@ -4,10 +4,7 @@
 
 use crate::store::{StoreService, view::first_due};
 use micro_sdk::wire::NodeId;
-use std::{
-    sync::Arc,
-    time::{Duration, UNIX_EPOCH},
-};
+use std::{sync::Arc, time::Duration};
 use tokio::{
     sync::watch,
     time::{Instant, sleep},
@@ -49,7 +46,7 @@ impl Expirer {
             }
             self.expiries.borrow_and_update();
             let looked = self.store.replica.look(first_due);
-            let (due_ms, time_ms) = match looked {
+            let due_ms = match looked {
                 Ok(looked) => looked,
                 Err(fault) => {
                     tracing::warn!(%fault, "what is due next can't be read");
@@ -57,17 +54,16 @@ impl Expirer {
                     continue;
                 }
             };
-            if self.wait(due_ms, time_ms).await {
+            if self.wait(due_ms).await {
                 self.expire().await;
             }
         }
     }
 
     /// Waits until something is due, or may be due at another time than was thought. Tells whether it is due.
-    async fn wait(&mut self, due_ms: Option<u64>, time_ms: u64) -> bool {
+    async fn wait(&mut self, due_ms: Option<u64>) -> bool {
         loop {
-            // The group's time never goes back, also where this node's clock is behind it.
-            let now_ms = self.now_ms().max(time_ms);
+            let now_ms = self.store.consensus.time_ms();
             if due_ms.is_some_and(|due_ms| due_ms <= now_ms) {
                 return true;
             }
@@ -93,10 +89,5 @@ impl Expirer {
                 sleep(RETRY_PAUSE).await;
             }
         }
-    }
-
-    fn now_ms(&self) -> u64 {
-        let since = self.store.replica.seams.clock.now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
     }
 }

@@ -86,11 +86,11 @@ pub(crate) fn entries(
     rows.into_iter().map(entry).collect()
 }
 
-/// When the first of all ends, and the time of the last change.
-pub(crate) fn first_due(view: &dyn StateView) -> Result<(Option<u64>, u64), Fault> {
+/// When the first of all ends.
+pub(crate) fn first_due(view: &dyn StateView) -> Result<Option<u64>, Fault> {
     let ledger = Ledger::at(view).map_err(broken)?;
     let range = key::expiries(ledger.expired_ms, u64::MAX);
     let range = ScanRange::between(range.start, range.end);
     let due = view.scan(Family::Store, range, Order::Ascending, 1, usize::MAX).map_err(broken)?;
-    Ok((due.first().and_then(|(key, _)| key::expiring(key)).map(|(at, _)| at), ledger.time_ms))
+    Ok(due.first().and_then(|(key, _)| key::expiring(key)).map(|(at, _)| at))
 }
