@@ -23,15 +23,20 @@ use std::{
     collections::{BTreeMap, BTreeSet},
     future::Future,
     net::SocketAddr,
-    sync::{Arc, Mutex},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, Ordering},
+    },
     time::Duration,
 };
 use tokio::{
     sync::watch,
     task::JoinHandle,
-    time::{Instant, timeout},
+    time::{Instant, sleep, timeout},
 };
 
+/// How often it is looked whether Raft still lives.
+const LIFE_LOOK: Duration = Duration::from_secs(2);
 /// How long a change of membership may take: two rounds through the log, in a group that may be electing.
 const MEMBERSHIP_DEADLINE: Duration = Duration::from_secs(10);
 
@@ -49,6 +54,7 @@ struct Inner {
     lanes: Lanes,
     findings: Findings,
     quorum_age: QuorumAge,
+    closing: AtomicBool,
     tasks: Mutex<Vec<JoinHandle<()>>>,
 }
 
@@ -107,9 +113,12 @@ impl Consensus {
             timekeeper,
         };
         let intake = Arc::new(Intake::start(ground.clone()));
+        let closing = AtomicBool::new(false);
         let tasks = Mutex::new(vec![leading, resting]);
-        let consensus =
-            Consensus { inner: Arc::new(Inner { node, ground, lanes, findings, quorum_age, tasks }), intake };
+        let consensus = Consensus {
+            inner: Arc::new(Inner { node, ground, lanes, findings, quorum_age, closing, tasks }),
+            intake,
+        };
         consensus.elect_sole_voter().await?;
         Ok(consensus)
     }
@@ -255,6 +264,8 @@ impl Consensus {
         }
         match timeout(MEMBERSHIP_DEADLINE, change).await {
             Ok(Ok(_)) => Ok(()),
+            // openraft says so in words of its own; for us it is one thing.
+            Ok(Err(_)) if !self.observe().leading => Err(ConsensusError::NotLeader),
             Ok(Err(error)) => Err(ConsensusError::Membership(error.to_string())),
             Err(_) => Err(ConsensusError::Timeout),
         }
@@ -329,8 +340,8 @@ impl Consensus {
         }
     }
 
-    /// Waits until Raft has stopped here by itself, and says why: the storage failed. Never returns after
-    /// [`close`](Self::close).
+    /// Waits until Raft has stopped here by itself, and says why: the storage failed, or Raft has panicked. Never
+    /// returns after [`close`](Self::close).
     pub async fn failed(&self) -> String {
         let mut metrics = self.inner.ground.raft.metrics();
         loop {
@@ -339,14 +350,27 @@ impl Consensus {
             {
                 return fatal.to_string();
             }
-            if metrics.changed().await.is_err() {
-                return std::future::pending().await;
+            // Raft's own task says nothing when it panics, so it is asked now and then too.
+            let look = async {
+                sleep(LIFE_LOOK).await;
+                self.inner.ground.raft.with_raft_state(|_| ()).await
+            };
+            let ended = tokio::select! {
+                biased;
+                changed = metrics.changed() => changed.is_err().then(|| "its task has ended".to_owned()),
+                alive = look => alive.err().map(|fatal| fatal.to_string()),
+            };
+            match ended {
+                Some(_) if self.inner.closing.load(Ordering::Relaxed) => std::future::pending().await,
+                Some(why) => return why,
+                None => {}
             }
         }
     }
 
     /// Stops taking part. What was acknowledged is on disk already.
     pub async fn close(&self) {
+        self.inner.closing.store(true, Ordering::Relaxed);
         if let Err(error) = self.inner.ground.raft.shutdown().await {
             tracing::warn!(%error, "consensus did not stop in order");
         }

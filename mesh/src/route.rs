@@ -33,6 +33,8 @@ pub struct Route {
     pub loss: f64,
     /// Since when the state is what it is.
     pub since: SystemTime,
+    /// Whether it has said that it shuts down, and has not been reached since.
+    pub left: bool,
     /// Why it can't be reached, for people. Empty when it is up.
     pub problem: String,
 }

@@ -3,6 +3,7 @@
 
 mod card;
 mod complaint;
+mod departure;
 mod placement;
 mod platform;
 mod problems;

@@ -3,18 +3,19 @@
 use crate::{
     Directory, Dispatch, Invocation, Platform,
     auth::{AuthService, decode, node_head},
-    network::{NodeCard, replicas::Replicas, status::View},
+    network::{NodeCard, departure::voters_without, replicas::Replicas, status::View, steward::fit_learners},
     registry::Registry,
 };
 use bytes::Bytes;
-use futures::future::BoxFuture;
-use micro_consensus::Consensus;
+use futures::future::{BoxFuture, join_all};
+use micro_consensus::{Consensus, Observation};
 use micro_mesh::Mesh;
 use micro_sdk::wire::{
     Caller, ClusterId, Code, Codec, Fault, NodeId, Seams,
     status::{ActorStatus, Status},
 };
 use std::{
+    collections::BTreeSet,
     sync::Arc,
     time::{Duration, SystemTime},
 };
@@ -27,6 +28,8 @@ use tokio::{
 pub const NETWORK: &str = "network";
 /// How long the status waits for the leader's figures: it must come also when there is none.
 const LEADER_PATIENCE: Duration = Duration::from_millis(400);
+/// How long a node may take to answer before it counts as down for a departure.
+const ANSWER_PATIENCE: Duration = Duration::from_secs(1);
 /// How long a node that leaves may wait for the group to let it go.
 const LEAVE_DEADLINE: Duration = Duration::from_secs(15);
 /// How long a node that left is still talked to: it has to hear that it may go.
@@ -121,6 +124,11 @@ impl NetworkService {
             )
             .help("to wipe it, stop it and run `micro-node reset`"));
         }
+        // Asked before the office is given away: a leader that may not leave had better stay one.
+        let seen = self.consensus.observe();
+        if seen.leading {
+            self.voters_without(node, &seen).await?;
+        }
         if !self.consensus.hand_over(Duration::from_secs(5)).await {
             return Err(Fault::new(Code::Unavailable, "no other node could take over the leadership")
                 .help("wait until the others have caught up: `micro-node status`"));
@@ -136,11 +144,56 @@ impl NetworkService {
         Ok(())
     }
 
+    /// The voters when `leaving` has left, as the leader sees it.
+    ///
+    /// # Errors
+    /// [`Code::Conflict`] if they would have no quorum, [`Code::Unavailable`] while the voters change already.
+    async fn voters_without(&self, leaving: NodeId, seen: &Observation) -> Result<BTreeSet<NodeId>, Fault> {
+        if seen.changing {
+            return Err(Fault::new(Code::Unavailable, "the voters are being changed just now")
+                .help("try again in a moment; `micro-node status` shows what it waits for"));
+        }
+        let fit = fit_learners(seen, &self.mesh.gossip().members());
+        // Asked, since a link to a node that was just killed looks well for seconds.
+        let asked = seen.voters.iter().chain(&fit).filter(|node| **node != leaving).map(|node| async {
+            let answers = *node == self.mesh.node() || self.answers(*node).await;
+            answers.then_some(*node)
+        });
+        let live: BTreeSet<NodeId> = join_all(asked).await.into_iter().flatten().collect();
+        let fit: Vec<NodeId> = fit.into_iter().filter(|node| live.contains(node)).collect();
+        voters_without(leaving, &seen.voters, &fit, |node| live.contains(&node)).ok_or_else(|| {
+            let down = seen.voters.iter().filter(|voter| **voter != leaving && !live.contains(*voter));
+            let down: Vec<String> = down.map(|voter| self.registry.node_name(*voter)).collect();
+            let message = format!(
+                "without node {} the mesh would have no quorum: {} down",
+                self.registry.node_name(leaving),
+                if down.len() == 1 { format!("{} is", down[0]) } else { format!("{} are", down.join(", ")) }
+            );
+            Fault::new(Code::Conflict, message)
+                .help("start what is down, or add a node first: `micro-node token create`")
+        })
+    }
+
+    /// Whether a node answers just now.
+    async fn answers(&self, node: NodeId) -> bool {
+        let deadline = Instant::now() + ANSWER_PATIENCE;
+        let head = node_head(&self.seams, self.mesh.node(), NETWORK, "replication", deadline);
+        self.dispatch.call_at(node, head, Bytes::new()).await.is_ok()
+    }
+
     /// Lets the calling node go. On the leader.
     async fn leave_member(&self, caller: &Caller, deadline: Instant) -> Result<(), Fault> {
         let Caller::Node(node) = *caller else {
             return Err(Fault::new(Code::Denied, "a node leaves on its own account only"));
         };
+        let seen = self.consensus.observe();
+        let next = self.voters_without(node, &seen).await?;
+        if next != seen.voters {
+            for successor in next.difference(&seen.voters) {
+                self.auth.hand_seal_to(*successor, deadline).await?;
+            }
+            self.consensus.change_voters(next).await?;
+        }
         self.consensus.remove(node).await?;
         self.auth.forget(node, deadline).await?;
         tracing::info!(%node, "node left for good");

@@ -13,6 +13,13 @@ const START_PATIENCE_S: u64 = 30;
 pub(crate) fn problems(view: &View<'_>, nodes: &[NodeStatus], consensus: &ConsensusStatus) -> Vec<Problem> {
     let mut list = Problems::default();
     list.of_the_group(view.seen.stopped.as_deref(), consensus);
+    if view.seen.changing {
+        list.add(
+            Severity::Warning,
+            "the voters are being changed: until that is done, majorities of the old and of the new ones are needed",
+            "if it lasts, start the voters that are down",
+        );
+    }
     for node in nodes {
         list.of_a_node(node, consensus.quorum);
     }

@@ -10,7 +10,7 @@ use crate::{
     },
 };
 use micro_consensus::{Consensus, Observation};
-use micro_mesh::Mesh;
+use micro_mesh::{Member, Mesh};
 use micro_sdk::wire::{NodeId, status::NodeState};
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 use tokio::time::{Instant, sleep};
@@ -39,6 +39,19 @@ fn zone_of(heard: &Heard<'_>) -> String {
 /// Whether a replica that has `matched` is close enough to the end of the log.
 pub(crate) fn caught_up(matched: Option<u64>, last_log: Option<u64>) -> bool {
     matched.is_some_and(|matched| matched + CAUGHT_UP_LAG >= last_log.unwrap_or(0))
+}
+
+/// The learners that could vote at once: alive, staying, and caught up. Known to the leader only.
+pub(crate) fn fit_learners(seen: &Observation, members: &[Member]) -> Vec<NodeId> {
+    let fit = |node: &NodeId| {
+        let matched = seen.replication.iter().find(|replica| replica.node == *node);
+        let matched = matched.and_then(|replica| replica.matched);
+        let alive = members.iter().any(|member| {
+            member.node == *node && member.alive && Heard(member).state() != NodeState::Leaving
+        });
+        alive && caught_up(matched, seen.last_log)
+    };
+    seen.learners.iter().copied().filter(fit).collect()
 }
 
 impl Steward {
@@ -86,18 +99,9 @@ impl Steward {
             members.iter().map(|member| (member.node, zone_of(&Heard(member)))).collect();
         let zone = |node: &NodeId| zones.get(node).cloned().unwrap_or_default();
         let voters: BTreeMap<NodeId, String> = seen.voters.iter().map(|node| (*node, zone(node))).collect();
-        let candidates: Vec<Candidate> = seen
-            .learners
-            .iter()
-            .map(|node| {
-                let matched = seen.replication.iter().find(|replica| replica.node == *node);
-                let matched = matched.and_then(|replica| replica.matched);
-                let alive = members.iter().any(|member| {
-                    member.node == *node && member.alive && Heard(member).state() != NodeState::Leaving
-                });
-                Candidate { node: *node, zone: zone(node), fit: alive && caught_up(matched, seen.last_log) }
-            })
-            .collect();
+        let fit = fit_learners(seen, &members);
+        let candidate = |node: &NodeId| Candidate { node: *node, zone: zone(node), fit: fit.contains(node) };
+        let candidates: Vec<Candidate> = seen.learners.iter().map(candidate).collect();
         let Some(next) = next_voters(&voters, &candidates, self.voters_wanted) else { return };
         for node in next.iter().filter(|node| !seen.voters.contains(node)) {
             let deadline = Instant::now() + SEAL_DEADLINE;

@@ -184,8 +184,10 @@ impl Registry {
         if candidates.is_empty() && others.is_empty() {
             return Err(self.not_found(namespace, service, &table));
         }
-        let routes: BTreeMap<NodeId, _> =
-            self.0.mesh.routes().into_iter().map(|route| (route.node, route.rtt)).collect();
+        let routes = self.0.mesh.routes();
+        // A node that has said that it shuts down is not dialled for a call: gossip is only late with the news.
+        others.retain(|instance| !routes.iter().any(|route| route.node == instance.node && route.left));
+        let routes: BTreeMap<NodeId, _> = routes.into_iter().map(|route| (route.node, route.rtt)).collect();
         others.sort_by_key(|instance| match routes.get(&instance.node) {
             Some(Some(rtt)) => (0, *rtt, instance.id),
             _ => (1, std::time::Duration::ZERO, instance.id),

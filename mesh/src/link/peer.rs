@@ -260,6 +260,7 @@ impl Peer {
             rtt,
             loss,
             since: state.since,
+            left: state.left && state.links.is_empty(),
             problem: state.problem.clone(),
         }
     }

@@ -61,6 +61,37 @@ async fn leaving_gives_membership_up() -> anyhow::Result<()> {
 }
 
 #[tokio::test]
+async fn nobody_leaves_when_the_others_would_have_no_quorum() -> anyhow::Result<()> {
+    let mut cluster = Cluster::of(3).await?;
+    let leader = until("a leader", SOON, async || cluster.leader(0).await).await?;
+    let (other, down) = ((leader + 1) % 3, (leader + 2) % 3);
+    cluster.members[down].kill().await?;
+    for leaving in [other, leader] {
+        let outcome = cluster.cli(leaving)?.run(&["leave", "--yes"]).await?;
+        assert_eq!(outcome.code, 6, "{}", outcome.stderr);
+        assert!(outcome.stderr.contains("would have no quorum"), "{}", outcome.stderr);
+        assert!(outcome.stderr.contains(cluster.members[down].name()), "{}", outcome.stderr);
+        cluster.cli(leaving)?.ok(&["--timeout", "5s", "store", "write", "still", "here"]).await?;
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_learner_takes_the_vote_of_one_that_leaves_while_another_is_down() -> anyhow::Result<()> {
+    let mut cluster = Cluster::of(4).await?;
+    let leader = until("a leader", SOON, async || cluster.leader(0).await).await?;
+    let voters: Vec<usize> = (0..3).filter(|index| *index != leader).collect();
+    cluster.members[voters[0]].kill().await?;
+    cluster.cli(voters[1])?.ok(&["leave", "--yes"]).await?;
+    cluster.members[voters[1]].ended().await?;
+    cluster.cli(3)?.ok(&["--timeout", "5s", "store", "write", "after", "1"]).await?;
+    let status = cluster.status(leader).await?;
+    assert_eq!(status["consensus"]["voters"].as_array().map(Vec::len), Some(3), "{status}");
+    assert_eq!(status["consensus"]["learners"].as_array().map(Vec::len), Some(0), "{status}");
+    Ok(())
+}
+
+#[tokio::test]
 async fn without_a_quorum_status_says_so_and_nothing_is_acknowledged() -> anyhow::Result<()> {
     let mut cluster = Cluster::of(3).await?;
     cluster.cli(0)?.ok(&["store", "write", "before", "1"]).await?;
