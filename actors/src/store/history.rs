@@ -141,8 +141,11 @@ fn sweep(state: &mut Transaction<'_>, ledger: &mut Ledger, revision: u64, rows: 
     ledger.compacted = ledger.compacted.max(by_count.min(revision.saturating_sub(1)));
     let forget = revision.saturating_sub(SEEN_KEPT);
     let mut left = rows;
-    'sweep: while ledger.swept + 1 < revision {
-        let range = key::entry(ledger.swept + 1)..key::entry(revision);
+    'sweep: while left > 0 {
+        // Mostly nothing is beyond a limit: then there is nothing to look at.
+        let over = ledger.history_bytes > ledger.bytes_max;
+        let end = if over { revision } else { ledger.compacted + 1 };
+        let range = key::entry(ledger.swept + 1)..key::entry(end);
         let entries = state.scan(Family::Store, range, LOOK, usize::MAX);
         if entries.is_empty() {
             break;
