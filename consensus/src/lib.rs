@@ -8,7 +8,6 @@
 
 mod config;
 mod consensus;
-mod contact;
 mod entry;
 mod error;
 mod findings;
@@ -25,7 +24,6 @@ mod raft;
 mod reader;
 mod replica;
 mod snapshot;
-mod timekeeper;
 mod transaction;
 
 pub use config::{ConsensusConfig, PlantedBug};
