@@ -115,21 +115,32 @@ fn run_all(arguments: &Arguments, seeds: RangeInclusive<u64>) -> Result<ExitCode
     }
     println!("{good} seeds were good, {} were not{}", bad.len(), if bad.is_empty() { "" } else { ":" });
     for seed in &bad {
-        println!("  ./dev sim --seed {seed} --nodes {} --minutes {}", arguments.nodes, arguments.minutes);
+        println!("  ./dev sim {}", flags(arguments, *seed).join(" "));
     }
     Ok(if bad.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// The flags that run one seed, here and when a person runs it again: all that the run depends on.
+fn flags(arguments: &Arguments, seed: u64) -> Vec<String> {
+    let Arguments { nodes, minutes, planted_bug, .. } = arguments;
+    let mut flags =
+        ["--seed", &seed.to_string(), "--nodes", &nodes.to_string(), "--minutes", &minutes.to_string()]
+            .map(str::to_owned)
+            .to_vec();
+    if let Some(bug) = planted_bug {
+        flags.extend(["--planted-bug".to_owned(), bug.to_string()]);
+    }
+    flags
 }
 
 fn spawn(arguments: &Arguments, seed: u64) -> Result<Child> {
     let program = std::env::current_exe().context("cannot find this program to run it again")?;
     let mut command = Command::new(program);
-    command.arg("--seed").arg(seed.to_string());
-    command.arg("--nodes").arg(arguments.nodes.to_string());
-    command.arg("--minutes").arg(arguments.minutes.to_string());
-    if let Some(bug) = arguments.planted_bug {
-        command.arg("--planted-bug").arg(bug.to_string());
-    }
-    command.stdout(Stdio::piped()).spawn().context("cannot start a process for a seed")
+    command
+        .args(flags(arguments, seed))
+        .stdout(Stdio::piped())
+        .spawn()
+        .context("cannot start a process for a seed")
 }
 
 /// Waits for the seed that was started first and shows what it said.

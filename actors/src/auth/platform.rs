@@ -9,6 +9,7 @@ use crate::{
 use bincode::{Decode, Encode};
 use bytes::Bytes;
 use futures::future::BoxFuture;
+use jiff::Timestamp;
 use micro_consensus::Consensus;
 use micro_mesh::{Certificate, JoinGrant, JoinRequest, JoinToken, KeyRequest, Mesh};
 use micro_sdk::wire::{
@@ -261,6 +262,12 @@ fn seconds(time: SystemTime) -> u64 {
     time.duration_since(SystemTime::UNIX_EPOCH).map_or(0, |since| since.as_secs())
 }
 
+/// A time in seconds since 1970 as RFC 3339, in UTC.
+fn date(seconds: u64) -> String {
+    let time = i64::try_from(seconds).ok().and_then(|seconds| Timestamp::from_second(seconds).ok());
+    time.map_or_else(|| format!("{seconds} s since 1970"), |time| time.to_string())
+}
+
 fn refuse_token(outcome: AuthOutcome) -> Result<(), Fault> {
     let another = "make another with `micro-node token create` on a node of the mesh";
     match outcome {
@@ -273,7 +280,7 @@ fn refuse_token(outcome: AuthOutcome) -> Result<(), Fault> {
                 .help(another))
         }
         AuthOutcome::ExpiredToken { at } => {
-            Err(Fault::new(Code::Denied, format!("the join token has expired (at {at} s since 1970)"))
+            Err(Fault::new(Code::Denied, format!("the join token has expired (at {})", date(at)))
                 .help(another))
         }
         AuthOutcome::Invalid { why } => Err(Fault::new(Code::Internal, why)),
@@ -331,5 +338,18 @@ impl Platform for AuthService {
                 other => return Err(Fault::new(Code::NotFound, format!("auth has no endpoint {other:?}"))),
             })
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_expired_token_is_refused_with_a_date() {
+        let fault =
+            refuse_token(AuthOutcome::ExpiredToken { at: 1_795_548_435 }).expect_err("it has expired");
+        assert!(fault.message.contains("(at 2026-11-24T19:27:15Z)"), "{fault}");
+        assert_eq!(date(u64::MAX), format!("{} s since 1970", u64::MAX));
     }
 }

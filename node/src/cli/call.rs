@@ -36,7 +36,7 @@ pub(super) struct Call {
           value_parser = unit::duration)]
     request_timeout: Option<Duration>,
 
-    /// Makes a repeated call the same call: 32 hexadecimal digits
+    /// Makes a repeated call the same call: 1 to 32 hexadecimal digits
     #[arg(long, value_name = "KEY", value_parser = unit::key)]
     idempotency_key: Option<u128>,
 }

@@ -6,7 +6,7 @@ use super::{
     input,
     output::Output,
     session,
-    table::{NOTHING, Table},
+    table::{NOTHING, Table, clean, cut},
     unit,
 };
 use clap::{Args, Subcommand};
@@ -95,7 +95,7 @@ struct Read {
     staleness: Staleness,
 }
 
-/// List records by key
+/// List records by key, with the start of each value
 #[derive(Debug, Args)]
 #[command(
     visible_alias = "ls",
@@ -154,7 +154,7 @@ struct Condition {
     #[arg(long, value_name = "VERSION")]
     if_version: Option<u64>,
 
-    /// Makes a repeated change the same change: 32 hexadecimal digits
+    /// Makes a repeated change the same change: 1 to 32 hexadecimal digits
     #[arg(long, value_name = "KEY", value_parser = unit::key)]
     idempotency_key: Option<u128>,
 }
@@ -305,12 +305,23 @@ impl Delete {
     }
 }
 
+/// The longest value in a listing, in characters, also in a pipe: one long value would pad every row to its length.
+const VALUE_CHARS_MAX: usize = 64;
+/// As many bytes as that many characters can take.
+const VALUE_BYTES_SHOWN: usize = 4 * (VALUE_CHARS_MAX + 1);
+
+/// The start of a value, on one line.
+fn excerpt(value: &[u8]) -> String {
+    let start = &value[..value.len().min(VALUE_BYTES_SHOWN)];
+    cut(&clean(&String::from_utf8_lossy(start)), Some(VALUE_CHARS_MAX))
+}
+
 fn listing(records: &[Record]) -> Table {
     let mut table = Table::new(["KEY", "VALUE", "VERSION"]);
     for record in records {
         let value = match record.value.is_empty() {
             true => NOTHING.to_owned(),
-            false => String::from_utf8_lossy(&record.value).into_owned(),
+            false => excerpt(&record.value),
         };
         table.row([record.key.clone(), value, record.version.to_string()]);
     }
@@ -333,6 +344,17 @@ KEY  VALUE            VERSION
 id1  {\"name\":\"Jane\"}  42
 id2  –                43";
         assert_eq!(listing(&records).render(true, None), text);
+    }
+
+    #[test]
+    fn a_listing_shows_the_start_of_a_long_value_on_one_line() {
+        assert_eq!(excerpt(b"a\nb"), "a\\nb");
+        assert_eq!(excerpt(&[b'x'; 64]), "x".repeat(64));
+        for long in ["x".repeat(1 << 20), "日".repeat(65), "\n".repeat(65)] {
+            let shown = excerpt(long.as_bytes());
+            assert_eq!(shown.chars().count(), VALUE_CHARS_MAX, "{shown}");
+            assert!(shown.ends_with('…'), "{shown}");
+        }
     }
 
     #[test]

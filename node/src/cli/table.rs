@@ -99,7 +99,7 @@ pub(super) fn clean(text: &str) -> String {
 }
 
 /// The line, or as much of it as fits.
-fn cut(line: &str, width: Option<usize>) -> String {
+pub(super) fn cut(line: &str, width: Option<usize>) -> String {
     match width {
         Some(width) if line.chars().count() > width => {
             let kept: String = line.chars().take(width.saturating_sub(1)).collect();

@@ -16,6 +16,9 @@ Examples:
   micro-node token create --ttl 1h
   micro-node token create -o json | jq -r .item.token";
 
+/// The least time that a token can be used: nodes count it in whole seconds.
+const TTL_MIN: Duration = Duration::from_secs(1);
+
 /// Make tokens with which other nodes join this mesh
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
@@ -34,7 +37,7 @@ enum Verb {
 #[command(after_help = EXAMPLES)]
 struct Create {
     /// How long it can be used
-    #[arg(long, value_name = "TIME", default_value = "15m", value_parser = unit::duration)]
+    #[arg(long, value_name = "TIME", default_value = "15m", value_parser = ttl)]
     ttl: Duration,
 
     /// The other node runs on this host too
@@ -52,20 +55,32 @@ struct TokenItem<'a> {
 impl TokenCommand {
     pub(super) fn run(self, globals: &Globals, output: &Output) -> Result<(), Failure> {
         let Verb::Create(Create { ttl, local }) = self.verb;
-        let join = session::run(globals, async |node| {
+        let (join, neighbour) = session::run(globals, async |node| {
             // Asked before there is a token: one that nobody is shown would lie about until it expires.
-            if !local {
-                reachable(&node.status().await?)?;
-            }
-            Ok(node.create_token(ttl).await?)
+            let neighbour = match (local, output.json()) {
+                (false, _) => {
+                    reachable(&node.status().await?)?;
+                    None
+                }
+                (true, false) => Some(free_name(&node.status().await?)),
+                // A program chooses a name itself.
+                (true, true) => None,
+            };
+            Ok((node.create_token(ttl).await?, neighbour))
         })?;
         let item =
             TokenItem { token: join.token.expose(), addresses: &join.addresses, expires: &join.expires };
         if output.json() {
             return output.item("micro-node/token/v1", &item);
         }
-        output.text(&recipe(&item, local))
+        output.text(&recipe(&item, neighbour.as_deref()))
     }
+}
+
+/// Reads how long a token can be used. Less than a second would be over before the other node has started.
+fn ttl(text: &str) -> Result<Duration, String> {
+    let ttl = unit::duration(text)?;
+    if ttl < TTL_MIN { Err(format!("the least is {TTL_MIN:?}, and 15m is usual")) } else { Ok(ttl) }
 }
 
 /// Refuses to lead other hosts to an address that only this one can reach.
@@ -86,10 +101,20 @@ fn reachable(status: &Status) -> Result<(), Fault> {
         .help("for another node on this same host: micro-node token create --local"))
 }
 
-/// What to type on the other host: comments and commands, fit to be pasted as a whole.
-fn recipe(item: &TokenItem, local: bool) -> String {
+/// A name for another node on this host that no node of the mesh has: b, c, d and so on, then node-27.
+fn free_name(status: &Status) -> String {
+    let letters = ('b'..='z').map(String::from);
+    let mut names = letters.chain((27..).map(|number: u32| format!("node-{number}")));
+    let taken = |name: &String| status.nodes.iter().any(|node| node.name == *name);
+    names.find(|name| !taken(name)).expect("a mesh has fewer nodes than there are numbers")
+}
+
+/// What to type where the other node is to run: comments and commands, fit to be pasted as a whole. `neighbour` is
+/// the name of a node on this same host, which needs a folder, a socket and ports of its own.
+fn recipe(item: &TokenItem, neighbour: Option<&str>) -> String {
+    let place = if neighbour.is_some() { "On this host" } else { "On the other host" };
     let mut text = format!(
-        "# On the other host: 1. save the token (good for one node, until {})\n\
+        "# {place}: 1. save the token (good for one node, until {})\n\
          (umask 077 && echo '{}' > join-token)\n\
          # 2. start its node\n\
          micro-node start",
@@ -99,13 +124,17 @@ fn recipe(item: &TokenItem, local: bool) -> String {
         write!(text, " --join {address}").expect("a String takes every write");
     }
     text.push_str(" --join-token @join-token");
-    match local {
-        true => {
-            text.push_str(" --name b --data-dir ./b --socket ./b.sock --api 127.0.0.1:0 --proxy 127.0.0.1:0");
+    match neighbour {
+        Some(name) => {
             let listen = SocketAddr::new(beside(item.addresses), 0);
-            write!(text, " --mesh-listen {listen}").expect("a String takes every write");
+            write!(
+                text,
+                " --name {name} --data-dir ./{name} --socket ./{name}.sock --api 127.0.0.1:0 --proxy 127.0.0.1:0 \
+                 --mesh-listen {listen}"
+            )
+            .expect("a String takes every write");
         }
-        false => text.push_str(" --mesh-listen 0.0.0.0:8443"),
+        None => text.push_str(" --mesh-listen 0.0.0.0:8443"),
     }
     text
 }
@@ -121,6 +150,7 @@ fn beside(addresses: &[String]) -> IpAddr {
 mod tests {
     use super::*;
     use crate::cli::status::sample;
+    use micro_sdk::wire::status::NodeStatus;
 
     const ITEM: TokenItem = TokenItem { token: "mnt1.abc", addresses: &[], expires: "2026-11-22T21:16:52Z" };
 
@@ -133,10 +163,30 @@ mod tests {
 # 2. start its node
 micro-node start --join 10.0.0.1:8443 --join 10.0.0.2:8443 --join-token @join-token \
 --mesh-listen 0.0.0.0:8443";
-        assert_eq!(recipe(&TokenItem { addresses: &addresses, ..ITEM }, false), text);
-        assert!(recipe(&TokenItem { addresses: &addresses, ..ITEM }, true).ends_with("-listen 10.0.0.1:0"));
-        let text = recipe(&ITEM, true);
-        assert!(text.contains("--data-dir ./b ") && text.ends_with("--mesh-listen 127.0.0.1:0"), "{text}");
+        assert_eq!(recipe(&TokenItem { addresses: &addresses, ..ITEM }, None), text);
+        let text = recipe(&TokenItem { addresses: &addresses, ..ITEM }, Some("b"));
+        assert!(text.ends_with("-listen 10.0.0.1:0"), "{text}");
+        let text = recipe(&ITEM, Some("c"));
+        assert!(text.starts_with("# On this host: ") && text.contains("--name c --data-dir ./c "), "{text}");
+        assert!(text.ends_with("--mesh-listen 127.0.0.1:0"), "{text}");
+    }
+
+    #[test]
+    fn a_token_that_nobody_could_use_is_refused_with_the_least_time() {
+        assert_eq!(ttl("1s"), Ok(TTL_MIN));
+        assert!(ttl("500ms").is_err_and(|refusal| refusal.contains("the least is 1s")));
+    }
+
+    #[test]
+    fn a_neighbour_gets_a_name_that_is_free() {
+        let mut status = sample();
+        assert_eq!(free_name(&status), "b");
+        let node = status.nodes[0].clone();
+        status.nodes.extend(["b", "d"].map(|name| NodeStatus { name: name.to_owned(), ..node.clone() }));
+        assert_eq!(free_name(&status), "c");
+        let letters = ('a'..='z').map(|letter| NodeStatus { name: letter.to_string(), ..node.clone() });
+        status.nodes.extend(letters);
+        assert_eq!(free_name(&status), "node-27");
     }
 
     #[test]

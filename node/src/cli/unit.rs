@@ -28,7 +28,7 @@ pub(super) fn pair(text: &str) -> Result<(String, String), String> {
 pub(super) fn key(text: &str) -> Result<u128, String> {
     let hex = !text.is_empty() && text.len() <= 32 && text.bytes().all(|byte| byte.is_ascii_hexdigit());
     let key = hex.then(|| u128::from_str_radix(text, 16).ok()).flatten();
-    key.ok_or_else(|| "it takes at most 32 hexadecimal digits".to_owned())
+    key.ok_or_else(|| "it has to be 1 to 32 hexadecimal digits".to_owned())
 }
 
 /// Shows a long time in its two largest units: `3d4h`, `12m5s`, `7s`.

@@ -33,3 +33,4 @@ pub use directory::{ServiceDescription, ServiceInstance, ServiceListing};
 pub use node::{JoinToken, Node};
 pub use store::{Delete, List, Page, Read, Record, Store, Write};
 pub use token::Token;
+pub(crate) use {address::ADDRESS_VARIABLE, token::TOKEN_VARIABLE};

@@ -11,7 +11,7 @@ use crate::{
         store_client::StoreClient,
     },
     wire::{
-        Code, Fault, Namespace,
+        Code, Effect, Fault, Namespace,
         limits::{DEADLINE_MS_DEFAULT, DEADLINE_MS_MAX},
         status::Status,
     },
@@ -269,7 +269,7 @@ impl Node {
     /// Reads a failure. A status with a source was made here, of a connection that failed; one without came
     /// from the node.
     fn fault(&self, stake: Stake, timeout: Duration, status: tonic::Status) -> Fault {
-        let Some(source) = status.source() else { return Fault::from(status) };
+        let Some(source) = status.source() else { return self.answered(stake, status) };
         if let Some(dial) = DialError::among(source) {
             return Fault::from(dial);
         }
@@ -279,6 +279,25 @@ impl Node {
         let message = format!("lost the node at {}: {}", self.address, root_cause(source));
         let help = "look whether it still runs: `micro-node status`";
         stake.unsure(Fault::new(Code::Unreachable, message).help(help))
+    }
+
+    /// Reads a failure that came as an answer: of the node, or of another server that has the port.
+    fn answered(&self, stake: Stake, status: tonic::Status) -> Fault {
+        if is_not_grpc(&status) {
+            let message = format!("what answers at {} is not a node's gRPC proxy", self.address);
+            return Fault::new(Code::Unreachable, message).help(
+                "is it the HTTP api? the proxy is at 127.0.0.1:8081 unless the node was told otherwise",
+            );
+        }
+        let fault = Fault::from(status);
+        match stake {
+            Stake::Read => Fault { effect: Effect::None, ..fault },
+            Stake::Write(key) if fault.effect == Effect::Unknown => {
+                let help = std::iter::once(repeat_help(key)).chain(fault.help).collect();
+                Fault { help, ..fault }
+            }
+            Stake::Write(_) | Stake::Call => fault,
+        }
     }
 
     fn late(&self, stake: Stake, timeout: Duration) -> Fault {
@@ -298,12 +317,27 @@ impl Stake {
             Stake::Call => fault.effect_unknown(),
             Stake::Write(key) => {
                 let message = format!("{}: whether the write was done is not known", fault.message);
-                let first = format!("repeat it with idempotency key {key:032x}: it is done once at most");
-                let help = std::iter::once(first).chain(fault.help).collect();
+                let help = std::iter::once(repeat_help(key)).chain(fault.help).collect();
                 Fault { help, ..Fault::new(Code::Unknown, message) }
             }
         }
     }
+}
+
+/// How to repeat a write of which nobody knows whether it was done. The key may have been made up here, so this is
+/// where a person learns it.
+fn repeat_help(key: u128) -> String {
+    format!("repeat it with idempotency key {key:032x}: it is done once at most")
+}
+
+/// Whether a plain HTTP server made this answer: its refusal where gRPC has a status (4xx, so nothing was done), or
+/// the text of that refusal where gRPC has a message. tonic tells neither but in words.
+fn is_not_grpc(status: &tonic::Status) -> bool {
+    let message = status.message();
+    let refused = ["with status: 4", "HTTP status code 4"].iter().any(|word| message.contains(word));
+    let foreign =
+        message.contains("invalid compression flag") || message.contains("grpc-status header missing");
+    foreign && refused
 }
 
 impl fmt::Debug for Node {

@@ -4,7 +4,7 @@ use std::{fmt, sync::Arc};
 use zeroize::Zeroizing;
 
 /// The environment variable that holds the admin secret.
-const TOKEN_VARIABLE: &str = "MICRO_NODE_TOKEN";
+pub(crate) const TOKEN_VARIABLE: &str = "MICRO_NODE_TOKEN";
 
 /// A secret: the admin secret, or a join token. Never printed, wiped when its last copy goes.
 ///

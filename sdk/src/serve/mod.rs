@@ -10,6 +10,7 @@
 //!     └──────── Registry.Attach ── attachment
 //! ```
 
+mod about;
 mod attachment;
 mod ctx;
 mod door;
@@ -33,6 +34,8 @@ pub type Result<T, E = Fault> = std::result::Result<T, E>;
 
 /// Offers `service` to the mesh until the process is told to end (SIGTERM or SIGINT), then finishes what is
 /// in flight, for 10 s at most. A lost or restarting node is attached to again.
+///
+/// Where `-h`, `--help` or `--version` is the program's sole argument, it answers that on stdout and does not serve.
 ///
 /// # Errors
 /// If the node refuses the service for good: a bad name, or a caller that it doesn't trust.

@@ -1,6 +1,6 @@
 //! A service as a process: its port, its attachment, its end.
 
-use super::{Result, Service, attachment::Attachment, door, say};
+use super::{Result, Service, about::Question, attachment::Attachment, door, say};
 use crate::{
     client::{Address, Token},
     proto::AttachRequest,
@@ -12,7 +12,12 @@ use hyper_util::{
     server::conn::auto,
     service::TowerToHyperService,
 };
-use std::{io, net::Ipv4Addr, sync::Arc, time::Duration};
+use std::{
+    io::{self, Write},
+    net::Ipv4Addr,
+    sync::Arc,
+    time::Duration,
+};
 use tokio::{
     net::{TcpListener, TcpStream},
     signal::unix::{SignalKind, signal},
@@ -96,11 +101,20 @@ impl Server {
         self
     }
 
-    /// Serves until SIGTERM or SIGINT.
+    /// Serves until SIGTERM or SIGINT. Where `-h`, `--help` or `--version` is the program's sole argument, it answers
+    /// that on stdout instead.
     ///
     /// # Errors
     /// If the name is no name, no port can be had, or the node refuses the service for good.
     pub async fn run(self) -> Result<()> {
+        if let Some(question) = Question::among(std::env::args_os().skip(1)) {
+            let name = self.name.as_deref().unwrap_or(self.service.name());
+            let version = self.version.as_deref().unwrap_or(self.service.version());
+            let answer = question.answer(name, version, &*self.service);
+            // A closed pipe is no reason to complain.
+            let _ = io::stdout().write_all(answer.as_bytes());
+            return Ok(());
+        }
         let stopped = stop_signal().map_err(|error| failed("no signal can be waited for", &error))?;
         self.run_until(stopped).await
     }

@@ -77,6 +77,16 @@ async fn a_silent_node_is_waited_for_no_longer_than_asked() {
 }
 
 #[tokio::test]
+async fn a_write_of_unknown_outcome_names_its_key_and_a_read_has_no_effect() {
+    let (fake, node) = node().await;
+    let write = node.store().write("unsure", "x").await.expect_err("nobody knows");
+    let key: String = fake.last().idempotency_key.iter().map(|byte| format!("{byte:02x}")).collect();
+    assert!(write.help[0].contains(&key) && write.help[1].contains("read the record"), "{write:?}");
+    let read = node.store().read("foreign").await.expect_err("it fails");
+    assert_eq!((read.code, read.effect), (Code::Failed, Effect::None));
+}
+
+#[tokio::test]
 async fn a_call_carries_its_metadata_and_deadline() {
     let (_fake, node) = node().await;
     let call = node.call("helloworld", "Greeter.call", json!({ "name": "Jane" }));

@@ -162,6 +162,10 @@ impl Asked {
             "conflict" => {
                 Err(Fault::new(Code::Conflict, "at version 42, not 41").help("read it again").into())
             }
+            "unsure" => {
+                Err(Fault::new(Code::Unknown, "the leader is gone").help("read the record to see").into())
+            }
+            "foreign" => Err(Status::internal("a failure of the transport")),
             _ => Ok(()),
         }
     }

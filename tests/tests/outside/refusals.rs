@@ -16,7 +16,7 @@ fn assert_refused(outcome: &Outcome, code: i32, named: &str) {
 async fn commands_say_what_is_wrong_and_which_kind_of_wrong() -> anyhow::Result<()> {
     let cluster = Cluster::of(1).await?;
     let cli = cluster.cli(0)?;
-    let cases: [(&[&str], i32, &str); 11] = [
+    let cases: [(&[&str], i32, &str); 13] = [
         (&["--nonsense"], 2, "--nonsense"),
         (&["status", "--nonsense"], 2, "--nonsense"),
         (&["nonsense"], 2, "nonsense"),
@@ -26,12 +26,31 @@ async fn commands_say_what_is_wrong_and_which_kind_of_wrong() -> anyhow::Result<
         (&["store", "write", "only-a-key"], 2, ""),
         (&["store", "write", "", "empty key"], 2, "key"),
         (&["--timeout", "10", "status"], 2, "unit"),
+        (&["token", "create", "--ttl", "500ms"], 2, "the least is 1s"),
+        (&["store", "write", "k", "v", "--idempotency-key", "zz"], 2, "1 to 32 hexadecimal digits"),
         (&["token", "create"], 6, "--mesh-listen 0.0.0.0"),
         (&["token", "create", "-o", "json"], 6, "--mesh-listen 0.0.0.0"),
     ];
     for (arguments, code, named) in cases {
         println!("micro-node {}", arguments.join(" "));
         assert_refused(&cli.run(arguments).await?, code, named);
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn the_port_of_the_http_api_is_told_from_that_of_the_proxy() -> anyhow::Result<()> {
+    let cluster = Cluster::of(1).await?;
+    let cli = CommandLine::new(Some(cluster.members[0].at().api.to_string()), cluster.root())?;
+    for arguments in [
+        &["status"][..],
+        &["store", "read", "greeting"],
+        &["store", "write", "greeting", "hello"],
+        &["call", "helloworld", "call", "{}"],
+    ] {
+        let outcome = cli.run(arguments).await?;
+        assert_refused(&outcome, 3, "is not a node's gRPC proxy");
+        assert!(!outcome.stderr.contains("not known"), "{}", outcome.stderr);
     }
     Ok(())
 }

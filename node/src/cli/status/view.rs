@@ -11,6 +11,13 @@ use micro_sdk::wire::{
 };
 use std::fmt::Write;
 
+/// A column: its heading and what stands in it.
+type Column = (&'static str, fn(&NodeStatus) -> &str);
+
+/// Where a node is, from large to small.
+const PLACES: [Column; 3] =
+    [("CLOUD", |node| &node.cloud), ("REGION", |node| &node.region), ("ZONE", |node| &node.zone)];
+
 /// The whole status, without a line end after its last line.
 pub(super) fn text(status: &Status, wide: bool, headers: bool, width: Option<usize>) -> String {
     let mut sections = Vec::new();
@@ -28,7 +35,7 @@ pub(super) fn text(status: &Status, wide: bool, headers: bool, width: Option<usi
         let bold = Style::new().bold();
         sections.push(if headers { format!("{bold}{title}{bold:#}\n{body}") } else { body });
     };
-    section("NODES", render(&nodes(status, wide)));
+    section("NODES", nodes_text(status, wide, headers, width));
     let mut consensus_text = render(&consensus(status));
     if !status.consensus.replicas.is_empty() {
         write!(consensus_text, "\n\n{}", render(&replicas(status))).expect("a String takes every write");
@@ -39,13 +46,40 @@ pub(super) fn text(status: &Status, wide: bool, headers: bool, width: Option<usi
     sections.join("\n\n")
 }
 
-fn nodes(status: &Status, wide: bool) -> Table {
-    let mut headers =
-        vec!["NAME", "STATE", "ROLE", "CLOUD", "REGION", "ZONE", "PATH", "RTT", "VERSION", "UPTIME"];
+/// The nodes. Notes are sentences: where the terminal has no room for their column, they stand below the table.
+fn nodes_text(status: &Status, wide: bool, headers: bool, width: Option<usize>) -> String {
+    let table = nodes(status, wide, true);
+    if table.is_empty() {
+        return "none".to_owned();
+    }
+    let whole = table.render(headers, None);
+    if table.render(headers, width) == whole {
+        return whole;
+    }
+    let mut text = nodes(status, wide, false).render(headers, width);
+    for node in &status.nodes {
+        let note = note(node);
+        if !note.is_empty() {
+            write!(text, "\n  {}: {}", clean(&node.name), clean(&note)).expect("a String takes every write");
+        }
+    }
+    text
+}
+
+fn nodes(status: &Status, wide: bool, notes: bool) -> Table {
+    // Most meshes are in one place, which nobody names: columns of dashes would only take room.
+    let places =
+        PLACES.map(|(header, pick)| (header, pick, status.nodes.iter().any(|node| !pick(node).is_empty())));
+    let places: Vec<_> = places.into_iter().filter(|(_, _, named)| *named).collect();
+    let mut headers = vec!["NAME", "STATE", "ROLE"];
+    headers.extend(places.iter().map(|(header, ..)| *header));
+    headers.extend(["PATH", "RTT", "VERSION", "UPTIME"]);
     if wide {
         headers.extend(["ID", "ADDRESS", "ACTORS"]);
     }
-    headers.push("NOTE");
+    if notes {
+        headers.push("NOTE");
+    }
     let mut table = Table::new(headers);
     for node in &status.nodes {
         let mark = if node.id == status.seen_by { "*" } else { "" };
@@ -53,18 +87,20 @@ fn nodes(status: &Status, wide: bool) -> Table {
             format!("{mark}{}", node.name),
             state_name(node.state).to_owned(),
             role_name(node.role).to_owned(),
-            or_nothing(&node.cloud),
-            or_nothing(&node.region),
-            or_nothing(&node.zone),
+        ];
+        cells.extend(places.iter().map(|(_, pick, _)| or_nothing(pick(node))));
+        cells.extend([
             node.path.clone().unwrap_or_else(|| NOTHING.to_owned()),
             node.rtt_ms.map_or_else(|| NOTHING.to_owned(), unit::milliseconds),
             or_nothing(&node.version),
             node.uptime_s.map_or_else(|| NOTHING.to_owned(), unit::span),
-        ];
+        ]);
         if wide {
             cells.extend([node.id.to_string(), or_nothing(&node.address), actors(node)]);
         }
-        cells.push(note(node));
+        if notes {
+            cells.push(note(node));
+        }
         let tone = match node.state {
             NodeState::Ready => Tone::Plain,
             NodeState::Starting | NodeState::Leaving => Tone::Warning,
@@ -77,7 +113,8 @@ fn nodes(status: &Status, wide: bool) -> Table {
 
 /// Why the node is not what it should be, and which of its actors have panicked.
 fn note(node: &NodeStatus) -> String {
-    let reason = node.role_reason.clone().into_iter();
+    // That a node is down stands in its state already.
+    let reason = node.role_reason.clone().into_iter().filter(|_| node.state != NodeState::Down);
     let restarts = node.actors.iter().flatten().filter(|actor| actor.restarts > 0);
     let restarts = restarts.map(|actor| format!("{} restarted {}×", actor.name, actor.restarts));
     reason.chain(restarts).collect::<Vec<_>>().join("; ")
@@ -92,7 +129,8 @@ fn consensus(status: &Status) -> Table {
     let mut table = Table::new(["QUORUM", "LEADER", "TERM", "COMMIT", "APPLIED", "VOTERS", "LEARNERS"]);
     let group = &status.consensus;
     let names = |ids: &[NodeId]| {
-        let names: Vec<String> = ids.iter().map(|id| name_of(status, *id)).collect();
+        let mut names: Vec<String> = ids.iter().map(|id| name_of(status, *id)).collect();
+        names.sort();
         or_nothing(&names.join(","))
     };
     let index = |index: Option<u64>| index.map_or_else(|| NOTHING.to_owned(), |index| index.to_string());
@@ -293,7 +331,7 @@ charlie  down   voter    –      –          –     –                     �
 
 CONSENSUS
 QUORUM  LEADER  TERM  COMMIT  APPLIED  VOTERS         LEARNERS
-yes     alpha   9     1204    1204     alpha,charlie  bravo,000000000000000d
+yes     alpha   9     1204    1204     alpha,charlie  000000000000000d,bravo
 
 REPLICA  MATCHED  LAG
 bravo    1084     120
@@ -309,6 +347,33 @@ critical: node charlie is down
     #[test]
     fn a_status_shows_nodes_consensus_services_and_problems() {
         assert_eq!(plain(&sample(), false, true), GOLDEN);
+    }
+
+    #[test]
+    fn a_note_is_read_whole_in_80_columns() {
+        let mut status = sample();
+        for node in &mut status.nodes {
+            (node.cloud, node.region, node.zone) = Default::default();
+        }
+        let reason = "voters go from 1 to 3 at once: 1 more node needed";
+        status.nodes[1].role_reason = Some(reason.to_owned());
+        status.nodes[2].role_reason = Some("it is down".to_owned());
+        let text = text(&status, false, true, Some(80));
+        let text = anstream::adapter::strip_str(&text).to_string();
+        let note = format!("\n  bravo: {reason}; store restarted 2×\n\nCONSENSUS");
+        assert!(text.contains(&note), "{text}");
+        assert!(text.lines().all(|line| line.chars().count() <= 80), "{text}");
+        assert!(
+            !["CLOUD", "REGION", "ZONE", "NOTE", "it is down"].iter().any(|word| text.contains(word)),
+            "{text}"
+        );
+    }
+
+    #[test]
+    fn voters_and_learners_are_in_order_of_their_names() {
+        let mut status = sample();
+        status.consensus.voters.reverse();
+        assert_eq!(plain(&status, false, true), GOLDEN);
     }
 
     #[test]
