@@ -7,7 +7,7 @@ use crate::{
     lanes::Lanes,
     log::Log,
     network::Network,
-    office::quorum_lost,
+    office::Office,
     raft::{LogId, Raft},
     replica::Replica,
 };
@@ -30,7 +30,7 @@ use std::{
 use tokio::{
     sync::watch,
     task::JoinHandle,
-    time::{Instant, sleep, timeout},
+    time::{Instant, interval, timeout},
 };
 
 /// How often it is looked whether Raft still lives.
@@ -90,19 +90,19 @@ impl Consensus {
         let raft = Raft::new(node, Arc::new(config.to_openraft()), network, log, replica.clone())
             .await
             .map_err(|fatal| ConsensusError::Storage(fatal.to_string()))?;
-        let (leader, leading) = follow_leader(&raft);
-        let lanes = Lanes { raft: raft.clone(), replica: replica.clone() };
+        let (office, following) = Office::follow(raft.clone());
+        let lanes = Lanes { raft: raft.clone(), replica: replica.clone(), office: office.clone() };
         let ground = Ground {
             raft,
             replica,
             mesh,
-            leader,
+            office,
             proposals_waiting_max: config.proposals_waiting_max,
             planted_bug: config.planted_bug,
         };
         let intake = Arc::new(Intake::start(ground.clone()));
         let closing = AtomicBool::new(false);
-        let tasks = Mutex::new(vec![leading, resting]);
+        let tasks = Mutex::new(vec![following, resting]);
         let inner = Arc::new(Inner { node, ground, lanes, findings, closing, tasks });
         let consensus = Consensus { inner, intake };
         consensus.elect_sole_voter().await?;
@@ -185,7 +185,7 @@ impl Consensus {
 
     /// Tells who leads, whenever that changes.
     pub fn watch_leader(&self) -> watch::Receiver<Option<NodeId>> {
-        self.inner.ground.leader.clone()
+        self.inner.ground.office.leader()
     }
 
     /// Takes a node in as a learner, or notes its new address. Leader only.
@@ -241,10 +241,10 @@ impl Consensus {
     }
 
     /// Hands leadership to the voter that is furthest, if this node leads and there is another, and waits until it
-    /// leads, at most `patience`. Returns whether this node is rid of it.
+    /// leads, at most `patience`. Returns whether this node is rid of it, or nobody else could have it.
     pub async fn hand_over(&self, patience: Duration) -> bool {
         let seen = self.observe();
-        if !seen.leading {
+        if !seen.leading || seen.voters == BTreeSet::from([self.inner.node]) {
             return true;
         }
         let others = seen.replication.iter().filter(|other| {
@@ -255,7 +255,7 @@ impl Consensus {
         if self.inner.ground.raft.trigger().transfer_leader(next.node).await.is_err() {
             return false;
         }
-        let mut leader = self.inner.ground.leader.clone();
+        let mut leader = self.inner.ground.office.leader();
         let other_leads = leader.wait_for(|leader| leader.is_some_and(|leader| leader != self.inner.node));
         matches!(timeout(patience, other_leads).await, Ok(Ok(_)))
     }
@@ -277,7 +277,7 @@ impl Consensus {
 
     /// What this node knows of the group.
     pub fn observe(&self) -> Observation {
-        let quorum_lost = quorum_lost(&self.inner.ground.raft);
+        let quorum_lost = self.inner.ground.office.quorum_lost();
         let metrics = self.inner.ground.raft.metrics();
         let metrics = metrics.borrow_watched();
         let position = |id: Option<LogId>| {
@@ -312,26 +312,23 @@ impl Consensus {
     /// Waits until Raft has stopped here by itself, and says why: the storage failed, or Raft has panicked. Never
     /// returns after [`close`](Self::close).
     pub async fn failed(&self) -> String {
-        let mut metrics = self.inner.ground.raft.metrics();
+        let raft = &self.inner.ground.raft;
+        let mut metrics = raft.server_metrics();
+        // Raft's own task says nothing when it panics, so it is asked now and then too.
+        let mut look = interval(LIFE_LOOK);
         loop {
-            if let Err(fatal) = &metrics.borrow_watched().running_state
-                && !matches!(fatal, openraft::errors::Fatal::Stopped)
-            {
-                return fatal.to_string();
-            }
-            // Raft's own task says nothing when it panics, so it is asked now and then too.
-            let look = async {
-                sleep(LIFE_LOOK).await;
-                self.inner.ground.raft.with_raft_state(|_| ()).await
-            };
             let ended = tokio::select! {
                 biased;
                 changed = metrics.changed() => changed.is_err().then(|| "its task has ended".to_owned()),
-                alive = look => alive.err().map(|fatal| fatal.to_string()),
+                _ = look.tick() => raft.with_raft_state(|_| ()).await.err().map(|fatal| fatal.to_string()),
             };
             match ended {
                 Some(_) if self.inner.closing.load(Ordering::Relaxed) => std::future::pending().await,
-                Some(why) => return why,
+                Some(why) => {
+                    let metrics = raft.metrics();
+                    let metrics = metrics.borrow_watched();
+                    return metrics.running_state.as_ref().err().map_or(why, ToString::to_string);
+                }
                 None => {}
             }
         }
@@ -350,17 +347,4 @@ impl Consensus {
         }
         self.intake.close();
     }
-}
-
-/// Follows who leads, in a form that the rest of this crate can wait on.
-fn follow_leader(raft: &Raft) -> (watch::Receiver<Option<NodeId>>, JoinHandle<()>) {
-    let mut metrics = raft.server_metrics();
-    let (sender, leader) = watch::channel(metrics.borrow_watched().current_leader);
-    let task = tokio::spawn(async move {
-        while metrics.changed().await.is_ok() {
-            let current = metrics.borrow_watched().current_leader;
-            sender.send_if_modified(|leader| std::mem::replace(leader, current) != current);
-        }
-    });
-    (leader, task)
 }

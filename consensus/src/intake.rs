@@ -1,9 +1,8 @@
 //! The way into the group for the callers of one thread.
 
-use crate::{PlantedBug, proposer::Proposer, raft::Raft, reader::Reader, replica::Replica};
+use crate::{PlantedBug, office::Office, proposer::Proposer, raft::Raft, reader::Reader, replica::Replica};
 use micro_mesh::Mesh;
-use micro_sdk::wire::NodeId;
-use tokio::{sync::watch, task::JoinHandle};
+use tokio::task::JoinHandle;
 
 /// What every intake of a node stands on.
 #[derive(Clone)]
@@ -11,8 +10,7 @@ pub(crate) struct Ground {
     pub raft: Raft,
     pub replica: Replica,
     pub mesh: Mesh,
-    /// Who leads.
-    pub leader: watch::Receiver<Option<NodeId>>,
+    pub office: Office,
     /// Proposals that may wait for their turn in one intake.
     pub proposals_waiting_max: usize,
     pub planted_bug: Option<PlantedBug>,
@@ -29,10 +27,10 @@ pub(crate) struct Intake {
 impl Intake {
     /// Starts the tasks that drain the queues.
     pub fn start(ground: Ground) -> Self {
-        let Ground { raft, replica, mesh, leader, proposals_waiting_max, planted_bug } = ground;
+        let Ground { raft, replica, mesh, office, proposals_waiting_max, planted_bug } = ground;
         let (proposer, proposing) =
-            Proposer::start(raft.clone(), mesh.clone(), leader.clone(), proposals_waiting_max);
-        let (reader, reading) = Reader::start(raft, replica, mesh, leader, planted_bug);
+            Proposer::start(raft.clone(), mesh.clone(), office.clone(), proposals_waiting_max);
+        let (reader, reading) = Reader::start(raft, replica, mesh, office.leader(), planted_bug);
         Intake { proposer, reader, tasks: [proposing, reading] }
     }
 

@@ -6,7 +6,7 @@ use crate::{
         Answer, Ask, ProposalAnswer, ReadAnswer, SnapshotAnswer, SnapshotOffer, StreamAnswer, put, take,
         take_append, vote_request,
     },
-    office::quorum_lost,
+    office::Office,
     raft::{Command, LogId, Raft, Snapshot, SnapshotMeta, StoredMembership, Vote},
     reader::index_here,
     replica::Replica,
@@ -37,6 +37,7 @@ const FORWARD_BATCHES_MAX: usize = 64;
 pub(crate) struct Lanes {
     pub raft: Raft,
     pub replica: Replica,
+    pub office: Office,
 }
 
 impl Lanes {
@@ -117,7 +118,7 @@ impl Lanes {
                 while let Some(frame) = receiver.ready() {
                     commands.push(command(frame)?);
                 }
-                let answers = if quorum_lost(&self.raft) {
+                let answers = if self.office.quorum_lost() {
                     // Refused before anything is taken in: the other member may try again.
                     let nobody = || Ok(Err(ClientWriteError::ForwardToLeader(ForwardToLeader::empty())));
                     Either::Left(stream::iter(commands.into_iter().map(move |_| nobody())))

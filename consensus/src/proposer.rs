@@ -5,7 +5,7 @@ use crate::{
     ProposeError,
     lanes::proposal_answer,
     message::{GROUP, ProposalAnswer, take},
-    office::quorum_lost,
+    office::Office,
     raft::{Command, Raft},
 };
 use bytes::Bytes;
@@ -48,15 +48,11 @@ pub(crate) struct Proposer {
 }
 
 impl Proposer {
-    /// Starts the task that drains the queue. `leader` tells who leads.
-    pub fn start(
-        raft: Raft,
-        mesh: Mesh,
-        leader: watch::Receiver<Option<NodeId>>,
-        waiting_max: usize,
-    ) -> (Self, JoinHandle<()>) {
+    /// Starts the task that drains the queue. `office` tells who leads.
+    pub fn start(raft: Raft, mesh: Mesh, office: Office, waiting_max: usize) -> (Self, JoinHandle<()>) {
         let (queue, proposals) = mpsc::channel(waiting_max);
-        let route = Route { raft, mesh, leader, lane: None, queue: queue.downgrade() };
+        let route =
+            Route { raft, mesh, leader: office.leader(), office, lane: None, queue: queue.downgrade() };
         (Proposer { queue }, tokio::spawn(route.run(proposals)))
     }
 
@@ -110,6 +106,7 @@ fn fail_all(waiting: &Mutex<VecDeque<Proposal>>, why: &str) {
 struct Route {
     raft: Raft,
     mesh: Mesh,
+    office: Office,
     leader: watch::Receiver<Option<NodeId>>,
     lane: Option<LeaderLane>,
     /// The own queue, for proposals that have to be tried again; weak, so that the queue closes with its last handle.
@@ -176,7 +173,7 @@ impl Route {
 
     async fn propose_here(&mut self, batch: Vec<Proposal>) {
         self.lane = None;
-        if quorum_lost(&self.raft) {
+        if self.office.quorum_lost() {
             return self.retry(batch);
         }
         let commands: Vec<_> = batch.iter().map(|proposal| Command(proposal.command.clone())).collect();

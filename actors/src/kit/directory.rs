@@ -21,6 +21,10 @@ struct Entry {
     restarts: u64,
 }
 
+/// How long the answer of a service may take that has itself waited until the deadline: it knows better than this place
+/// what has become of the call.
+const ANSWER_GRACE: Duration = Duration::from_millis(20);
+
 /// Finds the actors of one node's platform services. Clones share everything.
 #[derive(Clone, Default)]
 pub struct Directory(Arc<RwLock<BTreeMap<&'static str, Entry>>>);
@@ -90,7 +94,7 @@ impl Directory {
         let deadline = Duration::from_millis(call.head.deadline_ms.into());
         let (reply, answer) = oneshot::channel();
         actor.cast(Message::Call(call, permit, reply)).map_err(|_| restarting(name.as_str()))?;
-        match timeout(deadline, answer).await {
+        match timeout(deadline + ANSWER_GRACE, answer).await {
             Ok(Ok(answer)) => answer,
             // Messages in the mailbox of an actor that fails are lost, with nothing done.
             Ok(Err(_)) => Err(restarting(name.as_str())),

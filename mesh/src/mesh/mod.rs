@@ -207,6 +207,26 @@ impl Mesh {
         self.inner.gossip()
     }
 
+    /// Waits until every node that is linked has told about itself, at most `patience`. Returns whether all have: from
+    /// then on, what they offer is known here.
+    pub async fn acquaint(&self, patience: Duration) -> bool {
+        let mut changed = self.gossip().changed();
+        let all_have_told = async {
+            loop {
+                changed.mark_unchanged();
+                let members = self.gossip().members();
+                let told =
+                    |node| members.iter().any(|member| member.node == node && !member.values.is_empty());
+                if self.inner.peers().iter().filter(|peer| peer.is_up()).all(|peer| told(peer.node)) {
+                    return;
+                }
+                // Ends only with the mesh, and the patience bounds that too.
+                let _ = changed.changed().await;
+            }
+        };
+        timeout(patience, all_have_told).await.is_ok()
+    }
+
     /// Resolves when another process runs as this node, or has run since this one's data directory was copied. Gives
     /// the node that has linked it. This process is not let in any more then: two that vote as one node could help two
     /// leaders into office, and an older copy has forgotten what it has promised.

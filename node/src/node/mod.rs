@@ -32,6 +32,9 @@ use tokio::time::{Instant, sleep, timeout};
 const READY_RETRY: Duration = Duration::from_millis(20);
 /// How long each of these tries may take.
 const READY_TRY: Duration = Duration::from_secs(1);
+/// How long a node that can read waits to hear what the others offer. Gossip takes a few round trips, and a node that
+/// is linked but tells nothing must not keep this one from its work.
+const ACQUAINT_PATIENCE: Duration = Duration::from_secs(2);
 /// How long calls in work, of this node's clients and of other nodes, may take to finish when the node stops.
 const DRAIN_PATIENCE: Duration = Duration::from_secs(4);
 /// How long the next leader may take to take over.
@@ -231,7 +234,8 @@ impl Node {
         &self.local
     }
 
-    /// Returns once a linearizable read answers here: for a node that joins, once it has caught up.
+    /// Returns once a linearizable read answers here, for a node that joins once it has caught up, and the nodes that
+    /// are linked have told what they offer.
     ///
     /// # Errors
     /// If consensus stops first.
@@ -243,6 +247,10 @@ impl Node {
                 return Err(Fault::new(Code::Failed, format!("consensus has stopped: {why}")));
             }
             if self.consensus.barrier(Instant::now() + READY_TRY).await.is_ok() {
+                // A call made right after the ready line finds the services of the other nodes.
+                if !self.mesh.acquaint(ACQUAINT_PATIENCE).await {
+                    tracing::info!("some nodes have not told yet what they offer");
+                }
                 self.system.publish_phase(Phase::Ready);
                 return Ok(());
             }
