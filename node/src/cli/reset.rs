@@ -5,7 +5,16 @@ use clap::Args;
 use micro_sdk::wire::{Code, Effect, Fault};
 use micro_storage::{StorageError, disk};
 use serde::Serialize;
-use std::path::PathBuf;
+use std::{
+    path::{Path, PathBuf},
+    thread,
+    time::{Duration, Instant},
+};
+
+/// How long a node may take to end that was told to just before, by `leave` or a signal.
+const END_PATIENCE: Duration = Duration::from_secs(3);
+/// How often it is looked whether it has.
+const END_LOOK: Duration = Duration::from_millis(50);
 
 const EXAMPLES: &str = "\
 Examples:
@@ -41,7 +50,7 @@ impl Reset {
             confirmation::ask(globals, &question)?;
         }
         // Also with nothing to see, for it may have been cut short before.
-        disk::reset(&data_dir).map_err(fault)?;
+        wipe(&data_dir).map_err(fault)?;
         if output.json() {
             return output.item("micro-node/reset/v1", &ResetItem { data_dir, removed });
         }
@@ -50,6 +59,17 @@ impl Reset {
             false => format!("{} is wiped: the next start makes a new node", data_dir.display()),
         });
         Ok(())
+    }
+}
+
+/// Wipes `data_dir`, once the node on it has ended.
+fn wipe(data_dir: &Path) -> Result<(), StorageError> {
+    let began = Instant::now();
+    loop {
+        match disk::reset(data_dir) {
+            Err(StorageError::InUse { .. }) if began.elapsed() < END_PATIENCE => thread::sleep(END_LOOK),
+            done => return done,
+        }
     }
 }
 

@@ -1,7 +1,7 @@
 //! Coming, going, and being too few.
 
-use anyhow::ensure;
-use micro_tests::{Cluster, until};
+use anyhow::{Context, ensure};
+use micro_tests::{Cluster, Member, until};
 use std::{fs, net::UdpSocket, time::Duration};
 
 const SOON: Duration = Duration::from_secs(20);
@@ -80,11 +80,20 @@ async fn nobody_leaves_when_the_others_would_have_no_quorum() -> anyhow::Result<
 async fn a_learner_takes_the_vote_of_one_that_leaves_while_another_is_down() -> anyhow::Result<()> {
     let mut cluster = Cluster::of(4).await?;
     let leader = until("a leader", SOON, async || cluster.leader(0).await).await?;
-    let voters: Vec<usize> = (0..3).filter(|index| *index != leader).collect();
+    let with_role = async |role: &str| {
+        let status = cluster.status(leader).await?;
+        let nodes = status["nodes"].as_array().context("status has no nodes")?;
+        let has_it =
+            |member: &Member| nodes.iter().any(|node| node["name"] == member.name() && node["role"] == role);
+        let found = (0..4).filter(|index| has_it(&cluster.members[*index]));
+        anyhow::Ok(found.collect::<Vec<usize>>())
+    };
+    // Whoever has caught up first is a voter.
+    let (voters, learners) = (with_role("voter").await?, with_role("learner").await?);
     cluster.members[voters[0]].kill().await?;
     cluster.cli(voters[1])?.ok(&["leave", "--yes"]).await?;
     cluster.members[voters[1]].ended().await?;
-    cluster.cli(3)?.ok(&["--timeout", "5s", "store", "write", "after", "1"]).await?;
+    cluster.cli(learners[0])?.ok(&["--timeout", "5s", "store", "write", "after", "1"]).await?;
     let status = cluster.status(leader).await?;
     assert_eq!(status["consensus"]["voters"].as_array().map(Vec::len), Some(3), "{status}");
     assert_eq!(status["consensus"]["learners"].as_array().map(Vec::len), Some(0), "{status}");
