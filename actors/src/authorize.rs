@@ -15,12 +15,14 @@ pub enum Action {
 }
 
 /// The endpoints that only nodes may call, as service and endpoint.
-const NODE_ENDPOINTS: [(&str, &str); 5] = [
+const NODE_ENDPOINTS: [(&str, &str); 7] = [
     ("auth", "admit"),
     ("auth", "renew"),
     ("auth", "unseal"),
     ("network", "replication"),
     ("network", "leave-member"),
+    ("network", "remove-member"),
+    ("network", "transfer-office"),
 ];
 
 impl Action {

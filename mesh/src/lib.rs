@@ -34,6 +34,7 @@ pub use handler::{BoxFuture, Handler};
 pub use identity::{Authority, Certificate, Identity, IdentityError, KeyRequest, NodeKey};
 pub use join::{JoinGrant, JoinRequest, JoinToken, TokenError, join};
 pub use lane::Lane;
+pub use link::Expulsion;
 pub use mesh::{Mesh, MeshConfig, MeshError};
 pub use place::Place;
 pub use route::{LinkState, Route};

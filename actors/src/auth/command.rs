@@ -29,10 +29,12 @@ pub enum AuthCommand {
         /// Whom it lets in.
         node: NodeRecord,
     },
-    /// Forgets a node that left.
+    /// Forgets a node that left or was removed, and remembers that it must not come back while its certificate is good.
     RemoveNode {
         /// Which one.
         node: NodeId,
+        /// The time at the proposer, in seconds since 1970.
+        now: u64,
     },
 }
 
@@ -81,7 +83,7 @@ mod tests {
     #[test]
     fn layout_is_frozen() {
         assert_eq!(Codec::encode(&AuthCommand::SetAuthority { sealed: vec![5] }), [1, 0, 0, 1, 5]);
-        assert_eq!(Codec::encode(&AuthCommand::RemoveNode { node: NodeId(9) }), [1, 0, 3, 9]);
+        assert_eq!(Codec::encode(&AuthCommand::RemoveNode { node: NodeId(9), now: 5 }), [1, 0, 3, 9, 5]);
         assert_eq!(Codec::encode(&AuthOutcome::ExpiredToken { at: 4 }), [1, 0, 3, 4]);
     }
 }

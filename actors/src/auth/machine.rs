@@ -1,10 +1,14 @@
 //! Applies admission's commands.
 //!
-//! State keys of the family `Auth`: `authority`, `token/` hash, `node/` id.
+//! State keys of the family `Auth`: `authority`, `token/` hash, `node/` id, `gone/` id, `removals` (how many there
+//! were, so that it is cheap to see whether there is another).
 
 use crate::auth::{
     AuthCommand, AuthOutcome, NodeRecord,
-    state::{AUTHORITY_KEY, TOKEN_PREFIX, TokenRecord, node_key, token_key},
+    state::{
+        AUTHORITY_KEY, GONE_MAX, GONE_PREFIX, REMOVALS_KEY, TOKEN_PREFIX, TokenRecord, gone_key, node_key,
+        removals, token_key,
+    },
 };
 use bytes::Bytes;
 use micro_consensus::Transaction;
@@ -13,6 +17,9 @@ use micro_storage::Family;
 
 /// How long a token is remembered after its time: so that its late user is told what is wrong with it.
 const REMEMBER_S: u64 = 24 * 3600;
+/// For how long a node that is gone is remembered: longer than its last certificate is good, which is 90 days, by as
+/// much as clocks may differ and more.
+const GONE_KEPT_S: u64 = 120 * 24 * 3600;
 /// How many tokens are looked at when one is added.
 const SWEEP_MAX: usize = 64;
 
@@ -45,8 +52,13 @@ impl AuthMachine {
                 AuthOutcome::Done
             }
             AuthCommand::UseToken { hash, now, node } => Self::use_token(state, &hash, now, node),
-            AuthCommand::RemoveNode { node } => {
+            AuthCommand::RemoveNode { node, now } => {
+                Self::sweep_gone(state, now);
                 state.delete(Family::Auth, node_key(node));
+                state.put(Family::Auth, gone_key(node), Codec::encode(&now).into());
+                let before = state.get(Family::Auth, &Bytes::from_static(REMOVALS_KEY));
+                let removals = before.and_then(|count| removals(&count)).unwrap_or(0) + 1;
+                state.put(Family::Auth, Bytes::from_static(REMOVALS_KEY), Codec::encode(&removals).into());
                 AuthOutcome::Done
             }
         }
@@ -69,6 +81,16 @@ impl AuthMachine {
         token.used = Some(node);
         state.put(Family::Auth, key, Codec::encode(&token).into());
         AuthOutcome::Done
+    }
+
+    /// Forgets nodes whose certificates have ended: nobody lets them in any more.
+    fn sweep_gone(state: &mut Transaction<'_>, now: u64) {
+        for (key, bytes) in state.scan_prefix(Family::Auth, GONE_PREFIX, GONE_MAX) {
+            let at = Codec::decode::<u64, 16>(&bytes);
+            if at.is_ok_and(|at| at + GONE_KEPT_S < now) {
+                state.delete(Family::Auth, key);
+            }
+        }
     }
 
     fn sweep(state: &mut Transaction<'_>, now: u64) {

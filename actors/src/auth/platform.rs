@@ -244,12 +244,28 @@ impl AuthService {
         self.state.node(node).ok().flatten().map(|record| record.name)
     }
 
-    /// Forgets a node that left for good.
+    /// How many nodes have left or were removed.
+    ///
+    /// # Errors
+    /// If the state can't be read.
+    pub(crate) fn removals(&self) -> Result<u64, Fault> {
+        self.state.removals()
+    }
+
+    /// The nodes that must not come back.
+    ///
+    /// # Errors
+    /// If the state can't be read.
+    pub(crate) fn gone(&self) -> Result<Vec<NodeId>, Fault> {
+        self.state.gone()
+    }
+
+    /// Forgets a node that left for good or was removed, on all nodes.
     ///
     /// # Errors
     /// If the group does not take the change.
     pub async fn forget(&self, node: NodeId, deadline: Instant) -> Result<(), Fault> {
-        self.propose(&AuthCommand::RemoveNode { node }, deadline).await.map(drop)
+        self.propose(&AuthCommand::RemoveNode { node, now: self.now_s() }, deadline).await.map(drop)
     }
 }
 

@@ -5,12 +5,17 @@ use bincode::{Decode, Encode};
 use bytes::Bytes;
 use micro_mesh::Authority;
 use micro_sdk::wire::{ClusterId, Code, Codec, Fault, NodeId, limits::PROPOSAL_BYTES_MAX};
-use micro_storage::{Family, FileStore, StateStore};
+use micro_storage::{Family, FileStore, ScanRange, StateStore};
 use std::sync::Arc;
 
 pub(crate) const AUTHORITY_KEY: &[u8] = b"authority";
 pub(crate) const TOKEN_PREFIX: &[u8] = b"token/";
 pub(crate) const NODE_PREFIX: &[u8] = b"node/";
+pub(crate) const GONE_PREFIX: &[u8] = b"gone/";
+pub(crate) const REMOVALS_KEY: &[u8] = b"removals";
+/// Nodes that are gone and remembered, at most: all that leave a mesh of many hundred hosts, each of which is replaced
+/// every day, in the time for which they are remembered, come to a few ten thousand.
+pub(crate) const GONE_MAX: usize = 1 << 16;
 /// The file that holds the key of the seal.
 const SEAL_FILE: &str = "seal.key";
 
@@ -27,6 +32,15 @@ pub(crate) fn token_key(hash: &[u8; 32]) -> Bytes {
 
 pub(crate) fn node_key(node: NodeId) -> Bytes {
     [NODE_PREFIX, node.to_string().as_bytes()].concat().into()
+}
+
+pub(crate) fn gone_key(node: NodeId) -> Bytes {
+    [GONE_PREFIX, node.to_string().as_bytes()].concat().into()
+}
+
+/// The number in the row of [`REMOVALS_KEY`].
+pub(crate) fn removals(row: &[u8]) -> Option<u64> {
+    Codec::decode::<u64, 16>(row).ok()
 }
 
 /// This node's access to what admission keeps: the sealed authority in the state, the key of the seal in a file.
@@ -103,6 +117,27 @@ impl AuthState {
             )),
             _ => Ok(()),
         }
+    }
+
+    /// How many nodes have left or were removed. Cheap: [`gone`](Self::gone) has changed when this has.
+    ///
+    /// # Errors
+    /// If the state can't be read.
+    pub fn removals(&self) -> Result<u64, Fault> {
+        let row = self.state.get(Family::Auth, REMOVALS_KEY);
+        let row = row.map_err(|error| Fault::new(Code::Failed, error.to_string()))?;
+        Ok(row.and_then(|row| removals(&row)).unwrap_or(0))
+    }
+
+    /// The nodes that have left or were removed, and must not come back.
+    ///
+    /// # Errors
+    /// If the state can't be read.
+    pub fn gone(&self) -> Result<Vec<NodeId>, Fault> {
+        let rows = self.state.scan(Family::Auth, ScanRange::prefix(GONE_PREFIX), GONE_MAX, usize::MAX);
+        let rows = rows.map_err(|error| Fault::new(Code::Failed, error.to_string()))?;
+        let id = |key: &[u8]| str::from_utf8(key.strip_prefix(GONE_PREFIX)?).ok()?.parse().ok();
+        Ok(rows.iter().filter_map(|(key, _)| id(key)).collect())
     }
 
     /// What is known of a node that was let in.

@@ -4,6 +4,7 @@
 mod card;
 mod complaint;
 mod departure;
+mod membership;
 mod placement;
 mod platform;
 mod problems;
@@ -13,6 +14,7 @@ mod steward;
 
 pub use card::{NodeCard, Phase};
 pub(crate) use complaint::Complaint;
+pub use membership::{MemberReply, RemoveRequest, TransferRequest};
 pub(crate) use platform::NetworkParts;
 pub use platform::{NETWORK, NetworkService};
 pub use steward::Steward;

@@ -1,5 +1,5 @@
-//! Grows the voters while this node leads, and gives voters that have lost the key of the seal that key again. Gossip
-//! alone never takes a vote away: a node that is silent may come back.
+//! Grows the voters while this node leads, gives voters that have lost the key of the seal that key again, and parts
+//! with nodes that are gone for good. Gossip alone never takes a vote away: a node that is silent may come back.
 
 use crate::{
     auth::AuthService,
@@ -22,7 +22,10 @@ pub(crate) const CAUGHT_UP_LAG: u64 = 1000;
 /// How long handing over the seal may take.
 const SEAL_DEADLINE: Duration = Duration::from_secs(3);
 
-/// Grows the voters, and mends their seals.
+/// How long a node that left is still talked to: it has to hear that it may go.
+const FAREWELL: Duration = Duration::from_secs(2);
+
+/// Grows the voters, mends their seals, and parts with who is gone.
 pub struct Steward {
     mesh: Mesh,
     consensus: Consensus,
@@ -62,8 +65,10 @@ impl Steward {
 
     /// Looks after the voters until the task is ended.
     pub async fn run(self) {
+        let mut removals = 0;
         loop {
             sleep(LOOK_EVERY).await;
+            self.part(&mut removals).await;
             let seen = self.consensus.observe();
             if seen.leading && !seen.changing {
                 self.look(&seen).await;
@@ -71,6 +76,23 @@ impl Steward {
             if seen.voters.contains(&seen.node) {
                 self.mend_seals(&seen).await;
             }
+        }
+    }
+
+    /// Parts with the nodes that are gone for good, if there are more than `known`: they are not let in again.
+    async fn part(&self, known: &mut u64) {
+        let removals = self.auth.removals();
+        if removals.as_ref().is_ok_and(|removals| removals == known) {
+            return;
+        }
+        match removals.and_then(|removals| Ok((removals, self.auth.gone()?))) {
+            Ok((removals, gone)) => {
+                // One that leaves just now waits for the answer, over the link that this closes.
+                sleep(FAREWELL).await;
+                gone.iter().for_each(|node| self.mesh.gossip().forget(*node));
+                *known = removals;
+            }
+            Err(fault) => tracing::warn!(%fault, "it can't be seen who is gone"),
         }
     }
 

@@ -1,6 +1,6 @@
 //! How a link begins, on both ends: handshake, then hello.
 
-use super::{Link, close_code, describe, gather, is_superseded, stream::Outgoing, stream_code};
+use super::{Link, Refusal, close_code, describe, gather, stream::Outgoing, stream_code};
 use crate::{
     identity::{dns_name, of_certificate},
     mesh::Inner,
@@ -50,9 +50,7 @@ async fn greet(
     // The close of a peer that refuses us says more than the stream's end.
     let refused = |fallback: String| match connection.close_reason() {
         Some(reason) => {
-            if is_superseded(&reason) {
-                inner.supersede(node);
-            }
+            inner.heed(node, &reason);
             describe(&reason)
         }
         None => fallback,
@@ -75,7 +73,14 @@ async fn greet(
 pub(crate) async fn admit(inner: &Arc<Inner>, connection: Connection) -> Result<(), String> {
     let admitted = async {
         let node = certified_node(inner, &connection)?;
-        inner.may_enter(node)?;
+        if node == inner.node {
+            return Err(format!("node {node} is this node itself"));
+        }
+        // Before anything is taken from it; the code tells it that it need not come again.
+        if inner.has_forgotten(node) {
+            connection.close(Refusal::Removed.code(), Refusal::Removed.to_string().as_bytes());
+            return Err(format!("node {node} was removed from the mesh"));
+        }
         connection.set_receive_window(CONNECTION_WINDOW);
         connection.set_max_concurrent_bi_streams(BIDI_STREAMS_MAX);
         connection.set_max_concurrent_uni_streams(UNI_STREAMS_MAX);

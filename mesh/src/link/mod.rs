@@ -35,6 +35,8 @@ pub(crate) mod close_code {
     pub(crate) const REFUSED: VarInt = VarInt::from_u32(0x12);
     /// Another life of the peer has been linked that supersedes this one.
     pub(crate) const SUPERSEDED: VarInt = VarInt::from_u32(0x13);
+    /// The peer was removed from the mesh.
+    pub(crate) const REMOVED: VarInt = VarInt::from_u32(0x16);
     /// What the connection was for is done.
     pub(crate) const DONE: VarInt = VarInt::from_u32(0x14);
     /// The peer has been silent, though its QUIC was not.
@@ -55,9 +57,12 @@ pub(crate) mod stream_code {
 /// Why a connection that a peer's certificate would allow is not taken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum Refusal {
-    /// It was forgotten, or too many are known.
+    /// Too many are known.
     #[error("this node is not taken")]
     NotTaken,
+    /// It was forgotten.
+    #[error("this node was removed from the mesh")]
+    Removed,
     /// Another life of it has been linked that supersedes this one.
     #[error("another process runs as this node, or has run since")]
     Superseded,
@@ -67,6 +72,7 @@ impl Refusal {
     pub(crate) fn code(self) -> VarInt {
         match self {
             Refusal::NotTaken => close_code::REFUSED,
+            Refusal::Removed => close_code::REMOVED,
             Refusal::Superseded => close_code::SUPERSEDED,
         }
     }
@@ -198,7 +204,7 @@ pub(crate) fn describe(error: &ConnectionError) -> String {
                 close_code::LEAVING => format!("it has shut down ({reason})"),
                 close_code::DUPLICATE => "it prefers another connection".to_owned(),
                 close_code::REFUSED => format!("it refused: {reason}"),
-                close_code::SUPERSEDED => format!("it refused: {reason}"),
+                close_code::SUPERSEDED | close_code::REMOVED => format!("it refused: {reason}"),
                 close_code::DONE => "it was done".to_owned(),
                 code => format!("it closed the connection: {reason} (code {code})"),
             }
@@ -215,9 +221,23 @@ fn has_left(error: &ConnectionError) -> bool {
     matches!(error, ConnectionError::ApplicationClosed(close) if close.error_code == close_code::LEAVING)
 }
 
-/// Whether a connection ended because the peer knows a later life of this node.
-pub(crate) fn is_superseded(error: &ConnectionError) -> bool {
-    matches!(error, ConnectionError::ApplicationClosed(close) if close.error_code == close_code::SUPERSEDED)
+/// Why this node may not be in the mesh any more, if a connection ended because of that.
+pub(crate) fn expulsion(error: &ConnectionError) -> Option<Expulsion> {
+    let ConnectionError::ApplicationClosed(close) = error else { return None };
+    match close.error_code {
+        close_code::SUPERSEDED => Some(Expulsion::Superseded),
+        close_code::REMOVED => Some(Expulsion::Removed),
+        _ => None,
+    }
+}
+
+/// Why a node is not let in any more, by the word of another.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Expulsion {
+    /// Another process runs as this node, or has run since its data directory was copied.
+    Superseded,
+    /// The mesh was told to go on without it.
+    Removed,
 }
 
 /// A peer's reason, cut and cleaned.

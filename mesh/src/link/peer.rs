@@ -7,6 +7,7 @@
 use super::{Link, Refusal, close_code, describe, dial, has_left, lock};
 use crate::{LinkState, Route, mesh::Inner, prelude::Purpose};
 use micro_sdk::wire::{Code, Fault, NodeId, Seams};
+use quinn::VarInt;
 use std::{
     cmp::Reverse,
     net::SocketAddr,
@@ -193,9 +194,9 @@ impl Peer {
     }
 
     /// Parts with the peer: its links are closed, its task ends.
-    pub(crate) fn part(&self, reason: &str) {
+    pub(crate) fn part(&self, code: VarInt, reason: &str) {
         for link in &lock(&self.state).links {
-            link.close(close_code::REFUSED, reason);
+            link.close(code, reason);
         }
         self.outlook.send_modify(|outlook| outlook.gone = true);
     }

@@ -1,6 +1,6 @@
 //! Works a link: takes the peer's streams, and pings it.
 
-use super::{FRESH, Link, Outgoing, StreamGuard, close_code, gather, is_superseded, stream_code};
+use super::{FRESH, Link, Outgoing, StreamGuard, close_code, gather, stream_code};
 use crate::{
     FrameReceiver, FrameSender, Lane,
     call::answer_call,
@@ -33,8 +33,7 @@ pub(crate) async fn serve(inner: Arc<Inner>, link: Arc<Link>, purpose: Purpose) 
     // A loop may end a moment before the connection knows why. A peer that only ends the pings is not
     // understood.
     match timeout(FRESH, link.connection.closed()).await {
-        Ok(reason) if is_superseded(&reason) => inner.supersede(link.peer),
-        Ok(_) => {}
+        Ok(reason) => inner.heed(link.peer, &reason),
         Err(_) => link.close(close_code::SILENT, "pings are not answered"),
     }
 }

@@ -4,12 +4,12 @@ use super::{MeshConfig, MeshError};
 use crate::{
     Gossip, Handler, Identity,
     door::{HANDSHAKES_MAX, JOINS_MAX},
-    link::{Link, Peer, Refusal, close_code, dial, keep, lock, serve},
+    link::{Expulsion, Link, Peer, Refusal, close_code, dial, expulsion, keep, lock, serve},
     prelude::{Hello, Life, Purpose},
     tls,
 };
 use micro_sdk::wire::{ClusterId, Code, Fault, NodeId, Seams};
-use quinn::Endpoint;
+use quinn::{ConnectionError, Endpoint};
 use std::{
     collections::{BTreeMap, BTreeSet},
     net::SocketAddr,
@@ -59,8 +59,8 @@ pub(crate) struct Inner {
     serving: AtomicBool,
     draining: AtomicBool,
     closing: watch::Sender<bool>,
-    /// The node whose words say that another process runs as this node, or has run since.
-    superseded_by_word_of: watch::Sender<Option<NodeId>>,
+    /// Why this node may not be here any more, and the node whose word that is.
+    expelled: watch::Sender<Option<(NodeId, Expulsion)>>,
     orders: AtomicU64,
     gossip: Gossip,
 }
@@ -95,7 +95,7 @@ impl Inner {
             serving: AtomicBool::new(false),
             draining: AtomicBool::new(false),
             closing: watch::Sender::new(false),
-            superseded_by_word_of: watch::Sender::new(None),
+            expelled: watch::Sender::new(None),
             orders: AtomicU64::new(0),
             gossip,
         }
@@ -230,7 +230,7 @@ impl Inner {
         peers.retain(|node, peer| {
             let keep = wanted.contains(node) || gossiped(*node) || peer.is_linked();
             if !keep {
-                peer.part("nobody knows of this node any more");
+                peer.part(close_code::REFUSED, "nobody knows of this node any more");
             }
             keep
         });
@@ -264,22 +264,13 @@ impl Inner {
         let peer = book.peers.remove(&node);
         drop(book);
         if let Some(peer) = peer {
-            peer.part("this node was removed from the mesh");
+            peer.part(Refusal::Removed.code(), &Refusal::Removed.to_string());
         }
     }
 
-    /// Whether a node with a good certificate may come in.
-    ///
-    /// # Errors
-    /// Why not.
-    pub(crate) fn may_enter(&self, node: NodeId) -> Result<(), String> {
-        if node == self.node {
-            return Err(format!("node {node} is this node itself"));
-        }
-        if lock(&self.book).forgotten.contains(&node) {
-            return Err(format!("node {node} was removed from the mesh"));
-        }
-        Ok(())
+    /// Whether a node has left for good, whatever its certificate says.
+    pub(crate) fn has_forgotten(&self, node: NodeId) -> bool {
+        lock(&self.book).forgotten.contains(&node)
     }
 
     /// Makes a new connection the peer's. `advertise` is what the peer says of itself, if it has dialled.
@@ -295,7 +286,8 @@ impl Inner {
             Some(address) => self.learn(link.peer, address),
             None => self.peer(link.peer),
         };
-        let taken = peer.ok_or(Refusal::NotTaken).and_then(|peer| self.check_life(link).map(|()| peer));
+        let taken =
+            peer.ok_or_else(|| self.refusal(link.peer)).and_then(|peer| self.check_life(link).map(|()| peer));
         let peer = taken.inspect_err(|refusal| link.close(refusal.code(), &refusal.to_string()))?;
         peer.add(link);
         if let Some(address) = advertise {
@@ -309,6 +301,11 @@ impl Inner {
         });
         self.gossip.wake();
         Ok(())
+    }
+
+    /// Why a node is not learned.
+    fn refusal(&self, node: NodeId) -> Refusal {
+        if self.has_forgotten(node) { Refusal::Removed } else { Refusal::NotTaken }
     }
 
     /// Takes note of the life that a connection is of, unless it is superseded.
@@ -343,17 +340,19 @@ impl Inner {
         })
     }
 
-    /// Takes note that `peer` has linked another life of this node.
-    pub(crate) fn supersede(&self, peer: NodeId) {
-        self.superseded_by_word_of.send_replace(Some(peer));
+    /// Takes note of it if `peer` has closed a connection because this node may not be here any more.
+    pub(crate) fn heed(&self, peer: NodeId, reason: &ConnectionError) {
+        if let Some(why) = expulsion(reason) {
+            self.expelled.send_replace(Some((peer, why)));
+        }
     }
 
-    /// Resolves when a peer has linked another life of this node that supersedes this one, with that peer.
-    pub(super) fn superseded(&self) -> impl Future<Output = NodeId> + Send + use<> {
-        let mut word = self.superseded_by_word_of.subscribe();
+    /// Resolves when this node may not be here any more, with the peer that says so.
+    pub(super) fn expelled(&self) -> impl Future<Output = (NodeId, Expulsion)> + Send + use<> {
+        let mut word = self.expelled.subscribe();
         async move {
             match word.wait_for(Option::is_some).await.map(|word| *word) {
-                Ok(Some(peer)) => peer,
+                Ok(Some(word)) => word,
                 Ok(None) | Err(_) => std::future::pending().await,
             }
         }

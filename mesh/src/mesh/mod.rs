@@ -10,7 +10,7 @@ use crate::{
     FrameReceiver, FrameSender, Gossip, Handler, Identity, Lane, Route, Socket,
     call::{check_body, deadline, send_call, timed_out, work_call},
     door,
-    link::{Link, Outgoing, StreamGuard, close_code, describe, in_order},
+    link::{Expulsion, Link, Outgoing, StreamGuard, close_code, describe, in_order},
     prelude::Kind,
     tls,
 };
@@ -227,11 +227,11 @@ impl Mesh {
         timeout(patience, all_have_told).await.is_ok()
     }
 
-    /// Resolves when another process runs as this node, or has run since this one's data directory was copied. Gives
-    /// the node that has linked it. This process is not let in any more then: two that vote as one node could help two
-    /// leaders into office, and an older copy has forgotten what it has promised.
-    pub fn superseded(&self) -> impl Future<Output = NodeId> + Send + use<> {
-        self.inner.superseded()
+    /// Resolves when this node is not let in any more, with the node that says so and why: it was removed from the
+    /// mesh, or another process runs as this node, or has run since its data directory was copied. Two that vote as
+    /// one node could help two leaders into office, and an older copy has forgotten what it has promised.
+    pub fn expelled(&self) -> impl Future<Output = (NodeId, Expulsion)> + Send + use<> {
+        self.inner.expelled()
     }
 
     /// Uses a new certificate of this node for connections from now on.

@@ -2,9 +2,10 @@
 
 use crate::world::{World, config, eventually, head, linked};
 use bytes::Bytes;
-use micro_mesh::{LinkState, Mesh, MeshError, Socket};
+use micro_mesh::{Expulsion, LinkState, Mesh, MeshError, Socket};
 use micro_sdk::wire::{Code, Effect, Fault, NodeId};
 use std::time::Duration;
+use tokio::time::timeout;
 
 async fn call_fails(from: &Mesh, to: NodeId) -> Fault {
     let fault = from.call(to, &head("echo", 8000), Bytes::new()).await.expect_err("must not be linked");
@@ -147,6 +148,8 @@ async fn a_forgotten_node_is_not_let_in_again() {
     let _ = b.call(a.node(), &head("echo", 1000), Bytes::new()).await;
     let fault = call_fails(&b, a.node()).await;
     assert!(fault.message.contains("was removed from the mesh"), "{fault}");
+    let word = timeout(Duration::from_secs(2), b.expelled()).await;
+    assert_eq!(word.expect("it is told"), (a.node(), Expulsion::Removed));
     let gone = || a.gossip().members().iter().all(|member| member.node != b.node());
     eventually("it is not a member any more", Duration::from_secs(2), gone).await;
 }

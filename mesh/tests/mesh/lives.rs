@@ -1,18 +1,18 @@
 //! Processes that share one node's identity: one of them only is the node.
 
 use crate::world::{World, linked};
-use micro_mesh::Mesh;
+use micro_mesh::{Expulsion, Mesh};
 use micro_sdk::wire::NodeId;
 use std::time::Duration;
 use tokio::time::timeout;
 
 async fn is_told(life: &Mesh, by: NodeId) {
-    let word = timeout(Duration::from_secs(5), life.superseded()).await;
-    assert_eq!(word.expect("it is told"), by);
+    let word = timeout(Duration::from_secs(5), life.expelled()).await;
+    assert_eq!(word.expect("it is told"), (by, Expulsion::Superseded));
 }
 
 async fn is_not_told(life: &Mesh) {
-    assert!(timeout(Duration::from_millis(500), life.superseded()).await.is_err(), "it is the node");
+    assert!(timeout(Duration::from_millis(500), life.expelled()).await.is_err(), "it is the node");
 }
 
 #[tokio::test]

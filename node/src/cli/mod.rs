@@ -9,6 +9,7 @@
 )]
 
 mod call;
+mod cluster;
 mod confirmation;
 mod data_dir;
 mod failure;
@@ -66,6 +67,7 @@ enum Command {
     Call(call::Call),
     Store(store::StoreCommand),
     Token(token::TokenCommand),
+    Cluster(cluster::ClusterCommand),
     Leave(leave::Leave),
     Reset(reset::Reset),
     Version(version::Version),
@@ -104,6 +106,7 @@ fn run(cli: Cli, output: &Output) -> Result<(), Failure> {
         Command::Call(command) => command.run(globals, output),
         Command::Store(command) => command.run(globals, output),
         Command::Token(command) => command.run(globals, output),
+        Command::Cluster(command) => command.run(globals, output),
         Command::Leave(command) => command.run(globals, output),
         Command::Reset(command) => command.run(globals, output),
         Command::Version(command) => command.run(output),

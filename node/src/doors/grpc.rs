@@ -8,14 +8,18 @@ use futures::{
 };
 use hyper::body::Incoming;
 use jiff::Timestamp;
-use micro_actors::store::{self, LIST_LIMIT_MAX, TablePath};
+use micro_actors::{
+    network,
+    store::{self, LIST_LIMIT_MAX, TablePath},
+};
 use micro_sdk::{
     proto::{
         self, AttachEvent, AttachRequest, Attached, CallRequest, CallResponse, CreateTokenRequest,
         CreateTokenResponse, DeleteRequest, DeleteResponse, Draining, GetServiceRequest, GetServiceResponse,
         LeaveRequest, LeaveResponse, ListRequest, ListResponse, ListServicesRequest, ListServicesResponse,
-        MESSAGE_BYTES_MAX, Place, ReadRequest, ReadResponse, StatusRequest, StatusResponse, WriteRequest,
-        WriteResponse, attach_event, node_server, registry_server, store_server,
+        MESSAGE_BYTES_MAX, Place, ReadRequest, ReadResponse, RemoveRequest, RemoveResponse, StatusRequest,
+        StatusResponse, TransferRequest, TransferResponse, WriteRequest, WriteResponse, attach_event,
+        node_server, registry_server, store_server,
     },
     wire::{Caller, Code, Endpoint, Fault, Instance, Namespace, ServiceName, TraceId},
 };
@@ -125,6 +129,10 @@ fn idempotency_key(bytes: &[u8]) -> Result<Option<u128>, Fault> {
         .try_into()
         .map_err(|_| usage(format!("an idempotency key has 16 bytes, not {}", bytes.len())))?;
     Ok(Some(u128::from_be_bytes(key)))
+}
+
+fn member(member: network::MemberReply) -> proto::Member {
+    proto::Member { id: member.node.to_string(), name: member.name }
 }
 
 fn record(record: store::Record) -> proto::Record {
@@ -328,6 +336,23 @@ impl node_server::Node for Door {
         let context = context(&metadata, &extensions)?.within(Duration::from_secs(30));
         self.local.leave(&context).await?;
         Ok(Response::new(LeaveResponse {}))
+    }
+
+    async fn transfer(
+        &self,
+        request: Request<TransferRequest>,
+    ) -> Result<Response<TransferResponse>, Status> {
+        let (metadata, extensions, request) = request.into_parts();
+        let to = Some(request.to).filter(|to| !to.is_empty());
+        let leader = self.local.transfer(&context(&metadata, &extensions)?, to).await?;
+        Ok(Response::new(TransferResponse { leader: Some(member(leader)) }))
+    }
+
+    async fn remove(&self, request: Request<RemoveRequest>) -> Result<Response<RemoveResponse>, Status> {
+        let (metadata, extensions, request) = request.into_parts();
+        let request = network::RemoveRequest { node: request.node, even_if_up: request.even_if_up };
+        let removed = self.local.remove(&context(&metadata, &extensions)?, request).await?;
+        Ok(Response::new(RemoveResponse { removed: Some(member(removed)) }))
     }
 }
 

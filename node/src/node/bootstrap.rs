@@ -14,7 +14,7 @@ use micro_actors::{
     IDENTITY_FILE, System,
     auth::{AuthState, SealKey},
 };
-use micro_mesh::{Authority, Identity, JoinRequest, NodeKey, Socket};
+use micro_mesh::{Authority, Expulsion, Identity, JoinRequest, NodeKey, Socket};
 use micro_sdk::wire::{Code, Codec, Fault, NodeId, Seams};
 use micro_storage::{Family, FileStore, LogMark, ScanRange, Storage};
 use std::{net::SocketAddr, path::Path, time::Duration};
@@ -53,6 +53,17 @@ pub(super) enum Retired {
     Left,
     /// Another process runs as this node, or has run since the directory was copied.
     Superseded,
+    /// Its mesh was told to go on without it.
+    Removed,
+}
+
+impl From<Expulsion> for Retired {
+    fn from(why: Expulsion) -> Self {
+        match why {
+            Expulsion::Superseded => Retired::Superseded,
+            Expulsion::Removed => Retired::Removed,
+        }
+    }
 }
 
 impl Retired {
@@ -60,7 +71,15 @@ impl Retired {
         match self {
             Retired::Left => "left",
             Retired::Superseded => "superseded",
+            Retired::Removed => "removed",
         }
+    }
+
+    /// The reason that was written as `word`.
+    fn of(word: &[u8]) -> Self {
+        let known = [Retired::Left, Retired::Superseded, Retired::Removed];
+        let found = known.into_iter().find(|why| why.word().as_bytes() == word);
+        found.unwrap_or(Retired::Left)
     }
 
     /// What a start of the directory in `dir` is told.
@@ -77,6 +96,9 @@ impl Retired {
                 ),
             )
             .help("a node lives in one directory only, and never goes back to an older copy of it"),
+            Retired::Removed => {
+                Fault::new(Code::Conflict, format!("the node in {dir} was removed from its mesh"))
+            }
         };
         fault
             .help(format!("`micro-node reset --data-dir {dir}` wipes it for a new life"))
@@ -123,9 +145,7 @@ impl Bootstrap {
     /// If its node has left, its identity is lost, or it belongs to another mesh than the one to be joined.
     pub fn check(config: &Config, storage: &Storage) -> Result<Option<Identity>, Fault> {
         if let Some(why) = storage.files.read(RETIRED_FILE).map_err(failed)? {
-            let superseded = why == Retired::Superseded.word().as_bytes();
-            let why = if superseded { Retired::Superseded } else { Retired::Left };
-            return Err(why.fault(&config.data_dir));
+            return Err(Retired::of(&why).fault(&config.data_dir));
         }
         let Some(bytes) = storage.files.read(IDENTITY_FILE).map_err(failed)? else {
             return if used(storage)? {

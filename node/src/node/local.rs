@@ -4,7 +4,7 @@ use bytes::Bytes;
 use micro_actors::{
     Answer, System,
     auth::{AUTH, CreateTokenReply, CreateTokenRequest},
-    network::NETWORK,
+    network::{MemberReply, NETWORK, RemoveRequest, TransferRequest},
     registry::{AttachGuard, Backend, DescribeReply, InsideHandler, REGISTRY},
     store::{
         DeleteReply, DeleteRequest, ListReply, ListRequest, ReadReply, ReadRequest, STORE, StoreService,
@@ -144,9 +144,7 @@ impl Local {
         let head = self.head(context, AUTH.parse().expect("a good name"), "create-token");
         let body = Codec::encode(&CreateTokenRequest { ttl_s }).into();
         let answer = self.system.dispatch().call(head, body).await?;
-        Codec::decode::<_, BODY_BYTES_MAX>(&answer.body).map_err(|error| {
-            Fault::new(Code::Internal, format!("an answer of this node is garbled: {error}"))
-        })
+        Codec::decode::<_, BODY_BYTES_MAX>(&answer.body).map_err(garbled)
     }
 
     /// The status document, as JSON.
@@ -174,6 +172,26 @@ impl Local {
     pub async fn leave(&self, context: &Context) -> Result<(), Fault> {
         let head = self.head(context, NETWORK.parse().expect("a good name"), "leave");
         self.system.dispatch().call(head, Bytes::new()).await.map(drop)
+    }
+
+    /// Hands the leadership of the mesh over. Returns who leads now.
+    ///
+    /// # Errors
+    /// What keeps it where it is.
+    pub async fn transfer(&self, context: &Context, to: Option<String>) -> Result<MemberReply, Fault> {
+        let head = self.head(context, NETWORK.parse().expect("a good name"), "transfer");
+        let answer = self.system.dispatch().call(head, Codec::encode(&TransferRequest { to }).into()).await?;
+        member(&answer.body)
+    }
+
+    /// Takes another node out of the mesh for good. Returns which one it was.
+    ///
+    /// # Errors
+    /// What keeps it there.
+    pub async fn remove(&self, context: &Context, request: RemoveRequest) -> Result<MemberReply, Fault> {
+        let head = self.head(context, NETWORK.parse().expect("a good name"), "remove");
+        let answer = self.system.dispatch().call(head, Codec::encode(&request).into()).await?;
+        member(&answer.body)
     }
 
     /// Calls a service anywhere in the mesh.
@@ -263,4 +281,13 @@ impl Local {
         let registry = self.system.registry();
         registry.attach(Namespace::default(), service, version, endpoints, backend, PERMITS_DEFAULT)
     }
+}
+
+/// The node that an answer of this node's own network names.
+fn member(body: &[u8]) -> Result<MemberReply, Fault> {
+    Codec::decode::<_, BODY_BYTES_MAX>(body).map_err(garbled)
+}
+
+fn garbled(error: impl std::fmt::Display) -> Fault {
+    Fault::new(Code::Internal, format!("an answer of this node is garbled: {error}"))
 }

@@ -271,10 +271,12 @@ impl Node {
         tokio::select! {
             biased;
             () = self.system.left() => bootstrap::retire(&*self.storage.files, Retired::Left),
-            by_word_of = self.mesh.superseded() => {
-                tracing::error!(%by_word_of, "another process runs as this node: a copy of its data directory, or this is one");
-                bootstrap::retire(&*self.storage.files, Retired::Superseded)?;
-                Err(Retired::Superseded.fault(&self.card.data_dir))
+            (by_word_of, why) = self.mesh.expelled() => {
+                let why = Retired::from(why);
+                let fault = why.fault(&self.card.data_dir);
+                tracing::error!(%by_word_of, "{}", fault.message);
+                bootstrap::retire(&*self.storage.files, why)?;
+                Err(fault)
             }
             why = self.consensus.failed() => Err(Fault::new(Code::Failed, format!("consensus has stopped: {why}"))
                 .help("nothing that was acknowledged is lost")
@@ -296,7 +298,7 @@ impl Node {
         if !closed || !drained {
             tracing::warn!("calls still in work were cut off");
         }
-        if !self.consensus.hand_over(HAND_OVER_PATIENCE).await {
+        if !self.consensus.hand_over(None, HAND_OVER_PATIENCE).await {
             tracing::info!("no other voter took the leadership over");
         }
         self.system.close();

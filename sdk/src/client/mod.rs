@@ -30,7 +30,7 @@ mod token;
 pub use address::{Address, AddressError, default_socket};
 pub use call::{Call, Reply};
 pub use directory::{ServiceDescription, ServiceInstance, ServiceListing};
-pub use node::{JoinToken, Node};
+pub use node::{JoinToken, Member, Node};
 pub use store::{Delete, List, Page, Read, Record, Store, Write};
 pub use token::Token;
 pub(crate) use {address::ADDRESS_VARIABLE, token::TOKEN_VARIABLE};

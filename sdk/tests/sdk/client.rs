@@ -57,6 +57,9 @@ async fn a_fault_comes_as_the_node_made_it() {
     let fault = node.service("ghost").await.expect_err("there is none");
     assert_eq!((fault.code, fault.help.len()), (Code::NotFound, 1));
     assert_eq!(node.leave().await.expect_err("no quorum").code, Code::Unavailable);
+    assert_eq!(node.transfer_leadership(Some("b")).await.expect("it was handed over").name, "b");
+    node.remove_node("c", false).await.expect_err("it is up");
+    assert_eq!(node.remove_node("c", true).await.expect("it was removed").name, "c");
     assert_eq!(node.status().await.expect_err("it is no status").code, Code::Internal);
 }
 

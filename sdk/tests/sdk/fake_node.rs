@@ -253,4 +253,24 @@ impl node_server::Node for Asked {
     async fn leave(&self, _: Request<proto::LeaveRequest>) -> Result<Response<proto::LeaveResponse>, Status> {
         Err(Status::unavailable("no quorum"))
     }
+
+    async fn transfer(
+        &self,
+        request: Request<proto::TransferRequest>,
+    ) -> Result<Response<proto::TransferResponse>, Status> {
+        let leader = proto::Member { id: "1".to_owned(), name: request.into_inner().to };
+        Ok(Response::new(proto::TransferResponse { leader: Some(leader) }))
+    }
+
+    async fn remove(
+        &self,
+        request: Request<proto::RemoveRequest>,
+    ) -> Result<Response<proto::RemoveResponse>, Status> {
+        let proto::RemoveRequest { node, even_if_up } = request.into_inner();
+        if !even_if_up {
+            return Err(Status::failed_precondition("it is up"));
+        }
+        let removed = proto::Member { id: "2".to_owned(), name: node };
+        Ok(Response::new(proto::RemoveResponse { removed: Some(removed) }))
+    }
 }

@@ -191,3 +191,52 @@ async fn a_voter_that_lost_the_key_of_the_seal_says_so_and_is_given_it_again() -
     })
     .await
 }
+
+#[tokio::test]
+async fn a_voter_whose_host_is_lost_is_removed_replaced_and_not_let_in_again() -> anyhow::Result<()> {
+    let mut cluster = Cluster::of(4).await?;
+    let members = cluster.cli(0)?.json(&["cluster", "members", "-o", "json"]).await?;
+    assert_eq!(members["summary"], serde_json::json!({"voters": 3, "learners": 1}), "{members}");
+    let index_of = |role: &str| {
+        let items = members["items"].as_array()?;
+        let found = items.iter().find(|node| node["role"] == role)?;
+        cluster.members.iter().position(|member| found["name"] == member.name())
+    };
+    let (lost, learner) = (index_of("voter").context("a voter")?, index_of("learner").context("a learner")?);
+    let name = cluster.members[lost].name().to_owned();
+    let up = cluster.cli(learner)?.run(&["cluster", "remove", &name, "--yes"]).await?;
+    assert_eq!(up.code, 6, "{}", up.stderr);
+    assert!(up.stderr.contains("is up") && up.stderr.contains("micro-node leave"), "{}", up.stderr);
+    let nobody = cluster.cli(learner)?.run(&["cluster", "remove", "nobody", "--yes"]).await?;
+    assert_eq!(nobody.code, 5, "{}", nobody.stderr);
+
+    cluster.members[lost].kill().await?;
+    // Asked of a node that neither leads nor votes.
+    cluster.cli(learner)?.ok(&["cluster", "remove", &name, "--yes"]).await?;
+    let members = cluster.cli(learner)?.json(&["cluster", "members", "-o", "json"]).await?;
+    assert_eq!(members["summary"], serde_json::json!({"voters": 3, "learners": 0}), "{members}");
+    cluster.cli(learner)?.ok(&["store", "write", "after", "1"]).await?;
+
+    cluster.members[lost].spawn(&[])?;
+    assert_eq!(cluster.members[lost].ended().await?, 6, "{}", cluster.members[lost].last_words());
+    assert!(cluster.members[lost].last_words().contains("was removed from its mesh"));
+    Ok(())
+}
+
+#[tokio::test]
+async fn leadership_goes_where_it_is_sent() -> anyhow::Result<()> {
+    let cluster = Cluster::of(3).await?;
+    let leader = until("a leader", SOON, async || cluster.leader(0).await).await?;
+    let next = cluster.members[(leader + 1) % 3].name().to_owned();
+    // Asked of the third.
+    cluster.cli((leader + 2) % 3)?.ok(&["cluster", "transfer", &next]).await?;
+    assert_eq!(cluster.cli((leader + 1) % 3)?.ok(&["cluster", "leader"]).await?, next);
+    cluster.cli(leader)?.ok(&["cluster", "transfer", &next]).await?;
+    cluster.cli(leader)?.ok(&["cluster", "transfer"]).await?;
+    let leads = async || {
+        let now = cluster.cli(leader)?.ok(&["cluster", "leader"]).await?;
+        ensure!(now != next, "{now} still leads");
+        Ok(())
+    };
+    until("another leads", SOON, leads).await
+}

@@ -212,7 +212,7 @@ fn name_of(status: &Status, id: NodeId) -> String {
     node.map_or_else(|| id.to_string(), |node| node.name.clone())
 }
 
-fn state_name(state: NodeState) -> &'static str {
+pub(in crate::cli) fn state_name(state: NodeState) -> &'static str {
     match state {
         NodeState::Ready => "ready",
         NodeState::Starting => "starting",
@@ -221,7 +221,7 @@ fn state_name(state: NodeState) -> &'static str {
     }
 }
 
-fn role_name(role: Role) -> &'static str {
+pub(in crate::cli) fn role_name(role: Role) -> &'static str {
     match role {
         Role::Leader => "leader",
         Role::Voter => "voter",

@@ -1,0 +1,275 @@
+//! Membership at work: nodes that leave or are removed, and who leads.
+
+use crate::{
+    auth::{decode, node_head},
+    network::{NETWORK, NetworkService, departure::voters_without, steward::fit_learners},
+};
+use bincode::{Decode, Encode};
+use bytes::Bytes;
+use futures::future::join_all;
+use micro_consensus::Observation;
+use micro_sdk::wire::{Caller, Code, Codec, Fault, NodeId};
+use std::{collections::BTreeSet, time::Duration};
+use tokio::time::Instant;
+
+/// How long a node may take to answer before it counts as down for a departure.
+const ANSWER_PATIENCE: Duration = Duration::from_secs(1);
+/// How long a node that leaves may wait for the group to let it go.
+const LEAVE_DEADLINE: Duration = Duration::from_secs(15);
+/// How long handing leadership over may take: an election and a round through the log.
+const HAND_OVER_PATIENCE: Duration = Duration::from_secs(5);
+
+/// Endpoint `transfer`: hands leadership over. Answers with a [`MemberReply`]: who leads now.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
+pub struct TransferRequest {
+    /// The name or id of the voter that is to lead; none for the one that is furthest.
+    pub to: Option<String>,
+}
+
+/// Endpoint `remove`: takes a node out of the mesh for good, whether it lives or not. Answers with a [`MemberReply`]:
+/// who was removed.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
+pub struct RemoveRequest {
+    /// The name or id of the node.
+    pub node: String,
+    /// Also if it is up. It could leave itself then, and finish what it has in work.
+    pub even_if_up: bool,
+}
+
+/// A node of the mesh.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
+pub struct MemberReply {
+    /// Its id.
+    pub node: NodeId,
+    /// Its name.
+    pub name: String,
+}
+
+/// Endpoint `remove-member`, from node to leader.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
+pub(super) struct RemoveMember {
+    pub node: NodeId,
+    pub even_if_up: bool,
+}
+
+impl NetworkService {
+    /// Gives up this node's membership for good.
+    pub(super) async fn leave(&self) -> Result<(), Fault> {
+        let node = self.mesh.node();
+        if self.consensus.observe().addresses.len() <= 1 {
+            return Err(Fault::new(
+                Code::Conflict,
+                "this is the only node of the mesh: there is nothing to leave",
+            )
+            .help("to wipe it, stop it and run `micro-node reset`"));
+        }
+        // Asked before the office is given away: a leader that may not leave had better stay one.
+        let seen = self.consensus.observe();
+        if seen.leading {
+            self.voters_without(node, &seen).await?;
+        }
+        if !self.consensus.hand_over(None, HAND_OVER_PATIENCE).await {
+            return Err(Fault::new(Code::Unavailable, "no other node could take over the leadership")
+                .help("wait until the others have caught up: `micro-node status`"));
+        }
+        let deadline = Instant::now() + LEAVE_DEADLINE;
+        let leader = *self.consensus.watch_leader().borrow();
+        let leader = leader.filter(|leader| *leader != node);
+        let leader =
+            leader.ok_or_else(|| Fault::new(Code::Unavailable, "there is no other leader just now"))?;
+        let head = node_head(&self.seams, node, NETWORK, "leave-member", deadline);
+        self.dispatch.call_at(leader, head, Bytes::new()).await?;
+        self.left.notify_one();
+        Ok(())
+    }
+
+    /// The voters when `leaving` has left, as the leader sees it.
+    ///
+    /// # Errors
+    /// [`Code::Conflict`] if they would have no quorum, [`Code::Unavailable`] while the voters change already.
+    async fn voters_without(&self, leaving: NodeId, seen: &Observation) -> Result<BTreeSet<NodeId>, Fault> {
+        if seen.changing {
+            return Err(Fault::new(Code::Unavailable, "the voters are being changed just now")
+                .help("try again in a moment; `micro-node status` shows what it waits for"));
+        }
+        let fit = fit_learners(seen, &self.mesh.gossip().members());
+        // Asked, since a link to a node that was just killed looks well for seconds.
+        let asked = seen.voters.iter().chain(&fit).filter(|node| **node != leaving).map(|node| async {
+            let answers = *node == self.mesh.node() || self.answers(*node).await;
+            answers.then_some(*node)
+        });
+        let live: BTreeSet<NodeId> = join_all(asked).await.into_iter().flatten().collect();
+        let fit: Vec<NodeId> = fit.into_iter().filter(|node| live.contains(node)).collect();
+        voters_without(leaving, &seen.voters, &fit, |node| live.contains(&node)).ok_or_else(|| {
+            let down = seen.voters.iter().filter(|voter| **voter != leaving && !live.contains(*voter));
+            let down: Vec<String> = down.map(|voter| self.registry.node_name(*voter)).collect();
+            let message = format!(
+                "without node {} the mesh would have no quorum: {} down",
+                self.registry.node_name(leaving),
+                if down.len() == 1 { format!("{} is", down[0]) } else { format!("{} are", down.join(", ")) }
+            );
+            Fault::new(Code::Conflict, message)
+                .help("start what is down, or add a node first: `micro-node token create`")
+        })
+    }
+
+    /// Whether a node answers just now.
+    async fn answers(&self, node: NodeId) -> bool {
+        let deadline = Instant::now() + ANSWER_PATIENCE;
+        let head = node_head(&self.seams, self.mesh.node(), NETWORK, "replication", deadline);
+        self.dispatch.call_at(node, head, Bytes::new()).await.is_ok()
+    }
+
+    /// Lets the calling node go. On the leader.
+    pub(super) async fn leave_member(&self, caller: &Caller, deadline: Instant) -> Result<(), Fault> {
+        let Caller::Node(node) = *caller else {
+            return Err(Fault::new(Code::Denied, "a node leaves on its own account only"));
+        };
+        self.let_go(node, deadline).await?;
+        tracing::info!(%node, "node left for good");
+        Ok(())
+    }
+
+    /// Takes a node out of the group, and forgets it. On the leader.
+    async fn let_go(&self, node: NodeId, deadline: Instant) -> Result<(), Fault> {
+        let seen = self.consensus.observe();
+        let next = self.voters_without(node, &seen).await?;
+        if next != seen.voters {
+            for successor in next.difference(&seen.voters) {
+                self.auth.hand_seal_to(*successor, deadline).await?;
+            }
+            self.consensus.change_voters(next).await?;
+        }
+        // It is none if an earlier try was cut short behind this.
+        if seen.addresses.iter().any(|(member, _)| *member == node) {
+            self.consensus.remove(node).await?;
+        }
+        self.auth.forget(node, deadline).await
+    }
+
+    /// Hands leadership over, wherever it is.
+    pub(super) async fn transfer(&self, to: Option<&str>, deadline: Instant) -> Result<MemberReply, Fault> {
+        let to = to.map(|name| self.member(name)).transpose()?;
+        let leader = self.leader()?;
+        if leader == self.mesh.node() {
+            return self.hand_over(to).await;
+        }
+        let head = node_head(&self.seams, self.mesh.node(), NETWORK, "transfer-office", deadline);
+        decode(&self.dispatch.call_at(leader, head, Codec::encode(&to).into()).await?)
+    }
+
+    /// Hands this leader's office over.
+    pub(super) async fn hand_over(&self, to: Option<NodeId>) -> Result<MemberReply, Fault> {
+        let seen = self.consensus.observe();
+        if !seen.leading {
+            return Err(not_leader());
+        }
+        if let Some(to) = to.filter(|to| *to != seen.node) {
+            let name = self.name_of(to);
+            if !seen.voters.contains(&to) {
+                return Err(Fault::new(
+                    Code::Conflict,
+                    format!("node {name} does not vote, so it can't lead"),
+                ));
+            }
+            if !self.answers(to).await {
+                return Err(Fault::new(Code::Unavailable, format!("node {name} does not answer")));
+            }
+        }
+        if to != Some(seen.node) && !self.consensus.hand_over(to, HAND_OVER_PATIENCE).await {
+            return Err(Fault::new(Code::Unavailable, "no other voter took the leadership over")
+                .help("wait until the others have caught up: `micro-node status`"));
+        }
+        let leader = self.leader()?;
+        match to.filter(|to| *to != leader) {
+            None => Ok(MemberReply { node: leader, name: self.name_of(leader) }),
+            Some(_) => Err(Fault::new(
+                Code::Unavailable,
+                format!("{} was elected instead; try again", self.name_of(leader)),
+            )),
+        }
+    }
+
+    /// Takes a node out of the mesh for good, wherever the leader is.
+    pub(super) async fn remove(
+        &self,
+        name_or_id: &str,
+        even_if_up: bool,
+        deadline: Instant,
+    ) -> Result<MemberReply, Fault> {
+        let node = self.member(name_or_id)?;
+        let removed = MemberReply { node, name: self.name_of(node) };
+        let leader = self.leader()?;
+        if leader == self.mesh.node() {
+            self.remove_member(node, even_if_up, deadline).await?;
+        } else {
+            let head = node_head(&self.seams, self.mesh.node(), NETWORK, "remove-member", deadline);
+            let request = Codec::encode(&RemoveMember { node, even_if_up });
+            self.dispatch.call_at(leader, head, request.into()).await?;
+        }
+        Ok(removed)
+    }
+
+    /// Takes a node out of the mesh for good. On the leader.
+    pub(super) async fn remove_member(
+        &self,
+        node: NodeId,
+        even_if_up: bool,
+        deadline: Instant,
+    ) -> Result<(), Fault> {
+        let seen = self.consensus.observe();
+        if !seen.leading {
+            return Err(not_leader());
+        }
+        let name = self.name_of(node);
+        if node == seen.node {
+            return Err(Fault::new(Code::Conflict, format!("node {name} leads, so it is not down"))
+                .help("let it go itself: `micro-node leave` on its host"));
+        }
+        if !even_if_up && self.answers(node).await {
+            return Err(Fault::new(Code::Conflict, format!("node {name} is up"))
+                .help("let it go itself: `micro-node leave` on its host")
+                .help("or remove it all the same with --even-if-up: its process ends then"));
+        }
+        self.let_go(node, deadline).await?;
+        tracing::info!(%node, name, "node removed for good");
+        Ok(())
+    }
+
+    fn leader(&self) -> Result<NodeId, Fault> {
+        let leader = *self.consensus.watch_leader().borrow();
+        leader.ok_or_else(|| {
+            Fault::new(Code::Unavailable, "the mesh has no leader just now")
+                .help("see `micro-node status`: a majority of the voters must be reachable")
+        })
+    }
+
+    /// The member of the mesh with this name or id. Its host may be gone for long.
+    fn member(&self, name_or_id: &str) -> Result<NodeId, Fault> {
+        let addresses = self.consensus.observe().addresses;
+        let mut members: BTreeSet<NodeId> = addresses.iter().map(|(node, _)| *node).collect();
+        members.extend(self.mesh.gossip().members().iter().map(|member| member.node));
+        let is_it = |node: &NodeId| node.to_string() == name_or_id || self.name_of(*node) == name_or_id;
+        let found: Vec<NodeId> = members.iter().copied().filter(is_it).collect();
+        match found[..] {
+            [node] => Ok(node),
+            [] => {
+                let names: Vec<String> = members.iter().map(|node| self.name_of(*node)).collect();
+                Err(Fault::new(
+                    Code::NotFound,
+                    format!("no node of the mesh has the name or id {name_or_id:?}"),
+                )
+                .help(format!("there are: {}", names.join(", "))))
+            }
+            _ => {
+                let ids: Vec<String> = found.iter().map(NodeId::to_string).collect();
+                Err(Fault::new(Code::Conflict, format!("{} nodes have the name {name_or_id:?}", found.len()))
+                    .help(format!("say which one by its id: {}", ids.join(", "))))
+            }
+        }
+    }
+}
+
+fn not_leader() -> Fault {
+    Fault::new(Code::Unavailable, "the leader has changed just now").help("try again")
+}

@@ -1,0 +1,168 @@
+//! `micro-node cluster`: who is a member, and who leads.
+
+use super::{
+    confirmation,
+    failure::Failure,
+    globals::Globals,
+    output::Output,
+    session,
+    status::{role_name, state_name},
+    table::{NOTHING, Table},
+};
+use clap::{Args, Subcommand};
+use micro_sdk::{
+    client::Member,
+    wire::{
+        Code, Fault,
+        status::{NodeStatus, Role, Status},
+    },
+};
+use serde::Serialize;
+
+const EXAMPLES: &str = "\
+Examples:
+  micro-node cluster members
+  micro-node cluster leader
+  micro-node cluster transfer b                      b leads from now on
+  micro-node cluster remove c                        its host is lost; a learner takes its vote, if there is one";
+
+/// See who is a member of the mesh and who leads, and change that
+#[derive(Debug, Args)]
+#[command(after_help = EXAMPLES)]
+pub(super) struct ClusterCommand {
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Debug, Subcommand)]
+enum Verb {
+    Members(Members),
+    Leader(Leader),
+    Transfer(Transfer),
+    Remove(Remove),
+}
+
+/// List the members of the mesh, with their votes
+#[derive(Debug, Args)]
+struct Members {}
+
+/// Print the name of the node that leads
+#[derive(Debug, Args)]
+struct Leader {}
+
+/// Hand leadership to another voter
+#[derive(Debug, Args)]
+struct Transfer {
+    /// The voter that is to lead, by name or id [default: the one that is furthest]
+    node: Option<String>,
+}
+
+/// Take a node out of the mesh for good, whose host is lost
+///
+/// It needs a quorum without that node. A learner that has caught up takes its vote. The node is not let in again under
+/// its id; what was on its disk alone is given up.
+#[derive(Debug, Args)]
+struct Remove {
+    /// The node, by name or id
+    node: String,
+
+    /// Also if the node is up: its process ends then. Better let it go itself, with `micro-node leave`
+    #[arg(long)]
+    even_if_up: bool,
+}
+
+#[derive(Serialize)]
+struct MembersSummary {
+    voters: usize,
+    learners: usize,
+}
+
+impl ClusterCommand {
+    pub(super) fn run(self, globals: &Globals, output: &Output) -> Result<(), Failure> {
+        match self.verb {
+            Verb::Members(_) => members(globals, output),
+            Verb::Leader(_) => leader(globals, output),
+            Verb::Transfer(Transfer { node }) => {
+                let leader = session::run(globals, async |client| {
+                    Ok(client.transfer_leadership(node.as_deref()).await?)
+                })?;
+                told(output, "micro-node/leader/v1", &leader, &format!("node {} leads", leader.name))
+            }
+            Verb::Remove(remove) => remove.run(globals, output),
+        }
+    }
+}
+
+impl Remove {
+    fn run(self, globals: &Globals, output: &Output) -> Result<(), Failure> {
+        let Remove { node, even_if_up } = self;
+        let question = format!("Node {node} is taken out of the mesh for good, and can't come back. Go on?");
+        confirmation::ask(globals, &question)?;
+        let removed =
+            session::run(globals, async |client| Ok(client.remove_node(&node, even_if_up).await?))?;
+        told(output, "micro-node/member/v1", &removed, &format!("node {} is removed", removed.name))
+    }
+}
+
+/// Tells of one node: the whole for programs, a remark for people.
+fn told(output: &Output, schema: &str, member: &Member, remark: &str) -> Result<(), Failure> {
+    if output.json() {
+        return output.item(schema, member);
+    }
+    output.remark(remark);
+    Ok(())
+}
+
+fn members(globals: &Globals, output: &Output) -> Result<(), Failure> {
+    let status = session::run(globals, async |node| Ok(node.status().await?))?;
+    let members: Vec<&NodeStatus> = status.nodes.iter().filter(|node| node.role != Role::None).collect();
+    if output.json() {
+        let learners = members.iter().filter(|node| node.role == Role::Learner).count();
+        let summary = MembersSummary { voters: members.len() - learners, learners };
+        return output.items("micro-node/members/v1", &members, &summary);
+    }
+    let mut table = Table::new(["NAME", "ID", "ROLE", "STATE", "ADDRESS"]);
+    for node in members {
+        let address = if node.address.is_empty() { NOTHING } else { &node.address };
+        table.row([
+            node.name.clone(),
+            node.id.to_string(),
+            role_name(node.role).to_owned(),
+            state_name(node.state).to_owned(),
+            address.to_owned(),
+        ]);
+    }
+    output.table(&table, "this node is no member of a group yet")
+}
+
+fn leader(globals: &Globals, output: &Output) -> Result<(), Failure> {
+    let status = session::run(globals, async |node| Ok(node.status().await?))?;
+    let leader = leader_of(&status).ok_or_else(|| {
+        Fault::new(Code::Unavailable, "the mesh has no leader with a quorum just now")
+            .help("see `micro-node status`: a majority of the voters must be reachable")
+    })?;
+    let leader = Member { id: leader.id.to_string(), name: leader.name.clone() };
+    if output.json() {
+        return output.item("micro-node/leader/v1", &leader);
+    }
+    output.text(&leader.name)
+}
+
+fn leader_of(status: &Status) -> Option<&NodeStatus> {
+    status.nodes.iter().find(|node| Some(node.id) == status.consensus.leader && status.consensus.quorum)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cli::status::sample;
+
+    #[test]
+    fn a_leader_without_a_quorum_is_none() {
+        let mut status = sample();
+        let leader = status.consensus.leader;
+        assert_eq!(leader_of(&status).map(|node| node.id), leader);
+        status.consensus.quorum = false;
+        assert_eq!(leader_of(&status).map(|node| node.id), None);
+    }
+}
