@@ -3,7 +3,7 @@
 use crate::{
     Directory, Dispatch, Machines, Platform, Supervisor,
     auth::{AuthService, AuthState},
-    network::{Complaint, NetworkParts, NetworkService, NodeCard, Phase, Steward},
+    network::{Complaint, NetworkParts, NetworkService, NodeCard, Phase, Steward, stays},
     registry::{Registry, RegistryService},
     store::StoreService,
 };
@@ -159,6 +159,16 @@ impl System {
     pub fn withdraw(&self) {
         self.registry.withdraw();
         self.publish_phase(Phase::Leaving);
+    }
+
+    /// Hands leadership over, if this node leads, to a voter that does not shut down itself. Returns whether this node
+    /// is rid of it, or nobody could have it.
+    pub async fn hand_over(&self, patience: Duration) -> bool {
+        let voters = self.consensus.observe().voters;
+        if !voters.iter().any(|voter| stays(&self.mesh, *voter) && *voter != self.mesh.node()) {
+            return true;
+        }
+        self.consensus.hand_over(|other| stays(&self.mesh, other), patience).await
     }
 
     /// Returns once this node has left the mesh for good.

@@ -240,9 +240,9 @@ impl Consensus {
         }
     }
 
-    /// Hands leadership to the voter `to`, or to the one that is furthest, if this node leads and there is another, and
-    /// waits until it leads, at most `patience`. Returns whether this node is rid of it, or nobody else could have it.
-    pub async fn hand_over(&self, to: Option<NodeId>, patience: Duration) -> bool {
+    /// Hands leadership to the furthest of the voters that `may` have it, if this node leads, and waits until it leads,
+    /// at most `patience`. Returns whether this node is rid of it, or nobody else could have it.
+    pub async fn hand_over(&self, may: impl Fn(NodeId) -> bool, patience: Duration) -> bool {
         let seen = self.observe();
         if !seen.leading || seen.voters == BTreeSet::from([self.inner.node]) {
             return true;
@@ -250,7 +250,7 @@ impl Consensus {
         let others = seen.replication.iter().filter(|other| {
             other.node != self.inner.node && seen.voters.contains(&other.node) && other.matched.is_some()
         });
-        let others = others.filter(|other| to.is_none_or(|to| to == other.node));
+        let others = others.filter(|other| may(other.node));
         let Some(next) = others.max_by_key(|other| other.matched) else { return false };
         tracing::info!(to = %next.node, "handing leadership over");
         if self.inner.ground.raft.trigger().transfer_leader(next.node).await.is_err() {

@@ -46,8 +46,8 @@ impl Join {
 /// The settings of one node.
 #[derive(Clone, Debug)]
 pub struct Config {
-    /// The name people know it by.
-    pub name: String,
+    /// The name people know it by; as at the last start, or the host's, when none is given.
+    pub name: Option<String>,
     /// Where it stands.
     pub place: Place,
     /// Its files.

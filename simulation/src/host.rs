@@ -114,7 +114,7 @@ fn config(shared: &Shared, machine: &Machine, join: Option<Join>) -> Config {
         join,
         voters,
         door_threads: None,
-        name,
+        name: Some(name),
     }
 }
 

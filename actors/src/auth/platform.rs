@@ -115,7 +115,10 @@ impl AuthService {
         let token = JoinToken { addresses: addresses.clone(), pin, cluster: self.mesh.cluster(), secret };
         let now = self.now_s();
         let expires = now + ttl.as_secs();
-        self.propose(&AuthCommand::AddToken { hash: token.secret_hash(), expires, now }, deadline).await?;
+        // A token that nobody could be let in with leads its user astray.
+        self.check_seal()?;
+        let command = AuthCommand::AddToken { hash: token.secret_hash(), expires, now };
+        self.propose(&command, deadline).await.map_err(unsaid)?;
         Ok(CreateTokenReply { token: token.to_string(), addresses, expires })
     }
 
@@ -267,6 +270,15 @@ impl AuthService {
     pub async fn forget(&self, node: NodeId, deadline: Instant) -> Result<(), Fault> {
         self.propose(&AuthCommand::RemoveNode { node, now: self.now_s() }, deadline).await.map(drop)
     }
+}
+
+/// What became of a token that may have been made: nobody has heard its secret, so it is as good as none.
+fn unsaid(fault: Fault) -> Fault {
+    if fault.code != Code::Unknown {
+        return fault;
+    }
+    Fault::new(Code::Unavailable, "the mesh did not confirm the token in time, so it is not given out")
+        .help("see `micro-node status`: a majority of the voters must be reachable; then make another")
 }
 
 fn sha256(bytes: &[u8]) -> [u8; 32] {

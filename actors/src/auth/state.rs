@@ -99,7 +99,11 @@ impl AuthState {
         let sealed = self.sealed_authority()?.ok_or_else(|| missing("copy of the mesh's authority"))?;
         let key = self.seal_key()?.ok_or_else(|| missing("key to the mesh's authority"))?;
         let opened = key.open(self.cluster, &sealed);
-        let opened = opened.map_err(|error| Fault::new(Code::Failed, error.to_string()))?;
+        let opened = opened.map_err(|error| {
+            Fault::new(Code::Failed, format!("the mesh's authority can't be opened: {error}")).help(format!(
+                "the file {SEAL_FILE} is damaged: restore it from a copy, or from another voter"
+            ))
+        })?;
         Authority::decode(&opened).map_err(|error| Fault::new(Code::Failed, error.to_string()))
     }
 

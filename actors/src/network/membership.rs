@@ -2,13 +2,14 @@
 
 use crate::{
     auth::{decode, node_head},
-    network::{NETWORK, NetworkService, departure::voters_without, steward::fit_learners},
+    network::{NETWORK, NetworkService, card::Heard, departure::voters_without, steward::fit_learners},
 };
 use bincode::{Decode, Encode};
 use bytes::Bytes;
 use futures::future::join_all;
 use micro_consensus::Observation;
-use micro_sdk::wire::{Caller, Code, Codec, Fault, NodeId};
+use micro_mesh::Mesh;
+use micro_sdk::wire::{Caller, Code, Codec, Fault, NodeId, status::NodeState};
 use std::{collections::BTreeSet, time::Duration};
 use tokio::time::Instant;
 
@@ -68,7 +69,7 @@ impl NetworkService {
         if seen.leading {
             self.voters_without(node, &seen).await?;
         }
-        if !self.consensus.hand_over(None, HAND_OVER_PATIENCE).await {
+        if !self.consensus.hand_over(|other| self.stays(other), HAND_OVER_PATIENCE).await {
             return Err(Fault::new(Code::Unavailable, "no other node could take over the leadership")
                 .help("wait until the others have caught up: `micro-node status`"));
         }
@@ -78,9 +79,22 @@ impl NetworkService {
         let leader =
             leader.ok_or_else(|| Fault::new(Code::Unavailable, "there is no other leader just now"))?;
         let head = node_head(&self.seams, node, NETWORK, "leave-member", deadline);
-        self.dispatch.call_at(leader, head, Bytes::new()).await?;
+        self.dispatch
+            .call_at(leader, head, Bytes::new())
+            .await
+            .map_err(|fault| self.not_let_go(leader, fault))?;
         self.left.notify_one();
         Ok(())
+    }
+
+    /// What a node is told that could not leave, since the leader did not answer as it should.
+    fn not_let_go(&self, leader: NodeId, fault: Fault) -> Fault {
+        if !matches!(fault.code, Code::Unreachable | Code::Timeout | Code::Unknown) {
+            return fault;
+        }
+        let message =
+            format!("the leader {} did not let this node go: {}", self.name_of(leader), fault.message);
+        Fault { message, ..fault }.help("see `micro-node status`: it needs a quorum; then try again")
     }
 
     /// The voters when `leaving` has left, as the leader sees it.
@@ -102,12 +116,14 @@ impl NetworkService {
         let fit: Vec<NodeId> = fit.into_iter().filter(|node| live.contains(node)).collect();
         voters_without(leaving, &seen.voters, &fit, |node| live.contains(&node)).ok_or_else(|| {
             let down = seen.voters.iter().filter(|voter| **voter != leaving && !live.contains(*voter));
-            let down: Vec<String> = down.map(|voter| self.registry.node_name(*voter)).collect();
-            let message = format!(
-                "without node {} the mesh would have no quorum: {} down",
-                self.registry.node_name(leaving),
-                if down.len() == 1 { format!("{} is", down[0]) } else { format!("{} are", down.join(", ")) }
-            );
+            let down: Vec<String> = down.map(|voter| self.name_of(*voter)).collect();
+            let why = match &down[..] {
+                [] => "no other node could vote in its place".to_owned(),
+                [one] => format!("{one} is down"),
+                several => format!("{} are down", several.join(", ")),
+            };
+            let message =
+                format!("without node {} the mesh would have no quorum: {why}", self.name_of(leaving));
             Fault::new(Code::Conflict, message)
                 .help("start what is down, or add a node first: `micro-node token create`")
         })
@@ -176,7 +192,8 @@ impl NetworkService {
                 return Err(Fault::new(Code::Unavailable, format!("node {name} does not answer")));
             }
         }
-        if to != Some(seen.node) && !self.consensus.hand_over(to, HAND_OVER_PATIENCE).await {
+        let may = |other| to.map_or_else(|| self.stays(other), |to| to == other);
+        if to != Some(seen.node) && !self.consensus.hand_over(may, HAND_OVER_PATIENCE).await {
             return Err(Fault::new(Code::Unavailable, "no other voter took the leadership over")
                 .help("wait until the others have caught up: `micro-node status`"));
         }
@@ -236,6 +253,11 @@ impl NetworkService {
         Ok(())
     }
 
+    /// Whether a node is up and does not say that it shuts down.
+    fn stays(&self, node: NodeId) -> bool {
+        stays(&self.mesh, node)
+    }
+
     fn leader(&self) -> Result<NodeId, Fault> {
         let leader = *self.consensus.watch_leader().borrow();
         leader.ok_or_else(|| {
@@ -268,6 +290,15 @@ impl NetworkService {
             }
         }
     }
+}
+
+/// Whether a node is up and does not say that it shuts down.
+pub(crate) fn stays(mesh: &Mesh, node: NodeId) -> bool {
+    let members = mesh.gossip().members();
+    members.iter().any(|member| {
+        let state = Heard(member).state();
+        member.node == node && state != NodeState::Down && state != NodeState::Leaving
+    })
 }
 
 fn not_leader() -> Fault {

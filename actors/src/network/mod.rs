@@ -14,6 +14,7 @@ mod steward;
 
 pub use card::{NodeCard, Phase};
 pub(crate) use complaint::Complaint;
+pub(crate) use membership::stays;
 pub use membership::{MemberReply, RemoveRequest, TransferRequest};
 pub(crate) use platform::NetworkParts;
 pub use platform::{NETWORK, NetworkService};

@@ -12,7 +12,7 @@ const START_PATIENCE_S: u64 = 30;
 /// The problems that `view` shows.
 pub(crate) fn problems(view: &View<'_>, nodes: &[NodeStatus], consensus: &ConsensusStatus) -> Vec<Problem> {
     let mut list = Problems::default();
-    list.of_the_group(view.seen.stopped.as_deref(), consensus);
+    list.of_the_group(view.seen.stopped.as_deref(), consensus, nodes);
     if view.seen.changing {
         list.add(
             Severity::Warning,
@@ -23,6 +23,7 @@ pub(crate) fn problems(view: &View<'_>, nodes: &[NodeStatus], consensus: &Consen
     for node in nodes {
         list.of_a_node(node, consensus.quorum);
     }
+    list.of_the_names(nodes);
     if let Some(replicas) = &view.replicas {
         list.of_the_replicas(replicas, consensus.leader, nodes);
     }
@@ -42,10 +43,19 @@ impl Problems {
         self.0.push(Problem { severity, message: message.into(), help: help.to_owned() });
     }
 
-    fn of_the_group(&mut self, stopped: Option<&str>, consensus: &ConsensusStatus) {
+    fn of_the_group(&mut self, stopped: Option<&str>, consensus: &ConsensusStatus, nodes: &[NodeStatus]) {
+        let up =
+            |voter: &&NodeId| nodes.iter().any(|node| node.id == **voter && node.state != NodeState::Down);
+        let majority_up = consensus.voters.iter().filter(up).count() > consensus.voters.len() / 2;
         if let Some(why) = stopped {
             let help = "see the node's log, then start it again";
             self.add(Severity::Critical, format!("consensus has stopped on this node: {why}"), help);
+        } else if !consensus.quorum && majority_up {
+            self.add(
+                Severity::Critical,
+                "no leader just now: a majority of the voters is up and elects one; writes and linearizable reads wait",
+                "look again in a few seconds; if it lasts, see the logs of the voters",
+            );
         } else if !consensus.quorum {
             self.add(
                 Severity::Critical,
@@ -61,8 +71,10 @@ impl Problems {
             let voter = matches!(node.role, Role::Voter | Role::Leader);
             let severity = if voter && !quorum { Severity::Critical } else { Severity::Warning };
             let what = if voter { "voter" } else { "node" };
-            let help = "start it again; its replica catches up by itself";
-            self.add(severity, format!("{what} {name} is down"), help);
+            let help = format!(
+                "start it again; its replica catches up by itself. If its host is lost: micro-node cluster remove {name}"
+            );
+            self.add(severity, format!("{what} {name} is down"), &help);
         }
         if node.state == NodeState::Starting
             && quorum
@@ -77,6 +89,18 @@ impl Problems {
             let (actor, times) = (&actor.name, actor.restarts);
             let message = format!("actor {actor} on {name} was restarted {times} times after a panic");
             self.add(Severity::Warning, message, "see the log of that node: this is a defect of micro-node");
+        }
+    }
+
+    fn of_the_names(&mut self, nodes: &[NodeStatus]) {
+        let mut names: Vec<&str> = nodes.iter().map(|node| node.name.as_str()).collect();
+        names.sort_unstable();
+        let repeated = names.chunk_by(|a, b| a == b).filter(|same| same.len() > 1);
+        for same in repeated {
+            let message = format!("{} nodes have the name {}", same.len(), same[0]);
+            let help = "start all but one of them with another --name, or remove those that are lost by their ids: \
+                        micro-node cluster members";
+            self.add(Severity::Warning, message, help);
         }
     }
 
@@ -139,6 +163,60 @@ mod tests {
             list.0[0].message.contains("up to 120") && list.0[0].message.contains(&NodeId(7).to_string())
         );
         assert_eq!(list.0[1].severity, Severity::Critical);
+    }
+
+    fn node(id: u64, name: &str, state: NodeState) -> NodeStatus {
+        let text = String::new;
+        NodeStatus {
+            id: NodeId(id),
+            name: name.to_owned(),
+            state,
+            role: Role::Voter,
+            role_reason: None,
+            cloud: text(),
+            region: text(),
+            zone: text(),
+            address: text(),
+            path: None,
+            rtt_ms: None,
+            version: text(),
+            uptime_s: None,
+            actors: None,
+        }
+    }
+
+    #[test]
+    fn an_election_is_told_from_a_lost_quorum() {
+        let group = |states: [NodeState; 3]| {
+            let nodes: Vec<NodeStatus> = (1..).zip(states).map(|(id, state)| node(id, "n", state)).collect();
+            let voters = nodes.iter().map(|node| node.id).collect();
+            let consensus = ConsensusStatus {
+                quorum: false,
+                leader: None,
+                term: 1,
+                commit: None,
+                applied: None,
+                voters,
+                learners: Vec::new(),
+                replicas: Vec::new(),
+            };
+            let mut list = Problems::default();
+            list.of_the_group(None, &consensus, &nodes);
+            list.0.remove(0).message
+        };
+        assert!(
+            group([NodeState::Ready, NodeState::Starting, NodeState::Down]).starts_with("no leader just now")
+        );
+        assert!(group([NodeState::Ready, NodeState::Down, NodeState::Down]).starts_with("no quorum"));
+    }
+
+    #[test]
+    fn nodes_of_one_name_are_told() {
+        let nodes = [(1, "a"), (2, "b"), (3, "a")].map(|(id, name)| node(id, name, NodeState::Ready));
+        let mut list = Problems::default();
+        list.of_the_names(&nodes);
+        assert_eq!(list.0.len(), 1);
+        assert!(list.0[0].message.contains("2 nodes have the name a"), "{:?}", list.0);
     }
 
     fn observation() -> micro_consensus::Observation {

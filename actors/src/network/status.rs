@@ -48,7 +48,10 @@ impl View<'_> {
     /// All nodes to show: members of the group, whether they live or not, and everyone alive in gossip.
     fn node_ids(&self) -> Vec<NodeId> {
         let mut nodes: Vec<NodeId> = self.seen.addresses.iter().map(|(node, _)| *node).collect();
-        nodes.extend(self.members.iter().filter(|member| member.alive).map(|member| member.node));
+        // One that is no member has left, and its gossip outlives its link, or comes just now and is linked.
+        let linked = |node: NodeId| self.routes.get(&node).is_some_and(|route| route.state == LinkState::Up);
+        let alive = self.members.iter().filter(|member| member.alive && linked(member.node));
+        nodes.extend(alive.map(|member| member.node));
         nodes.push(self.seen.node);
         nodes.sort();
         nodes.dedup();
@@ -113,9 +116,13 @@ impl View<'_> {
         }
     }
 
-    /// The leader, unless it is this node and has lost its quorum.
+    /// The leader, unless it is this node and has lost its quorum, or it can't be reached any more.
     fn leader(&self) -> Option<NodeId> {
-        self.seen.leader.filter(|_| !self.seen.quorum_lost)
+        let reached = |leader: &NodeId| {
+            let up = self.routes.get(leader).is_some_and(|route| route.state == LinkState::Up);
+            *leader == self.seen.node || up
+        };
+        self.seen.leader.filter(reached).filter(|_| !self.seen.quorum_lost)
     }
 
     fn why_learner(&self, node: NodeId, state: NodeState) -> String {

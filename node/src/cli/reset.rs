@@ -56,7 +56,11 @@ impl Reset {
         }
         output.remark(&match removed.is_empty() {
             true => format!("there was nothing to wipe in {}", data_dir.display()),
-            false => format!("{} is wiped: the next start makes a new node", data_dir.display()),
+            false => format!(
+                "{} is wiped: the next start makes a new node. If the old one was a member of a mesh and has not left, \
+                 tell a node of that mesh: micro-node cluster remove NAME",
+                data_dir.display()
+            ),
         });
         Ok(())
     }

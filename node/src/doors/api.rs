@@ -17,6 +17,9 @@ use micro_sdk::wire::{Caller, Code, Fault, ServiceName, TraceId, limits::BODY_BY
 use serde_json::{Map, Value, json, value::RawValue};
 use std::{net::Ipv4Addr, time::Duration};
 
+/// What a browser says of the page that a request comes from (Fetch Metadata Request Headers, W3C).
+const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
+
 /// Says how many milliseconds a call may take.
 const DEADLINE_HEADER: &str = "micro-deadline-ms";
 /// Says the trace that a call belonged to.
@@ -95,6 +98,10 @@ fn same_host(headers: &HeaderMap) -> Result<(), Fault> {
     if let Some(host) = text(HOST).filter(|host| !local(host)) {
         return Err(Fault::new(Code::Denied, format!("the host {host:?} is not this node's api"))
             .help("call it as 127.0.0.1 or localhost"));
+    }
+    // Images and links of a foreign page send no origin, but browsers say this of all that they send.
+    if text(SEC_FETCH_SITE).is_some_and(|site| site == "cross-site") {
+        return Err(Fault::new(Code::Denied, "pages of other sites may not call this api"));
     }
     if let Some(origin) = text(ORIGIN)
         && !origin.split_once("://").is_some_and(|(_, authority)| local(authority))
@@ -304,6 +311,8 @@ mod tests {
         assert!(same_host(&headers(&[(HOST, "127.evil.example")])).is_err());
         assert!(same_host(&headers(&[(HOST, "localhost"), (ORIGIN, "https://evil.example")])).is_err());
         assert!(same_host(&headers(&[(ORIGIN, "null")])).is_err());
+        assert!(same_host(&headers(&[(SEC_FETCH_SITE, "cross-site")])).is_err());
+        assert!(same_host(&headers(&[(SEC_FETCH_SITE, "none")])).is_ok());
     }
 
     async fn refused(method: Method, body: Vec<u8>) -> (Response, Value) {

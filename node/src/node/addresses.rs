@@ -27,13 +27,20 @@ pub(super) struct Addresses {
 }
 
 impl Addresses {
-    /// Those of the last start, unless there was none. Lost with a garbled file, since they can be said again.
+    /// Those of the last start, unless there was none.
     ///
     /// # Errors
-    /// If the disk fails.
+    /// If the disk fails, or the file is damaged: others know this node by these addresses, so none are made up.
     pub fn of_last_start(files: &dyn FileStore) -> Result<Option<Self>, Fault> {
         let bytes = files.read(ADDRESSES_FILE).map_err(failed)?;
-        Ok(bytes.and_then(|bytes| serde_json::from_slice(&bytes).ok()))
+        let addresses = bytes.map(|bytes| serde_json::from_slice(&bytes)).transpose();
+        addresses.map_err(|error| {
+            Fault::new(
+                Code::Failed,
+                format!("the file `{ADDRESSES_FILE}` in the data directory is damaged: {error}"),
+            )
+            .help("remove the file and say the addresses again: --mesh-listen, --advertise, --api, --proxy")
+        })
     }
 
     /// Those of this start. What is said counts; else what was; port 0 takes the port of the last start if that is
@@ -125,7 +132,7 @@ mod tests {
     fn config(mesh_listen: Option<&str>, advertise: Option<&str>, join: Option<&str>) -> Config {
         let address = |text: &str| text.parse::<SocketAddr>().expect("an address");
         Config {
-            name: "alpha".to_owned(),
+            name: None,
             place: Place { cloud: String::new(), region: String::new(), zone: String::new() },
             data_dir: "/d".into(),
             socket: "/s".into(),

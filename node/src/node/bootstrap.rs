@@ -46,6 +46,10 @@ pub(super) struct Bootstrap {
     pub fresh: bool,
 }
 
+/// What is easily forgotten with a directory that is given up: its node still counts as a member of the mesh.
+pub(super) const REMOVE_HELP: &str =
+    "tell the mesh that the old node is lost, on another node of it: micro-node cluster remove NAME";
+
 /// Why the node of a directory must not come back under its id.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Retired {
@@ -100,6 +104,10 @@ impl Retired {
                 Fault::new(Code::Conflict, format!("the node in {dir} was removed from its mesh"))
             }
         };
+        let fault = match self {
+            Retired::Left | Retired::Removed => fault,
+            Retired::Superseded => fault.help(REMOVE_HELP),
+        };
         fault
             .help(format!("`micro-node reset --data-dir {dir}` wipes it for a new life"))
             .help("then start it as the first of a new mesh, or join one with a new token")
@@ -111,6 +119,16 @@ pub(super) fn retire(files: &dyn FileStore, why: Retired) -> Result<(), Fault> {
     files.write(RETIRED_FILE, why.word().as_bytes()).map_err(failed)
 }
 
+/// A lower count than the last would make the others take this process for an older copy, so it is not made up.
+fn lost_boot(text: &str, error: &dyn std::fmt::Display) -> Fault {
+    let message = format!(
+        "the file `{BOOT_FILE}` in the data directory is damaged: {text:?} is no count of starts ({error})"
+    );
+    Fault::new(Code::Failed, message)
+        .help("if the number of the last start is known, or any higher one, write it there")
+        .help("else give the directory up: `micro-node reset`, and join again with a new token")
+}
+
 fn failed(error: impl std::fmt::Display) -> Fault {
     Fault::new(Code::Failed, error.to_string())
 }
@@ -118,6 +136,7 @@ fn failed(error: impl std::fmt::Display) -> Fault {
 impl Bootstrap {
     pub async fn run(
         config: &Config,
+        name: &str,
         storage: &Storage,
         socket: &Socket,
         advertise: SocketAddr,
@@ -128,7 +147,7 @@ impl Bootstrap {
         let fresh = kept.is_none();
         let identity = match (kept, &config.join) {
             (Some(identity), _) => identity,
-            (None, Some(join)) => Self::join(config, join, files, socket, advertise, seams).await?,
+            (None, Some(join)) => Self::join(config, name, join, files, socket, advertise, seams).await?,
             (None, None) => Self::found(storage, seams)?,
         };
         let number = Self::next_boot(files)?;
@@ -179,6 +198,7 @@ impl Bootstrap {
 
     async fn join(
         config: &Config,
+        name: &str,
         join: &Join,
         files: &dyn FileStore,
         socket: &Socket,
@@ -202,7 +222,7 @@ impl Bootstrap {
             let request = JoinRequest {
                 secret: token.secret,
                 key: key.request(node),
-                name: config.name.clone(),
+                name: name.to_owned(),
                 address: advertise,
                 place: config.place.clone(),
                 version: env!("CARGO_PKG_VERSION").to_owned(),
@@ -247,9 +267,7 @@ impl Bootstrap {
             None => 0,
             Some(bytes) => {
                 let text = String::from_utf8_lossy(&bytes);
-                text.trim()
-                    .parse::<u64>()
-                    .map_err(|error| failed(format!("the file `boot` is garbled: {error}")))?
+                text.trim().parse::<u64>().map_err(|error| lost_boot(&text, &error))?
             }
         };
         let number = last + 1;

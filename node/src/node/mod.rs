@@ -5,6 +5,7 @@ mod addresses;
 mod admin_secret;
 mod bootstrap;
 mod local;
+mod name;
 mod seams;
 
 pub use admin_secret::AdminSecret;
@@ -103,6 +104,10 @@ fn storage_fault(error: StorageError, data_dir: &std::path::Path) -> Fault {
         StorageError::InUse { .. } => Fault::new(Code::Conflict, message)
             .help("a node runs there already: `micro-node status` shows it")
             .help("for a second node on this host give it its own --data-dir, --socket and ports"),
+        StorageError::Unwritable { path, .. } if path.is_file() => {
+            Fault::new(Code::Usage, format!("{} is a file, not a directory", path.display()))
+                .help("choose another --data-dir")
+        }
         StorageError::Unwritable { .. } => Fault::new(Code::Failed, message)
             .help(format!("give this user write access to {dir}, or choose another --data-dir")),
         StorageError::Full(_) => Fault::new(Code::Failed, message)
@@ -111,7 +116,8 @@ fn storage_fault(error: StorageError, data_dir: &std::path::Path) -> Fault {
             .help("nothing was changed: keep a copy of the directory if its data is nowhere else")
             .help(format!(
                 "if other nodes have the data, `micro-node reset --data-dir {dir}` and join again with a new token"
-            )),
+            ))
+            .help(bootstrap::REMOVE_HELP),
         StorageError::Layout { found, known, .. } if found > known => {
             Fault::new(Code::Failed, message).help("update micro-node on this host")
         }
@@ -161,11 +167,12 @@ impl Node {
         let Host { storage, socket, seams, listeners, consensus: pace } = host;
         let bound = socket.local_addr().map_err(|error| Fault::new(Code::Failed, error.to_string()))?;
         let advertise = config.advertise.unwrap_or(bound);
-        let boot = Bootstrap::run(&config, &storage, &socket, advertise, &seams).await?;
+        let name = name::choose(config.name.as_deref(), &*storage.files)?;
+        let boot = Bootstrap::run(&config, &name, &storage, &socket, advertise, &seams).await?;
         let identity = boot.identity.clone();
         let mesh_config = MeshConfig {
             advertise,
-            name: config.name.clone(),
+            name: name.clone(),
             place: config.place.clone(),
             boot: boot.number,
             version: env!("CARGO_PKG_VERSION").to_owned(),
@@ -195,7 +202,7 @@ impl Node {
         .await?;
         let local = Local::new(system.clone(), seams.clone());
         let card = Card {
-            name: config.name.clone(),
+            name,
             id: mesh.node(),
             cluster: mesh.cluster(),
             api: listeners.as_ref().map_or(config.api, |listeners| listeners.api_address),
@@ -298,7 +305,7 @@ impl Node {
         if !closed || !drained {
             tracing::warn!("calls still in work were cut off");
         }
-        if !self.consensus.hand_over(None, HAND_OVER_PATIENCE).await {
+        if !self.system.hand_over(HAND_OVER_PATIENCE).await {
             tracing::info!("no other voter took the leadership over");
         }
         self.system.close();

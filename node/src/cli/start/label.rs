@@ -1,13 +1,10 @@
 //! The values of the flags of `start` that are names or addresses.
 
 use micro_sdk::client::Address;
-use std::{ffi::CStr, net::SocketAddr};
+use std::net::SocketAddr;
 
 /// The longest name: a DNS label's length, so that a node's name can become one.
 const NAME_BYTES_MAX: usize = 63;
-
-/// What a host without a usable name is called.
-const NAMELESS: &str = "node";
 
 /// Reads the name of a node: a DNS label.
 pub(super) fn name(text: &str) -> Result<String, String> {
@@ -23,21 +20,6 @@ pub(super) fn name(text: &str) -> Result<String, String> {
         );
     }
     Ok(text.to_owned())
-}
-
-/// The name of a node on a host of this name: its first label, with what no name has replaced.
-pub(super) fn of_host(host: &CStr) -> String {
-    let host = host.to_string_lossy().to_ascii_lowercase();
-    let label = host.split('.').next().unwrap_or_default();
-    let clean: String = label
-        .chars()
-        .map(|char| if char.is_ascii_alphanumeric() { char } else { '-' })
-        .take(NAME_BYTES_MAX)
-        .collect();
-    match clean.trim_matches('-') {
-        "" => NAMELESS.to_owned(),
-        name => name.to_owned(),
-    }
 }
 
 /// Reads a cloud, region or zone: short, printable, and free of what separates them.
@@ -71,21 +53,6 @@ pub(super) fn place_on_network(text: &str) -> Result<Address, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_host_s_name_becomes_a_node_s() {
-        for (host, node) in [
-            (c"alpha", "alpha"),
-            (c"Alpha.example.org", "alpha"),
-            (c"web_01", "web-01"),
-            (c"_x_", "x"),
-            (c"", "node"),
-            (c"...", "node"),
-        ] {
-            assert_eq!(of_host(host), node);
-            assert!(name(node).is_ok());
-        }
-    }
 
     #[test]
     fn listeners_are_numeric_and_dialled_places_need_not_be() {

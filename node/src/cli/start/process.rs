@@ -64,7 +64,10 @@ async fn live(start: Start, voice: Voice<'_>, ready_file: Option<ReadyFile>) -> 
     tokio::select! {
         biased;
         code = signals.next() => Err(Failure::Signalled(code)),
-        () = node.stop() => outcome,
+        () = node.stop() => {
+            tracing::info!("ended");
+            outcome
+        }
     }
 }
 
