@@ -20,15 +20,15 @@ fn checksum(key: &[u8], content: &[u8]) -> u32 {
     crc32c::crc32c_append(crc, content)
 }
 
-/// Replaces `bytes` by the sealed form of the concatenated `parts`, stored under `key`.
+/// Adds the sealed form of the concatenated `parts`, stored under `key`, to `bytes`.
 fn seal(key: &[u8], parts: &[&[u8]], bytes: &mut Vec<u8>) {
-    bytes.clear();
+    let at = bytes.len();
     bytes.extend_from_slice(&[VERSION, 0, 0, 0, 0]);
     for part in parts {
         bytes.extend_from_slice(part);
     }
-    let crc = checksum(key, &bytes[SEAL_BYTES..]);
-    bytes[1..SEAL_BYTES].copy_from_slice(&crc.to_le_bytes());
+    let crc = checksum(key, &bytes[at + SEAL_BYTES..]);
+    bytes[at + 1..at + SEAL_BYTES].copy_from_slice(&crc.to_le_bytes());
 }
 
 /// What was sealed under `key`; else how the damage shows.
@@ -47,7 +47,7 @@ fn unseal<'a>(key: &[u8], bytes: &'a [u8]) -> Result<&'a [u8], String> {
     Ok(content)
 }
 
-/// Replaces `bytes` by the stored form of `record`.
+/// Adds the stored form of `record` to `bytes`.
 pub(crate) fn seal_record(record: &LogRecord, bytes: &mut Vec<u8>) {
     let key = record.index.to_be_bytes();
     let parts: [&[u8]; 4] =

@@ -14,7 +14,7 @@
 //!
 //! All numbers are little-endian.
 
-use crate::{LogMark, log_extent::LogExtent};
+use crate::{LogMark, LogRecord, log_extent::LogExtent, sealed};
 use bytes::Bytes;
 use std::ops::Range;
 
@@ -64,7 +64,7 @@ impl BatchHead {
         bytes
     }
 
-    /// The head at the start of `bytes`, if there is one, whole, of a segment with this salt.
+    /// The head at the start of `bytes`, if there is one, whole, of the segment with this salt.
     pub fn decode(bytes: &[u8], salt: u64) -> Option<Self> {
         let head = bytes.first_chunk::<BATCH_HEAD_BYTES>()?;
         let mut reader = Reader { rest: head, at: 0 };
@@ -109,11 +109,13 @@ pub fn put_extent(body: &mut Vec<u8>, extent: LogExtent) {
 }
 
 /// Adds a record to a body, and returns where its sealed form lies in it.
-pub fn put_record(body: &mut Vec<u8>, index: u64, sealed: &[u8]) -> Range<usize> {
+pub fn put_record(body: &mut Vec<u8>, record: &LogRecord) -> Range<usize> {
     body.push(RECORD);
-    body.extend_from_slice(&index.to_le_bytes());
-    put_bytes(body, sealed);
-    body.len() - sealed.len()..body.len()
+    body.extend_from_slice(&record.index.to_le_bytes());
+    put_length(body, sealed::RECORD_HEAD_BYTES + record.body.len());
+    let start = body.len();
+    sealed::seal_record(record, body);
+    start..body.len()
 }
 
 /// Adds a truncation to a body.
@@ -141,9 +143,13 @@ pub fn put_mark(body: &mut Vec<u8>, mark: LogMark, value: &[u8]) {
 }
 
 fn put_bytes(body: &mut Vec<u8>, bytes: &[u8]) {
-    let length = u32::try_from(bytes.len()).expect("records are bounded far below 4 GiB");
-    body.extend_from_slice(&length.to_le_bytes());
+    put_length(body, bytes.len());
     body.extend_from_slice(bytes);
+}
+
+fn put_length(body: &mut Vec<u8>, length: usize) {
+    let length = u32::try_from(length).expect("records are bounded far below 4 GiB");
+    body.extend_from_slice(&length.to_le_bytes());
 }
 
 /// The operations of a body, in order. None if it is not one, though its checksum holds: then a build that knew more
@@ -227,7 +233,10 @@ mod tests {
         let mut body = Vec::new();
         put_extent(&mut body, LogExtent { first: 1, end: 2 });
         put_mark(&mut body, LogMark::Committed, b"c");
-        assert_eq!(put_record(&mut body, 3, b"r"), 37..38);
+        let record = LogRecord { index: 3, term: 1, leader: 1, kind: 0, body: Bytes::from_static(b"r") };
+        assert_eq!(put_record(&mut body, &record), 37..60);
+        let mut sealed = Vec::new(); // Frozen where it is made.
+        sealed::seal_record(&record, &mut sealed);
         put_truncate(&mut body, 4);
         put_purge(&mut body, 5, b"p");
         let zeroes = [0_u8; 7];
@@ -239,7 +248,8 @@ mod tests {
             &[5, 2, 1, 0, 0, 0, b'c'], // mark
             &[2, 3],
             &zeroes,
-            &[1, 0, 0, 0, b'r'], // record
+            &[23, 0, 0, 0],
+            &sealed, // record
             &[3, 4],
             &zeroes, // truncation
             &[4, 5],
@@ -250,13 +260,13 @@ mod tests {
         assert_eq!(body, golden);
         let read = operations(&body).expect("it was just written");
         assert_eq!(read.len(), 5);
-        assert_eq!(read[2], Operation::Record { index: 3, sealed: 37..38 });
+        assert_eq!(read[2], Operation::Record { index: 3, sealed: 37..60 });
         assert_eq!(operations(&body[..body.len() - 1]), None);
 
         let head = BatchHead::of(7, 9, &body);
         let bytes = head.encode();
         assert_eq!(bytes[..4], *b"Mbat");
-        assert_eq!(bytes[8..28], [&[7][..], &zeroes, &[9], &zeroes, &[61, 0, 0, 0]].concat());
+        assert_eq!(bytes[8..28], [&[7][..], &zeroes, &[9], &zeroes, &[83, 0, 0, 0]].concat());
         assert_eq!(BatchHead::decode(&bytes, 7), Some(head));
         assert_eq!(BatchHead::decode(&bytes, 8), None, "another segment's");
         for bit in 0..bytes.len() * 8 {

@@ -12,6 +12,7 @@
 //! from the files at a start.
 
 mod batch;
+mod frame;
 mod recovery;
 mod segment;
 mod spare;
@@ -26,6 +27,7 @@ use super::{
 };
 use crate::{Completion, LogMark, LogOp, LogRecord, LogStore, StorageError, sealed};
 use bytes::Bytes;
+use frame::Frame;
 use recovery::{Recovered, recover};
 use segment::{SEGMENT_HEAD_BYTES, Segment, SegmentHead};
 use spare::Spares;
@@ -45,6 +47,9 @@ use writer::LogWriter;
 /// The length of a segment: a second of writing at full speed on two cores. Longer ones make a start longer, which
 /// reads all of them, and idle nodes larger; shorter ones rotate, at two directory syncs each, more often.
 pub const SEGMENT_BYTES: u64 = 16 << 20;
+/// The length of a log's first segment. A node with little to do stays as small as this, and its first start does not
+/// wait until 16 MiB are on the disk; one with much to do has moved on to a longer one within a second.
+const FIRST_SEGMENT_BYTES: u64 = 1 << 20;
 /// What may wait for the writer. openraft bounds what is under way far below this; a queue this long means that the
 /// disk has stopped.
 const WAITING_BYTES_MAX: usize = 256 << 20;
@@ -110,16 +115,17 @@ impl SegmentLog {
 
 /// The first segment of a new log.
 fn begin(directory: &Path, segment_bytes: u64) -> Result<Recovered, StorageError> {
-    let segment = Segment::create(directory, 1, segment_bytes)?;
+    let room = segment_bytes.min(FIRST_SEGMENT_BYTES);
+    let segment = Segment::create(directory, 1, room)?;
     let head = SegmentHead { sequence: 1, salt: segment::salt()?, first_batch: 1 };
     let mut view = View::default();
-    let body = view.checkpoint();
-    let batch = batch::BatchHead::of(head.salt, head.first_batch, &body);
-    let mut bytes = [&head.encode()[..], &batch.encode(), &body].concat();
-    bytes.resize(SEGMENT_HEAD_BYTES + batch.batch_bytes(), 0);
-    segment.write(0, &bytes)?;
+    let mut frame = Frame::default();
+    frame.begin(SEGMENT_HEAD_BYTES);
+    view.put_checkpoint(frame.body());
+    let bytes = frame.close(&head.encode(), head.salt, head.first_batch);
+    segment.write(0, bytes)?;
     view.segments.push_back(Arc::new(segment));
-    Ok(Recovered { view, head, position: bytes.len() as u64, next_batch: 2 })
+    Ok(Recovered { view, head, position: bytes.len() as u64, room, next_batch: 2 })
 }
 
 impl Shared {
@@ -149,20 +155,20 @@ impl View {
         let (mut runs, mut bytes) = (Vec::<Run>::new(), 0);
         for index in self.extent.meet(range) {
             let place = self.places[(index - self.extent.first) as usize];
-            bytes += place.bytes as usize;
+            let Range { start, end } = place.range();
+            bytes += (end - start) as usize;
             if bytes > bytes_max && !runs.is_empty() {
                 break;
             }
             let fits = |run: &&mut Run| {
-                let begins = run.places[0].offset;
-                run.segment.sequence == place.segment
-                    && place.offset + u64::from(place.bytes) - begins <= RUN_BYTES_MAX
+                let begins = run.places[0].range().start;
+                run.segment.sequence == place.segment() && end - begins <= RUN_BYTES_MAX
             };
             match runs.last_mut().filter(fits) {
                 Some(run) => run.places.push(place),
                 None => {
-                    let segment =
-                        self.segment(place.segment).expect("a record's segment is in the view").clone();
+                    let segment = self.segment(place.segment());
+                    let segment = segment.expect("a record's segment is in the view").clone();
                     runs.push(Run { segment, first: index, places: vec![place] });
                 }
             }
@@ -173,16 +179,16 @@ impl View {
 
 impl Run {
     fn read(&self, records: &mut Vec<LogRecord>) -> Result<(), StorageError> {
-        let (first, last) = (self.places[0], self.places[self.places.len() - 1]);
-        let length = last.offset + u64::from(last.bytes) - first.offset;
-        let bytes = self.segment.read(first.offset, length as usize)?;
+        let begins = self.places[0].range().start;
+        let ends = self.places[self.places.len() - 1].range().end;
+        let bytes = self.segment.read(begins, (ends - begins) as usize)?;
         for (index, place) in (self.first..).zip(&self.places) {
-            let at = (place.offset - first.offset) as usize;
-            let record = sealed::unseal_record(index, &bytes[at..at + place.bytes as usize]);
-            records.push(record.map_err(|error| match error {
+            let Range { start, end } = place.range();
+            let sealed = &bytes[(start - begins) as usize..(end - begins) as usize];
+            records.push(sealed::unseal_record(index, sealed).map_err(|error| match error {
                 StorageError::Corrupt { what, detail } => {
                     let file = self.segment.path.display();
-                    StorageError::corrupt(format!("{what}, in {file} at byte {}", place.offset), detail)
+                    StorageError::corrupt(format!("{what}, in {file} at byte {start}"), detail)
                 }
                 other => other,
             })?);

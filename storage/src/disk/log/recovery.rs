@@ -5,16 +5,18 @@
 //! nothing that was acknowledged is given up by guessing. (R. Alagappan et al.: Protocol-Aware Recovery for
 //! Consensus-Based Storage, FAST 2018, tell the two apart in the same way.)
 //!
-//! What this can't see is damage to the very last batch: it looks like a torn one. A clean end adds an empty batch
-//! behind it for this reason, so only a node that was killed has such a tail.
+//! What this can't see is damage to the very last batch: it looks like a torn one. So a clean end adds an empty batch
+//! behind it, and each start does too, once it has seen to it that the last one is on the disk: only the last batch
+//! before a kill, until the start after it, is in this doubt.
 
 use super::{
     batch::{ALIGNMENT, BATCH_HEAD_BYTES, BatchHead, Operation, operations},
-    segment::{SEGMENT_HEAD_BYTES, Segment, SegmentHead, failure, file_name, sequence_of},
+    frame::Frame,
+    segment::{SEGMENT_HEAD_BYTES, Segment, SegmentHead, file_name, sequence_of},
     view::{Place, View},
 };
 use crate::{LogMark, StorageError, disk::durable, log_extent::LogExtent};
-use std::{collections::VecDeque, fs, path::Path, sync::Arc};
+use std::{collections::VecDeque, ops::Range, path::Path, sync::Arc};
 
 /// A log that was opened again.
 pub struct Recovered {
@@ -24,11 +26,13 @@ pub struct Recovered {
     pub head: SegmentHead,
     /// Where the next batch goes in it.
     pub position: u64,
+    /// Up to where it is filled.
+    pub room: u64,
     /// The number of the next batch.
     pub next_batch: u64,
 }
 
-/// Reads all segments in `directory`. None if there are none.
+/// Reads all segments in `directory`. None if there are none, or only one that had not begun.
 ///
 /// # Errors
 /// [`StorageError::Corrupt`] with file and offset. Nothing is changed then.
@@ -36,50 +40,107 @@ pub fn recover(directory: &Path) -> Result<Option<Recovered>, StorageError> {
     let names = durable::names(directory)?;
     let sequences: Vec<u64> = names.iter().filter_map(|name| sequence_of(name)).collect();
     let mut replay = Replay::default();
-    let mut end = None;
+    let (mut end, mut unbegun) = (None, None);
     for (position, sequence) in sequences.iter().enumerate() {
         let segment = Arc::new(Segment::open(directory, *sequence)?);
         let bytes = segment.bytes()?;
-        let Some(head) = begun(&segment, &bytes, position + 1 == sequences.len())? else {
-            discard(&segment)?;
+        let is_last = position + 1 == sequences.len();
+        let Some(head) = begun(&segment, &bytes, is_last, replay.next_head())? else {
+            unbegun = Some(segment);
             break;
         };
         replay.begin(&segment, head)?;
-        let at = replay.segment(&segment, head, &bytes)?;
+        replay.segment(&segment, head, &bytes)?;
+        let at = replay.last.end;
         if later_batch(&bytes, at, head.salt, replay.next_batch) {
             return Err(segment.corrupt(at, "a synced batch can't be read, though a later one can"));
         }
-        end = Some((head, at as u64));
+        end = Some((segment, bytes));
     }
-    let Some((head, position)) = end else { return Ok(None) };
-    let (view, next_batch) = replay.finish()?;
-    Ok(Some(Recovered { view, head, position, next_batch }))
+    let Some((segment, bytes)) = end else { return Ok(None) };
+    let (last, room) = (replay.last.clone(), bytes.len() as u64);
+    let mut recovered = replay.finish(room)?;
+    if let Some(unbegun) = unbegun {
+        discard(&unbegun, directory)?;
+    }
+    settle(&segment, &bytes, last, &mut recovered)?;
+    Ok(Some(recovered))
+}
+
+/// Writes the last batch again, and an empty one behind it, and syncs.
+///
+/// What was read there may not be on the disk: a process that was killed between a write and its sync leaves it in the
+/// page cache, and after a sync that failed the kernel takes such pages for clean, so that another sync alone would do
+/// nothing. Nobody may count on it before: the next power cut would take a vote back. Whatever is before the last
+/// batch was synced before that one was written.
+///
+/// The empty batch takes the place of a torn one: what is left of that has lost its head for good, and can't be
+/// completed by the remains of a later tear.
+fn settle(
+    segment: &Segment,
+    bytes: &[u8],
+    last: Range<usize>,
+    recovered: &mut Recovered,
+) -> Result<(), StorageError> {
+    // The segment's head was written together with the first batch.
+    let from = if last.start == SEGMENT_HEAD_BYTES { 0 } else { last.start };
+    let mut again = bytes[from..last.end.min(bytes.len())].to_vec();
+    again.resize(last.end - from, 0);
+    let mut frame = Frame::default();
+    frame.begin(again.len());
+    let written = frame.close(&again, recovered.head.salt, recovered.next_batch);
+    segment.write(from as u64, written)?;
+    recovered.position = (from + written.len()) as u64;
+    recovered.next_batch += 1;
+    Ok(())
 }
 
 /// The head of a segment, or none if the last one had not begun when the power went: its head or its first batch, which
-/// are written together, did not reach the disk.
-fn begun(segment: &Segment, bytes: &[u8], is_last: bool) -> Result<Option<SegmentHead>, StorageError> {
+/// are written together, did not reach the disk. `expected` is the head that it should have, if one is before it.
+fn begun(
+    segment: &Segment,
+    bytes: &[u8],
+    is_last: bool,
+    expected: Option<SegmentHead>,
+) -> Result<Option<SegmentHead>, StorageError> {
     let untouched = bytes.iter().take(SEGMENT_HEAD_BYTES).all(|byte| *byte == 0);
+    // A file that was another segment's keeps that one's head until it gets its own.
     let head = match SegmentHead::decode(bytes) {
-        Ok(head) => head,
-        Err(_) if is_last && untouched => return Ok(None),
+        Ok(head) if head.sequence == segment.sequence => head,
+        Ok(head) if is_last && head.sequence < segment.sequence => {
+            return not_begun(segment, bytes, expected);
+        }
+        Ok(head) => return Err(segment.corrupt(0, format!("it is segment {:016x}", head.sequence))),
+        Err(_) if is_last && untouched => return not_begun(segment, bytes, expected),
         Err(damage) => return Err(segment.corrupt(0, damage)),
     };
-    // A file that was another segment's keeps that one's head until it gets its own.
-    if head.sequence != segment.sequence {
-        return match is_last && head.sequence < segment.sequence {
-            true => Ok(None),
-            false => Err(segment.corrupt(0, format!("it is segment {:016x}", head.sequence))),
-        };
+    let (salt, number) = (head.salt, head.first_batch);
+    match batch(bytes, SEGMENT_HEAD_BYTES, salt, number) {
+        Some(_) => Ok(Some(head)),
+        None if is_last && !later_batch(bytes, SEGMENT_HEAD_BYTES, salt, number) => Ok(None),
+        None => Err(segment.corrupt(SEGMENT_HEAD_BYTES, "its first batch can't be read")),
     }
-    let first = batch(bytes, SEGMENT_HEAD_BYTES, head.salt, head.first_batch);
-    let torn = first.is_none() && !later_batch(bytes, SEGMENT_HEAD_BYTES, head.salt, head.first_batch);
-    Ok((!(is_last && torn)).then_some(head))
 }
 
-fn discard(segment: &Segment) -> Result<(), StorageError> {
+/// None, unless the segment has lost a head that it had: the batches behind the first tell, by their salt.
+fn not_begun(
+    segment: &Segment,
+    bytes: &[u8],
+    expected: Option<SegmentHead>,
+) -> Result<Option<SegmentHead>, StorageError> {
+    match expected {
+        Some(head) if later_batch(bytes, SEGMENT_HEAD_BYTES, head.salt, head.first_batch) => {
+            Err(segment.corrupt(0, "its head is gone, though batches are there"))
+        }
+        _ => Ok(None),
+    }
+}
+
+/// Synced, since the segment of this number that comes next has the same salt.
+fn discard(segment: &Segment, directory: &Path) -> Result<(), StorageError> {
     tracing::info!(file = %segment.path.display(), "a file of the log had not begun when the power went");
-    fs::remove_file(&segment.path).map_err(|error| failure(&segment.path, error))
+    durable::remove(&segment.path)?;
+    durable::sync_directory(directory)
 }
 
 /// The body of the batch at `at`, if it is whole and has this number.
@@ -108,10 +169,19 @@ struct Replay {
     view: View,
     /// Where each record lies; none for one that the segments before the first have held.
     places: VecDeque<Option<Place>>,
+    /// The head of the last segment.
+    head: Option<SegmentHead>,
+    /// Where the last batch lies in it.
+    last: Range<usize>,
     next_batch: u64,
 }
 
 impl Replay {
+    /// The head of a segment that follows here.
+    fn next_head(&self) -> Option<SegmentHead> {
+        self.head.map(|head| head.next(self.next_batch))
+    }
+
     fn begin(&mut self, segment: &Arc<Segment>, head: SegmentHead) -> Result<(), StorageError> {
         if let Some(before) = self.view.segments.back() {
             if before.sequence + 1 != segment.sequence {
@@ -121,16 +191,18 @@ impl Replay {
             if self.next_batch != head.first_batch {
                 let (found, wanted) = (self.next_batch, head.first_batch);
                 let detail = format!("its batches end at {found}, though {wanted} comes next");
-                return Err(StorageError::corrupt(before.path.display().to_string(), detail));
+                return Err(before.corrupt(self.last.end, detail));
             }
         }
+        self.head = Some(head);
+        self.last = SEGMENT_HEAD_BYTES..SEGMENT_HEAD_BYTES;
         self.next_batch = head.first_batch;
         self.view.segments.push_back(segment.clone());
         Ok(())
     }
 
-    /// Takes in the batches of a segment, and returns where they end.
-    fn segment(&mut self, segment: &Segment, head: SegmentHead, bytes: &[u8]) -> Result<usize, StorageError> {
+    /// Takes in the batches of a segment.
+    fn segment(&mut self, segment: &Segment, head: SegmentHead, bytes: &[u8]) -> Result<(), StorageError> {
         let mut at = SEGMENT_HEAD_BYTES;
         while let Some((batch, body)) = batch(bytes, at, head.salt, self.next_batch) {
             let unknown = || segment.corrupt(at, "a batch holds what this build does not know");
@@ -139,9 +211,10 @@ impl Replay {
                     .map_err(|detail| segment.corrupt(at, detail))?;
             }
             self.next_batch += 1;
-            at += batch.batch_bytes();
+            self.last = at..at + batch.batch_bytes();
+            at = self.last.end;
         }
-        Ok(at)
+        Ok(())
     }
 
     fn operation(&mut self, segment: &Segment, body_at: usize, operation: Operation) -> Result<(), String> {
@@ -160,9 +233,8 @@ impl Replay {
             }
             Operation::Record { index, sealed } if index == extent.end => {
                 extent.end += 1;
-                let offset = (body_at + sealed.start) as u64;
-                let place = Place { segment: segment.sequence, offset, bytes: sealed.len() as u32 };
-                self.places.push_back(Some(place));
+                let range = (body_at + sealed.start) as u64..(body_at + sealed.end) as u64;
+                self.places.push_back(Some(Place::new(segment.sequence, range)));
             }
             Operation::Record { index, .. } => {
                 return Err(format!("record {index} follows, where {} is next", extent.end));
@@ -184,7 +256,7 @@ impl Replay {
         Ok(())
     }
 
-    fn finish(mut self) -> Result<(View, u64), StorageError> {
+    fn finish(mut self, room: u64) -> Result<Recovered, StorageError> {
         let first = self.view.extent.first;
         let lost = self.places.iter().position(Option::is_none);
         if let Some(lost) = lost {
@@ -192,6 +264,12 @@ impl Replay {
             return Err(StorageError::corrupt(what, "the file that held it is gone"));
         }
         self.view.places = self.places.into_iter().flatten().collect();
-        Ok((self.view, self.next_batch))
+        Ok(Recovered {
+            view: self.view,
+            head: self.head.expect("a segment has begun"),
+            position: self.last.end as u64,
+            room,
+            next_batch: self.next_batch,
+        })
     }
 }

@@ -14,7 +14,7 @@
 use super::batch::Reader;
 use crate::{StorageError, disk::durable};
 use std::{
-    fs::{File, OpenOptions},
+    fs::{self, File, OpenOptions},
     io::{self, Read, Write},
     os::unix::fs::{FileExt, OpenOptionsExt},
     path::{Path, PathBuf},
@@ -25,7 +25,8 @@ const MAGIC: u64 = u64::from_le_bytes(*b"MICROLOG");
 const VERSION: u32 = 1;
 /// The bytes of a segment's head.
 pub const SEGMENT_HEAD_BYTES: usize = 64;
-/// What is written at a time when a file is filled.
+/// What is written and synced at a time when a file is filled: the log's own syncs wait behind this much, a millisecond
+/// or two. Less would take more syncs than the filling is worth.
 const FILL_BYTES: usize = 1 << 20;
 const SUFFIX: &str = ".log";
 
@@ -37,13 +38,19 @@ const GROUP: u32 = 0;
 pub struct SegmentHead {
     /// Counts the segments of the log; also the file's name.
     pub sequence: u64,
-    /// Random: batches of another segment are not taken for this one's.
+    /// One more than that of the segment before; the first one's is random. So batches of another segment are not taken
+    /// for this one's, and this one's are known even without this head.
     pub salt: u64,
     /// The number of the first batch: one more than the last of the segment before.
     pub first_batch: u64,
 }
 
 impl SegmentHead {
+    /// The head of the segment behind this one.
+    pub fn next(self, first_batch: u64) -> Self {
+        SegmentHead { sequence: self.sequence + 1, salt: self.salt.wrapping_add(1), first_batch }
+    }
+
     pub fn encode(self) -> [u8; SEGMENT_HEAD_BYTES] {
         let mut bytes = [0; SEGMENT_HEAD_BYTES];
         bytes[..8].copy_from_slice(&MAGIC.to_le_bytes());
@@ -155,7 +162,8 @@ pub fn failure(path: &Path, error: io::Error) -> StorageError {
     StorageError::from_io(io::Error::new(error.kind(), format!("{}: {error}", path.display())))
 }
 
-/// Makes a file of `bytes` zeroes, on the disk when it returns. Its name is not durable yet.
+/// Makes a file of `bytes` zeroes, on the disk when it returns. Its name is not durable yet. What could be made of it
+/// before a failure is removed again: on a full disk it would take the last room.
 pub fn fill(path: &Path, bytes: u64) -> Result<File, StorageError> {
     let make = || {
         let mut options = OpenOptions::new();
@@ -166,15 +174,21 @@ pub fn fill(path: &Path, bytes: u64) -> Result<File, StorageError> {
         while left > 0 {
             let part = left.min(FILL_BYTES as u64);
             file.write_all(&zeroes[..part as usize])?;
+            file.sync_data()?;
             left -= part;
         }
         file.sync_all()?;
         Ok(file)
     };
-    make().map_err(|error| failure(path, error))
+    make().map_err(|error| {
+        if let Err(error) = fs::remove_file(path) {
+            tracing::warn!(%error, file = %path.display(), "a file that could not be filled is still there");
+        }
+        failure(path, error)
+    })
 }
 
-/// A salt that nobody can foresee, so that nobody can write a value that looks like a batch.
+/// The salt of a log's first segment. Nobody can foresee it, so that nobody can write a value that looks like a batch.
 pub fn salt() -> Result<u64, StorageError> {
     let path = Path::new("/dev/urandom");
     let mut bytes = [0; 8];

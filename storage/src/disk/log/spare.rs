@@ -1,7 +1,8 @@
 //! The file that becomes the next segment: filled in the background, or one whose records were purged.
 //!
-//! The writer never waits for it. If none is ready it takes a new empty file, which costs each sync more until the
-//! next segment begins, and loses nothing.
+//! It is asked for when the current segment is half full. Before that, one that was purged may come back for nothing,
+//! and a node that does little never needs it. The writer never waits for it: if none is ready it takes a new empty
+//! file, which costs each sync more until the next segment begins, and loses nothing.
 
 use super::segment::{self, Segment};
 use crate::{
@@ -68,19 +69,21 @@ impl Spares {
         let work = shelf.clone();
         let thread = thread::Builder::new().name("log-spare".to_owned());
         let thread = thread.spawn(move || work.run(waiting))?;
-        let spares = Spares { shelf, errands: Some(errands), thread: Some(thread) };
-        spares.send(Errand::Prepare);
-        Ok(spares)
+        Ok(Spares { shelf, errands: Some(errands), thread: Some(thread) })
+    }
+
+    /// Sees to it that there is a spare file soon.
+    pub fn prepare(&self) {
+        self.send(Errand::Prepare);
     }
 
     /// Gives the spare file the name of the segment `sequence`. None if there is no spare file yet.
     pub fn take(&self, sequence: u64) -> Result<Option<Segment>, StorageError> {
+        // Held until the file has its name: the thread may put the next one there at once.
         let mut ready = self.shelf.ready();
         let Some(file) = ready.take() else { return Ok(None) };
         let directory = &self.shelf.directory;
         let path = segment::put_in_place(directory, &directory.join(SPARE), sequence)?;
-        drop(ready);
-        self.send(Errand::Prepare);
         Ok(Some(Segment { sequence, path, file }))
     }
 
@@ -152,5 +155,41 @@ impl Shelf {
         durable::rename(path, &self.directory.join(SPARE))?;
         *ready = Some(file);
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_purged_file_is_the_next_spare_one_unless_there_is_one() {
+        let home = tempfile::tempdir().expect("there is room");
+        let data_dir = Arc::new(DataDir::open(home.path()).expect("it is new"));
+        let retired = |sequence: u64, bytes: u64| {
+            let segment = Segment::create(home.path(), sequence, bytes).expect("there is room");
+            segment.write(0, &[sequence as u8]).expect("there is room");
+            Arc::new(segment)
+        };
+        let spares = Spares::start(home.path(), 4096, &data_dir).expect("it starts");
+        assert!(spares.take(9).expect("the disk is well").is_none(), "none is made before it is asked for");
+        let read = retired(1, 4096);
+        spares.retire(read.clone());
+        spares.retire(retired(2, 1024)); // Too short.
+        spares.retire(retired(3, 4096));
+        spares.prepare();
+        spares.retire(retired(4, 4096));
+        drop(spares);
+        let content = std::fs::read(home.path().join(SPARE)).expect("it is there");
+        assert_eq!((content.len(), content[0]), (4096, 3));
+        let logs = durable::names(home.path()).expect("it is there");
+        assert!(!logs.iter().any(|name| name.ends_with(".log")), "{logs:?}");
+
+        let spares = Spares::start(home.path(), 4096, &data_dir).expect("it starts");
+        let taken = spares.take(9).expect("the disk is well").expect("an earlier start left it");
+        assert_eq!(taken.read(0, 1).expect("it is whole"), [3]);
+        spares.prepare();
+        drop(spares);
+        assert_eq!(std::fs::read(home.path().join(SPARE)).expect("it is there"), [0; 4096]);
     }
 }

@@ -190,6 +190,103 @@ fn a_torn_tail_is_cut_off_and_the_log_goes_on() {
     }
 }
 
+/// The sectors of a torn batch that did not make it may be written later by another one.
+#[test]
+fn a_torn_batch_never_comes_back() {
+    let home = Home::new();
+    let log = home.open().expect("it opens");
+    append(&log, 0..10);
+    let before = home.image();
+    submit(&log, LogOp::Append(records(10..20, 1))).expect("the disk is well");
+    let after = home.image();
+    let file = |home: &Home| home.segments().pop().expect("there is one");
+    let (old, whole) = (fs::read(file(&before)), fs::read(file(&after)));
+    let (old, whole) = (old.expect("it is there"), whole.expect("it is there"));
+    let changed: Vec<usize> = (0..whole.len()).filter(|at| old[*at] != whole[*at]).collect();
+    let (start, middle) = (changed[0], changed[changed.len() / 2]);
+    assert!(start + 64 < middle, "it is one batch");
+
+    fs::write(file(&after), [&whole[..middle], &old[middle..]].concat()).expect("there is room");
+    let cut = after.open().expect("it opens");
+    assert_eq!(all(&cut), records(0..10, 1));
+    let killed = after.image();
+    let opened = fs::read(file(&killed)).expect("it is there");
+    fs::write(file(&killed), [&opened[..middle], &whole[middle..]].concat()).expect("there is room");
+    assert_eq!(all(&killed.open().expect("it opens")), records(0..10, 1));
+}
+
+/// A start syncs the last batch before a kill, so that it can't be torn any more.
+#[test]
+fn a_start_puts_the_last_batch_beyond_doubt() {
+    let home = Home::new();
+    let log = home.open().expect("it opens");
+    append(&log, 0..3);
+    let killed = home.image();
+    let file = killed.segments().pop().expect("there is one");
+    let bytes = fs::read(&file).expect("it is there");
+    let last = bytes.iter().rposition(|byte| *byte != 0).expect("something was written");
+    let damage = |home: &Home| {
+        let file = home.segments().pop().expect("there is one");
+        let mut bytes = fs::read(&file).expect("it is there");
+        bytes[last] ^= 1;
+        fs::write(&file, bytes).expect("there is room");
+    };
+    let doubted = killed.image();
+    damage(&doubted);
+    assert_eq!(all(&doubted.open().expect("it opens")), records(0..2, 1));
+    let again = killed.open().expect("it opens");
+    let killed_again = killed.image();
+    drop(again);
+    damage(&killed_again);
+    assert!(is_corrupt(&killed_again.open()));
+}
+
+/// A sector that was never written, though the disk said so, holds zeroes or what a recycled file had there.
+#[test]
+fn a_lost_head_does_not_take_its_segment_along() {
+    let home = Home::new();
+    let log = home.open().expect("it opens");
+    append(&log, 0..100);
+    while fs::read(home.segments().pop().expect("there is one")).expect("it is there")[2048] == 0 {
+        let end = log.range().expect("it is in memory").end;
+        append(&log, end..end + 1);
+    }
+    let killed = home.image();
+    let last = killed.segments().pop().expect("there is one");
+    let bytes = fs::read(&last).expect("it is there");
+    let stale = fs::read(&killed.segments()[0]).expect("it is there");
+    for sector in [&[0; 512], &stale[..512]] {
+        let image = killed.image();
+        let file = image.raft().join(last.file_name().expect("it is a file"));
+        let changed = [sector, &bytes[512..]].concat();
+        fs::write(&file, &changed).expect("there is room");
+        assert!(is_corrupt(&image.open()));
+        assert_eq!(fs::read(&file).expect("it is there"), changed, "nothing is repaired");
+    }
+}
+
+#[test]
+fn a_new_log_is_small_and_its_segments_grow() {
+    let home = Home::new();
+    let data_dir = Arc::new(DataDir::open(home.directory.path()).expect("it is new"));
+    let log = SegmentLog::open(&data_dir, 2 * FIRST_SEGMENT_BYTES).expect("it opens");
+    let lengths = || -> Vec<u64> {
+        home.segments().iter().map(|path| fs::metadata(path).expect("it is there").len()).collect()
+    };
+    assert_eq!(lengths(), [FIRST_SEGMENT_BYTES]);
+    let body = Bytes::from(vec![7; 100 << 10]);
+    let record = |index| LogRecord { index, term: 1, leader: 1, kind: 1, body: body.clone() };
+    for index in 0..9 {
+        submit(&log, LogOp::Append(vec![record(index)])).expect("the disk is well");
+    }
+    drop(log); // The spare file, asked for half-way, is ready now.
+    let log = SegmentLog::open(&data_dir, 2 * FIRST_SEGMENT_BYTES).expect("it opens");
+    for index in 9..12 {
+        submit(&log, LogOp::Append(vec![record(index)])).expect("the disk is well");
+    }
+    assert_eq!(lengths(), [FIRST_SEGMENT_BYTES, 2 * FIRST_SEGMENT_BYTES]);
+}
+
 #[test]
 fn a_changed_byte_is_never_taken_for_the_end_of_the_log() {
     let home = Home::new();

@@ -5,18 +5,38 @@ use crate::{LogMark, log_extent::LogExtent};
 use bytes::Bytes;
 use std::{
     collections::{BTreeMap, VecDeque},
+    ops::Range,
     sync::Arc,
 };
 
-/// Where the sealed form of a record lies.
+/// Where the sealed form of a record lies. Small, since there is one for each record of the log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Place {
-    /// The sequence number of its segment.
-    pub segment: u64,
+    /// The sequence number of its segment: 32 bits are enough for 64 PiB.
+    segment: u32,
     /// From where in the file.
-    pub offset: u64,
+    offset: u32,
     /// How long it is.
-    pub bytes: u32,
+    bytes: u32,
+}
+
+impl Place {
+    /// The bytes in `range` of a segment.
+    pub fn new(segment: u64, range: Range<u64>) -> Self {
+        let small = |number| u32::try_from(number).expect("segments are bounded far below 4 GiB, and few");
+        Place { segment: small(segment), offset: small(range.start), bytes: small(range.end - range.start) }
+    }
+
+    /// The sequence number of its segment.
+    pub fn segment(self) -> u64 {
+        self.segment.into()
+    }
+
+    /// Where it lies in the file.
+    pub fn range(self) -> Range<u64> {
+        let start = u64::from(self.offset);
+        start..start + u64::from(self.bytes)
+    }
 }
 
 /// The durable log.
@@ -26,7 +46,7 @@ pub struct View {
     pub extent: LogExtent,
     /// The marks.
     pub marks: BTreeMap<LogMark, Bytes>,
-    /// The place of each index, from the first on. 24 bytes a record: the log is purged long before that is much.
+    /// The place of each index, from the first on. 12 bytes a record: the log is purged long before that is much.
     pub places: VecDeque<Place>,
     /// The files, oldest first. Records lie in them in the order of their indices, since what is truncated is written
     /// again behind.
@@ -40,14 +60,12 @@ impl View {
         self.segments.get(sequence.checked_sub(oldest)? as usize)
     }
 
-    /// The beginning of a segment: all that is known of the log without the segments before.
-    pub fn checkpoint(&self) -> Vec<u8> {
-        let mut body = Vec::new();
-        batch::put_extent(&mut body, self.extent);
+    /// Adds to a body what a segment begins with: all that is known of the log without the segments before.
+    pub fn put_checkpoint(&self, body: &mut Vec<u8>) {
+        batch::put_extent(body, self.extent);
         for (mark, value) in &self.marks {
-            batch::put_mark(&mut body, *mark, value);
+            batch::put_mark(body, *mark, value);
         }
-        body
     }
 
     /// Hides the records outside `extent`.
@@ -62,7 +80,7 @@ impl View {
     /// Takes out the segments that hold no record any more. The last one stays: it is written.
     pub fn retired(&mut self) -> Vec<Arc<Segment>> {
         let last = self.segments.back().map(|segment| segment.sequence);
-        let needed = self.places.front().map(|place| place.segment).or(last);
+        let needed = self.places.front().map(|place| place.segment()).or(last);
         let count = self.segments.iter().take_while(|segment| Some(segment.sequence) < needed).count();
         self.segments.drain(..count).collect()
     }

@@ -2,13 +2,14 @@
 
 use super::{
     Shared, Waiting,
-    batch::{self, BATCH_HEAD_BYTES, BatchHead},
+    batch::{self, BATCH_HEAD_BYTES},
+    frame::Frame,
     recovery::Recovered,
-    segment::{self, SEGMENT_HEAD_BYTES, Segment, SegmentHead},
+    segment::{SEGMENT_HEAD_BYTES, Segment, SegmentHead},
     spare::Spares,
     view::Place,
 };
-use crate::{LogMark, LogOp, LogRecord, StorageError, log_extent::LogExtent, sealed};
+use crate::{LogMark, LogOp, LogRecord, StorageError, log_extent::LogExtent};
 use bytes::Bytes;
 use std::{
     collections::BTreeMap,
@@ -37,22 +38,26 @@ pub(super) struct LogWriter {
     head: SegmentHead,
     /// Where the next batch goes in it.
     position: u64,
+    /// Up to where it is filled: what would go beyond begins the next one.
+    room: u64,
     next_batch: u64,
     /// Why nothing is written any more.
     dead: Option<StorageError>,
-    /// The body of the batch at hand, the batch itself, and the stored form of the record at hand.
-    body: Vec<u8>,
-    frame: Vec<u8>,
-    scratch: Vec<u8>,
+    /// The batch at hand.
+    frame: Frame,
 }
 
 /// What a group does to the log.
 struct Group {
+    /// Whether it begins a segment.
+    rotates: bool,
+    /// The length of the frame when nothing of the group was in it.
+    empty: usize,
     /// The log after the group.
     extent: LogExtent,
     /// The lowest end on the way there: below it, the group touches nothing but what it purges.
     end_min: u64,
-    /// The records of the group from `end_min` on, as they lie in the body.
+    /// The records of the group from `end_min` on, as they lie in the frame.
     added: Vec<Range<usize>>,
     marks: BTreeMap<LogMark, Bytes>,
     purged: bool,
@@ -66,9 +71,12 @@ impl LogWriter {
         segment_bytes: u64,
         recovered: Recovered,
     ) -> Self {
-        let Recovered { view, head, position, next_batch } = recovered;
+        let Recovered { view, head, position, room, next_batch } = recovered;
         let segment = view.segments.back().expect("a recovered log has a segment").clone();
         *shared.view_mut() = view;
+        if position > room / 2 {
+            spares.prepare();
+        }
         LogWriter {
             shared,
             waiting_bytes,
@@ -77,11 +85,10 @@ impl LogWriter {
             segment,
             head,
             position,
+            room,
             next_batch,
             dead: None,
-            body: Vec::new(),
-            frame: Vec::new(),
-            scratch: Vec::new(),
+            frame: Frame::default(),
         }
     }
 
@@ -107,12 +114,12 @@ impl LogWriter {
     fn commit(&mut self, waiting: &mut Vec<Waiting>) {
         let mut results = Vec::with_capacity(waiting.len());
         if self.dead.is_none() {
-            let mut group = self.group();
+            let mut group = self.group(waiting.iter().map(|waiting| waiting.bytes).sum());
             for waiting in waiting.iter_mut() {
                 let op = std::mem::replace(&mut waiting.op, Err(StorageError::refused(String::new())));
                 results.push(op.and_then(|op| self.add(&mut group, op)));
             }
-            if !self.body.is_empty() {
+            if self.frame.len() > group.empty {
                 self.dead = self.write(group).err();
             }
         }
@@ -129,17 +136,31 @@ impl LogWriter {
     /// Adds an empty batch behind the last, which proves that the last was synced (see `recovery`).
     fn close(&mut self) {
         if self.dead.is_none() {
-            let group = self.group();
+            let group = self.group(0);
             if let Err(error) = self.write(group) {
                 tracing::warn!(%error, "the end of the log could not be noted");
             }
         }
     }
 
-    fn group(&mut self) -> Group {
-        self.body.clear();
-        let extent = self.shared.view().extent;
-        Group { extent, end_min: extent.end, added: Vec::new(), marks: BTreeMap::new(), purged: false }
+    /// Begins a group whose operations take no more than `bytes`.
+    fn group(&mut self, bytes: usize) -> Group {
+        let rotates = self.position + (BATCH_HEAD_BYTES + bytes) as u64 > self.room;
+        self.frame.begin(if rotates { SEGMENT_HEAD_BYTES } else { 0 });
+        let view = self.shared.view();
+        if rotates {
+            view.put_checkpoint(self.frame.body());
+        }
+        let extent = view.extent;
+        Group {
+            rotates,
+            empty: self.frame.len(),
+            extent,
+            end_min: extent.end,
+            added: Vec::new(),
+            marks: BTreeMap::new(),
+            purged: false,
+        }
     }
 
     fn add(&mut self, group: &mut Group, op: LogOp) -> Result<(), StorageError> {
@@ -148,14 +169,14 @@ impl LogWriter {
             LogOp::TruncateFrom(index) => {
                 let dropped = group.extent.truncate_from(index);
                 if !dropped.is_empty() {
-                    batch::put_truncate(&mut self.body, dropped.start);
+                    batch::put_truncate(self.frame.body(), dropped.start);
                     group.added.truncate(dropped.start.saturating_sub(group.end_min) as usize);
                     group.end_min = group.end_min.min(dropped.start);
                 }
             }
             LogOp::Purge { through, mark } => {
                 if group.extent.purge(through) {
-                    batch::put_purge(&mut self.body, group.extent.first, &mark);
+                    batch::put_purge(self.frame.body(), group.extent.first, &mark);
                     group.marks.insert(LogMark::Purged, mark);
                     group.purged = true;
                 }
@@ -164,7 +185,7 @@ impl LogWriter {
                 return Err(StorageError::refused("the mark of what is purged is set by a purge".to_owned()));
             }
             LogOp::Mark(mark, value) => {
-                batch::put_mark(&mut self.body, mark, &value);
+                batch::put_mark(self.frame.body(), mark, &value);
                 group.marks.insert(mark, value);
             }
         }
@@ -178,8 +199,7 @@ impl LogWriter {
         }
         group.extent.append(&records)?;
         for record in records {
-            sealed::seal_record(&record, &mut self.scratch);
-            group.added.push(batch::put_record(&mut self.body, record.index, &self.scratch));
+            group.added.push(batch::put_record(self.frame.body(), &record));
         }
         Ok(())
     }
@@ -187,31 +207,24 @@ impl LogWriter {
     /// Writes and syncs. Readers see what the group removes as removed before it is written, and what it adds once it
     /// is synced.
     fn write(&mut self, group: Group) -> Result<(), StorageError> {
-        let Group { extent, end_min, added, marks, purged } = group;
-        let whole = (BATCH_HEAD_BYTES + self.body.len()) as u64;
-        let rotated = self.position + whole > self.segment_bytes;
-        let checkpoint = rotated.then(|| self.shared.view().checkpoint());
+        let Group { extent, end_min, added, marks, purged, rotates, .. } = group;
         self.shared.view_mut().shrink(LogExtent { first: extent.first, end: end_min });
-        let body_at = match checkpoint {
-            Some(checkpoint) => self.write_to_next(checkpoint)?,
-            None => self.write_behind()?,
-        };
+        let at = self.write_frame(rotates)?;
 
         let mut view = self.shared.view_mut();
-        if rotated {
+        if rotates {
             view.segments.push_back(self.segment.clone());
         }
         let segment = self.segment.sequence;
         // What a purge in the same group has overtaken is not added.
         let overtaken = extent.first.saturating_sub(end_min) as usize;
-        view.places.extend(added.into_iter().skip(overtaken).map(|sealed| Place {
-            segment,
-            offset: body_at + sealed.start as u64,
-            bytes: sealed.len() as u32,
-        }));
+        let added = added.into_iter().skip(overtaken);
+        view.places.extend(
+            added.map(|sealed| Place::new(segment, at + sealed.start as u64..at + sealed.end as u64)),
+        );
         view.extent = extent;
         view.marks.extend(marks);
-        let retired = if purged || rotated { view.retired() } else { Vec::new() };
+        let retired = if purged || rotates { view.retired() } else { Vec::new() };
         drop(view);
         for segment in retired {
             self.spares.retire(segment);
@@ -219,47 +232,34 @@ impl LogWriter {
         Ok(())
     }
 
-    /// Writes the body behind the last batch, and returns where it lies.
-    fn write_behind(&mut self) -> Result<u64, StorageError> {
-        self.frame.clear();
+    /// Writes the frame behind the last batch, or to the next segment, and syncs. Returns where it lies in the file.
+    fn write_frame(&mut self, rotates: bool) -> Result<u64, StorageError> {
+        let mut lead = Vec::new();
+        if rotates {
+            self.rotate()?;
+            lead.extend(self.head.encode());
+        }
         let at = self.position;
-        let head = self.put_batch();
-        self.segment.write(at, &self.frame)?;
-        self.position = at + head.batch_bytes() as u64;
+        let bytes = self.frame.close(&lead, self.head.salt, self.next_batch);
+        self.segment.write(at, bytes)?;
+        self.position += bytes.len() as u64;
         self.next_batch += 1;
-        Ok(at + BATCH_HEAD_BYTES as u64)
+        let half = self.room / 2;
+        if at <= half && self.position > half {
+            self.spares.prepare();
+        }
+        Ok(at)
     }
 
-    /// Begins the next segment with `body`, which says what the log held before the group, then the group's body, and
-    /// returns where that lies.
-    fn write_to_next(&mut self, mut body: Vec<u8>) -> Result<u64, StorageError> {
-        let sequence = self.head.sequence + 1;
-        let head = SegmentHead { sequence, salt: segment::salt()?, first_batch: self.next_batch };
+    /// Goes on to the next segment, of which nothing is written yet.
+    fn rotate(&mut self) -> Result<(), StorageError> {
+        self.head = self.head.next(self.next_batch);
+        let sequence = self.head.sequence;
         let segment = match self.spares.take(sequence)? {
             Some(segment) => segment,
             None => Segment::create(self.shared.directory(), sequence, 0)?,
         };
-        let shift = body.len();
-        body.append(&mut self.body);
-        self.body = body;
-        (self.head, self.segment) = (head, Arc::new(segment));
-
-        self.frame.clear();
-        self.frame.extend_from_slice(&head.encode());
-        let batch = self.put_batch();
-        self.segment.write(0, &self.frame)?;
-        self.position = (SEGMENT_HEAD_BYTES + batch.batch_bytes()) as u64;
-        self.next_batch += 1;
-        Ok((SEGMENT_HEAD_BYTES + BATCH_HEAD_BYTES + shift) as u64)
-    }
-
-    /// Adds the batch of the body to the frame.
-    fn put_batch(&mut self) -> BatchHead {
-        let head = BatchHead::of(self.head.salt, self.next_batch, &self.body);
-        let end = self.frame.len() + head.batch_bytes();
-        self.frame.extend_from_slice(&head.encode());
-        self.frame.extend_from_slice(&self.body);
-        self.frame.resize(end, 0);
-        head
+        (self.segment, self.position, self.room) = (Arc::new(segment), 0, self.segment_bytes);
+        Ok(())
     }
 }
