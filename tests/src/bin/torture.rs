@@ -21,7 +21,7 @@ struct Arguments {
 /// Power cuts of one mesh in a row. A new mesh comes after that, so that the first minutes of a mesh are cut too.
 const CUTS: usize = 50;
 /// The calls that put data, names and lengths on the disk.
-const CALLS: [&str; 5] = ["fdatasync", "fsync", "/^rename", "ftruncate", "/^unlink"];
+const CALLS: [&str; 6] = ["pwrite64", "fdatasync", "fsync", "/^rename", "ftruncate", "/^unlink"];
 
 /// What was done so far.
 #[derive(Debug, Default)]

@@ -28,7 +28,7 @@ async fn twelve_power_cuts_of_all_three_nodes_lose_no_acknowledged_write() -> an
 }
 
 /// The calls that put data, names and lengths on the disk.
-const CALLS: [&str; 4] = ["fdatasync", "fsync", "/^rename", "ftruncate"];
+const CALLS: [&str; 5] = ["pwrite64", "fdatasync", "fsync", "/^rename", "ftruncate"];
 
 #[tokio::test]
 async fn a_node_killed_at_any_step_to_the_disk_starts_again_with_all_that_it_acknowledged()
@@ -44,10 +44,12 @@ async fn a_node_killed_at_any_step_to_the_disk_starts_again_with_all_that_it_ack
 }
 
 #[tokio::test]
-async fn a_sync_that_fails_ends_the_node_and_loses_nothing() -> anyhow::Result<()> {
-    for number in [2, 4, 9] {
-        let call = SystemCall { name: "fdatasync", number };
-        assert!(call.strikes(What::Fails).await?, "the node went on after {call:?} failed");
+async fn a_write_or_sync_that_fails_ends_the_node_and_loses_nothing() -> anyhow::Result<()> {
+    for name in ["pwrite64", "fdatasync"] {
+        for number in [2, 4, 9] {
+            let call = SystemCall { name, number };
+            assert!(call.strikes(What::Fails).await?, "the node went on after {call:?} failed");
+        }
     }
     Ok(())
 }
