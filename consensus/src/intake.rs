@@ -1,6 +1,8 @@
 //! The way into the group for the callers of one thread.
 
-use crate::{PlantedBug, proposer::Proposer, raft::Raft, reader::Reader, replica::Replica};
+use crate::{
+    PlantedBug, proposer::Proposer, raft::Raft, reader::Reader, replica::Replica, timekeeper::Timekeeper,
+};
 use micro_mesh::Mesh;
 use micro_sdk::wire::NodeId;
 use tokio::{sync::watch, task::JoinHandle};
@@ -16,6 +18,8 @@ pub(crate) struct Ground {
     /// Proposals that may wait for their turn in one intake.
     pub proposals_waiting_max: usize,
     pub planted_bug: Option<PlantedBug>,
+    /// Tells the time that proposals are stamped with while this node leads.
+    pub timekeeper: Timekeeper,
 }
 
 /// A queue of proposals and one of reads, each drained in batches on the runtime that the intake was made on. Callers
@@ -29,9 +33,15 @@ pub(crate) struct Intake {
 impl Intake {
     /// Starts the tasks that drain the queues.
     pub fn start(ground: Ground) -> Self {
-        let Ground { raft, replica, mesh, leader, proposals_waiting_max, planted_bug } = ground;
-        let (proposer, proposing) =
-            Proposer::start(raft.clone(), mesh.clone(), leader.clone(), proposals_waiting_max);
+        let Ground { raft, replica, mesh, leader, proposals_waiting_max, planted_bug, timekeeper } = ground;
+        let (proposer, proposing) = Proposer::start(
+            raft.clone(),
+            replica.clone(),
+            mesh.clone(),
+            leader.clone(),
+            proposals_waiting_max,
+            timekeeper,
+        );
         let (reader, reading) = Reader::start(raft, replica, mesh, leader, planted_bug);
         Intake { proposer, reader, tasks: [proposing, reading] }
     }

@@ -17,6 +17,7 @@ const REMEMBER_S: u64 = 24 * 3600;
 const SWEEP_MAX: usize = 64;
 
 /// Applies [`AuthCommand`]s.
+#[derive(Default)]
 pub struct AuthMachine;
 
 impl AuthMachine {

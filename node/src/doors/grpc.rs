@@ -142,6 +142,7 @@ impl store_server::Store for Door {
             key: request.key,
             value: store::Value(request.value),
             if_version: request.if_version,
+            ..store::WriteRequest::default()
         };
         let reply = self.local.write(&context, write).await?;
         Ok(Response::new(WriteResponse { version: reply.version }))
@@ -150,8 +151,12 @@ impl store_server::Store for Door {
     async fn read(&self, request: Request<ReadRequest>) -> Result<Response<ReadResponse>, Status> {
         let (metadata, extensions, request) = request.into_parts();
         let context = context(&metadata, &extensions)?;
-        let read =
-            store::ReadRequest { table: table(request.place)?, key: request.key, stale: request.stale };
+        let read = store::ReadRequest {
+            table: table(request.place)?,
+            key: request.key,
+            at: None,
+            stale: request.stale,
+        };
         let reply = self.local.read(&context, read).await?;
         Ok(Response::new(ReadResponse { record: reply.record.map(record) }))
     }
@@ -160,11 +165,11 @@ impl store_server::Store for Door {
         let (metadata, extensions, request) = request.into_parts();
         let context = context(&metadata, &extensions)?;
         let list = store::ListRequest {
-            table: table(request.place)?,
-            prefix: request.prefix,
+            range: store::RecordRange::prefix(table(request.place)?, request.prefix),
             after: request.after,
             limit: if request.limit == 0 { LIST_LIMIT_MAX } else { request.limit },
             stale: request.stale,
+            ..store::ListRequest::default()
         };
         let reply = self.local.list(&context, list).await?;
         let records = reply.records.into_iter().map(record).collect();
