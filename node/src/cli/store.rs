@@ -214,7 +214,7 @@ impl Write {
     fn run(self, place: &Place, globals: &Globals, output: &Output) -> Result<(), Failure> {
         let value = input::read(&self.value, VALUE_BYTES_MAX)?;
         let version = session::run(globals, async |node| {
-            let mut write = place.store(&node).write(&self.key, value);
+            let mut write = place.store(&node).put(&self.key, value);
             if let Some(version) = self.condition.if_version {
                 write = write.if_version(version);
             }
@@ -234,7 +234,7 @@ impl Write {
 impl Read {
     fn run(self, place: &Place, globals: &Globals, output: &Output) -> Result<(), Failure> {
         let record = session::run(globals, async |node| {
-            let mut read = place.store(&node).read(&self.key);
+            let mut read = place.store(&node).get(&self.key);
             if self.staleness.stale {
                 read = read.stale();
             }
@@ -333,7 +333,7 @@ mod tests {
     use super::*;
 
     fn record(key: &str, value: &'static [u8], version: u64) -> Record {
-        Record { key: key.to_owned(), value: value.into(), version }
+        Record { key: key.to_owned(), value: value.into(), version, ..Record::default() }
     }
 
     #[test]

@@ -5,6 +5,7 @@ mod addresses;
 mod admin_secret;
 mod bootstrap;
 mod local;
+mod records;
 mod seams;
 
 pub use admin_secret::AdminSecret;
