@@ -5,6 +5,15 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let files = ["store", "registry", "node"].map(|name| format!("micro/v1/{name}.proto"));
     let descriptors = protox::compile(files, ["proto"])?;
     let codec = "crate::proto::ProtoCodec";
-    tonic_prost_build::configure().bytes(".micro.v1").codec_path(codec).compile_fds(descriptors)?;
+    // Metadata is listed in the order of its names.
+    let metadata = ["Record", "WriteRequest", "Operation.Write"];
+    metadata
+        .iter()
+        .fold(tonic_prost_build::configure(), |config, message| {
+            config.btree_map(format!(".micro.v1.{message}.metadata"))
+        })
+        .bytes(".micro.v1")
+        .codec_path(codec)
+        .compile_fds(descriptors)?;
     Ok(())
 }

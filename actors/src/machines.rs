@@ -1,11 +1,14 @@
 //! Hands each committed command to the service that it belongs to.
 
-use crate::{auth::AuthMachine, store::StoreMachine};
+use crate::{
+    auth::AuthMachine,
+    store::{StoreMachine, Watchers},
+};
 use bincode::Encode;
 use bytes::Bytes;
 use micro_consensus::{Machine, Transaction};
 use micro_sdk::wire::{Codec, LogIndex};
-use tokio::sync::watch;
+use std::sync::Arc;
 
 /// Which service a command belongs to: the first byte of the command. Stored: grows only.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -23,23 +26,24 @@ pub(crate) fn envelope<T: Encode>(machine: MachineId, command: &T) -> Bytes {
 }
 
 /// All machines of the platform.
+#[derive(Default)]
 pub struct Machines {
     store: StoreMachine,
     auth: AuthMachine,
-    applied: watch::Sender<u64>,
 }
 
-impl Default for Machines {
-    fn default() -> Self {
-        Machines { store: StoreMachine, auth: AuthMachine, applied: watch::channel(0).0 }
+impl Machines {
+    /// Who watches the store.
+    pub(crate) fn watchers(&self) -> &Arc<Watchers> {
+        self.store.watchers()
     }
 }
 
 impl Machine for Machines {
-    fn apply(&self, state: &mut Transaction<'_>, index: LogIndex, command: &Bytes) -> Bytes {
+    fn apply(&self, state: &mut Transaction<'_>, index: LogIndex, time_ms: u64, command: &Bytes) -> Bytes {
         match command.split_first() {
             Some((&machine, body)) if machine == MachineId::Store as u8 => {
-                self.store.apply(state, index, body)
+                self.store.apply(state, index, time_ms, body)
             }
             Some((&machine, body)) if machine == MachineId::Auth as u8 => self.auth.apply(state, body),
             // A command of a newer build: it changes nothing here, and says nothing that can be taken for success.
@@ -48,6 +52,10 @@ impl Machine for Machines {
     }
 
     fn applied(&self, index: LogIndex) {
-        self.applied.send_replace(index.0);
+        self.store.watchers().publish(index.0);
+    }
+
+    fn restored(&self, index: LogIndex) {
+        self.store.watchers().restored(index.0);
     }
 }

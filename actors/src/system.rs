@@ -5,7 +5,7 @@ use crate::{
     auth::{AuthService, AuthState},
     network::{Complaint, NetworkParts, NetworkService, NodeCard, Phase, Steward, stays},
     registry::{Registry, RegistryService},
-    store::StoreService,
+    store::{Expirer, StoreService},
 };
 use bytes::Bytes;
 use futures::future::BoxFuture;
@@ -32,6 +32,8 @@ pub struct SystemConfig {
     pub mesh: Mesh,
     /// Its part in the group.
     pub consensus: Consensus,
+    /// What applies the group's commands.
+    pub machines: Arc<Machines>,
     /// What it keeps.
     pub storage: Storage,
     /// Time, chance, blocking work.
@@ -67,7 +69,7 @@ impl System {
     /// # Errors
     /// If an actor does not start.
     pub async fn start(config: SystemConfig) -> Result<Arc<Self>, Fault> {
-        let SystemConfig { mesh, consensus, storage, seams, card, identity } = config;
+        let SystemConfig { mesh, consensus, machines, storage, seams, card, identity } = config;
         let directory = Directory::default();
         let registry = Registry::new(mesh.clone(), seams.clone());
         let dispatch = Dispatch::new(mesh.clone(), directory.clone(), registry.clone());
@@ -92,7 +94,13 @@ impl System {
             seams: seams.clone(),
             left: left.clone(),
         }));
-        let store = Arc::new(StoreService::new(consensus.clone(), storage.state.clone(), seams.clone()));
+        let store = Arc::new(StoreService::new(
+            consensus.clone(),
+            storage.state.clone(),
+            seams.clone(),
+            machines.watchers().clone(),
+        ));
+        let expirer = Expirer::new(store.clone(), mesh.node());
         let platforms: Vec<Arc<dyn Platform>> =
             vec![store.clone(), Arc::new(RegistryService::new(registry.clone())), network, auth.clone()];
         let supervisor = Supervisor::start(directory.clone(), platforms).await.map_err(|error| {
@@ -125,6 +133,7 @@ impl System {
         };
         let mut tasks = system.tasks.lock().expect("no code panics while it holds the tasks");
         tasks.push(tokio::spawn(steward.run()));
+        tasks.push(tokio::spawn(expirer.run()));
         tasks.push(tokio::spawn(housekeeping.run()));
         drop(tasks);
         Ok(system)
@@ -155,9 +164,10 @@ impl System {
         NodeCard::publish_phase(&self.mesh, phase);
     }
 
-    /// Takes no more calls of services from other nodes. What is in work goes on.
+    /// Takes no more calls of services from other nodes, and ends watches. What else is in work goes on.
     pub fn withdraw(&self) {
         self.registry.withdraw();
+        self.store.end_watches();
         self.publish_phase(Phase::Leaving);
     }
 
@@ -178,6 +188,7 @@ impl System {
 
     /// Stops the actors and the tasks beside them.
     pub fn close(&self) {
+        self.store.end_watches();
         let tasks = std::mem::take(&mut *self.tasks.lock().expect("no code panics while it holds the tasks"));
         for task in tasks {
             task.abort();

@@ -2,6 +2,7 @@
 
 use crate::{
     ConsensusConfig, ConsensusError, LogPosition, Machine, Observation, ProposeError, ReadError, Replication,
+    contact::{Contact, QuorumAge},
     findings::Findings,
     intake::{Ground, Intake},
     lanes::Lanes,
@@ -10,6 +11,7 @@ use crate::{
     office::Office,
     raft::{LogId, Raft},
     replica::Replica,
+    timekeeper::Timekeeper,
 };
 use bytes::Bytes;
 use futures::future::BoxFuture;
@@ -51,6 +53,7 @@ struct Inner {
     ground: Ground,
     lanes: Lanes,
     findings: Findings,
+    quorum_age: QuorumAge,
     closing: AtomicBool,
     tasks: Mutex<Vec<JoinHandle<()>>>,
 }
@@ -71,7 +74,7 @@ impl Consensus {
         let node = mesh.node();
         let broken = |error: std::io::Error| ConsensusError::Storage(error.to_string());
         let log = Log::open(storage.log.clone()).map_err(broken)?;
-        let replica = Replica::open(node, storage, machine, seams).map_err(broken)?;
+        let replica = Replica::open(node, storage, machine, seams.clone()).map_err(broken)?;
         if log.last() < replica.applied() {
             // Others made a quorum for entries that this node applied before its own copy of them was on disk, and a
             // power cut took the copy. The log goes on behind what is applied; what it lacks has to be in a snapshot,
@@ -79,19 +82,28 @@ impl Consensus {
             tracing::info!("the log lost entries that are applied: a snapshot takes their place");
             replica.clone().build_snapshot().await.map_err(broken)?;
         }
-        let findings = Findings::default();
+        let (findings, contact, quorum_age) = (Findings::default(), Contact::default(), QuorumAge::default());
+        let timekeeper = Timekeeper::new(seams.clock.clone());
         let network = Network {
             mesh: mesh.clone(),
             replica: replica.clone(),
             tail: log.watch_tail(),
             findings: findings.clone(),
+            quorum_age: quorum_age.clone(),
         };
         let resting = tokio::spawn(log.clone().rest());
         let raft = Raft::new(node, Arc::new(config.to_openraft()), network, log, replica.clone())
             .await
             .map_err(|fatal| ConsensusError::Storage(fatal.to_string()))?;
+        quorum_age.follow(&raft);
         let (office, following) = Office::follow(raft.clone());
-        let lanes = Lanes { raft: raft.clone(), replica: replica.clone(), office: office.clone() };
+        let lanes = Lanes {
+            raft: raft.clone(),
+            replica: replica.clone(),
+            office: office.clone(),
+            contact: contact.clone(),
+            timekeeper: timekeeper.clone(),
+        };
         let ground = Ground {
             raft,
             replica,
@@ -99,12 +111,15 @@ impl Consensus {
             office,
             proposals_waiting_max: config.proposals_waiting_max,
             planted_bug: config.planted_bug,
+            timekeeper,
         };
         let intake = Arc::new(Intake::start(ground.clone()));
         let closing = AtomicBool::new(false);
         let tasks = Mutex::new(vec![following, resting]);
-        let inner = Arc::new(Inner { node, ground, lanes, findings, closing, tasks });
-        let consensus = Consensus { inner, intake };
+        let consensus = Consensus {
+            inner: Arc::new(Inner { node, ground, lanes, findings, quorum_age, closing, tasks }),
+            intake,
+        };
         consensus.elect_sole_voter().await?;
         Ok(consensus)
     }
@@ -181,6 +196,23 @@ impl Consensus {
         let mut applied = self.inner.ground.replica.watch_applied();
         let reached = applied.wait_for(|applied| *applied > index.0);
         matches!(tokio::time::timeout_at(deadline, reached).await, Ok(Ok(_)))
+    }
+
+    /// The last entry that this node's state shows, 0 for none.
+    pub fn applied_index(&self) -> LogIndex {
+        LogIndex(self.inner.ground.replica.applied_end().saturating_sub(1))
+    }
+
+    /// How long ago this node's state is known to have shown everything that was acknowledged anywhere; none if that
+    /// can't be said. Costs a look at memory.
+    pub fn age(&self) -> Option<Duration> {
+        let applied_end = self.inner.ground.replica.applied_end();
+        self.inner.quorum_age.get().or_else(|| self.inner.lanes.contact.age(applied_end))
+    }
+
+    /// The group's time as this node would stamp a command that it takes in, in milliseconds since 1970.
+    pub fn time_ms(&self) -> u64 {
+        self.inner.ground.timekeeper.time_ms(self.inner.ground.replica.time_ms())
     }
 
     /// Tells who leads, whenever that changes.

@@ -18,10 +18,10 @@ const SMALL_BYTES_MAX: usize = 1 << 20;
 mod kind {
     /// Nothing: a new leader's first entry.
     pub const BLANK: u8 = 0;
-    /// A command of the machine.
-    pub const COMMAND: u8 = 1;
     /// A membership.
     pub const MEMBERSHIP: u8 = 2;
+    /// The time at the leader, then a command of the machine. 1 was a command without a time; it was never released.
+    pub const TIMED_COMMAND: u8 = 3;
 }
 
 /// A log id as it is stored and sent.
@@ -53,6 +53,8 @@ pub(crate) struct AppliedRecord {
     pub last: Option<LogIdRecord>,
     pub membership_at: Option<LogIdRecord>,
     pub membership: MembershipRecord,
+    /// The time of the last command; no later one has an earlier time.
+    pub time_ms: u64,
 }
 
 pub(crate) fn log_id(term: u64, leader: NodeId, index: u64) -> LogId {
@@ -114,11 +116,12 @@ impl MembershipRecord {
 }
 
 impl AppliedRecord {
-    pub fn new(last: Option<LogId>, membership: &StoredMembership) -> Self {
+    pub fn new(last: Option<LogId>, membership: &StoredMembership, time_ms: u64) -> Self {
         AppliedRecord {
             last: last.map(LogIdRecord::from),
             membership_at: membership.log_id().map(LogIdRecord::from),
             membership: membership.membership().into(),
+            time_ms,
         }
     }
 
@@ -138,7 +141,7 @@ impl AppliedRecord {
 pub(crate) fn to_record(entry: &Entry) -> LogRecord {
     let (kind, body) = match &entry.payload {
         EntryPayload::Blank => (kind::BLANK, Bytes::new()),
-        EntryPayload::Normal(command) => (kind::COMMAND, command.0.clone()),
+        EntryPayload::Normal(command) => (kind::TIMED_COMMAND, command.bytes().clone()),
         EntryPayload::Membership(membership) => {
             (kind::MEMBERSHIP, Codec::encode(&MembershipRecord::from(membership)).into())
         }
@@ -151,7 +154,11 @@ pub(crate) fn to_record(entry: &Entry) -> LogRecord {
 pub(crate) fn from_record(record: LogRecord) -> io::Result<Entry> {
     let payload = match record.kind {
         kind::BLANK => EntryPayload::Blank,
-        kind::COMMAND => EntryPayload::Normal(Command(record.body)),
+        kind::TIMED_COMMAND => {
+            let command = Command::stored(record.body);
+            let cut = || garbled(format!("the time of log entry {} is cut short", record.index));
+            EntryPayload::Normal(command.ok_or_else(cut)?)
+        }
         kind::MEMBERSHIP => {
             EntryPayload::Membership(decode::<MembershipRecord>(&record.body)?.to_membership()?)
         }
@@ -194,7 +201,7 @@ mod tests {
     use super::*;
 
     fn command(index: u64, body: &'static [u8]) -> Entry {
-        let payload = EntryPayload::Normal(Command(Bytes::from_static(body)));
+        let payload = EntryPayload::Normal(Command::stamped(0x0102, body));
         Entry { log_id: log_id(3, NodeId(9), index), payload }
     }
 
@@ -203,13 +210,31 @@ mod tests {
         let mut frame = Vec::new();
         put_entry(&command(5, b"ab"), &mut frame);
         let golden = [
-            3, 0, 0, 0, 0, 0, 0, 0, 9, 0, 0, 0, 0, 0, 0, 0, 5, 0, 0, 0, 0, 0, 0, 0, 1, 2, 0, 0, 0, b'a', b'b',
+            3, 0, 0, 0, 0, 0, 0, 0, 9, 0, 0, 0, 0, 0, 0, 0, 5, 0, 0, 0, 0, 0, 0, 0, 3, 10, 0, 0, 0, 0, 0, 0,
+            0, 0, 0, 1, 2, b'a', b'b',
         ];
         assert_eq!(frame, golden);
         let mut bytes = Bytes::from(frame);
         let entry = take_entry(&mut bytes).expect("the frame is whole");
         assert!(bytes.is_empty());
         assert_eq!(to_record(&entry), to_record(&command(5, b"ab")));
+        let EntryPayload::Normal(read) = entry.payload else { panic!("it is a command") };
+        assert_eq!((read.time_ms(), &read.proposed()[..]), (0x0102, &b"ab"[..]));
+    }
+
+    #[test]
+    fn a_command_without_its_time_is_refused() {
+        let body = Bytes::from_static(b"1234567");
+        let record = LogRecord { index: 5, term: 3, leader: 9, kind: kind::TIMED_COMMAND, body };
+        assert!(from_record(record).is_err());
+    }
+
+    #[test]
+    fn how_far_the_state_is_has_a_frozen_layout() {
+        let at = LogIdRecord { term: 2, leader: NodeId(1), index: 7 };
+        let membership = MembershipRecord { voters: Vec::new(), members: BTreeMap::new() };
+        let record = AppliedRecord { last: Some(at), membership_at: None, membership, time_ms: 9 };
+        assert_eq!(Codec::encode(&record), [1, 0, 1, 2, 1, 7, 0, 0, 0, 9]);
     }
 
     #[test]

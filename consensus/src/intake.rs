@@ -1,6 +1,9 @@
 //! The way into the group for the callers of one thread.
 
-use crate::{PlantedBug, office::Office, proposer::Proposer, raft::Raft, reader::Reader, replica::Replica};
+use crate::{
+    PlantedBug, office::Office, proposer::Proposer, raft::Raft, reader::Reader, replica::Replica,
+    timekeeper::Timekeeper,
+};
 use micro_mesh::Mesh;
 use tokio::task::JoinHandle;
 
@@ -14,6 +17,8 @@ pub(crate) struct Ground {
     /// Proposals that may wait for their turn in one intake.
     pub proposals_waiting_max: usize,
     pub planted_bug: Option<PlantedBug>,
+    /// Tells the time that proposals are stamped with while this node leads.
+    pub timekeeper: Timekeeper,
 }
 
 /// A queue of proposals and one of reads, each drained in batches on the runtime that the intake was made on. Callers
@@ -27,9 +32,15 @@ pub(crate) struct Intake {
 impl Intake {
     /// Starts the tasks that drain the queues.
     pub fn start(ground: Ground) -> Self {
-        let Ground { raft, replica, mesh, office, proposals_waiting_max, planted_bug } = ground;
-        let (proposer, proposing) =
-            Proposer::start(raft.clone(), mesh.clone(), office.clone(), proposals_waiting_max);
+        let Ground { raft, replica, mesh, office, proposals_waiting_max, planted_bug, timekeeper } = ground;
+        let (proposer, proposing) = Proposer::start(
+            raft.clone(),
+            replica.clone(),
+            mesh.clone(),
+            office.clone(),
+            proposals_waiting_max,
+            timekeeper,
+        );
         let (reader, reading) = Reader::start(raft, replica, mesh, office.leader(), planted_bug);
         Intake { proposer, reader, tasks: [proposing, reading] }
     }

@@ -1,16 +1,18 @@
 //! The group's side of the mesh that answers: what other members send down the lanes.
 
 use crate::{
+    contact::Contact,
     entry::{LogIdRecord, VoteRecord, garbled},
     message::{
         Answer, Ask, ProposalAnswer, ReadAnswer, SnapshotAnswer, SnapshotOffer, StreamAnswer, put, take,
         take_append, vote_request,
     },
     office::Office,
-    raft::{Command, LogId, Raft, Snapshot, SnapshotMeta, StoredMembership, Vote},
+    raft::{Command, Group, LogId, Raft, Snapshot, SnapshotMeta, StoredMembership, Vote},
     reader::index_here,
     replica::Replica,
     snapshot::SnapshotHandle,
+    timekeeper::Timekeeper,
 };
 use bytes::Bytes;
 use futures::{
@@ -22,7 +24,7 @@ use micro_mesh::{FrameReceiver, FrameSender, Lane, frame_into};
 use micro_storage::Manifest;
 use openraft::{
     errors::{ClientWriteError, ForwardToLeader},
-    raft::TransferLeaderRequest,
+    raft::{AppendEntriesRequest, TransferLeaderRequest},
 };
 use std::{io, task::Poll, time::Duration};
 use tokio::{sync::mpsc, time::timeout};
@@ -38,6 +40,8 @@ pub(crate) struct Lanes {
     pub raft: Raft,
     pub replica: Replica,
     pub office: Office,
+    pub contact: Contact,
+    pub timekeeper: Timekeeper,
 }
 
 impl Lanes {
@@ -56,10 +60,18 @@ impl Lanes {
     }
 
     async fn append(&self, mut sender: FrameSender, receiver: FrameReceiver) -> io::Result<()> {
-        let requests = stream::unfold(receiver, |mut receiver| async move {
-            match receiver.next().await {
-                Ok(Some(frame)) => take_append(frame).ok().map(|request| (request, receiver)),
-                _ => None,
+        let (contact, replica) = (self.contact.clone(), self.replica.clone());
+        let requests = stream::unfold(receiver, move |mut receiver| {
+            let (contact, replica) = (contact.clone(), replica.clone());
+            async move {
+                match receiver.next().await {
+                    Ok(Some(frame)) => {
+                        let (request, age) = take_append(frame).ok()?;
+                        hear(&contact, &replica, &request, age);
+                        Some((request, receiver))
+                    }
+                    _ => None,
+                }
             }
         });
         // Fused, since it must not be polled again after its end.
@@ -97,7 +109,8 @@ impl Lanes {
             }
             Ask::Append => {
                 let frame = receiver.next().await.map_err(io::Error::other)?;
-                let request = take_append(frame.ok_or_else(|| garbled("the append is missing"))?)?;
+                let (request, age) = take_append(frame.ok_or_else(|| garbled("the append is missing"))?)?;
+                hear(&self.contact, &self.replica, &request, age);
                 self.raft.append_entries(request).await.map(|response| Answer::Append(response.into()))
             }
         };
@@ -114,9 +127,10 @@ impl Lanes {
         let (batches, mut waiting) = mpsc::channel(FORWARD_BATCHES_MAX);
         let taking = async {
             while let Some(frame) = receiver.next().await.map_err(io::Error::other)? {
-                let mut commands = vec![command(frame)?];
+                let time_ms = self.timekeeper.time_ms(self.replica.time_ms());
+                let mut commands = vec![command(time_ms, &frame)?];
                 while let Some(frame) = receiver.ready() {
-                    commands.push(command(frame)?);
+                    commands.push(command(time_ms, &frame)?);
                 }
                 let answers = if self.office.quorum_lost() {
                     // Refused before anything is taken in: the other member may try again.
@@ -213,12 +227,17 @@ impl Lanes {
     }
 }
 
-fn command(frame: Bytes) -> io::Result<Command> {
-    if frame.len() < 2 {
-        return Err(garbled("a proposal is cut short"));
+/// Takes note of what an append says of how current this replica is.
+fn hear(contact: &Contact, replica: &Replica, request: &AppendEntriesRequest<Group>, age: Option<Duration>) {
+    if let (Some(age), Some(committed)) = (age, request.leader_commit) {
+        contact.heard(age, committed.index + 1, replica.applied_end());
     }
+}
+
+fn command(time_ms: u64, frame: &[u8]) -> io::Result<Command> {
     // The group, then the command.
-    Ok(Command(frame.slice(2..)))
+    let proposed = frame.get(2..).ok_or_else(|| garbled("a proposal is cut short"))?;
+    Ok(Command::stamped(time_ms, proposed))
 }
 
 async fn next_frame(receiver: &mut FrameReceiver) -> io::Result<Option<Bytes>> {

@@ -8,6 +8,7 @@
 
 mod config;
 mod consensus;
+mod contact;
 mod entry;
 mod error;
 mod findings;
@@ -24,6 +25,7 @@ mod raft;
 mod reader;
 mod replica;
 mod snapshot;
+mod timekeeper;
 mod transaction;
 
 pub use config::{ConsensusConfig, PlantedBug};

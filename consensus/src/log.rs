@@ -80,7 +80,7 @@ struct Shared {
 
 fn cost(entry: &Entry) -> usize {
     let body = match &entry.payload {
-        openraft::EntryPayload::Normal(command) => command.0.len(),
+        openraft::EntryPayload::Normal(command) => command.bytes().len(),
         _ => 0,
     };
     body + ENTRY_BYTES

@@ -9,16 +9,19 @@ use crate::{
 };
 use bincode::{Decode, Encode};
 use bytes::{Buf, BufMut, Bytes};
-use micro_sdk::wire::{Codec, NodeId};
+use micro_sdk::wire::{Codec, NodeId, limits::PROPOSAL_BYTES_MAX};
 use openraft::raft::{
     AppendEntriesRequest, AppendEntriesResponse, StreamAppendError, StreamAppendResult, VoteRequest,
     VoteResponse,
 };
-use std::io;
+use std::{io, time::Duration};
 
 /// The group that frames of this version belong to. There is one; the number is in every frame so that there can be
 /// more.
 pub(crate) const GROUP: u16 = 0;
+
+/// The largest answer to a proposal: what may be proposed may be answered, and the words around it.
+const PROPOSAL_ANSWER_BYTES_MAX: usize = PROPOSAL_BYTES_MAX + 1024;
 
 /// A request with one answer, on the vote lane.
 #[derive(Debug, Encode, Decode)]
@@ -124,6 +127,12 @@ pub(crate) fn take<T: Decode<()>>(mut frame: Bytes) -> io::Result<T> {
     decode(&frame)
 }
 
+/// Takes the answer to a proposal that fills a frame: it may hold what the machine read, and is larger than others.
+pub(crate) fn take_proposal_answer(mut frame: Bytes) -> io::Result<ProposalAnswer> {
+    take_group(&mut frame)?;
+    Codec::decode::<_, PROPOSAL_ANSWER_BYTES_MAX>(&frame).map_err(garbled)
+}
+
 fn take_group(frame: &mut Bytes) -> io::Result<()> {
     if frame.len() < 2 {
         return Err(garbled("a frame is cut short"));
@@ -162,9 +171,15 @@ fn take_log_id(frame: &mut Bytes) -> io::Result<Option<LogId>> {
     }
 }
 
-/// Appends an append request to a frame: group, vote, previous and committed ids, entries. By hand: the hot path.
-pub(crate) fn put_append(request: &AppendEntriesRequest<Group>, frame: &mut Vec<u8>) {
+/// Stands for an age that is not known, in an append.
+const AGE_UNKNOWN: u32 = u32::MAX;
+
+/// Appends an append request to a frame: group, age of the leader's quorum, vote, previous and committed ids, entries.
+/// By hand: the hot path.
+pub(crate) fn put_append(request: &AppendEntriesRequest<Group>, age: Option<Duration>, frame: &mut Vec<u8>) {
     frame.put_u16_le(GROUP);
+    let age = age.map(|age| u32::try_from(age.as_millis()).unwrap_or(AGE_UNKNOWN));
+    frame.put_u32_le(age.unwrap_or(AGE_UNKNOWN));
     let vote = VoteRecord::from(&request.vote);
     frame.put_u64_le(vote.term);
     frame.put_u64_le(vote.leader.0);
@@ -177,12 +192,14 @@ pub(crate) fn put_append(request: &AppendEntriesRequest<Group>, frame: &mut Vec<
     }
 }
 
-/// Takes the append request that fills a frame. The entries share its memory.
-pub(crate) fn take_append(mut frame: Bytes) -> io::Result<AppendEntriesRequest<Group>> {
+/// Takes the append request that fills a frame, and the age of the leader's quorum. The entries share its memory.
+pub(crate) fn take_append(mut frame: Bytes) -> io::Result<(AppendEntriesRequest<Group>, Option<Duration>)> {
     take_group(&mut frame)?;
-    if frame.len() < 17 {
+    if frame.len() < 21 {
         return Err(garbled("an append is cut short"));
     }
+    let age = Some(frame.get_u32_le()).filter(|age| *age != AGE_UNKNOWN);
+    let age = age.map(|age| Duration::from_millis(age.into()));
     let (term, leader) = (frame.get_u64_le(), NodeId(frame.get_u64_le()));
     let vote: Vote = VoteRecord { term, leader, committed: frame.get_u8() == 1 }.into();
     let prev_log_id = take_log_id(&mut frame)?;
@@ -196,7 +213,7 @@ pub(crate) fn take_append(mut frame: Bytes) -> io::Result<AppendEntriesRequest<G
     for _ in 0..count {
         entries.push(take_entry(&mut frame)?);
     }
-    Ok(AppendEntriesRequest { vote, prev_log_id, entries, leader_commit })
+    Ok((AppendEntriesRequest { vote, prev_log_id, entries, leader_commit }, age))
 }
 
 impl From<AppendEntriesResponse<Group>> for AppendAnswer {

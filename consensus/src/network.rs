@@ -1,6 +1,7 @@
 //! The group's side of the mesh that asks: openraft's network over lanes.
 
 use crate::{
+    contact::QuorumAge,
     entry::{LogIdRecord, MembershipRecord, VoteRecord},
     findings::Findings,
     log::Tail,
@@ -49,6 +50,7 @@ pub(crate) struct Network {
     pub replica: Replica,
     pub tail: watch::Receiver<Tail>,
     pub findings: Findings,
+    pub quorum_age: QuorumAge,
 }
 
 /// The way to one other member.
@@ -57,6 +59,7 @@ pub(crate) struct Peer {
     replica: Replica,
     tail: watch::Receiver<Tail>,
     findings: Findings,
+    quorum_age: QuorumAge,
     to: NodeId,
 }
 
@@ -75,6 +78,7 @@ impl RaftNetworkFactory<Group> for Network {
             replica: self.replica.clone(),
             tail: self.tail.clone(),
             findings: self.findings.clone(),
+            quorum_age: self.quorum_age.clone(),
             to: target,
         }
     }
@@ -206,7 +210,7 @@ impl RaftNetworkV2<Group> for Peer {
     ) -> Result<AppendEntriesResponse<Group>, RPCError<Group>> {
         let mut frames = Vec::new();
         frame_into(&mut frames, |frame| put(&Ask::Append, frame));
-        frame_into(&mut frames, |frame| put_append(&request, frame));
+        frame_into(&mut frames, |frame| put_append(&request, self.quorum_age.get(), frame));
         match self.ask(frames, &option).await? {
             Answer::Append(answer) => Ok(answer.into()),
             other => Err(lost(format!("an append was answered by {other:?}"))),
@@ -228,7 +232,7 @@ impl RaftNetworkV2<Group> for Peer {
         async move {
             let opened = self.mesh.open(self.to, Lane::Append, option.soft_ttl()).await;
             let (mut sender, receiver) = opened.map_err(lost)?;
-            let mut tail = self.tail.clone();
+            let (mut tail, quorum_age) = (self.tail.clone(), self.quorum_age.clone());
             // The entry that the follower has acknowledged before, if the first request points at one: it carries
             // nothing then and is no search for the point where the logs part.
             let acknowledged = Arc::new(OnceLock::new());
@@ -239,7 +243,7 @@ impl RaftNetworkV2<Group> for Peer {
                     let sent =
                         request.prev_log_id.map_or(0, |prev| prev.index + 1) + request.entries.len() as u64;
                     let mut frames = Vec::new();
-                    frame_into(&mut frames, |frame| put_append(&request, frame));
+                    frame_into(&mut frames, |frame| put_append(&request, quorum_age.get(), frame));
                     if sender.send_all(frames.into()).await.is_err() {
                         return;
                     }

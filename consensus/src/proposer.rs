@@ -4,9 +4,11 @@
 use crate::{
     ProposeError,
     lanes::proposal_answer,
-    message::{GROUP, ProposalAnswer, take},
+    message::{GROUP, ProposalAnswer, take_proposal_answer},
     office::Office,
     raft::{Command, Raft},
+    replica::Replica,
+    timekeeper::Timekeeper,
 };
 use bytes::Bytes;
 use futures::StreamExt;
@@ -49,10 +51,18 @@ pub(crate) struct Proposer {
 
 impl Proposer {
     /// Starts the task that drains the queue. `office` tells who leads.
-    pub fn start(raft: Raft, mesh: Mesh, office: Office, waiting_max: usize) -> (Self, JoinHandle<()>) {
+    pub fn start(
+        raft: Raft,
+        replica: Replica,
+        mesh: Mesh,
+        office: Office,
+        waiting_max: usize,
+        timekeeper: Timekeeper,
+    ) -> (Self, JoinHandle<()>) {
         let (queue, proposals) = mpsc::channel(waiting_max);
+        let (leader, queue_again) = (office.leader(), queue.downgrade());
         let route =
-            Route { raft, mesh, leader: office.leader(), office, lane: None, queue: queue.downgrade() };
+            Route { raft, replica, timekeeper, mesh, leader, office, lane: None, queue: queue_again };
         (Proposer { queue }, tokio::spawn(route.run(proposals)))
     }
 
@@ -105,6 +115,8 @@ fn fail_all(waiting: &Mutex<VecDeque<Proposal>>, why: &str) {
 /// Where batches go.
 struct Route {
     raft: Raft,
+    replica: Replica,
+    timekeeper: Timekeeper,
     mesh: Mesh,
     office: Office,
     leader: watch::Receiver<Option<NodeId>>,
@@ -176,7 +188,9 @@ impl Route {
         if self.office.quorum_lost() {
             return self.retry(batch);
         }
-        let commands: Vec<_> = batch.iter().map(|proposal| Command(proposal.command.clone())).collect();
+        let time_ms = self.timekeeper.time_ms(self.replica.time_ms());
+        let commands: Vec<_> =
+            batch.iter().map(|proposal| Command::stamped(time_ms, &proposal.command)).collect();
         let mut answers = match self.raft.client_write_many(commands).await {
             Ok(answers) => answers,
             Err(fatal) => {
@@ -236,7 +250,7 @@ async fn take_answers(
     queue: mpsc::WeakSender<Proposal>,
 ) {
     while let Ok(Some(frame)) = receiver.next().await {
-        let Ok(answer) = take::<ProposalAnswer>(frame) else { break };
+        let Ok(answer) = take_proposal_answer(frame) else { break };
         let next = waiting.lock().expect("no code panics while it holds the queue").pop_front();
         match next {
             Some(proposal) => settle(proposal, answer, &queue),

@@ -34,7 +34,7 @@ struct Inner {
     storage: Storage,
     machine: Arc<dyn Machine>,
     seams: Seams,
-    position: Mutex<(Option<LogId>, StoredMembership)>,
+    position: Mutex<Position>,
     /// One past the last index applied and visible.
     applied: watch::Sender<u64>,
     /// Held by whoever makes, receives or installs a snapshot: the store does one at a time.
@@ -47,11 +47,8 @@ impl Replica {
     /// # Errors
     /// If the state can't be read.
     pub fn open(node: NodeId, storage: Storage, machine: Arc<dyn Machine>, seams: Seams) -> io::Result<Self> {
-        let position = match storage.state.get(Family::Raft, APPLIED_KEY)? {
-            Some(bytes) => decode::<AppliedRecord>(&bytes)?.restore()?,
-            None => (None, StoredMembership::default()),
-        };
-        let next = position.0.map_or(0, |last| last.index + 1);
+        let position = Position::read(&*storage.state)?;
+        let next = position.last.map_or(0, |last| last.index + 1);
         Ok(Replica(Arc::new(Inner {
             node,
             storage,
@@ -84,13 +81,18 @@ impl Replica {
         self.0.snapshot_turn.try_lock().ok()
     }
 
-    fn position(&self) -> MutexGuard<'_, (Option<LogId>, StoredMembership)> {
+    fn position(&self) -> MutexGuard<'_, Position> {
         self.0.position.lock().expect("no code panics while it holds the position")
     }
 
     /// The last entry applied.
     pub fn applied(&self) -> Option<LogId> {
-        self.position().0
+        self.position().last
+    }
+
+    /// The time of the last command applied, in milliseconds since 1970.
+    pub fn time_ms(&self) -> u64 {
+        self.position().time_ms
     }
 
     /// One past the last entry applied and visible.
@@ -117,11 +119,12 @@ impl Replica {
     /// Writes a batch with the position it leads to, then tells proposers and readers.
     fn commit(&self, round: Round<'_>) -> io::Result<()> {
         let Some(last) = round.last else { return Ok(()) };
-        let record = AppliedRecord::new(Some(last), &round.membership);
+        let record = AppliedRecord::new(Some(last), &round.membership, round.time_ms);
         let mut batch = round.changes.finish()?;
         batch.put(Family::Raft, APPLIED_KEY, Codec::encode(&record));
         self.0.storage.state.write(batch)?;
-        *self.position() = (Some(last), round.membership);
+        *self.position() =
+            Position { last: Some(last), membership: round.membership, time_ms: round.time_ms };
         self.0.machine.applied(LogIndex(last.index));
         self.0.applied.send_replace(last.index + 1);
         for (responder, reply) in round.replies {
@@ -131,12 +134,34 @@ impl Replica {
     }
 
     fn begin(&self) -> Round<'_> {
+        let position = self.position();
         Round {
             last: None,
-            membership: self.position().1.clone(),
+            membership: position.membership.clone(),
+            time_ms: position.time_ms,
             changes: Transaction::new(&*self.0.storage.state),
             replies: Vec::new(),
         }
+    }
+}
+
+/// How far the state is.
+struct Position {
+    /// The last entry applied.
+    last: Option<LogId>,
+    membership: StoredMembership,
+    /// The time of the last command. Never goes back, whatever the clocks of leaders do.
+    time_ms: u64,
+}
+
+impl Position {
+    fn read(state: &dyn StateStore) -> io::Result<Self> {
+        let Some(bytes) = state.get(Family::Raft, APPLIED_KEY)? else {
+            return Ok(Position { last: None, membership: StoredMembership::default(), time_ms: 0 });
+        };
+        let record = decode::<AppliedRecord>(&bytes)?;
+        let (last, membership) = record.restore()?;
+        Ok(Position { last, membership, time_ms: record.time_ms })
     }
 }
 
@@ -144,6 +169,7 @@ impl Replica {
 struct Round<'a> {
     last: Option<LogId>,
     membership: StoredMembership,
+    time_ms: u64,
     changes: Transaction<'a>,
     replies: Vec<(ApplyResponder<Group>, Reply)>,
 }
@@ -153,7 +179,8 @@ impl RaftStateMachine<Group> for Replica {
     type SnapshotBuilder = Self;
 
     async fn applied_state(&mut self) -> Result<(Option<LogId>, StoredMembership), io::Error> {
-        Ok(self.position().clone())
+        let position = self.position();
+        Ok((position.last, position.membership.clone()))
     }
 
     async fn apply<S>(&mut self, mut entries: S) -> Result<(), io::Error>
@@ -168,7 +195,9 @@ impl RaftStateMachine<Group> for Replica {
                 EntryPayload::Blank => Bytes::new(),
                 EntryPayload::Normal(command) => {
                     let index = LogIndex(entry.log_id.index);
-                    self.0.machine.apply(&mut round.changes, index, &command.0)
+                    // A new leader has not applied all that its predecessor took in, so that it may be behind a little.
+                    round.time_ms = round.time_ms.max(command.time_ms());
+                    self.0.machine.apply(&mut round.changes, index, round.time_ms, &command.proposed())
                 }
                 EntryPayload::Membership(membership) => {
                     round.membership = StoredMembership::new(Some(entry.log_id), membership);
@@ -194,10 +223,12 @@ impl RaftStateMachine<Group> for Replica {
         let manifest = data.manifest;
         // Whoever received it holds the snapshot turn until this returns.
         self.blocking(move || snapshots.install(&manifest)).await?;
-        *self.position() = (meta.last_log_id, meta.last_membership.clone());
+        let time_ms = Position::read(&*self.0.storage.state)?.time_ms;
+        let (last, membership) = (meta.last_log_id, meta.last_membership.clone());
+        *self.position() = Position { last, membership, time_ms };
         let next = meta.last_log_id.map_or(0, |last| last.index + 1);
         tracing::info!(next, "snapshot installed");
-        self.0.machine.applied(LogIndex(next.saturating_sub(1)));
+        self.0.machine.restored(LogIndex(next.saturating_sub(1)));
         self.0.applied.send_replace(next);
         Ok(())
     }

@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use micro_storage::{Batch, Change, Family, ScanRange, StateStore, StorageError};
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, ops::Range};
 
 /// Reads see every earlier command, also those of the same batch that are not written yet.
 ///
@@ -13,12 +13,23 @@ pub struct Transaction<'a> {
     changes: BTreeMap<(Family, Bytes), Change>,
     bytes: usize,
     failure: Option<StorageError>,
+    /// While something is attempted: what its changes replaced, in order.
+    replaced: Option<Vec<Replaced>>,
 }
+
+/// A key, and the change that it had before.
+type Replaced = ((Family, Bytes), Option<Change>);
+
+/// The keys that one look at the store reads at most while scanning: a scan that ends early has not read much more than
+/// it returns.
+const CHUNK_KEYS: usize = 64;
+/// The bytes of such a look.
+const CHUNK_BYTES: usize = 1 << 20;
 
 impl<'a> Transaction<'a> {
     /// An empty batch over `store`.
     pub fn new(store: &'a dyn StateStore) -> Self {
-        Transaction { store, changes: BTreeMap::new(), bytes: 0, failure: None }
+        Transaction { store, changes: BTreeMap::new(), bytes: 0, failure: None, replaced: None }
     }
 
     /// The value of a key.
@@ -37,41 +48,112 @@ impl<'a> Transaction<'a> {
         }
     }
 
-    /// The first `limit` keys and values that begin with `prefix`, in order.
-    pub fn scan_prefix(&mut self, family: Family, prefix: &[u8], limit: usize) -> Vec<(Bytes, Bytes)> {
-        // A change of the batch can hide at most as many stored keys as there are changes.
-        let hidden = self.changes.len();
-        let stored = self.store.scan(family, ScanRange::prefix(prefix), limit + hidden, usize::MAX);
-        let mut merged: BTreeMap<Bytes, Bytes> = match stored {
-            Ok(pairs) => pairs.into_iter().collect(),
-            Err(error) => {
-                self.fail(error);
-                return Vec::new();
+    /// The keys and values in `range` (its end excluded), in order, at most `limit` and not much more than `bytes_max`.
+    pub fn scan(
+        &mut self,
+        family: Family,
+        range: Range<Bytes>,
+        limit: usize,
+        bytes_max: usize,
+    ) -> Vec<(Bytes, Bytes)> {
+        let Range { mut start, end } = range;
+        let (mut found, mut bytes) = (Vec::new(), 0);
+        while start < end {
+            let keys = limit.clamp(1, CHUNK_KEYS);
+            let piece = ScanRange::between(start.clone(), end.clone());
+            let stored = match self.store.scan(family, piece, keys, CHUNK_BYTES) {
+                Ok(stored) => stored,
+                Err(error) => {
+                    self.fail(error);
+                    return Vec::new();
+                }
+            };
+            let size: usize = stored.iter().map(|(key, value)| key.len() + value.len()).sum();
+            let piece_end = match stored.last() {
+                Some((last, _)) if stored.len() == keys || size >= CHUNK_BYTES => behind(last),
+                _ => end.clone(),
+            };
+            for (key, value) in self.merged(family, stored, start..piece_end.clone()) {
+                if found.len() >= limit || bytes >= bytes_max {
+                    return found;
+                }
+                bytes += key.len() + value.len();
+                found.push((key, value));
             }
-        };
-        let from = (family, Bytes::copy_from_slice(prefix));
-        for ((of, key), change) in self.changes.range(from..) {
-            if *of != family || !key.starts_with(prefix) {
-                break;
-            }
+            start = piece_end;
+        }
+        found
+    }
+
+    /// What was stored in `range`, with the changes of the batch.
+    fn merged(
+        &self,
+        family: Family,
+        stored: Vec<(Bytes, Bytes)>,
+        range: Range<Bytes>,
+    ) -> BTreeMap<Bytes, Bytes> {
+        let mut merged: BTreeMap<Bytes, Bytes> = stored.into_iter().collect();
+        for ((_, key), change) in self.changes.range((family, range.start)..(family, range.end)) {
             match change {
                 Change::Put(value) => merged.insert(key.clone(), value.clone()),
                 Change::Delete => merged.remove(key),
             };
         }
-        merged.into_iter().take(limit).collect()
+        merged
+    }
+
+    /// The first `limit` keys and values that begin with `prefix`, in order.
+    pub fn scan_prefix(
+        &mut self,
+        family: Family,
+        prefix: &'static [u8],
+        limit: usize,
+    ) -> Vec<(Bytes, Bytes)> {
+        let mut end = prefix.to_vec();
+        *end.last_mut().expect("a prefix names something") += 1;
+        self.scan(family, Bytes::from_static(prefix)..end.into(), limit, usize::MAX)
     }
 
     /// Sets a key.
     pub fn put(&mut self, family: Family, key: Bytes, value: Bytes) {
         self.bytes += key.len() + value.len();
-        self.changes.insert((family, key), Change::Put(value));
+        self.change((family, key), Change::Put(value));
     }
 
     /// Removes a key.
     pub fn delete(&mut self, family: Family, key: Bytes) {
         self.bytes += key.len();
-        self.changes.insert((family, key), Change::Delete);
+        self.change((family, key), Change::Delete);
+    }
+
+    fn change(&mut self, key: (Family, Bytes), change: Change) {
+        match &mut self.replaced {
+            None => drop(self.changes.insert(key, change)),
+            Some(replaced) => {
+                let before = self.changes.insert(key.clone(), change);
+                replaced.push((key, before));
+            }
+        }
+    }
+
+    /// Does `work`; if it gives up, none of its changes were made. Attempts don't nest.
+    ///
+    /// # Errors
+    /// Those of `work`.
+    pub fn attempt<T, E>(&mut self, work: impl FnOnce(&mut Self) -> Result<T, E>) -> Result<T, E> {
+        assert!(self.replaced.is_none(), "an attempt within an attempt could not be taken back alone");
+        self.replaced = Some(Vec::new());
+        let done = work(self);
+        let replaced = self.replaced.take().unwrap_or_default();
+        if done.is_err() {
+            for (key, before) in replaced.into_iter().rev() {
+                match before {
+                    Some(change) => self.changes.insert(key, change),
+                    None => self.changes.remove(&key),
+                };
+            }
+        }
+        done
     }
 
     /// The bytes of the changes so far.
@@ -84,8 +166,11 @@ impl<'a> Transaction<'a> {
         self.failure.get_or_insert(error);
     }
 
-    /// The changes as one batch, or the failure that was met.
-    pub(crate) fn finish(self) -> Result<Batch, StorageError> {
+    /// The changes as one batch.
+    ///
+    /// # Errors
+    /// The first failure that was met.
+    pub fn finish(self) -> Result<Batch, StorageError> {
         match self.failure {
             Some(error) => Err(error),
             None => {
@@ -93,5 +178,78 @@ impl<'a> Transaction<'a> {
                 Ok(Batch { changes: changes.map(|((family, key), change)| (family, key, change)).collect() })
             }
         }
+    }
+}
+
+/// The key right behind another.
+fn behind(key: &[u8]) -> Bytes {
+    [key, &[0]].concat().into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use micro_storage::memory::{self, MemoryDisk};
+    use std::sync::Arc;
+
+    struct Never;
+
+    impl micro_sdk::wire::Timer for Never {
+        fn after(&self, _: std::time::Duration, _: micro_sdk::wire::Job) {}
+    }
+
+    fn key(number: u32) -> Bytes {
+        format!("k{number:03}").into()
+    }
+
+    fn numbers(found: Vec<(Bytes, Bytes)>) -> Vec<u32> {
+        let number = |key: Bytes| String::from_utf8_lossy(&key[1..]).parse().expect("keys are numbers");
+        found.into_iter().map(|(key, _)| number(key)).collect()
+    }
+
+    #[test]
+    fn a_scan_shows_the_store_and_the_batch_as_one() {
+        let storage = memory::open(&MemoryDisk::new(), Arc::new(Never)).expect("an empty disk opens");
+        let mut stored = Batch::default();
+        for number in (0..400).filter(|number| number % 2 == 0) {
+            stored.put(Family::Store, key(number), "s");
+        }
+        storage.state.write(stored).expect("a healthy disk takes it");
+        let mut changes = Transaction::new(&*storage.state);
+        for number in (0..400).filter(|number| number % 3 == 0) {
+            match number % 2 {
+                0 => changes.delete(Family::Store, key(number)),
+                _ => changes.put(Family::Store, key(number), "c".into()),
+            }
+        }
+        let expected: Vec<u32> = (10..390).filter(|number| (number % 2 == 0) != (number % 3 == 0)).collect();
+        let mut scan = |limit, bytes| numbers(changes.scan(Family::Store, key(10)..key(390), limit, bytes));
+        assert_eq!(scan(usize::MAX, usize::MAX), expected);
+        assert_eq!(scan(100, usize::MAX), expected[..100]);
+        assert_eq!(scan(1, usize::MAX), expected[..1]);
+        assert_eq!(scan(usize::MAX, 11), expected[..3]);
+        assert!(scan(0, usize::MAX).is_empty());
+    }
+
+    #[test]
+    fn an_attempt_that_gives_up_leaves_nothing() {
+        let storage = memory::open(&MemoryDisk::new(), Arc::new(Never)).expect("an empty disk opens");
+        let mut changes = Transaction::new(&*storage.state);
+        changes.put(Family::Store, key(1), "before".into());
+        let given_up: Result<(), ()> = changes.attempt(|changes| {
+            changes.put(Family::Store, key(1), "one".into());
+            changes.put(Family::Store, key(1), "two".into());
+            changes.delete(Family::Store, key(2));
+            Err(())
+        });
+        assert!(given_up.is_err());
+        assert_eq!(changes.get(Family::Store, &key(1)), Some("before".into()));
+        let done: Result<(), ()> = changes.attempt(|changes| {
+            changes.put(Family::Store, key(3), "kept".into());
+            Ok(())
+        });
+        assert!(done.is_ok());
+        let batch = changes.finish().expect("nothing failed");
+        assert_eq!(batch.changes.len(), 2);
     }
 }

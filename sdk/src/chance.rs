@@ -10,7 +10,6 @@ pub(crate) fn bits() -> u128 {
 }
 
 /// A random number from 0 to 1.
-#[cfg(feature = "serve")]
 pub(crate) fn fraction() -> f64 {
     // 53 bits are what the number holds.
     (bits() >> 75) as f64 / (1u64 << 53) as f64
@@ -29,7 +28,6 @@ mod tests {
         assert_eq!(high.len(), 10_000);
     }
 
-    #[cfg(feature = "serve")]
     #[test]
     fn a_fraction_is_between_0_and_1() {
         let mean =

@@ -10,7 +10,7 @@ use crate::{
 use bytes::Bytes;
 use micro_actors::{
     registry::{AttachGuard, InsideHandler},
-    store::{DeleteRequest, ReadRequest, TablePath, Value, WriteRequest},
+    store::{DeleteRequest, ReadRequest, TablePath, WriteRequest},
 };
 use micro_consensus::ConsensusConfig;
 use micro_mesh::{JoinToken, Place, Socket};
@@ -210,9 +210,18 @@ impl Door {
     /// # Errors
     /// As the node answers.
     pub async fn write(&self, key: &str, value: u64, if_version: Option<u64>) -> Result<u64, Fault> {
-        let value = Value(value.to_string().into());
-        let request = WriteRequest { table: TablePath::default(), key: key.to_owned(), value, if_version };
+        let request = WriteRequest::new(TablePath::default(), key, value.to_string());
+        let request = WriteRequest { if_version, ..request };
         Ok(self.local.write(&operator(), request).await?.version)
+    }
+
+    /// Writes a value that ends by itself after `ttl_ms`.
+    ///
+    /// # Errors
+    /// As the node answers.
+    pub async fn write_ending(&self, key: &str, value: u64, ttl_ms: u64) -> Result<(), Fault> {
+        let request = WriteRequest::new(TablePath::default(), key, value.to_string());
+        self.local.write(&operator(), WriteRequest { ttl_ms, ..request }).await.map(drop)
     }
 
     /// Deletes a key.
@@ -229,7 +238,7 @@ impl Door {
     /// # Errors
     /// As the node answers.
     pub async fn read(&self, key: &str, stale: bool) -> Result<Option<(u64, u64)>, Fault> {
-        let request = ReadRequest { table: TablePath::default(), key: key.to_owned(), stale };
+        let request = ReadRequest { key: key.to_owned(), stale, ..ReadRequest::default() };
         let Some(record) = self.local.read(&operator(), request).await?.record else { return Ok(None) };
         Ok(Some((parse(&record.value.0)?, record.version)))
     }

@@ -291,6 +291,11 @@ fn scans_are_ordered(open: &mut Open) {
     };
     assert_eq!(scan(between("ab", "b"), 99, 9999), ["ab", "a\u{7f}", "b"]);
     assert_eq!(scan(between("b", "ab"), 99, 9999), [""; 0]);
+    let look = &mut |view: &dyn crate::StateView| {
+        let last = view.scan(Family::Store, between("ab", "b"), crate::Order::Descending, 2, 9999);
+        assert!(last.is_ok_and(|last| last.iter().map(|(key, _)| key).eq(["b", "a\u{7f}"])));
+    };
+    storage.state.view(look).expect("the state is read");
 }
 
 fn state_outlives_its_process(open: &mut Open) {

@@ -23,7 +23,7 @@ pub use error::StorageError;
 pub use file_store::FileStore;
 pub use log_store::{Completion, LogMark, LogOp, LogRecord, LogStore};
 pub use snapshot_store::{Manifest, ManifestFile, SnapshotStore};
-pub use state_store::{Batch, Change, Family, ScanRange, StateStore};
+pub use state_store::{Batch, Change, Family, Order, ScanRange, StateStore, StateView};
 
 use std::sync::Arc;
 

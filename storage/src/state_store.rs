@@ -83,6 +83,11 @@ impl ScanRange {
         ScanRange { start: Bound::Included(Bytes::copy_from_slice(prefix)), end }
     }
 
+    /// The keys from `start` to before `end`.
+    pub fn between(start: Bytes, end: Bytes) -> Self {
+        ScanRange { start: Bound::Included(start), end: Bound::Excluded(end) }
+    }
+
     /// The same range, but only the keys after `key`.
     #[must_use]
     pub fn after(mut self, key: &[u8]) -> Self {
@@ -111,6 +116,32 @@ impl ScanRange {
     }
 }
 
+/// In which order a scan visits keys.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Order {
+    /// From the first.
+    #[default]
+    Ascending,
+    /// From the last.
+    Descending,
+}
+
+/// The state at one moment, whatever is written meanwhile.
+pub trait StateView {
+    /// The value of a key.
+    fn get(&self, family: Family, key: &[u8]) -> Result<Option<Bytes>, StorageError>;
+
+    /// As [`StateStore::scan`], from either end.
+    fn scan(
+        &self,
+        family: Family,
+        range: ScanRange,
+        order: Order,
+        limit: usize,
+        bytes_max: usize,
+    ) -> Result<Vec<(Bytes, Bytes)>, StorageError>;
+}
+
 /// The applied state on its medium.
 ///
 /// A write is visible once it returns and durable by the next [`flush`](StateStore::flush). After a power cut the state
@@ -129,6 +160,10 @@ pub trait StateStore: Send + Sync + 'static {
         limit: usize,
         bytes_max: usize,
     ) -> Result<Vec<(Bytes, Bytes)>, StorageError>;
+
+    /// Shows `look` the state at one moment. The view must not be held for long: what it shows can't be given up, and a
+    /// snapshot can't be taken in. May be called on the runtime's thread if `look` reads a few keys.
+    fn view(&self, look: &mut dyn FnMut(&dyn StateView)) -> Result<(), StorageError>;
 
     /// Applies `batch` as a whole. May be called on the runtime's thread.
     fn write(&self, batch: Batch) -> Result<(), StorageError>;

@@ -77,7 +77,7 @@ async fn write(node: Node, writer: String, stop: Arc<AtomicBool>, count: Arc<Ato
             break;
         }
         let key = format!("{writer}-{number:06}");
-        match node.store().table(TABLE).write(&key, value_of(&key)).await {
+        match node.store().table(TABLE).put(&key, value_of(&key)).await {
             Ok(_) => {
                 acknowledged.push(key);
                 count.fetch_add(1, Ordering::Relaxed);

@@ -24,6 +24,7 @@ const GONE_KEPT_S: u64 = 120 * 24 * 3600;
 const SWEEP_MAX: usize = 64;
 
 /// Applies [`AuthCommand`]s.
+#[derive(Default)]
 pub struct AuthMachine;
 
 impl AuthMachine {

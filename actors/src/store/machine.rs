@@ -1,121 +1,163 @@
 //! Applies the store's commands.
 //!
-//! State keys of the family `Store`, by their first byte:
+//! State keys of the family `Store`, by their first byte. A revision is the index of a log entry:
 //!
 //! | key | value |
 //! |---|---|
-//! | `r` namespace 0 database 0 table 0 key | version, bytes |
+//! | `r` namespace 0 database 0 table 0 key | the record: its revisions, when it ends, metadata, value (see `row`) |
+//! | `v` record's key, revision | the version that was replaced or deleted at that revision, as a row |
+//! | `e` revision | what the entry changed, and its idempotency key (see `history`) |
 //! | `s` idempotency key | the outcome it was answered with |
-//! | `w` log index | the idempotency key seen at that index |
+//! | `x` time, key of a record or lease | nothing: it ends then |
+//! | `l` lease | its time to live, and when it ends (see `lease`) |
+//! | `k` lease, record's key | nothing: the record ends with the lease |
+//! | `c` | the figures of the whole (see `ledger`) |
+//!
+//! A read at revision X shows the record if X is not before its version; else its first `v` row behind X, if that
+//! version is not behind X; else nothing.
 
 use crate::store::{
-    StoreCommand,
-    command::StoreOutcome,
-    record::{split_state_value, state_value},
+    Watchers,
+    branches::{CHANGES_MAX, MOVED_BYTES_MAX, OUTCOME_BYTES_KEPT},
+    command::{StoreCommand, StoreOutcome},
+    edit::{ChangeKind, Edit},
+    history, key,
+    lease::{Budget, Lease},
+    ledger::Ledger,
 };
-use bytes::{BufMut, Bytes};
+use bytes::Bytes;
 use micro_consensus::Transaction;
 use micro_sdk::wire::{Codec, LogIndex, limits::PROPOSAL_BYTES_MAX};
 use micro_storage::Family;
+use std::sync::Arc;
 
-const SEEN_TAG: u8 = b's';
-const WINDOW_TAG: u8 = b'w';
+/// How many records and leases one entry ends at most, so that no other entry waits long for it.
+const EXPIRE_MAX: usize = 256;
 
-/// For how many log entries an idempotency key is remembered. A client repeats a write for seconds; at full speed this
-/// many entries take some, at a human pace months.
-const SEEN_WINDOW: u64 = 200_000;
-/// How often the window is swept: rarely enough to cost nothing.
-const SWEEP_EVERY: u64 = 64;
-/// How many keys one sweep forgets at most: more than come in between two.
-const SWEEP_MAX: usize = 256;
-
-/// Applies [`StoreCommand`]s.
-pub struct StoreMachine;
+/// Applies the store's commands, and tells those who watch.
+#[derive(Default)]
+pub struct StoreMachine {
+    watchers: Arc<Watchers>,
+}
 
 impl StoreMachine {
-    /// Applies one encoded command and returns its encoded outcome.
-    pub fn apply(&self, state: &mut Transaction<'_>, index: LogIndex, command: &[u8]) -> Bytes {
-        let outcome = match Codec::decode::<StoreCommand, PROPOSAL_BYTES_MAX>(command) {
-            Ok(command) => Self::apply_once(state, index.0, command),
-            Err(error) => StoreOutcome::Invalid { why: error.to_string() },
-        };
-        Codec::encode(&outcome).into()
+    /// Who watches what is applied.
+    pub(crate) fn watchers(&self) -> &Arc<Watchers> {
+        &self.watchers
     }
 
-    fn apply_once(state: &mut Transaction<'_>, index: u64, command: StoreCommand) -> StoreOutcome {
-        let (StoreCommand::Write { idempotency_key, .. } | StoreCommand::Delete { idempotency_key, .. }) =
-            &command;
-        let Some(seen) = idempotency_key.map(seen_key) else {
-            return Self::apply_command(state, index, command);
+    /// Applies one encoded command and returns its encoded outcome.
+    pub fn apply(&self, state: &mut Transaction<'_>, index: LogIndex, time_ms: u64, command: &[u8]) -> Bytes {
+        let command = match Codec::decode::<StoreCommand, PROPOSAL_BYTES_MAX>(command) {
+            Ok(command) => command,
+            Err(error) => return Codec::encode(&StoreOutcome::Invalid { why: error.to_string() }).into(),
         };
-        if let Some(before) = state.get(Family::Store, &seen) {
-            return Codec::decode::<StoreOutcome, PROPOSAL_BYTES_MAX>(&before)
-                .unwrap_or_else(|error| StoreOutcome::Invalid { why: error.to_string() });
+        let idempotency_key = command.idempotency_key();
+        let seen = idempotency_key.map(key::seen);
+        if let Some(before) = seen.as_ref().and_then(|seen| state.get(Family::Store, seen)) {
+            return before;
         }
-        let outcome = Self::apply_command(state, index, command);
-        state.put(Family::Store, window_key(index), seen.clone());
-        state.put(Family::Store, seen, Codec::encode(&outcome).into());
-        if index.is_multiple_of(SWEEP_EVERY) {
-            Self::sweep(state, index);
+        let mut ledger = Ledger::of(state);
+        let before = ledger.clone();
+        let (edit, outcome) = Self::perform(state, &mut ledger, Edit::new(index.0, time_ms), command);
+        if edit.expiries_changed {
+            self.watchers.note_expiries();
+        }
+        let changes = history::record(state, &mut ledger, edit, idempotency_key);
+        if ledger != before {
+            ledger.put(state);
+        }
+        self.watchers.note(index.0, time_ms, changes);
+        let outcome: Bytes = Codec::encode(&outcome).into();
+        if let Some(seen) = seen {
+            state.put(Family::Store, seen, outcome.clone());
         }
         outcome
     }
 
-    /// Forgets the idempotency keys that have left the window.
-    fn sweep(state: &mut Transaction<'_>, index: u64) {
-        let end = window_key(index.saturating_sub(SEEN_WINDOW));
-        for (key, seen) in state.scan_prefix(Family::Store, &[WINDOW_TAG], SWEEP_MAX) {
-            if key >= end {
-                break;
-            }
-            state.delete(Family::Store, seen);
-            state.delete(Family::Store, key);
-        }
-    }
-
-    fn apply_command(state: &mut Transaction<'_>, index: u64, command: StoreCommand) -> StoreOutcome {
-        match command {
-            StoreCommand::Write { key, value, if_version, .. } => {
-                let key = Bytes::from(key);
-                if let Some(conflict) = Self::conflict(state, &key, if_version) {
-                    return conflict;
+    fn perform(
+        state: &mut Transaction<'_>,
+        ledger: &mut Ledger,
+        mut edit: Edit,
+        command: StoreCommand,
+    ) -> (Edit, StoreOutcome) {
+        let revision = edit.revision;
+        let outcome = match command {
+            StoreCommand::Write { put, if_version, .. } => {
+                let before = Edit::get(state, &Bytes::copy_from_slice(&put.key));
+                let version = before.as_ref().map_or(0, |before| before.head.modified);
+                if if_version.is_some_and(|wanted| wanted != version) {
+                    StoreOutcome::Conflict { version }
+                } else {
+                    match edit.put(state, &put, before) {
+                        Ok(()) => StoreOutcome::Written { version: revision },
+                        Err(lease) => StoreOutcome::NoLease { lease },
+                    }
                 }
-                state.put(Family::Store, key, state_value(index, &value.0));
-                StoreOutcome::Written { version: index }
             }
             StoreCommand::Delete { key, if_version, .. } => {
                 let key = Bytes::from(key);
-                if let Some(conflict) = Self::conflict(state, &key, if_version) {
-                    return conflict;
+                let before = Edit::get(state, &key);
+                let version = before.as_ref().map_or(0, |before| before.head.modified);
+                if if_version.is_some_and(|wanted| wanted != version) {
+                    StoreOutcome::Conflict { version }
+                } else {
+                    let deleted = before.is_some();
+                    if let Some(before) = before {
+                        edit.delete(state, key, before, ChangeKind::Delete);
+                    }
+                    StoreOutcome::Deleted { deleted }
                 }
-                let deleted = state.get(Family::Store, &key).is_some();
-                if deleted {
-                    state.delete(Family::Store, key);
-                }
-                StoreOutcome::Deleted { deleted }
             }
+            StoreCommand::Transact { transaction, idempotency_key } => {
+                let outcome_max = idempotency_key.map(|_| OUTCOME_BYTES_KEPT);
+                return transaction.perform(state, edit, outcome_max);
+            }
+            StoreCommand::Expire => Self::expire(state, ledger, &mut edit),
+            StoreCommand::Grant { ttl_ms, .. } => Lease::grant(state, &mut edit, ttl_ms),
+            StoreCommand::KeepAlive { lease } => Lease::keep_alive(state, &mut edit, lease),
+            StoreCommand::Revoke { lease, .. } => {
+                let mut budget = Budget { records: CHANGES_MAX, bytes: MOVED_BYTES_MAX };
+                Lease::revoke(state, &mut edit, lease, &mut budget)
+            }
+            StoreCommand::Compact { revision: through } => {
+                history::compact(state, ledger, revision, through);
+                StoreOutcome::Compacted { revision: ledger.compacted }
+            }
+            StoreCommand::Retain { revisions, bytes } => {
+                // What a command has changed must be there for those who watch: at least for a moment.
+                ledger.revisions_max = revisions.max(1);
+                ledger.bytes_max = bytes;
+                StoreOutcome::Retained
+            }
+        };
+        (edit, outcome)
+    }
+
+    /// Ends what is due at the entry's time, in the order in which it is due.
+    fn expire(state: &mut Transaction<'_>, ledger: &mut Ledger, edit: &mut Edit) -> StoreOutcome {
+        let range = key::expiries(ledger.expired_ms, edit.time_ms.saturating_add(1));
+        let due = state.scan(Family::Store, range, EXPIRE_MAX + 1, usize::MAX);
+        let mut budget = Budget { records: EXPIRE_MAX, bytes: MOVED_BYTES_MAX };
+        let (mut count, mut more) = (0, due.len() > EXPIRE_MAX);
+        for (row, _) in due {
+            let (_, what) = key::expiring(&row).expect("an expiry names what ends");
+            if budget.records == 0 || edit.moved_bytes >= budget.bytes {
+                more = true;
+                break;
+            }
+            budget.records -= 1;
+            if let Some(lease) = key::lease_id(&what).and_then(|id| Lease::get(state, id)) {
+                more |= !lease.end(state, edit, ChangeKind::Expire, &mut budget);
+            } else if let Some(record) = Edit::get(state, &what) {
+                // A lease that ended before may have taken it along.
+                edit.delete(state, what, record, ChangeKind::Expire);
+            }
+            count += 1;
         }
+        if !more {
+            ledger.expired_ms = edit.time_ms;
+        }
+        StoreOutcome::Expired { count, more }
     }
-
-    fn conflict(state: &mut Transaction<'_>, key: &Bytes, if_version: Option<u64>) -> Option<StoreOutcome> {
-        let wanted = if_version?;
-        let stored = state.get(Family::Store, key);
-        let version =
-            stored.and_then(|value| split_state_value(&value).map(|(version, _)| version)).unwrap_or(0);
-        (version != wanted).then_some(StoreOutcome::Conflict { version })
-    }
-}
-
-fn seen_key(idempotency_key: u128) -> Bytes {
-    let mut key = Vec::with_capacity(17);
-    key.push(SEEN_TAG);
-    key.put_u128(idempotency_key);
-    key.into()
-}
-
-fn window_key(index: u64) -> Bytes {
-    let mut key = Vec::with_capacity(9);
-    key.push(WINDOW_TAG);
-    key.put_u64(index);
-    key.into()
 }

@@ -1,19 +1,45 @@
 //! The consistent store: records in tables, kept by the Raft group.
 //!
 //! A write is a command in the log and acknowledged once a quorum has it on disk. A read is answered from this node's
-//! replica behind a barrier that makes it linearizable, or as it is when the caller asks for `stale`.
+//! replica behind a barrier that makes it linearizable, or as it is when the caller asks for `stale`. Each entry of the
+//! log that changes records is a revision; the last ones are kept, for readers of the past and for those who watch.
 
+mod branches;
 mod command;
+mod edit;
+mod expirer;
+mod history;
+mod key;
+mod lease;
+mod ledger;
 mod machine;
 mod platform;
+mod reading;
 mod record;
 mod request;
+mod row;
+#[cfg(test)]
+mod tests;
+mod transaction;
+mod view;
+mod walk;
+mod watch;
+mod watchers;
+mod writing;
 
-pub use command::StoreCommand;
+pub use branches::TRANSACTION_OPS_MAX;
+pub use command::{Comparand, Relation};
+pub use edit::ChangeKind;
+pub use expirer::Expirer;
 pub use machine::StoreMachine;
 pub use platform::{STORE, StoreService};
-pub use record::{Record, TablePath, Value};
+pub use record::{METADATA_BYTES_MAX, Metadata, Record, RecordRange, TTL_MS_MAX, TablePath, Value};
 pub use request::{
-    DeleteReply, DeleteRequest, LIST_LIMIT_MAX, ListReply, ListRequest, ReadReply, ReadRequest, WriteReply,
-    WriteRequest,
+    CompactReply, CompactRequest, DeleteRangeReply, DeleteRangeRequest, DeleteReply, DeleteRequest,
+    GrantRequest, HistoryReply, LIST_LIMIT_MAX, LeaseItem, LeaseReply, LeaseRequest, LeasesReply,
+    LeasesRequest, ListOrder, ListReply, ListRequest, NamesReply, NamesRequest, ReadReply, ReadRequest,
+    RetainRequest, RevokeReply, WriteReply, WriteRequest,
 };
+pub use transaction::{RecordCompare, RecordOp, RecordResult, TransactReply, TransactRequest};
+pub use watch::{Watch, WatchChange, WatchEvent, WatchRequest};
+pub(crate) use watchers::Watchers;

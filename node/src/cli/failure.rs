@@ -13,7 +13,7 @@ pub(super) enum Failure {
     Fault(Fault),
     /// Whoever read stdout has read enough. Not a failure to anyone but this program.
     PipeClosed,
-    /// A signal asked for the end; the exit code is the shell's, 128 + its number.
+    /// A signal asked for the end; the exit code is the shell's, 128 + its number. Or a program that was run ended so.
     Signalled(u8),
 }
 
@@ -59,7 +59,7 @@ impl Failure {
 
 /// A fault as stderr shows it: one line of JSON, or text for people.
 pub(super) fn show(fault: &Fault, format: Format) -> String {
-    if format == Format::Json {
+    if matches!(format, Format::Json | Format::Jsonl) {
         let error = ErrorItem {
             code: fault.code.name(),
             exit_code: fault.code.exit_code(),

@@ -12,15 +12,19 @@ mod call;
 mod cluster;
 mod confirmation;
 mod data_dir;
+mod election;
 mod failure;
 mod globals;
+mod hold;
 mod input;
 mod leave;
+mod lock;
 mod output;
 mod reset;
 mod secret;
 mod services;
 mod session;
+mod signals;
 mod start;
 mod status;
 mod store;
@@ -66,6 +70,8 @@ enum Command {
     Services(services::Services),
     Call(call::Call),
     Store(store::StoreCommand),
+    Lock(lock::Lock),
+    Election(election::Election),
     Token(token::TokenCommand),
     Cluster(cluster::ClusterCommand),
     Leave(leave::Leave),
@@ -105,6 +111,8 @@ fn run(cli: Cli, output: &Output) -> Result<(), Failure> {
         Command::Services(command) => command.run(globals, output),
         Command::Call(command) => command.run(globals, output),
         Command::Store(command) => command.run(globals, output),
+        Command::Lock(command) => command.run(globals, output),
+        Command::Election(command) => command.run(globals, output),
         Command::Token(command) => command.run(globals, output),
         Command::Cluster(command) => command.run(globals, output),
         Command::Leave(command) => command.run(globals, output),
@@ -126,7 +134,7 @@ fn refuse(error: &clap::Error) -> ExitCode {
 
 /// Whether arguments that could not be parsed asked for JSON all the same.
 fn wants_json(args: impl Iterator<Item = impl AsRef<OsStr>>, env: Option<&OsStr>) -> bool {
-    let mut json = env.is_some_and(|value| value == "json");
+    let mut json = env.is_some_and(|value| value == "json" || value == "jsonl");
     let mut value_follows = false;
     for arg in args {
         let arg = arg.as_ref().to_string_lossy();
@@ -134,11 +142,11 @@ fn wants_json(args: impl Iterator<Item = impl AsRef<OsStr>>, env: Option<&OsStr>
             break;
         }
         if value_follows {
-            json = arg == "json";
+            json = arg == "json" || arg == "jsonl";
         }
         value_follows = arg == "-o" || arg == "--output";
         if let Some(value) = arg.strip_prefix("--output=").or_else(|| arg.strip_prefix("-o")) {
-            json = value_follows || value.trim_start_matches('=') == "json";
+            json = value_follows || ["json", "jsonl"].contains(&value.trim_start_matches('='));
             json &= !value_follows;
         }
     }
@@ -156,9 +164,14 @@ mod tests {
 
     #[test]
     fn json_is_noticed_in_arguments_that_cannot_be_parsed() {
-        for args in
-            [&["-o", "json"][..], &["x", "-ojson"], &["--output=json"], &["--output", "json"], &["-o=json"]]
-        {
+        for args in [
+            &["-o", "json"][..],
+            &["x", "-ojson"],
+            &["-ojsonl"],
+            &["--output=json"],
+            &["--output", "json"],
+            &["-o=json"],
+        ] {
             assert!(wants_json(args.iter(), None), "{args:?}");
         }
         for args in [&[][..], &["json"], &["-o", "table"], &["--", "-o", "json"], &["-o"]] {

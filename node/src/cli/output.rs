@@ -16,6 +16,8 @@ pub(super) enum Format {
     Wide,
     /// For programs: one document with a versioned schema.
     Json,
+    /// For programs that read line by line: one item a line, each whole, without a schema around them.
+    Jsonl,
 }
 
 /// One thing, as JSON.
@@ -68,7 +70,7 @@ impl Output {
 
     /// Whether JSON was asked for.
     pub(super) fn json(&self) -> bool {
-        self.format == Format::Json
+        matches!(self.format, Format::Json | Format::Jsonl)
     }
 
     /// Whether more columns were asked for.
@@ -132,19 +134,32 @@ impl Output {
         self.text(&json.expect("our documents have text as keys and nothing that can't be JSON"))
     }
 
-    /// Writes `{"schema":…,"item":…}`.
+    /// Writes one item of those that come one after another, on one line.
+    pub(super) fn line(&self, item: &impl Serialize) -> Result<(), Failure> {
+        self.text(
+            &serde_json::to_string(item).expect("our items have text as keys and nothing that can't be JSON"),
+        )
+    }
+
+    /// Writes `{"schema":…,"item":…}`; as a line, the item alone.
     pub(super) fn item(&self, schema: &str, item: &impl Serialize) -> Result<(), Failure> {
+        if self.format == Format::Jsonl {
+            return self.line(item);
+        }
         self.document(&Item { schema, item })
     }
 
-    /// Writes `{"schema":…,"items":[…],"summary":{…}}`.
-    pub(super) fn items(
+    /// Writes `{"schema":…,"items":[…],"summary":{…}}`; as lines, the items alone.
+    pub(super) fn items<T: Serialize>(
         &self,
         schema: &str,
-        items: &impl Serialize,
+        items: &[T],
         summary: &impl Serialize,
     ) -> Result<(), Failure> {
-        self.document(&Items { schema, items, summary })
+        if self.format == Format::Jsonl {
+            return items.iter().try_for_each(|item| self.line(item));
+        }
+        self.document(&Items { schema, items: &items, summary })
     }
 
     /// Tells a person something that is not data.

@@ -16,26 +16,43 @@ pub(super) fn run<T>(
     globals: &Globals,
     work: impl AsyncFnOnce(Node) -> Result<T, Failure>,
 ) -> Result<T, Failure> {
-    let token = secret::read("--token", globals.token.as_deref(), "MICRO_NODE_TOKEN")?;
-    let token = token.map(|secret| Token::new(secret.as_str()));
-    let runtime = Builder::new_current_thread().enable_all().build().map_err(no_runtime)?;
-    runtime.block_on(async {
-        let conversation = async {
-            let node = connect(globals).await?.with_namespace(globals.namespace.clone());
-            let node = node.with_timeout(globals.timeout);
-            work(match token {
-                Some(token) => node.with_token(token),
-                None => node,
-            })
-            .await
-        };
+    run_to_end(globals, async |node| {
         tokio::select! {
             biased;
             // Should the handler be refused, Ctrl-C ends the process as it does by default.
             Ok(()) = signal::ctrl_c() => Err(Failure::Signalled(INTERRUPTED)),
-            result = conversation => result,
+            result = work(node) => result,
         }
     })
+}
+
+/// The same for work that ends by itself on Ctrl-C once it is connected, since it has something to give back.
+pub(super) fn run_to_end<T>(
+    globals: &Globals,
+    work: impl AsyncFnOnce(Node) -> Result<T, Failure>,
+) -> Result<T, Failure> {
+    let token = secret::read("--token", globals.token.as_deref(), "MICRO_NODE_TOKEN")?;
+    let token = token.map(|secret| Token::new(secret.as_str()));
+    let runtime = Builder::new_current_thread().enable_all().build().map_err(no_runtime)?;
+    runtime.block_on(async {
+        let node = tokio::select! {
+            biased;
+            Ok(()) = signal::ctrl_c() => return Err(Failure::Signalled(INTERRUPTED)),
+            node = connect(globals) => node?,
+        };
+        let node = node.with_namespace(globals.namespace.clone()).with_timeout(globals.timeout);
+        work(match token {
+            Some(token) => node.with_token(token),
+            None => node,
+        })
+        .await
+    })
+}
+
+/// Who runs this command, as others see who look at who holds something: the process on its host.
+pub(super) fn whoami() -> String {
+    let host = rustix::system::uname().nodename().to_string_lossy().into_owned();
+    format!("{host}/{}", std::process::id())
 }
 
 async fn connect(globals: &Globals) -> Result<Node, Failure> {

@@ -42,6 +42,29 @@ pub(super) fn span(seconds: u64) -> String {
     }
 }
 
+/// Shows a time that may be long or short: `250ms`, `9.5s`, then as [`span`] does.
+pub(super) fn brief(time: Duration) -> String {
+    match time.as_millis() {
+        ms @ ..1000 => format!("{ms}ms"),
+        ms @ ..10_000 => format!("{}.{}s", ms / 1000, ms % 1000 / 100),
+        _ => span(time.as_secs()),
+    }
+}
+
+/// Shows an amount of bytes: `512 B`, `1.5 KiB`, `4.0 MiB`.
+pub(super) fn bytes(bytes: u64) -> String {
+    let units = ["KiB", "MiB", "GiB", "TiB"];
+    let mut amount = bytes as f64;
+    let mut unit = "B";
+    for larger in units {
+        if amount < 1024.0 {
+            break;
+        }
+        (amount, unit) = (amount / 1024.0, larger);
+    }
+    if unit == "B" { format!("{bytes} B") } else { format!("{amount:.1} {unit}") }
+}
+
 /// Shows a round trip: two digits that matter, never more.
 pub(super) fn milliseconds(ms: f64) -> String {
     match ms {
@@ -90,6 +113,16 @@ mod tests {
         let shown = [(0, "0s"), (59, "59s"), (725, "12m5s"), (3_600, "1h0m"), (273_600, "3d4h")];
         for (seconds, text) in shown {
             assert_eq!(span(seconds), text);
+        }
+    }
+
+    #[test]
+    fn times_and_amounts_are_shown_in_fitting_units() {
+        for (ms, text) in [(0, "0ms"), (999, "999ms"), (1500, "1.5s"), (59_999, "59s"), (90_000, "1m30s")] {
+            assert_eq!(brief(Duration::from_millis(ms)), text);
+        }
+        for (amount, text) in [(0, "0 B"), (1023, "1023 B"), (1536, "1.5 KiB"), (1 << 30, "1.0 GiB")] {
+            assert_eq!(bytes(amount), text);
         }
     }
 

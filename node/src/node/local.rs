@@ -6,10 +6,7 @@ use micro_actors::{
     auth::{AUTH, CreateTokenReply, CreateTokenRequest},
     network::{MemberReply, NETWORK, RemoveRequest, TransferRequest},
     registry::{AttachGuard, Backend, DescribeReply, InsideHandler, REGISTRY},
-    store::{
-        DeleteReply, DeleteRequest, ListReply, ListRequest, ReadReply, ReadRequest, STORE, StoreService,
-        WriteReply, WriteRequest,
-    },
+    store::StoreService,
 };
 use micro_sdk::wire::{
     Caller, Code, Codec, Endpoint, Fault, Head, Instance, Namespace, Seams, ServiceName, TraceId,
@@ -46,7 +43,7 @@ impl Context {
         self.deadline.unwrap_or(Duration::from_millis(DEADLINE_MS_DEFAULT.into())).min(longest)
     }
 
-    fn until(&self) -> Instant {
+    pub(super) fn until(&self) -> Instant {
         Instant::now() + self.left()
     }
 
@@ -68,8 +65,8 @@ impl Context {
 /// The services of this node. Clones share everything; a [fork](Self::fork) calls them from another thread.
 #[derive(Clone)]
 pub struct Local {
-    system: Arc<System>,
-    store: Arc<StoreService>,
+    pub(super) system: Arc<System>,
+    pub(super) store: Arc<StoreService>,
     seams: Seams,
 }
 
@@ -97,42 +94,6 @@ impl Local {
             idempotency_key: context.idempotency_key,
             metadata: Vec::new(),
         }
-    }
-
-    /// Writes a record.
-    ///
-    /// # Errors
-    /// As the store answers.
-    pub async fn write(&self, context: &Context, request: WriteRequest) -> Result<WriteReply, Fault> {
-        let _permit = self.system.dispatch().admit(&context.caller, STORE, "write")?;
-        self.store.write(request, context.idempotency_key, context.until()).await
-    }
-
-    /// Reads a record.
-    ///
-    /// # Errors
-    /// As the store answers.
-    pub async fn read(&self, context: &Context, request: ReadRequest) -> Result<ReadReply, Fault> {
-        let _permit = self.system.dispatch().admit(&context.caller, STORE, "read")?;
-        self.store.read(request, context.until()).await
-    }
-
-    /// Lists records.
-    ///
-    /// # Errors
-    /// As the store answers.
-    pub async fn list(&self, context: &Context, request: ListRequest) -> Result<ListReply, Fault> {
-        let _permit = self.system.dispatch().admit(&context.caller, STORE, "list")?;
-        self.store.list(request, context.until()).await
-    }
-
-    /// Deletes a record.
-    ///
-    /// # Errors
-    /// As the store answers.
-    pub async fn delete(&self, context: &Context, request: DeleteRequest) -> Result<DeleteReply, Fault> {
-        let _permit = self.system.dispatch().admit(&context.caller, STORE, "delete")?;
-        self.store.delete(request, context.idempotency_key, context.until()).await
     }
 
     /// Makes a join token.

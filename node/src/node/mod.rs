@@ -6,6 +6,7 @@ mod admin_secret;
 mod bootstrap;
 mod local;
 mod name;
+mod records;
 mod seams;
 
 pub use admin_secret::AdminSecret;
@@ -185,8 +186,9 @@ impl Node {
         for (node, address) in &boot.peers {
             mesh.learn(*node, *address);
         }
-        let machine: Arc<Machines> = System::machines();
-        let consensus = Consensus::open(pace, mesh.clone(), storage.clone(), machine, seams.clone()).await?;
+        let machines: Arc<Machines> = System::machines();
+        let consensus =
+            Consensus::open(pace, mesh.clone(), storage.clone(), machines.clone(), seams.clone()).await?;
         if boot.authority.is_some() && !consensus.is_initialized().await? {
             consensus.initialize(mesh.advertise()).await?;
         }
@@ -194,6 +196,7 @@ impl Node {
         let system = System::start(SystemConfig {
             mesh: mesh.clone(),
             consensus: consensus.clone(),
+            machines,
             storage: storage.clone(),
             seams: seams.clone(),
             card: node_card,

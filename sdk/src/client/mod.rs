@@ -6,9 +6,13 @@
 //!
 //! let node = Node::connect().await?;
 //! let users = node.store().table("users");
-//! let version = users.write("id1", "Jane").await?;
-//! let record = users.read("id1").await?.expect("it was just written");
+//! let version = users.put("id1", "Jane").await?;
+//! let record = users.get("id1").await?.expect("it was just written");
 //! assert_eq!((record.value.as_ref(), record.version), (b"Jane".as_slice(), version));
+//!
+//! let guard = node.lock("nightly").acquire().await?;
+//! users.put("id1", "Joan").fence(guard.fence()).await?;
+//! guard.release().await?;
 //!
 //! let hello = node.call("helloworld", "Greeter.call", serde_json::json!({ "name": "Jane" })).await?;
 //! assert_eq!(hello["msg"], "Hello Jane");
@@ -17,12 +21,15 @@
 //! ```
 //!
 //! Retries are the node's, which knows what is safe to repeat; this client asks once and says what came of
-//! it.
+//! it. What goes on for long (watches, leases, and what stands on them) asks again by itself, within a budget.
 
 mod address;
 mod call;
 mod dial;
 mod directory;
+mod election;
+mod line;
+mod lock;
 mod node;
 mod store;
 mod token;
@@ -30,7 +37,13 @@ mod token;
 pub use address::{Address, AddressError, default_socket};
 pub use call::{Call, Reply};
 pub use directory::{ServiceDescription, ServiceInstance, ServiceListing};
+pub use election::{Election, Leader, Leadership, Observer};
+pub use lock::{Lock, LockGuard};
 pub use node::{JoinToken, Member, Node};
-pub use store::{Delete, List, Page, Read, Record, Store, Write};
+pub use store::{
+    Batch, BatchError, Batched, Change, ChangeKind, Comparand, Compare, Delete, DeleteRange, Fence, Found,
+    Get, History, Lease, LeaseListing, List, Op, OpResult, Order, Page, Put, Record, Relation, Revision,
+    Store, TRANSACTION_OPS_MAX, Table, Transacted, Transaction, Watch, WatchError, WatchRange,
+};
 pub use token::Token;
 pub(crate) use {address::ADDRESS_VARIABLE, token::TOKEN_VARIABLE};

@@ -2,7 +2,7 @@
 //! read.
 
 use super::{
-    Address, Call, ServiceDescription, ServiceListing, Store, Token, address,
+    Address, Call, Election, Lock, ServiceDescription, ServiceListing, Store, Token, address,
     dial::{self, DialError, causes, root_cause},
 };
 use crate::{
@@ -147,6 +147,16 @@ impl Node {
     /// The mesh's consistent store: database `default`, table `default`.
     pub fn store(&self) -> Store {
         Store::new(self.clone())
+    }
+
+    /// A lock that one caller of the whole mesh holds at a time.
+    pub fn lock(&self, name: impl Into<String>) -> Lock {
+        Lock::new(self.clone(), name.into())
+    }
+
+    /// An election that one candidate of the whole mesh wins at a time.
+    pub fn election(&self, name: impl Into<String>) -> Election {
+        Election::new(self.clone(), name.into())
     }
 
     /// Calls `endpoint` (`Handler.method`, or `method` where the service has a sole handler) of `service`
@@ -315,7 +325,7 @@ impl Node {
 
     /// Reads a failure. A status with a source was made here, of a connection that failed; one without came
     /// from the node.
-    fn fault(&self, stake: Stake, timeout: Duration, status: tonic::Status) -> Fault {
+    pub(crate) fn fault(&self, stake: Stake, timeout: Duration, status: tonic::Status) -> Fault {
         let Some(source) = status.source() else { return self.answered(stake, status) };
         if let Some(dial) = DialError::among(source) {
             return Fault::from(dial);

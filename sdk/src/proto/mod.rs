@@ -31,3 +31,81 @@ impl From<Endpoint> for wire::Endpoint {
         wire::Endpoint { name, request_schema, response_schema, doc }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use prost::Message;
+    use std::collections::BTreeMap;
+
+    fn place() -> Option<Place> {
+        Some(Place { namespace: "n".to_owned(), database: "d".to_owned(), table: "t".to_owned() })
+    }
+
+    fn record() -> Record {
+        let metadata = BTreeMap::from([("m".to_owned(), "x".to_owned())]);
+        let (key, value) = ("k".to_owned(), "v".into());
+        Record { key, value, version: 3, created: 2, expires_ms: 9, lease: 7, metadata }
+    }
+
+    #[track_caller]
+    fn assert_frozen<M: Message + Default + PartialEq + std::fmt::Debug>(message: M, golden: &[u8]) {
+        assert_eq!(message.encode_to_vec(), golden, "{}", message.encode_to_vec().escape_ascii());
+        assert_eq!(M::decode(golden).expect("it is that message"), message);
+    }
+
+    #[test]
+    fn records_and_writes_are_frozen() {
+        assert_frozen(record(), b"\n\x01k\x12\x01v\x18\x03 \x02(\x090\x07:\x06\n\x01m\x12\x01x");
+        let write = WriteRequest {
+            place: place(),
+            key: "k".to_owned(),
+            value: "v".into(),
+            if_version: Some(0),
+            idempotency_key: "i".into(),
+            ttl_ms: 9,
+            lease: 7,
+            metadata: record().metadata,
+        };
+        let golden =
+            b"\n\t\n\x01n\x12\x01d\x1a\x01t\x12\x01k\x1a\x01v \0*\x01i0\x098\x07B\x06\n\x01m\x12\x01x";
+        assert_frozen(write, golden);
+    }
+
+    #[test]
+    fn watches_are_frozen() {
+        let range =
+            Range { place: place(), prefix: "p".to_owned(), from: "f".to_owned(), to: "g".to_owned() };
+        let request = WatchRequest { range: Some(range), from_revision: Some(5), stale: true };
+        let golden = b"\n\x14\n\t\n\x01n\x12\x01d\x1a\x01t\x12\x01p\x1a\x01f\"\x01g\x10\x05\x18\x01";
+        assert_frozen(request, golden);
+        let mark = watch_response::Event::Mark(watch_response::Mark { revision: 5 });
+        assert_frozen(WatchResponse { event: Some(mark) }, b"\x12\x02\x08\x05");
+        let change = Change { key: "k".to_owned(), kind: ChangeKind::Expire.into(), record: None };
+        let changes = watch_response::Changes { revision: 5, time_ms: 6, changes: vec![change] };
+        let response = WatchResponse { event: Some(watch_response::Event::Changes(changes)) };
+        assert_frozen(response, b"\n\x0b\x08\x05\x10\x06\x1a\x05\n\x01k\x10\x02");
+    }
+
+    #[test]
+    fn transactions_are_frozen() {
+        use operation::{Key, Operation as Op};
+        let compare = Compare {
+            place: None,
+            key: "k".to_owned(),
+            relation: Relation::Greater.into(),
+            with: Some(compare::With::Created(4)),
+        };
+        let op = |op| Operation { operation: Some(op) };
+        let delete = op(Op::Delete(Key { place: None, key: "k".to_owned() }));
+        let read = op(Op::Read(Key { place: None, key: "k".to_owned() }));
+        let request = TransactRequest {
+            compares: vec![compare],
+            then: vec![delete],
+            otherwise: vec![read],
+            idempotency_key: "i".into(),
+        };
+        let golden = b"\n\x07\x12\x01k\x18\x03(\x04\x12\x05\x12\x03\x12\x01k\x1a\x05\"\x03\x12\x01k\"\x01i";
+        assert_frozen(request, golden);
+    }
+}

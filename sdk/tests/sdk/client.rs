@@ -18,7 +18,7 @@ async fn node() -> (FakeNode, Node) {
 async fn every_write_has_its_own_idempotency_key_and_a_deadline() {
     let (fake, node) = node().await;
     let users = node.store().table("users");
-    assert_eq!(users.write("id1", "Jane").await, Ok(7));
+    assert_eq!(users.put("id1", "Jane").await, Ok(7));
     let first = fake.last();
     assert_eq!(first.key, "id1");
     assert_eq!(first.idempotency_key.len(), 16);
@@ -30,7 +30,7 @@ async fn every_write_has_its_own_idempotency_key_and_a_deadline() {
     assert_eq!(fake.last().idempotency_key.len(), 16);
     assert_ne!(fake.last().idempotency_key, first.idempotency_key);
 
-    assert_eq!(users.write("id1", "Jane").if_version(41).idempotency_key(42).await, Ok(42));
+    assert_eq!(users.put("id1", "Jane").if_version(41).idempotency_key(42).await, Ok(42));
     assert_eq!(fake.last().idempotency_key, 42u128.to_be_bytes().as_slice());
 }
 
@@ -38,12 +38,12 @@ async fn every_write_has_its_own_idempotency_key_and_a_deadline() {
 async fn records_are_read_where_they_were_asked_for() {
     let (_fake, node) = node().await;
     let node = node.with_namespace("acme".parse::<Namespace>().expect("a name"));
-    let record = node.store().database("crm").table("users").read("id1").await.expect("it is read");
+    let record = node.store().database("crm").table("users").get("id1").await.expect("it is read");
     let record = record.expect("it is there");
     assert_eq!((record.key.as_str(), record.version), ("id1", 7));
     assert_eq!(record.json::<String>(), Ok("acme/crm/users".to_owned()));
     assert_eq!(record.json::<u8>().expect_err("it is text").code, Code::Failed);
-    assert_eq!(node.store().read("none").stale().await, Ok(None));
+    assert_eq!(node.store().get("none").stale().await, Ok(None));
 
     let page = node.store().list("id").after("7").limit(20).stale().await.expect("it is listed");
     assert_eq!((page.records[0].key.as_str(), page.records[0].version, page.more), ("id7", 20, true));
@@ -52,7 +52,7 @@ async fn records_are_read_where_they_were_asked_for() {
 #[tokio::test]
 async fn a_fault_comes_as_the_node_made_it() {
     let (_fake, node) = node().await;
-    let fault = node.store().write("conflict", "x").await.expect_err("it conflicts");
+    let fault = node.store().put("conflict", "x").await.expect_err("it conflicts");
     assert_eq!(fault, Fault::new(Code::Conflict, "at version 42, not 41").help("read it again"));
     let fault = node.service("ghost").await.expect_err("there is none");
     assert_eq!((fault.code, fault.help.len()), (Code::NotFound, 1));
@@ -68,24 +68,24 @@ async fn a_silent_node_is_waited_for_no_longer_than_asked() {
     let (_fake, node) = node().await;
     let begun = Instant::now();
     let timeout = Duration::from_millis(100);
-    let read = node.store().read("slow").timeout(timeout).await.expect_err("it is late");
+    let read = node.store().get("slow").timeout(timeout).await.expect_err("it is late");
     assert_eq!((read.code, read.effect), (Code::Timeout, Effect::None));
     let write =
-        node.store().write("slow", "x").idempotency_key(0xab).timeout(timeout).await.expect_err("it is late");
+        node.store().put("slow", "x").idempotency_key(0xab).timeout(timeout).await.expect_err("it is late");
     assert_eq!((write.code, write.effect), (Code::Unknown, Effect::Unknown));
     assert!(write.help[0].contains("000000ab"), "{write:?}");
     assert!(begun.elapsed() < Duration::from_secs(5));
     // The connection is as good as before.
-    assert_eq!(node.store().write("id1", "x").await, Ok(7));
+    assert_eq!(node.store().put("id1", "x").await, Ok(7));
 }
 
 #[tokio::test]
 async fn a_write_of_unknown_outcome_names_its_key_and_a_read_has_no_effect() {
     let (fake, node) = node().await;
-    let write = node.store().write("unsure", "x").await.expect_err("nobody knows");
+    let write = node.store().put("unsure", "x").await.expect_err("nobody knows");
     let key: String = fake.last().idempotency_key.iter().map(|byte| format!("{byte:02x}")).collect();
     assert!(write.help[0].contains(&key) && write.help[1].contains("read the record"), "{write:?}");
-    let read = node.store().read("foreign").await.expect_err("it fails");
+    let read = node.store().get("foreign").await.expect_err("it fails");
     assert_eq!((read.code, read.effect), (Code::Failed, Effect::None));
 }
 
@@ -142,11 +142,11 @@ async fn a_client_finds_its_node_again_after_a_restart() {
     let (mut fake, node) = node().await;
     fake.kill().await;
     drop(std::fs::remove_file(fake.socket()));
-    let lost = node.store().read("id1").await.expect_err("the node is dead");
+    let lost = node.store().get("id1").await.expect_err("the node is dead");
     assert_eq!((lost.code, lost.effect), (Code::Unreachable, Effect::None), "{lost}");
     fake.restart();
     let found = async {
-        while node.store().read("id1").await.is_err() {
+        while node.store().get("id1").await.is_err() {
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
     };
@@ -156,8 +156,8 @@ async fn a_client_finds_its_node_again_after_a_restart() {
 #[tokio::test]
 async fn a_node_that_dies_with_a_write_in_hand_leaves_its_outcome_unknown() {
     let (mut fake, node) = node().await;
-    let write = tokio::spawn(node.store().write("slow", "x").into_future());
-    let read = tokio::spawn(node.store().read("slow").into_future());
+    let write = tokio::spawn(node.store().put("slow", "x").into_future());
+    let read = tokio::spawn(node.store().get("slow").into_future());
     tokio::time::sleep(Duration::from_millis(100)).await;
     fake.kill().await;
     let write = write.await.expect("no panic").expect_err("the node is dead");

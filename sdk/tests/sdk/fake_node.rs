@@ -38,11 +38,18 @@ pub struct Question {
     pub key: String,
     pub idempotency_key: Bytes,
     pub headers: MetadataMap,
+    pub write: Option<proto::WriteRequest>,
+    /// All transactions.
+    pub transactions: Vec<proto::TransactRequest>,
+    /// Where each watch was asked to begin.
+    pub watched_from: Vec<Option<u64>>,
+    /// How often a lease was kept alive.
+    pub kept: usize,
 }
 
 #[derive(Clone)]
-struct Asked {
-    last: Arc<Mutex<Question>>,
+pub(crate) struct Asked {
+    pub(crate) last: Arc<Mutex<Question>>,
     tell: mpsc::UnboundedSender<proto::AttachRequest>,
 }
 
@@ -149,68 +156,6 @@ impl registry_server::Registry for Asked {
     ) -> Result<Response<proto::GetServiceResponse>, Status> {
         let name = request.into_inner().name;
         Err(Fault::new(Code::NotFound, format!("no service {name:?}")).help("looked in gossip").into())
-    }
-}
-
-impl Asked {
-    /// Remembers a question and behaves as its key says.
-    async fn behave(&self, key: &str, idempotency_key: Bytes, headers: &MetadataMap) -> Result<(), Status> {
-        let question = Question { key: key.to_owned(), idempotency_key, headers: headers.clone() };
-        *self.last.lock().expect("nobody panicked") = question;
-        match key {
-            "slow" => pending().await,
-            "conflict" => {
-                Err(Fault::new(Code::Conflict, "at version 42, not 41").help("read it again").into())
-            }
-            "unsure" => {
-                Err(Fault::new(Code::Unknown, "the leader is gone").help("read the record to see").into())
-            }
-            "foreign" => Err(Status::internal("a failure of the transport")),
-            _ => Ok(()),
-        }
-    }
-}
-
-#[tonic::async_trait]
-impl store_server::Store for Asked {
-    async fn write(
-        &self,
-        request: Request<proto::WriteRequest>,
-    ) -> Result<Response<proto::WriteResponse>, Status> {
-        let (headers, _, write) = request.into_parts();
-        self.behave(&write.key, write.idempotency_key, &headers).await?;
-        Ok(Response::new(proto::WriteResponse { version: write.if_version.map_or(7, |version| version + 1) }))
-    }
-
-    async fn read(
-        &self,
-        request: Request<proto::ReadRequest>,
-    ) -> Result<Response<proto::ReadResponse>, Status> {
-        let (headers, _, read) = request.into_parts();
-        self.behave(&read.key, Bytes::new(), &headers).await?;
-        let place = read.place.unwrap_or_default();
-        let value = Bytes::from(format!("\"{}/{}/{}\"", place.namespace, place.database, place.table));
-        let record = proto::Record { key: read.key, value, version: 7 };
-        Ok(Response::new(proto::ReadResponse { record: (record.key != "none").then_some(record) }))
-    }
-
-    async fn list(
-        &self,
-        request: Request<proto::ListRequest>,
-    ) -> Result<Response<proto::ListResponse>, Status> {
-        let list = request.into_inner();
-        let key = format!("{}{}", list.prefix, list.after);
-        let record = proto::Record { key, value: Bytes::new(), version: list.limit.into() };
-        Ok(Response::new(proto::ListResponse { records: vec![record], more: list.stale }))
-    }
-
-    async fn delete(
-        &self,
-        request: Request<proto::DeleteRequest>,
-    ) -> Result<Response<proto::DeleteResponse>, Status> {
-        let (headers, _, delete) = request.into_parts();
-        self.behave(&delete.key, delete.idempotency_key, &headers).await?;
-        Ok(Response::new(proto::DeleteResponse { deleted: true }))
     }
 }
 

@@ -5,4 +5,6 @@
 mod client;
 mod expansion;
 mod fake_node;
+mod fake_store;
 mod serving;
+mod store;

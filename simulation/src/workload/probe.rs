@@ -27,7 +27,13 @@ pub async fn run(client: Client, shared: Rc<Shared>) {
     }
 }
 
-/// Whether a write, the read of it, a read of every key, and a call to every node were all served.
+/// How long a record lives that is to end by itself.
+const ENDS_AFTER_MS: u64 = 200;
+/// How much later it may be gone, as a reader sees it.
+const GONE_AFTER: Duration = Duration::from_millis(1000);
+
+/// Whether a write, the read of it, a read of every key, a record that ends by itself, and a call to every node were
+/// all served.
 async fn served(client: &Client, shared: &Shared) -> bool {
     let key = format!("probe-{}", client.door.name());
     let (value, told) = client.write(&key).await;
@@ -40,6 +46,9 @@ async fn served(client: &Client, shared: &Shared) -> bool {
     if read_all(client).await.is_none() {
         return false;
     }
+    if !ends(client).await {
+        return false;
+    }
     for machine in &shared.machines {
         let (value, told) = client.echo(&machine.name).await;
         if told != Told::Found(Some((value, 0))) {
@@ -47,6 +56,18 @@ async fn served(client: &Client, shared: &Shared) -> bool {
         }
     }
     true
+}
+
+/// Whether a record with a time to live was there, and then was not any more.
+async fn ends(client: &Client) -> bool {
+    // Of no interest to the history, which knows only of what clients do.
+    let key = format!("ending-{}", client.door.name());
+    let written = client.door.write_ending(&key, 1, ENDS_AFTER_MS).await;
+    if written.is_err() || !matches!(client.door.read(&key, false).await, Ok(Some(_))) {
+        return false;
+    }
+    sleep(Duration::from_millis(ENDS_AFTER_MS) + GONE_AFTER).await;
+    matches!(client.door.read(&key, false).await, Ok(None))
 }
 
 /// What every key holds, or none if one of them can't be read.

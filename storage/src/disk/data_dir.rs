@@ -10,8 +10,9 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// The layout that this build writes, and the only one that it reads. 1 kept the log in RocksDB and was never released.
-const LAYOUT_VERSION: u32 = 2;
+/// The layout that this build writes, and the only one that it reads. 1 kept the log in RocksDB, 2 had entries without
+/// a time and records without a history; neither was ever released.
+const LAYOUT_VERSION: u32 = 3;
 
 /// Held under `flock` while a process has the directory open. Never removed: a lock on a file that has lost its name
 /// keeps nobody out.

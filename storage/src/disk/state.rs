@@ -15,9 +15,9 @@ use super::{
     options::{self, Opening},
     wal,
 };
-use crate::{Batch, Change, Family, ScanRange, StateStore, StorageError};
+use crate::{Batch, Change, Family, Order, ScanRange, StateStore, StateView, StorageError};
 use bytes::Bytes;
-use rocksdb::{Cache, ColumnFamily, DB, IteratorMode, Options, ReadOptions, WriteBatch};
+use rocksdb::{Cache, ColumnFamily, DB, IteratorMode, Options, ReadOptions, Snapshot, WriteBatch};
 use std::{
     io,
     path::Path,
@@ -142,6 +142,64 @@ fn failure(error: rocksdb::Error) -> StorageError {
     options::failure("the state", error)
 }
 
+/// Options of a scan from `start` to before `end`.
+fn within(start: Bytes, end: Option<Bytes>) -> ReadOptions {
+    let mut options = ReadOptions::default();
+    options.set_iterate_lower_bound(start);
+    if let Some(end) = end {
+        options.set_iterate_upper_bound(end);
+    }
+    options
+}
+
+type Item = Result<(Box<[u8]>, Box<[u8]>), rocksdb::Error>;
+
+/// The first of `stored`, at most `limit` and not much more than `bytes_max`.
+fn collect(
+    mut stored: impl Iterator<Item = Item>,
+    limit: usize,
+    bytes_max: usize,
+) -> Result<Vec<(Bytes, Bytes)>, StorageError> {
+    let (mut found, mut bytes) = (Vec::new(), 0);
+    while found.len() < limit && bytes < bytes_max {
+        let Some(item) = stored.next() else { break };
+        let (key, value) = item.map_err(failure)?;
+        bytes += key.len() + value.len();
+        found.push((Bytes::from(key), Bytes::from(value)));
+    }
+    Ok(found)
+}
+
+/// [`StateView`] on a snapshot of RocksDB.
+struct Moment<'a> {
+    db: &'a DB,
+    snapshot: Snapshot<'a>,
+}
+
+impl StateView for Moment<'_> {
+    fn get(&self, family: Family, key: &[u8]) -> Result<Option<Bytes>, StorageError> {
+        let value = self.snapshot.get_pinned_cf(handle(self.db, family), key).map_err(failure)?;
+        Ok(value.map(|value| Bytes::copy_from_slice(&value)))
+    }
+
+    fn scan(
+        &self,
+        family: Family,
+        range: ScanRange,
+        order: Order,
+        limit: usize,
+        bytes_max: usize,
+    ) -> Result<Vec<(Bytes, Bytes)>, StorageError> {
+        let Some((start, end)) = range.half_open() else { return Ok(Vec::new()) };
+        let mode = match order {
+            Order::Ascending => IteratorMode::Start,
+            Order::Descending => IteratorMode::End,
+        };
+        let stored = self.snapshot.iterator_cf_opt(handle(self.db, family), within(start, end), mode);
+        collect(stored, limit, bytes_max)
+    }
+}
+
 impl StateStore for RocksState {
     fn get(&self, family: Family, key: &[u8]) -> Result<Option<Bytes>, StorageError> {
         self.with(|db| {
@@ -159,20 +217,15 @@ impl StateStore for RocksState {
     ) -> Result<Vec<(Bytes, Bytes)>, StorageError> {
         let Some((start, end)) = range.half_open() else { return Ok(Vec::new()) };
         self.with(|db| {
-            let mut options = ReadOptions::default();
-            options.set_iterate_lower_bound(start);
-            if let Some(end) = end {
-                options.set_iterate_upper_bound(end);
-            }
-            let (mut found, mut bytes) = (Vec::new(), 0);
-            let mut stored = db.iterator_cf_opt(handle(db, family), options, IteratorMode::Start);
-            while found.len() < limit && bytes < bytes_max {
-                let Some(item) = stored.next() else { break };
-                let (key, value) = item.map_err(failure)?;
-                bytes += key.len() + value.len();
-                found.push((Bytes::from(key), Bytes::from(value)));
-            }
-            Ok(found)
+            let options = within(start, end);
+            collect(db.iterator_cf_opt(handle(db, family), options, IteratorMode::Start), limit, bytes_max)
+        })
+    }
+
+    fn view(&self, look: &mut dyn FnMut(&dyn StateView)) -> Result<(), StorageError> {
+        self.with(|db| {
+            look(&Moment { db, snapshot: db.snapshot() });
+            Ok(())
         })
     }
 

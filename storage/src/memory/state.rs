@@ -1,7 +1,7 @@
 //! The applied state: writes are visible at once, and can be undone back to the last flush.
 
 use super::disk::Handle;
-use crate::{Batch, Change, Family, ScanRange, StateStore, StorageError};
+use crate::{Batch, Change, Family, Order, ScanRange, StateStore, StateView, StorageError};
 use bytes::Bytes;
 use std::{
     collections::{BTreeMap, VecDeque},
@@ -72,6 +72,38 @@ impl StatePlatter {
     }
 }
 
+/// Whoever looks holds the disk, so that nothing is written meanwhile.
+impl StateView for Families {
+    fn get(&self, family: Family, key: &[u8]) -> Result<Option<Bytes>, StorageError> {
+        Ok(BTreeMap::get(self, &family).and_then(|keys| keys.get(key)).cloned())
+    }
+
+    fn scan(
+        &self,
+        family: Family,
+        range: ScanRange,
+        order: Order,
+        limit: usize,
+        bytes_max: usize,
+    ) -> Result<Vec<(Bytes, Bytes)>, StorageError> {
+        let Some((start, end)) = range.half_open() else { return Ok(Vec::new()) };
+        let Some(keys) = BTreeMap::get(self, &family) else { return Ok(Vec::new()) };
+        let end = end.map_or(Bound::Unbounded, Bound::Excluded);
+        let mut within = keys.range((Bound::Included(start), end));
+        let (mut found, mut bytes) = (Vec::new(), 0);
+        while found.len() < limit && bytes < bytes_max {
+            let next = match order {
+                Order::Ascending => within.next(),
+                Order::Descending => within.next_back(),
+            };
+            let Some((key, value)) = next else { break };
+            bytes += key.len() + value.len();
+            found.push((key.clone(), value.clone()));
+        }
+        Ok(found)
+    }
+}
+
 impl StateStore for Handle {
     fn get(&self, family: Family, key: &[u8]) -> Result<Option<Bytes>, StorageError> {
         let disk = self.lock()?;
@@ -85,19 +117,12 @@ impl StateStore for Handle {
         limit: usize,
         bytes_max: usize,
     ) -> Result<Vec<(Bytes, Bytes)>, StorageError> {
-        let disk = self.lock()?;
-        let Some((start, end)) = range.half_open() else { return Ok(Vec::new()) };
-        let Some(keys) = disk.state.families.get(&family) else { return Ok(Vec::new()) };
-        let end = end.map_or(Bound::Unbounded, Bound::Excluded);
-        let (mut found, mut bytes) = (Vec::new(), 0);
-        for (key, value) in keys.range((Bound::Included(start), end)) {
-            if found.len() >= limit || bytes >= bytes_max {
-                break;
-            }
-            bytes += key.len() + value.len();
-            found.push((key.clone(), value.clone()));
-        }
-        Ok(found)
+        self.lock()?.state.families.scan(family, range, Order::Ascending, limit, bytes_max)
+    }
+
+    fn view(&self, look: &mut dyn FnMut(&dyn StateView)) -> Result<(), StorageError> {
+        look(&self.lock()?.state.families);
+        Ok(())
     }
 
     fn write(&self, batch: Batch) -> Result<(), StorageError> {

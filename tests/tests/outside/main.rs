@@ -12,5 +12,6 @@ mod readme;
 mod refusals;
 mod services;
 mod sigkill;
+mod store;
 mod tidy;
 mod tools;

@@ -5,7 +5,6 @@ mod label;
 mod log;
 mod process;
 mod ready_file;
-mod signals;
 mod systemd;
 
 use super::{data_dir, failure::Failure, globals::Globals, output::Output, secret};

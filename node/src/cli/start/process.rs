@@ -10,11 +10,10 @@ use super::{
     Start, banner,
     log::{self, LogFormat},
     ready_file::ReadyFile,
-    signals::Signals,
     systemd::{self, Notice},
 };
 use crate::{
-    cli::{failure::Failure, output::Output, session::no_runtime},
+    cli::{failure::Failure, output::Output, session::no_runtime, signals::Signals},
     node::Node,
 };
 use micro_sdk::wire::{Code, Fault};

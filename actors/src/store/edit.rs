@@ -1,0 +1,169 @@
+//! The records that one entry changes, with all rows that depend on them.
+//!
+//! However often a key is changed by an entry, it is one change of one revision: what it was before, and what it is
+//! after.
+
+use crate::store::{
+    command::Put,
+    key,
+    lease::Lease,
+    row::{Row, RowHead},
+};
+use bytes::Bytes;
+use micro_consensus::Transaction;
+use micro_storage::Family;
+use std::collections::BTreeMap;
+
+/// What became of a record.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ChangeKind {
+    /// It was written.
+    Put,
+    /// Somebody deleted it, or revoked its lease.
+    Delete,
+    /// Its time was over, or that of its lease.
+    Expire,
+}
+
+/// One record that an entry changed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Change {
+    /// The key of the record in the state.
+    pub key: Bytes,
+    pub kind: ChangeKind,
+    /// Whether there was a record before, so that its version is in the history.
+    pub replaced: bool,
+    /// The new row of a record that was written. Not kept in the history.
+    pub row: Option<Bytes>,
+}
+
+/// The records changed by one entry so far.
+pub(crate) struct Edit {
+    /// The entry's index: the version of what it writes.
+    pub revision: u64,
+    /// The entry's time.
+    pub time_ms: u64,
+    changes: Vec<Change>,
+    /// Where the change of a key is, once there are two.
+    places: BTreeMap<Bytes, usize>,
+    /// The bytes of the versions that were moved into the history.
+    pub moved_bytes: u64,
+    /// Whether something ends at another time than before.
+    pub expiries_changed: bool,
+}
+
+impl Edit {
+    /// The entry at `revision` before it has changed anything.
+    pub fn new(revision: u64, time_ms: u64) -> Self {
+        Edit {
+            revision,
+            time_ms,
+            changes: Vec::new(),
+            places: BTreeMap::new(),
+            moved_bytes: 0,
+            expiries_changed: false,
+        }
+    }
+
+    /// How many keys were touched.
+    pub fn count(&self) -> usize {
+        self.changes.len()
+    }
+
+    /// What has changed in the end, in the order in which it was touched first.
+    pub fn into_changes(mut self) -> Vec<Change> {
+        // A record that was made and deleted by the same entry never was.
+        self.changes.retain(|change| change.kind == ChangeKind::Put || change.replaced);
+        self.changes
+    }
+
+    /// The record with this key.
+    pub fn get(state: &mut Transaction<'_>, key: &Bytes) -> Option<Row> {
+        let row = state.get(Family::Store, key)?;
+        // Nobody else writes rows, and a disk that garbles them is found out by the engine's checksums.
+        Some(Row::parse(row).expect("a record's row is what was written"))
+    }
+
+    /// Writes a record.
+    ///
+    /// # Errors
+    /// The lease, if there is none such, or it is ending. Nothing was changed then.
+    pub fn put(&mut self, state: &mut Transaction<'_>, put: &Put, before: Option<Row>) -> Result<(), u64> {
+        if put.lease != 0 && !Lease::get(state, put.lease).is_some_and(|lease| lease.lives()) {
+            return Err(put.lease);
+        }
+        let key = Bytes::copy_from_slice(&put.key);
+        let head = RowHead {
+            created: before.as_ref().map_or(self.revision, |before| before.head.created),
+            modified: self.revision,
+            expires_ms: if put.ttl_ms == 0 { 0 } else { self.time_ms.saturating_add(put.ttl_ms) },
+            lease: put.lease,
+        };
+        if let Some(before) = &before {
+            self.untie(state, &key, &before.head);
+        }
+        if head.expires_ms != 0 {
+            state.put(Family::Store, key::expiry(head.expires_ms, &key), Bytes::new());
+            self.expiries_changed = true;
+        }
+        if head.lease != 0 {
+            state.put(Family::Store, key::lease_key(head.lease, &key), Bytes::new());
+        }
+        let row = head.row(&put.metadata, &put.value.0);
+        state.put(Family::Store, key.clone(), row.clone());
+        let replaced = before.is_some_and(|before| self.keep(state, &key, before));
+        self.note(Change { key, kind: ChangeKind::Put, replaced, row: Some(row) });
+        Ok(())
+    }
+
+    /// Removes the record `before`, which is there.
+    pub fn delete(&mut self, state: &mut Transaction<'_>, key: Bytes, before: Row, kind: ChangeKind) {
+        self.untie(state, &key, &before.head);
+        state.delete(Family::Store, key.clone());
+        let replaced = self.keep(state, &key, before);
+        self.note(Change { key, kind, replaced, row: None });
+    }
+
+    /// Removes the rows that say when a record ends.
+    fn untie(&mut self, state: &mut Transaction<'_>, key: &Bytes, head: &RowHead) {
+        if head.expires_ms != 0 {
+            state.delete(Family::Store, key::expiry(head.expires_ms, key));
+            self.expiries_changed = true;
+        }
+        if head.lease != 0 {
+            state.delete(Family::Store, key::lease_key(head.lease, key));
+        }
+    }
+
+    /// Moves a version into the history, unless this entry wrote it. Tells whether it did.
+    fn keep(&mut self, state: &mut Transaction<'_>, key: &Bytes, before: Row) -> bool {
+        if before.head.modified == self.revision {
+            return false;
+        }
+        let old = key::old(key, self.revision);
+        self.moved_bytes += (old.len() + before.bytes.len()) as u64;
+        state.put(Family::Store, old, before.bytes);
+        true
+    }
+
+    fn note(&mut self, change: Change) {
+        if self.changes.is_empty() {
+            self.changes.push(change);
+            return;
+        }
+        if self.places.is_empty() {
+            self.places.insert(self.changes[0].key.clone(), 0);
+        }
+        match self.places.get(&change.key) {
+            Some(place) => {
+                let earlier = &mut self.changes[*place];
+                let replaced = earlier.replaced || change.replaced;
+                *earlier = Change { replaced, ..change };
+            }
+            None => {
+                self.places.insert(change.key.clone(), self.changes.len());
+                self.changes.push(change);
+            }
+        }
+    }
+}

@@ -1,0 +1,105 @@
+//! `micro-node lock`.
+
+use super::{failure::Failure, globals::Globals, hold, output::Output, session, unit};
+use clap::Args;
+use micro_sdk::{
+    client::{LockGuard, Node},
+    wire::{Code, Fault},
+};
+use serde::Serialize;
+use std::time::Duration;
+
+/// Where the program that is run finds the token.
+const TOKEN_VARIABLE: &str = "MICRO_NODE_LOCK_TOKEN";
+
+const EXAMPLES: &str = "\
+Examples:
+  micro-node lock nightly -- ./backup.sh                waits for its turn, runs it, and ends as it ends
+  micro-node lock nightly --wait 5s -- ./backup.sh      exit code 7 if the lock is not free by then
+  micro-node lock nightly                               prints the token, and holds the lock until Ctrl-C
+  micro-node lock nightly -- sh -c 'micro-node store write report done --fence nightly:$MICRO_NODE_LOCK_TOKEN'
+
+Whoever waits, waits in line. A holder that dies, or can't reach the store for --ttl, has lost the lock: then COMMAND is
+ended, with exit code 8 here. What it writes with --fence is written only while the lock is held.";
+
+/// Run a command while holding a lock of the whole mesh
+#[derive(Debug, Args)]
+#[command(after_help = EXAMPLES)]
+pub(super) struct Lock {
+    /// The lock: any name
+    name: String,
+
+    /// How long others wait after the holder has died
+    #[arg(long, value_name = "TIME", default_value = "15s", value_parser = unit::duration)]
+    ttl: Duration,
+
+    /// How long to wait for the lock at most [default: as long as it takes]
+    #[arg(long, value_name = "TIME", value_parser = unit::duration)]
+    wait: Option<Duration>,
+
+    /// The command to run, with MICRO_NODE_LOCK_TOKEN in its environment
+    #[arg(last = true, value_name = "COMMAND")]
+    command: Vec<String>,
+}
+
+#[derive(Serialize)]
+struct LockItem<'a> {
+    name: &'a str,
+    token: u64,
+}
+
+impl Lock {
+    pub(super) fn run(self, globals: &Globals, output: &Output) -> Result<(), Failure> {
+        let code = session::run_to_end(globals, async |node| {
+            let mut signals = hold::signals()?;
+            let guard = tokio::select! {
+                biased;
+                code = signals.next() => return Err(Failure::Signalled(code)),
+                guard = self.acquire(&node) => guard?,
+            };
+            let token = guard.token();
+            let lost = hold::lost(format!("the lock {:?}", self.name), guard.lost());
+            let held = match self.command.is_empty() {
+                true => {
+                    self.show(token, output)?;
+                    hold::until_signal(&mut signals, lost).await
+                }
+                false => {
+                    output.detail(&format!("{} is held under token {token}", self.name));
+                    hold::run(&self.command, (TOKEN_VARIABLE, token), &mut signals, lost).await
+                }
+            };
+            release(guard, output).await;
+            held
+        })?;
+        if code == 0 { Ok(()) } else { Err(Failure::Signalled(code)) }
+    }
+
+    async fn acquire(&self, node: &Node) -> Result<LockGuard, Failure> {
+        if self.name.is_empty() {
+            return Err(Fault::new(Code::Usage, "a lock has a name").into());
+        }
+        let lock = node.lock(&self.name).ttl(self.ttl).value(session::whoami());
+        Ok(match self.wait {
+            Some(patience) => lock.acquire_within(patience).await?,
+            None => lock.acquire().await?,
+        })
+    }
+
+    fn show(&self, token: u64, output: &Output) -> Result<(), Failure> {
+        match output.json() {
+            true => output.item("micro-node/lock/v1", &LockItem { name: &self.name, token }),
+            false => output.text(&token.to_string()),
+        }
+    }
+}
+
+/// Releases the lock. Should that fail, it ends with its time to live: a word is enough.
+async fn release(guard: LockGuard, output: &Output) {
+    if guard.is_lost() {
+        return;
+    }
+    if let Err(fault) = guard.release().await {
+        output.remark(&format!("the lock was not released, and ends by itself: {fault}"));
+    }
+}

@@ -1,0 +1,103 @@
+//! `micro-node store export`.
+
+use super::{
+    Place,
+    failure::Failure,
+    globals::Globals,
+    item::{rfc3339, text_or_base64},
+    output::Output,
+    selection::Selection,
+    session,
+};
+use clap::Args;
+use futures::{StreamExt, pin_mut};
+use micro_sdk::client::Record;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+/// How many records there are between two words of progress.
+const PROGRESS_EVERY: u64 = 10_000;
+
+/// Print the records of a table as JSON lines, as of one moment
+///
+/// Records that end with a lease are left out: they belong to who holds it.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  micro-node store export --table users > users.jsonl
+  micro-node store export --table users --prefix id --at 42 | jq .key
+  micro-node store export --table users | micro-node store import --table copy")]
+pub(super) struct Export {
+    #[command(flatten)]
+    selection: Selection,
+
+    /// As they were at this revision
+    #[arg(long, value_name = "REVISION")]
+    at: Option<u64>,
+}
+
+/// A record as one line of an export.
+#[derive(Debug, Default, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct Line {
+    pub(super) key: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) value: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) value_base64: Option<String>,
+    /// For people: an import makes new versions.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) version: Option<u64>,
+    /// RFC 3339.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) expires: Option<String>,
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub(super) metadata: BTreeMap<String, String>,
+}
+
+impl From<Record> for Line {
+    fn from(record: Record) -> Line {
+        let (value, value_base64) = text_or_base64(&record.value);
+        Line {
+            value: value.map(str::to_owned),
+            value_base64,
+            key: record.key,
+            version: Some(record.version),
+            expires: record.expires.map(rfc3339),
+            metadata: record.metadata,
+        }
+    }
+}
+
+impl Export {
+    pub(super) fn run(self, place: &Place, globals: &Globals, output: &Output) -> Result<(), Failure> {
+        let (mut exported, mut left_out) = (0, 0);
+        session::run(globals, async |node| {
+            let list = self.selection.list(&place.store(&node));
+            let records = match self.at {
+                Some(revision) => list.at(revision),
+                None => list,
+            };
+            let records = records.scan();
+            pin_mut!(records);
+            while let Some(record) = records.next().await {
+                let record = record?;
+                if record.lease.is_some() {
+                    left_out += 1;
+                    continue;
+                }
+                output.line(&Line::from(record))?;
+                exported += 1;
+                if exported % PROGRESS_EVERY == 0 {
+                    output.remark(&format!("{exported} records so far"));
+                }
+            }
+            Ok(())
+        })?;
+        output.remark(&format!("{exported} records exported"));
+        if left_out > 0 {
+            output.remark(&format!("{left_out} were left out, since they end with leases"));
+        }
+        Ok(())
+    }
+}

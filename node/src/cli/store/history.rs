@@ -1,0 +1,81 @@
+//! `micro-node store history` and `micro-node store compact`.
+
+use super::{failure::Failure, globals::Globals, output::Output, session, table::Table, unit};
+use clap::Args;
+use serde::Serialize;
+
+/// Show how much of the store's past is kept, or set it
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  micro-node store history
+  micro-node store history --keep-revisions 1000000 --keep-bytes 4294967296")]
+pub(super) struct History {
+    /// Keep this many revisions from now on
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    keep_revisions: Option<u64>,
+
+    /// Keep this many bytes of history from now on
+    #[arg(long, value_name = "BYTES")]
+    keep_bytes: Option<u64>,
+}
+
+/// Give up the history up to a revision: it can't be read or watched any more
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Example:
+  micro-node store compact 42")]
+pub(super) struct Compact {
+    /// The last revision to give up
+    revision: u64,
+}
+
+#[derive(Serialize)]
+struct HistoryItem {
+    revision: u64,
+    compacted: u64,
+    bytes: u64,
+    revisions_max: u64,
+    bytes_max: u64,
+}
+
+#[derive(Serialize)]
+struct CompactItem {
+    compacted: u64,
+}
+
+impl History {
+    pub(super) fn run(self, globals: &Globals, output: &Output) -> Result<(), Failure> {
+        let history = session::run(globals, async |node| {
+            let store = node.store();
+            let history = store.history().await?;
+            if self.keep_revisions.is_none() && self.keep_bytes.is_none() {
+                return Ok(history);
+            }
+            let revisions = self.keep_revisions.unwrap_or(history.revisions_max);
+            store.retain(revisions, self.keep_bytes.unwrap_or(history.bytes_max)).await?;
+            Ok(store.history().await?)
+        })?;
+        let micro_sdk::client::History { revision, compacted, bytes, revisions_max, bytes_max } = history;
+        if output.json() {
+            let item = HistoryItem { revision, compacted, bytes, revisions_max, bytes_max };
+            return output.item("micro-node/store-history/v1", &item);
+        }
+        let mut table = Table::new(["REVISION", "KEPT FROM", "SIZE", "REVISIONS MAX", "SIZE MAX"]);
+        let first = (compacted + 1).to_string();
+        let size = unit::bytes(bytes);
+        table.row([revision.to_string(), first, size, revisions_max.to_string(), unit::bytes(bytes_max)]);
+        output.table(&table, "")
+    }
+}
+
+impl Compact {
+    pub(super) fn run(self, globals: &Globals, output: &Output) -> Result<(), Failure> {
+        let compacted = session::run(globals, async |node| Ok(node.store().compact(self.revision).await?))?;
+        if output.json() {
+            return output.item("micro-node/store-compact/v1", &CompactItem { compacted });
+        }
+        output.detail(&format!("history begins after revision {compacted}"));
+        Ok(())
+    }
+}

@@ -1,0 +1,137 @@
+//! `micro-node store lease`.
+
+use super::{
+    failure::Failure,
+    globals::Globals,
+    item::{left, rfc3339},
+    output::Output,
+    session,
+    table::Table,
+    unit,
+};
+use clap::{Args, Subcommand};
+use serde::Serialize;
+use std::time::Duration;
+
+/// Make leases: records that are tied to one end with it
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  micro-node store lease grant 30s                      prints the lease
+  micro-node store write worker-7 ready --lease 42
+  micro-node store lease keep-alive 42                  until Ctrl-C
+  micro-node store lease revoke 42                      and worker-7 is gone")]
+pub(super) struct LeaseCommand {
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Debug, Subcommand)]
+enum Verb {
+    /// Make a lease and print it
+    Grant {
+        /// How long it lives without being kept alive
+        #[arg(value_name = "TIME", value_parser = unit::duration)]
+        ttl: Duration,
+    },
+    /// List the leases that live, by age
+    #[command(visible_alias = "ls")]
+    List {},
+    /// Keep a lease alive until Ctrl-C
+    KeepAlive {
+        /// The lease
+        lease: u64,
+        /// Only once
+        #[arg(long)]
+        once: bool,
+    },
+    /// End a lease with its records
+    Revoke {
+        /// The lease
+        lease: u64,
+    },
+}
+
+#[derive(Serialize)]
+struct GrantItem {
+    lease: u64,
+}
+
+#[derive(Serialize)]
+struct LeaseItem {
+    lease: u64,
+    ttl_ms: u64,
+    /// RFC 3339.
+    expires: String,
+}
+
+#[derive(Serialize)]
+struct LeasesSummary {
+    count: usize,
+}
+
+#[derive(Serialize)]
+struct RevokeItem {
+    lease: u64,
+    /// How many records ended with it.
+    deleted: u32,
+}
+
+impl LeaseCommand {
+    pub(super) fn run(self, globals: &Globals, output: &Output) -> Result<(), Failure> {
+        match self.verb {
+            Verb::Grant { ttl } => grant(ttl, globals, output),
+            Verb::List {} => list(globals, output),
+            Verb::KeepAlive { lease, once } => keep_alive(lease, once, globals, output),
+            Verb::Revoke { lease } => revoke(lease, globals, output),
+        }
+    }
+}
+
+fn grant(ttl: Duration, globals: &Globals, output: &Output) -> Result<(), Failure> {
+    let lease = session::run(globals, async |node| Ok(node.store().grant(ttl).await?))?;
+    if output.json() {
+        return output.item("micro-node/store-lease/v1", &GrantItem { lease });
+    }
+    output.text(&lease.to_string())
+}
+
+fn list(globals: &Globals, output: &Output) -> Result<(), Failure> {
+    let leases = session::run(globals, async |node| Ok(node.store().leases().await?))?;
+    if output.json() {
+        let items = leases.iter().map(|lease| LeaseItem {
+            lease: lease.lease,
+            ttl_ms: u64::try_from(lease.ttl.as_millis()).unwrap_or(u64::MAX),
+            expires: rfc3339(lease.expires),
+        });
+        let items: Vec<_> = items.collect();
+        let summary = LeasesSummary { count: items.len() };
+        return output.items("micro-node/store-leases/v1", &items, &summary);
+    }
+    let mut table = Table::new(["LEASE", "TTL", "ENDS IN"]);
+    for lease in leases {
+        let ends = unit::brief(left(lease.expires));
+        table.row([lease.lease.to_string(), unit::brief(lease.ttl), ends]);
+    }
+    output.table(&table, "no leases: micro-node store lease grant TIME makes one")
+}
+
+fn keep_alive(lease: u64, once: bool, globals: &Globals, output: &Output) -> Result<(), Failure> {
+    session::run(globals, async |node| {
+        let kept = node.store().keep_alive(lease).await?;
+        output.remark(&format!("lease {lease} lives for another {}", unit::brief(kept.ttl())));
+        if once {
+            return Ok(());
+        }
+        Err(kept.lost().await.into())
+    })
+}
+
+fn revoke(lease: u64, globals: &Globals, output: &Output) -> Result<(), Failure> {
+    let deleted = session::run(globals, async |node| Ok(node.store().revoke(lease).await?))?;
+    if output.json() {
+        return output.item("micro-node/store-revoke/v1", &RevokeItem { lease, deleted });
+    }
+    output.remark(&format!("{deleted} records ended with it"));
+    Ok(())
+}

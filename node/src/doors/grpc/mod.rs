@@ -1,0 +1,133 @@
+//! The gRPC services of a node: thin translations between protobuf and the platform's own requests.
+
+mod node;
+mod records;
+mod registry;
+mod store;
+mod streams;
+
+use crate::node::{Context, Local};
+use futures::future::{BoxFuture, ready};
+use hyper::body::Incoming;
+use micro_sdk::{
+    proto::{MESSAGE_BYTES_MAX, node_server, registry_server, store_server},
+    wire::{Caller, Code, Fault, Namespace},
+};
+use std::{convert::Infallible, sync::Arc, time::Duration};
+use streams::Seats;
+use tokio::sync::watch;
+use tonic::{Extensions, Status, body::Body, metadata::MetadataMap};
+use tower::Service as _;
+
+/// An answer on its way.
+pub(super) type Answering = BoxFuture<'static, Result<http::Response<Body>, Infallible>>;
+
+/// All gRPC services of a node, told apart by the first part of the path: a router in front of three services cost
+/// as much as a read.
+#[derive(Clone)]
+pub(super) struct Services {
+    store: store_server::StoreServer<Door>,
+    registry: registry_server::RegistryServer<Door>,
+    node: node_server::NodeServer<Door>,
+}
+
+impl Services {
+    /// The services of the node behind `local`.
+    pub fn new(local: &Local, draining: watch::Receiver<bool>) -> Self {
+        let door = Arc::new(Door { local: local.clone(), draining, seats: Seats::default() });
+        let registry = registry_server::RegistryServer::from_arc(door.clone());
+        let node = node_server::NodeServer::from_arc(door.clone());
+        Services {
+            store: store_server::StoreServer::from_arc(door).max_decoding_message_size(MESSAGE_BYTES_MAX),
+            registry: registry.max_decoding_message_size(MESSAGE_BYTES_MAX),
+            node: node
+                .max_decoding_message_size(MESSAGE_BYTES_MAX)
+                .max_encoding_message_size(MESSAGE_BYTES_MAX),
+        }
+    }
+
+    /// Answers one request. The service's own future is handed on as it is: each one around it would be moved, and
+    /// would make the connection's task for the request larger.
+    pub fn call(&self, request: http::Request<Incoming>) -> Answering {
+        match request.uri().path().split('/').nth(1) {
+            Some(store_server::SERVICE_NAME) => self.store.clone().call(request),
+            Some(registry_server::SERVICE_NAME) => self.registry.clone().call(request),
+            Some(node_server::SERVICE_NAME) => self.node.clone().call(request),
+            _ => {
+                let status = Status::unimplemented(format!("nothing is at {:?}", request.uri().path()));
+                Box::pin(ready(Ok(status.into_http())))
+            }
+        }
+    }
+}
+
+/// The most that is taken off a caller's time, so that this node's answer, which knows more than the caller's own "no
+/// answer", is there before the caller gives up.
+const MARGIN_MAX: Duration = Duration::from_millis(50);
+
+struct Door {
+    local: Local,
+    draining: watch::Receiver<bool>,
+    seats: Seats,
+}
+
+/// Who calls, until when, in which trace.
+fn context(metadata: &MetadataMap, extensions: &Extensions) -> Result<Context, Fault> {
+    // The acceptor puts it in; a request without one did not come through it.
+    let caller = extensions.get::<Caller>().cloned();
+    let caller = caller.ok_or_else(|| Fault::new(Code::Denied, "the caller is not known"))?;
+    let text = |name: &str| metadata.get(name).and_then(|value| value.to_str().ok());
+    Ok(Context {
+        caller,
+        deadline: text("grpc-timeout").and_then(grpc_timeout).map(|time| time - (time / 20).min(MARGIN_MAX)),
+        trace: text("traceparent").and_then(crate::doors::api::trace_of),
+        idempotency_key: None,
+    })
+}
+
+/// The duration in a `grpc-timeout` header: up to eight digits and a unit (gRPC over HTTP/2, requests).
+fn grpc_timeout(text: &str) -> Option<Duration> {
+    let (digits, unit) = text.split_at_checked(text.len().checked_sub(1)?)?;
+    let amount: u64 = if digits.len() <= 8 { digits.parse().ok()? } else { return None };
+    match unit {
+        "H" => Some(Duration::from_secs(amount * 3600)),
+        "M" => Some(Duration::from_secs(amount * 60)),
+        "S" => Some(Duration::from_secs(amount)),
+        "m" => Some(Duration::from_millis(amount)),
+        "u" => Some(Duration::from_micros(amount)),
+        "n" => Some(Duration::from_nanos(amount)),
+        _ => None,
+    }
+}
+
+fn usage(error: impl std::fmt::Display) -> Fault {
+    Fault::new(Code::Usage, error.to_string())
+}
+
+fn namespace(text: &str) -> Result<Namespace, Fault> {
+    if text.is_empty() { Ok(Namespace::default()) } else { text.parse().map_err(usage) }
+}
+
+fn idempotency_key(bytes: &[u8]) -> Result<Option<u128>, Fault> {
+    if bytes.is_empty() {
+        return Ok(None);
+    }
+    let key: [u8; 16] = bytes
+        .try_into()
+        .map_err(|_| usage(format!("an idempotency key has 16 bytes, not {}", bytes.len())))?;
+    Ok(Some(u128::from_be_bytes(key)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn grpc_timeouts_are_read() {
+        assert_eq!(grpc_timeout("10S"), Some(Duration::from_secs(10)));
+        assert_eq!(grpc_timeout("250m"), Some(Duration::from_millis(250)));
+        for bad in ["", "S", "10", "-1S", "123456789S", "1é"] {
+            assert_eq!(grpc_timeout(bad), None, "{bad:?}");
+        }
+    }
+}

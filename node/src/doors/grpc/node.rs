@@ -1,0 +1,86 @@
+//! The node itself: calls by name, status, membership.
+
+use super::{Door, context, idempotency_key, namespace, usage};
+use jiff::Timestamp;
+use micro_actors::network;
+use micro_sdk::{
+    proto::{
+        CallRequest, CallResponse, CreateTokenRequest, CreateTokenResponse, LeaveRequest, LeaveResponse, Member,
+        RemoveRequest, RemoveResponse, StatusRequest, StatusResponse, TransferRequest, TransferResponse,
+        node_server,
+    },
+    wire::{ServiceName, TraceId},
+};
+use std::time::Duration;
+use tonic::{Request, Response, Status};
+
+#[tonic::async_trait]
+impl node_server::Node for Door {
+    async fn call(&self, request: Request<CallRequest>) -> Result<Response<CallResponse>, Status> {
+        let (metadata, extensions, request) = request.into_parts();
+        let mut context =
+            context(&metadata, &extensions)?.with_key(idempotency_key(&request.idempotency_key)?);
+        if request.timeout_ms > 0 {
+            let asked = Duration::from_millis(request.timeout_ms.into());
+            context.deadline = Some(context.deadline.map_or(asked, |deadline| deadline.min(asked)));
+        }
+        let service: ServiceName = request.service.parse().map_err(usage)?;
+        let mut head = self.local.head(&context, service, &request.endpoint);
+        head.namespace = namespace(&request.namespace)?;
+        head.metadata = crate::doors::api::metadata(request.metadata)?;
+        let trace: TraceId = head.trace;
+        let body = crate::doors::api::json(request.body)?;
+        let answer = self.local.call(head, body).await?;
+        let node = answer.node.to_string();
+        Ok(Response::new(CallResponse { body: answer.body, trace_id: trace.to_string(), node }))
+    }
+
+    async fn status(&self, request: Request<StatusRequest>) -> Result<Response<StatusResponse>, Status> {
+        let (metadata, extensions, _) = request.into_parts();
+        let document = self.local.status_document(&context(&metadata, &extensions)?).await?;
+        Ok(Response::new(StatusResponse { document }))
+    }
+
+    async fn create_token(
+        &self,
+        request: Request<CreateTokenRequest>,
+    ) -> Result<Response<CreateTokenResponse>, Status> {
+        let (metadata, extensions, request) = request.into_parts();
+        let ttl = Duration::from_secs(request.ttl_s.into());
+        let reply = self.local.create_token(&context(&metadata, &extensions)?, ttl).await?;
+        let expires = i64::try_from(reply.expires).ok().and_then(|s| Timestamp::from_second(s).ok());
+        Ok(Response::new(CreateTokenResponse {
+            token: reply.token,
+            addresses: reply.addresses.iter().map(ToString::to_string).collect(),
+            expires: expires.map(|at| at.to_string()).unwrap_or_default(),
+        }))
+    }
+
+    async fn leave(&self, request: Request<LeaveRequest>) -> Result<Response<LeaveResponse>, Status> {
+        let (metadata, extensions, _) = request.into_parts();
+        let context = context(&metadata, &extensions)?.within(Duration::from_secs(30));
+        self.local.leave(&context).await?;
+        Ok(Response::new(LeaveResponse {}))
+    }
+
+    async fn transfer(
+        &self,
+        request: Request<TransferRequest>,
+    ) -> Result<Response<TransferResponse>, Status> {
+        let (metadata, extensions, request) = request.into_parts();
+        let to = Some(request.to).filter(|to| !to.is_empty());
+        let leader = self.local.transfer(&context(&metadata, &extensions)?, to).await?;
+        Ok(Response::new(TransferResponse { leader: Some(member(leader)) }))
+    }
+
+    async fn remove(&self, request: Request<RemoveRequest>) -> Result<Response<RemoveResponse>, Status> {
+        let (metadata, extensions, request) = request.into_parts();
+        let request = network::RemoveRequest { node: request.node, even_if_up: request.even_if_up };
+        let removed = self.local.remove(&context(&metadata, &extensions)?, request).await?;
+        Ok(Response::new(RemoveResponse { removed: Some(member(removed)) }))
+    }
+}
+
+fn member(member: network::MemberReply) -> Member {
+    Member { id: member.node.to_string(), name: member.name }
+}

@@ -1,0 +1,110 @@
+//! Who offers what, where.
+
+use super::{Door, context, namespace, usage};
+use crate::node::Context;
+use futures::{Stream, StreamExt, stream};
+use micro_sdk::{
+    proto::{
+        self, AttachEvent, AttachRequest, Attached, Draining, GetServiceRequest, GetServiceResponse,
+        ListServicesRequest, ListServicesResponse, attach_event, registry_server,
+    },
+    wire::{Endpoint, Fault, Instance, ServiceName},
+};
+use std::{net::SocketAddr, pin::Pin};
+use tonic::{Request, Response, Status};
+
+impl Door {
+    fn service(&self, name: String, instances: Vec<Instance>) -> proto::Service {
+        let instance = |instance: Instance| proto::Instance {
+            id: format!("{:016x}", instance.id),
+            version: instance.version,
+            node: instance.node.to_string(),
+            node_name: self.local.node_name(instance.node),
+            endpoints: instance.endpoints,
+        };
+        proto::Service { name, instances: instances.into_iter().map(instance).collect() }
+    }
+}
+
+type AttachStream = Pin<Box<dyn Stream<Item = Result<AttachEvent, Status>> + Send>>;
+
+fn admin_only(context: &Context, what: &str) -> Result<(), Fault> {
+    micro_actors::authorize(&context.caller, micro_actors::Action::UsePlatform, what)
+}
+
+#[tonic::async_trait]
+impl registry_server::Registry for Door {
+    type AttachStream = AttachStream;
+
+    async fn attach(&self, request: Request<AttachRequest>) -> Result<Response<AttachStream>, Status> {
+        let (metadata, extensions, request) = request.into_parts();
+        admin_only(&context(&metadata, &extensions)?, "registry/attach")?;
+        let address: SocketAddr = request
+            .address
+            .parse()
+            .map_err(|_| usage(format!("{:?} is not an address: IP:PORT is needed", request.address)))?;
+        let endpoints = request.endpoints.into_iter().map(|endpoint| Endpoint {
+            name: endpoint.name,
+            request_schema: endpoint.request_schema,
+            response_schema: endpoint.response_schema,
+            doc: endpoint.doc,
+        });
+        let service: ServiceName = request.name.parse().map_err(usage)?;
+        let guard = self.local.attach(
+            namespace(&request.namespace)?,
+            service,
+            request.version,
+            endpoints.collect(),
+            address,
+            request.permits,
+        )?;
+        let instance = guard.instance();
+        let attached = attach_event::Event::Attached(Attached {
+            instance: format!("{:016x}", instance.id),
+            node: instance.node.to_string(),
+            node_name: self.local.node_name(instance.node),
+        });
+        let first = stream::once(async move { Ok(AttachEvent { event: Some(attached) }) });
+        // The instance stays attached for as long as somebody holds this stream.
+        let mut draining = self.draining.clone();
+        let last = stream::once(async move {
+            let _guard = guard;
+            // The sender lives as long as the doors do; when it is gone, so is the node.
+            let _ = draining.wait_for(|draining| *draining).await;
+            Ok(AttachEvent { event: Some(attach_event::Event::Draining(Draining {})) })
+        });
+        Ok(Response::new(first.chain(last).boxed()))
+    }
+
+    async fn list_services(
+        &self,
+        request: Request<ListServicesRequest>,
+    ) -> Result<Response<ListServicesResponse>, Status> {
+        let (metadata, extensions, request) = request.into_parts();
+        admin_only(&context(&metadata, &extensions)?, "registry/list")?;
+        let services = self.local.services(&namespace(&request.namespace)?);
+        let services =
+            services.into_iter().map(|(name, instances)| self.service(name.into(), instances)).collect();
+        Ok(Response::new(ListServicesResponse { services }))
+    }
+
+    async fn get_service(
+        &self,
+        request: Request<GetServiceRequest>,
+    ) -> Result<Response<GetServiceResponse>, Status> {
+        let (metadata, extensions, request) = request.into_parts();
+        let context = context(&metadata, &extensions)?;
+        admin_only(&context, "registry/get")?;
+        let name: ServiceName = request.name.parse().map_err(usage)?;
+        let (instances, endpoints) =
+            self.local.describe(&context, &namespace(&request.namespace)?, &name).await?;
+        let endpoints = endpoints.into_iter().map(|endpoint| proto::Endpoint {
+            name: endpoint.name,
+            request_schema: endpoint.request_schema,
+            response_schema: endpoint.response_schema,
+            doc: endpoint.doc,
+        });
+        let service = Some(self.service(name.into(), instances));
+        Ok(Response::new(GetServiceResponse { service, endpoints: endpoints.collect() }))
+    }
+}

@@ -1,0 +1,169 @@
+//! The store of this node as its own process calls it: directly, without the mailbox and without encoding anything.
+
+use super::{Context, Local};
+use micro_actors::store::{
+    CompactReply, CompactRequest, DeleteRangeReply, DeleteRangeRequest, DeleteReply, DeleteRequest,
+    GrantRequest, HistoryReply, LeaseReply, LeaseRequest, LeasesReply, LeasesRequest, ListReply, ListRequest,
+    NamesReply, NamesRequest, ReadReply, ReadRequest, RetainRequest, RevokeReply, STORE, TransactReply,
+    TransactRequest, Watch, WatchRequest, WriteReply, WriteRequest,
+};
+use micro_sdk::wire::Fault;
+use tokio::sync::OwnedSemaphorePermit;
+
+impl Local {
+    /// What every call of the store passes: `authorize`, and a permit.
+    fn admit(&self, context: &Context, endpoint: &str) -> Result<OwnedSemaphorePermit, Fault> {
+        self.system.dispatch().admit(&context.caller, STORE, endpoint)
+    }
+
+    /// Whether the caller may use an endpoint of the store: for streams, before they take anything up.
+    ///
+    /// # Errors
+    /// [`Code::Denied`](micro_sdk::wire::Code::Denied).
+    pub fn may(&self, context: &Context, endpoint: &str) -> Result<(), Fault> {
+        self.admit(context, endpoint).map(drop)
+    }
+
+    /// Writes a record.
+    ///
+    /// # Errors
+    /// As the store answers.
+    pub async fn write(&self, context: &Context, request: WriteRequest) -> Result<WriteReply, Fault> {
+        let _permit = self.admit(context, "write")?;
+        self.store.write(request, context.idempotency_key, context.until()).await
+    }
+
+    /// Reads a record.
+    ///
+    /// # Errors
+    /// As the store answers.
+    pub async fn read(&self, context: &Context, request: ReadRequest) -> Result<ReadReply, Fault> {
+        let _permit = self.admit(context, "read")?;
+        self.store.read(request, context.until()).await
+    }
+
+    /// Lists records.
+    ///
+    /// # Errors
+    /// As the store answers.
+    pub async fn list(&self, context: &Context, request: ListRequest) -> Result<ListReply, Fault> {
+        let _permit = self.admit(context, "list")?;
+        self.store.list(request, context.until()).await
+    }
+
+    /// Deletes a record.
+    ///
+    /// # Errors
+    /// As the store answers.
+    pub async fn delete(&self, context: &Context, request: DeleteRequest) -> Result<DeleteReply, Fault> {
+        let _permit = self.admit(context, "delete")?;
+        self.store.delete(request, context.idempotency_key, context.until()).await
+    }
+
+    /// Deletes the first records of a range.
+    ///
+    /// # Errors
+    /// As the store answers.
+    pub async fn delete_range(
+        &self,
+        context: &Context,
+        request: DeleteRangeRequest,
+    ) -> Result<DeleteRangeReply, Fault> {
+        let _permit = self.admit(context, "delete-range")?;
+        self.store.delete_range(request, context.idempotency_key, context.until()).await
+    }
+
+    /// Does one list of operations or another, as one revision.
+    ///
+    /// # Errors
+    /// As the store answers.
+    pub async fn transact(
+        &self,
+        context: &Context,
+        request: TransactRequest,
+    ) -> Result<TransactReply, Fault> {
+        let _permit = self.admit(context, "transact")?;
+        self.store.transact(request, context.idempotency_key, context.until()).await
+    }
+
+    /// Lists databases or tables.
+    ///
+    /// # Errors
+    /// As the store answers.
+    pub async fn names(&self, context: &Context, request: NamesRequest) -> Result<NamesReply, Fault> {
+        let _permit = self.admit(context, "tables")?;
+        self.store.names(request, context.until()).await
+    }
+
+    /// Makes a lease.
+    ///
+    /// # Errors
+    /// As the store answers.
+    pub async fn grant(&self, context: &Context, request: GrantRequest) -> Result<LeaseReply, Fault> {
+        let _permit = self.admit(context, "grant")?;
+        self.store.grant(request, context.idempotency_key, context.until()).await
+    }
+
+    /// Lets a lease live on.
+    ///
+    /// # Errors
+    /// As the store answers.
+    pub async fn keep_alive(&self, context: &Context, request: LeaseRequest) -> Result<LeaseReply, Fault> {
+        let _permit = self.admit(context, "keep-alive")?;
+        self.store.keep_alive(request, context.until()).await
+    }
+
+    /// Ends a lease with its records.
+    ///
+    /// # Errors
+    /// As the store answers.
+    pub async fn revoke(&self, context: &Context, request: LeaseRequest) -> Result<RevokeReply, Fault> {
+        let _permit = self.admit(context, "revoke")?;
+        self.store.revoke(request, context.idempotency_key, context.until()).await
+    }
+
+    /// Lists leases.
+    ///
+    /// # Errors
+    /// As the store answers.
+    pub async fn leases(&self, context: &Context, request: LeasesRequest) -> Result<LeasesReply, Fault> {
+        let _permit = self.admit(context, "leases")?;
+        self.store.leases(request, context.until()).await
+    }
+
+    /// Gives up the history up to a revision.
+    ///
+    /// # Errors
+    /// As the store answers.
+    pub async fn compact(&self, context: &Context, request: CompactRequest) -> Result<CompactReply, Fault> {
+        let _permit = self.admit(context, "compact")?;
+        self.store.compact(request, context.until()).await
+    }
+
+    /// Sets how much history is kept.
+    ///
+    /// # Errors
+    /// As the store answers.
+    pub async fn retain(&self, context: &Context, request: RetainRequest) -> Result<(), Fault> {
+        let _permit = self.admit(context, "retain")?;
+        self.store.retain(request, context.until()).await
+    }
+
+    /// How much history there is.
+    ///
+    /// # Errors
+    /// As the store answers.
+    pub async fn history(&self, context: &Context) -> Result<HistoryReply, Fault> {
+        let _permit = self.admit(context, "history")?;
+        self.store.history(context.until()).await
+    }
+
+    /// Watches records. The permit is for its beginning; whoever takes the watch bounds how many there are.
+    ///
+    /// # Errors
+    /// As the store answers.
+    pub async fn watch(&self, context: &Context, request: WatchRequest) -> Result<Watch, Fault> {
+        let _permit = self.admit(context, "watch")?;
+        self.store.watch(request, context.until()).await
+    }
+}

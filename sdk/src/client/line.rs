@@ -1,0 +1,138 @@
+//! A line of those who want what one of them can have at a time: a lock, or the lead of an election.
+//!
+//! ```text
+//!   a lease ──► a place in line ──► (whoever is before me has gone) ──► first ──► the record: mine, under its revision
+//! ```
+//!
+//! A place is a record tied to the lease of who waits, and so is the record that everybody wants: whoever dies leaves
+//! the line, and gives up what it has, by itself. Each one watches only the place before its own, so that one goes on
+//! when one leaves, in the order in which they came, and no others are woken.
+
+use super::{
+    Compare, Fence, Lease, Node, Store, WatchError,
+    store::{DATABASE, OpResult},
+};
+use crate::wire::{Code, Fault};
+use bytes::Bytes;
+use futures::{StreamExt, TryStreamExt};
+use std::time::Duration;
+
+/// How long others wait after one has died who held something, unless it says otherwise: long enough for a node to
+/// restart and a leader to be elected meanwhile.
+pub(super) const TTL_DEFAULT: Duration = Duration::from_secs(15);
+
+/// What can be had by one at a time, and its line.
+#[derive(Clone, Debug)]
+pub(super) struct Line {
+    node: Node,
+    /// The table of what is had.
+    pub table: &'static str,
+    /// The table of those who wait.
+    pub places: &'static str,
+    pub name: String,
+}
+
+/// What somebody has.
+#[derive(Debug)]
+pub(super) struct Holding {
+    pub lease: Lease,
+    pub fence: Fence,
+}
+
+impl Line {
+    pub fn new(node: Node, table: &'static str, places: &'static str, name: String) -> Line {
+        Line { node, table, places, name }
+    }
+
+    /// The records of what is had.
+    pub fn records(&self) -> Store {
+        self.node.store().database(DATABASE).table(self.table)
+    }
+
+    fn places(&self) -> Store {
+        self.node.store().database(DATABASE).table(self.places)
+    }
+
+    /// Waits in line until its turn has come, and then has it, with `value` in its record.
+    pub async fn wait(&self, ttl: Duration, value: Bytes) -> Result<Holding, Fault> {
+        let lease = self.node.store().lease(ttl).await?.revoke_on_drop();
+        let waited = async {
+            let place = format!("{}/{:016x}", self.name, lease.id());
+            let came = self.places().put(&place, "").lease(lease.id()).await?;
+            loop {
+                if let Some((before, revision)) = self.before(came).await? {
+                    gone(&self.places(), &before, revision).await?;
+                } else if let Some(token) = self.take(&place, lease.id(), value.clone()).await? {
+                    return Ok(token);
+                }
+            }
+        };
+        let token = tokio::select! {
+            biased;
+            fault = lease.lost() => Err(fault),
+            token = waited => token,
+        }?;
+        Ok(Holding { fence: Fence::of(self.table, &self.name, token), lease })
+    }
+
+    /// The place before the one that was taken at revision `came`, if there is one, and the revision that shows it.
+    async fn before(&self, came: u64) -> Result<Option<(String, u64)>, Fault> {
+        let prefix = format!("{}/", self.name);
+        let mut page = self.places().list(&prefix).keys_only().await?;
+        let revision = page.revision;
+        let next = page.next.take();
+        let rest = next.map(|next| self.places().list(&prefix).keys_only().page(next).scan().boxed());
+        let mut records = page.records;
+        if let Some(rest) = rest {
+            records.extend(rest.try_collect::<Vec<_>>().await?);
+        }
+        // Longer ones are in the line of another name that begins as this one does.
+        let places = records.into_iter().filter(|place| place.key.len() == prefix.len() + 16);
+        let before = places.filter(|place| place.created < came).max_by_key(|place| place.created);
+        Ok(before.map(|before| (before.key, revision)))
+    }
+
+    /// Takes it as the first in line. None if it has to be tried again: somebody had it who was not in line.
+    async fn take(&self, place: &str, lease: u64, value: Bytes) -> Result<Option<u64>, Fault> {
+        let (records, places) = (self.records(), self.places());
+        let txn = records
+            .txn()
+            .when(Compare::absent(&records, &self.name))
+            .when(Compare::exists(&places, place))
+            .then(records.put(&self.name, value).lease(lease))
+            .otherwise(records.get(&self.name));
+        let done = txn.await?;
+        match &done.results[..] {
+            _ if done.held => Ok(Some(done.revision)),
+            [OpResult::Read(Some(_))] => gone(&records, &self.name, done.revision).await.map(|()| None),
+            _ => {
+                Err(Fault::new(Code::Conflict, format!("the place in line for {:?} was deleted", self.name))
+                    .help("acquire it again"))
+            }
+        }
+    }
+}
+
+/// Waits until a record is gone that was there at `revision`.
+async fn gone(table: &Store, key: &str, revision: u64) -> Result<(), Fault> {
+    let mut watch = match table.watch_key(key).since(revision + 1).await {
+        Ok(watch) => watch,
+        Err(error) => return looked_again(error),
+    };
+    while let Some(next) = watch.next().await {
+        match next {
+            Ok(revision) if revision.changes.iter().any(|change| change.record.is_none()) => return Ok(()),
+            Ok(_) => {}
+            Err(error) => return looked_again(error),
+        }
+    }
+    Ok(())
+}
+
+/// Whoever waits looks again at what is there: so a history that was given up meanwhile is no loss.
+fn looked_again(error: WatchError) -> Result<(), Fault> {
+    match error {
+        WatchError::Compacted { .. } => Ok(()),
+        WatchError::Fault(fault) => Err(fault),
+    }
+}

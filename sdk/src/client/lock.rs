@@ -1,0 +1,101 @@
+//! Locks of the whole mesh.
+
+use super::{
+    Fence, Node,
+    line::{Holding, Line, TTL_DEFAULT},
+    store::LOCKS,
+};
+use crate::wire::{Code, Fault};
+use bytes::Bytes;
+use std::time::Duration;
+use tokio::time::timeout;
+
+/// The table of those who wait for locks.
+const LOCK_LINES: &str = "lock-lines";
+
+/// A lock that one caller of the whole mesh holds at a time; the others wait in the order in which they came.
+///
+/// A lock is kept by a lease: a holder that dies, or can't reach the store for the lock's time to live, has lost it.
+/// Since it may not know that yet, what it writes should carry the lock's [fence](LockGuard::fence).
+#[derive(Clone, Debug)]
+#[must_use = "a lock is held once it is acquired"]
+pub struct Lock {
+    line: Line,
+    ttl: Duration,
+    value: Bytes,
+}
+
+/// A lock that is held. Dropping it releases it in the background; [`LockGuard::release`] waits until that is done.
+#[derive(Debug)]
+#[must_use = "a lock is released when its guard is dropped"]
+pub struct LockGuard(Holding);
+
+impl Lock {
+    pub(super) fn new(node: Node, name: String) -> Lock {
+        Lock { line: Line::new(node, LOCKS, LOCK_LINES, name), ttl: TTL_DEFAULT, value: Bytes::new() }
+    }
+
+    /// How long others wait for it after its holder has died; 15 s by default. A holder that can't reach the store for
+    /// this long has lost it.
+    pub fn ttl(mut self, ttl: Duration) -> Lock {
+        self.ttl = ttl;
+        self
+    }
+
+    /// What others see who look at who holds it.
+    pub fn value(mut self, value: impl Into<Bytes>) -> Lock {
+        self.value = value.into();
+        self
+    }
+
+    /// Waits until the lock is this caller's, however long that takes.
+    ///
+    /// # Errors
+    /// `Unavailable` without quorum, or if the place in line could not be kept; else those of a write.
+    pub async fn acquire(self) -> Result<LockGuard, Fault> {
+        self.line.wait(self.ttl, self.value).await.map(LockGuard)
+    }
+
+    /// The same for no longer than `patience`.
+    ///
+    /// # Errors
+    /// `Timeout` if it is still held by another; else as for [`acquire`](Self::acquire).
+    pub async fn acquire_within(self, patience: Duration) -> Result<LockGuard, Fault> {
+        let name = self.line.name.clone();
+        timeout(patience, self.acquire()).await.unwrap_or_else(|_| {
+            let message = format!("the lock {name:?} was not free within {patience:?}");
+            Err(Fault::new(Code::Timeout, message)
+                .help("wait longer, or look who holds it: table locks of database coordination"))
+        })
+    }
+}
+
+impl LockGuard {
+    /// The fencing token: the revision that gave the lock to this holder. It grows each time that the lock is given.
+    pub fn token(&self) -> u64 {
+        self.0.fence.token()
+    }
+
+    /// What writes carry that are to be done only while the lock is held.
+    pub fn fence(&self) -> Fence {
+        self.0.fence.clone()
+    }
+
+    /// Whether the lock can't be counted on any more.
+    pub fn is_lost(&self) -> bool {
+        self.0.lease.is_lost()
+    }
+
+    /// Waits until the lock can't be counted on any more, and tells why.
+    pub async fn lost(&self) -> Fault {
+        self.0.lease.lost().await
+    }
+
+    /// Releases the lock: the next in line has it.
+    ///
+    /// # Errors
+    /// `NotFound` if it was lost before; else those of a write.
+    pub async fn release(self) -> Result<(), Fault> {
+        self.0.lease.revoke().await.map(drop)
+    }
+}
