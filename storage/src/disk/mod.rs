@@ -18,6 +18,7 @@
     reason = "the one place with files, and the one thread that writes the log"
 )]
 
+mod catalogue;
 mod data_dir;
 mod durable;
 mod files;
@@ -28,7 +29,6 @@ mod snapshots;
 mod state;
 #[cfg(test)]
 mod tests;
-mod wal;
 
 pub use data_dir::{file_path, owned, reset};
 

@@ -14,11 +14,9 @@ pub(super) enum Opening {
 
 /// Blocks read from files. 8 MiB: the kernel's page cache holds the same data again.
 const CACHE_BYTES: usize = 8 << 20;
-/// How much of a write-ahead log may wait for the kernel's own pace. Without it the pages of the unsynced state log go
-/// out in one burst, and the Raft log's sync waits behind them for half a second.
-const WAL_BYTES_PER_SYNC: u64 = 512 << 10;
-/// How much write-ahead log a start may have to replay: a tenth of a second's work.
-const WAL_BYTES_MAX: u64 = 32 << 20;
+/// How much of a file that is being written may wait for the kernel's own pace. Without it its pages go out in one
+/// burst, and the Raft log's sync waits behind them.
+const BYTES_PER_SYNC: u64 = 512 << 10;
 /// Files open at once, per database; each holds its index in memory.
 const OPEN_FILES_MAX: i32 = 256;
 /// When to start the database's own catalogue afresh, so that it never outgrows the data of a small node.
@@ -35,8 +33,9 @@ pub(super) fn database(opening: Opening) -> Options {
     let create = opening == Opening::First;
     options.create_if_missing(create);
     options.create_missing_column_families(create);
-    options.set_wal_bytes_per_sync(WAL_BYTES_PER_SYNC);
-    options.set_max_total_wal_size(WAL_BYTES_MAX);
+    options.set_bytes_per_sync(BYTES_PER_SYNC);
+    // What is lost at a power cut is a whole number of batches at the end: all families reach the disk together.
+    options.set_atomic_flush(true);
     options.set_max_open_files(OPEN_FILES_MAX);
     options.set_max_file_opening_threads(1);
     options.set_max_background_jobs(2);

@@ -10,14 +10,16 @@
 //! ```
 
 use super::{
+    catalogue,
     data_dir::{DataDir, STATE, STATE_NEW, STATE_OLD, STATE_PART},
     durable,
     options::{self, Opening},
-    wal,
 };
 use crate::{Batch, Change, Family, Order, ScanRange, StateStore, StateView, StorageError};
 use bytes::Bytes;
-use rocksdb::{Cache, ColumnFamily, DB, IteratorMode, Options, ReadOptions, Snapshot, WriteBatch};
+use rocksdb::{
+    Cache, ColumnFamily, DB, FlushOptions, IteratorMode, Options, ReadOptions, Snapshot, WriteBatch, WriteOptions,
+};
 use std::{
     io,
     path::Path,
@@ -113,8 +115,7 @@ fn families(options: impl Fn(Family) -> Options) -> impl Iterator<Item = (&'stat
 }
 
 fn open_database(path: &Path, opening: Opening, cache: &Cache) -> Result<DB, StorageError> {
-    // Batches are not synced one by one: what is lost at the end is applied again from the log.
-    wal::check(path)?;
+    catalogue::check(path)?;
     let families = families(|family| options::family(cache, memtable_bytes(family)));
     DB::open_cf_with_opts(&options::database(opening), path, families)
         .map_err(|error| options::open_failure(&format!("the state in {}", path.display()), opening, error))
@@ -200,6 +201,14 @@ impl StateView for Moment<'_> {
     }
 }
 
+/// A batch is in the Raft log already, and taken from there again if it is lost: to write it once more, into a log of
+/// the database's own, would be half of all that is written.
+fn unlogged() -> WriteOptions {
+    let mut options = WriteOptions::default();
+    options.disable_wal(true);
+    options
+}
+
 impl StateStore for RocksState {
     fn get(&self, family: Family, key: &[u8]) -> Result<Option<Bytes>, StorageError> {
         self.with(|db| {
@@ -238,11 +247,14 @@ impl StateStore for RocksState {
                     Change::Delete => changes.delete_cf(handle(db, family), key),
                 }
             }
-            db.write(changes).map_err(failure)
+            db.write_opt(changes, &unlogged()).map_err(failure)
         })
     }
 
     fn flush(&self) -> Result<(), StorageError> {
-        self.with(|db| db.flush_wal(true).map_err(failure))
+        self.with(|db| {
+            let families: Vec<&ColumnFamily> = Family::ALL.iter().map(|family| handle(db, *family)).collect();
+            db.flush_cfs_opt(&families, &FlushOptions::default()).map_err(failure)
+        })
     }
 }

@@ -1,14 +1,12 @@
-//! Looks over a database's write-ahead logs before RocksDB reads them, for what its reader gets wrong.
+//! Looks over a database's catalogue (`MANIFEST-*`) before RocksDB reads it, for what its reader gets wrong.
 //!
 //! It never ends (as of RocksDB 11.8) if a damaged record claims a kind that only recycled logs have: its reader
 //! answers "bad record" without moving on. One flipped bit makes such a kind of an ordinary one. A torn tail does not:
 //! it is short, or zero.
 //!
-//! Whatever else is damaged there, the state loses its newest batches, and takes them from the Raft log again.
-//!
 //! The format is that of RocksDB's `db/log_format.h`: blocks of 32 KiB; fragments `crc32c u32 LE (masked, over type and
-//! payload) | length u16 LE | type u8 | payload` that never cross blocks; the rest of a block is zero. The catalogue
-//! (`MANIFEST-*`) has the same format and the same reader.
+//! payload) | length u16 LE | type u8 | payload` that never cross blocks; the rest of a block is zero. Write-ahead logs
+//! have the same format and the same reader, but those of the state are empty: its batches are in the Raft log.
 
 use crate::StorageError;
 use std::{fs, path::Path};
@@ -26,13 +24,13 @@ fn is_of_recycled_logs(kind: u8) -> bool {
     matches!(kind, 5..=8 | 11 | 131)
 }
 
-/// Walks the logs and the catalogue of the database in `directory`, which must not be open.
+/// Walks the catalogue of the database in `directory`, which must not be open.
 ///
 /// # Errors
 /// [`StorageError::Corrupt`] if RocksDB could not read on at some damage.
 pub(super) fn check(directory: &Path) -> Result<(), StorageError> {
     for name in super::durable::names(directory)? {
-        if !name.ends_with(".log") && !name.starts_with("MANIFEST-") {
+        if !name.starts_with("MANIFEST-") {
             continue;
         }
         let path = directory.join(name);
