@@ -61,8 +61,7 @@ impl Proposer {
     ) -> (Self, JoinHandle<()>) {
         let (queue, proposals) = mpsc::channel(waiting_max);
         let (leader, queue_again) = (office.leader(), queue.downgrade());
-        let route =
-            Route { raft, replica, timekeeper, mesh, leader, office, lane: None, queue: queue_again };
+        let route = Route { raft, replica, timekeeper, mesh, leader, office, lane: None, queue: queue_again };
         (Proposer { queue }, tokio::spawn(route.run(proposals)))
     }
 

@@ -117,8 +117,9 @@ impl Replica {
     }
 
     /// Writes a batch with the position it leads to, then tells proposers and readers.
-    fn commit(&self, round: Round<'_>) -> io::Result<()> {
+    fn commit(&self, mut round: Round<'_>) -> io::Result<()> {
         let Some(last) = round.last else { return Ok(()) };
+        self.0.machine.batched(&mut round.changes);
         let record = AppliedRecord::new(Some(last), &round.membership, round.time_ms);
         let mut batch = round.changes.finish()?;
         batch.put(Family::Raft, APPLIED_KEY, Codec::encode(&record));

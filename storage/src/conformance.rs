@@ -44,6 +44,7 @@ pub const PROPERTIES: &[Property] = &[
     Property { name: "the log outlives its process", check: log_outlives_its_process },
     Property { name: "the last change of a key in a batch wins", check: last_change_wins },
     Property { name: "scans are ordered, bounded and limited", check: scans_are_ordered },
+    Property { name: "a trimmed journal keeps what lies behind", check: trimmed_journal_keeps_the_rest },
     Property { name: "the state outlives its process", check: state_outlives_its_process },
     Property { name: "a snapshot moves the state to another node", check: snapshot_moves_the_state },
     Property { name: "a damaged snapshot changes nothing", check: damaged_snapshot_changes_nothing },
@@ -296,6 +297,34 @@ fn scans_are_ordered(open: &mut Open) {
         assert!(last.is_ok_and(|last| last.iter().map(|(key, _)| key).eq(["b", "a\u{7f}"])));
     };
     storage.state.view(look).expect("the state is read");
+}
+
+fn trimmed_journal_keeps_the_rest(open: &mut Open) {
+    let key = |number: u64| Bytes::copy_from_slice(&number.to_be_bytes());
+    let rest = |storage: &Storage, from: u64| {
+        let range = ScanRange::between(key(from), key(u64::MAX));
+        storage.state.scan(Family::History, range, usize::MAX, usize::MAX).expect("the state is read")
+    };
+    let mut storage = open(Disk::First);
+    for round in 0..6_u64 {
+        let mut batch = Batch::default();
+        for number in round * 100..round * 100 + 100 {
+            batch.put(Family::History, key(number), vec![1; 100]);
+        }
+        batch.trim(Family::History, key(round * 100 + 49));
+        batch.put(Family::Outcomes, key(round), "kept");
+        storage.state.write(batch).expect("a healthy state takes it");
+        if round % 2 == 1 {
+            storage.state.flush().expect("a healthy state flushes");
+        }
+        if round % 3 == 2 {
+            drop(storage);
+            storage = open(Disk::First);
+        }
+        assert_eq!(rest(&storage, round * 100 + 50).len(), 50);
+        let kept = storage.state.get(Family::Outcomes, &key(0)).expect("the state is read");
+        assert_eq!(kept, Some(Bytes::from("kept")), "journals are apart");
+    }
 }
 
 fn state_outlives_its_process(open: &mut Open) {

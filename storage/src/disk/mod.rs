@@ -29,6 +29,7 @@ mod snapshots;
 mod state;
 #[cfg(test)]
 mod tests;
+mod trims;
 
 pub use data_dir::{file_path, owned, reset};
 

@@ -5,9 +5,9 @@ use jiff::Timestamp;
 use micro_actors::network;
 use micro_sdk::{
     proto::{
-        CallRequest, CallResponse, CreateTokenRequest, CreateTokenResponse, LeaveRequest, LeaveResponse, Member,
-        RemoveRequest, RemoveResponse, StatusRequest, StatusResponse, TransferRequest, TransferResponse,
-        node_server,
+        CallRequest, CallResponse, CreateTokenRequest, CreateTokenResponse, LeaveRequest, LeaveResponse,
+        Member, RemoveRequest, RemoveResponse, StatusRequest, StatusResponse, TransferRequest,
+        TransferResponse, node_server,
     },
     wire::{ServiceName, TraceId},
 };
