@@ -51,11 +51,15 @@ impl Machine for Machines {
         }
     }
 
+    fn batched(&self, state: &mut Transaction<'_>) {
+        self.store.batched(state);
+    }
+
     fn applied(&self, index: LogIndex) {
         self.store.watchers().publish(index.0);
     }
 
     fn restored(&self, index: LogIndex) {
-        self.store.watchers().restored(index.0);
+        self.store.restored(index);
     }
 }

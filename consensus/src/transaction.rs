@@ -11,6 +11,8 @@ use std::{collections::BTreeMap, ops::Range};
 pub struct Transaction<'a> {
     store: &'a dyn StateStore,
     changes: BTreeMap<(Family, Bytes), Change>,
+    /// Journals, and the last key of each that is given up.
+    trims: BTreeMap<Family, Bytes>,
     bytes: usize,
     failure: Option<StorageError>,
     /// While something is attempted: what its changes replaced, in order.
@@ -20,16 +22,19 @@ pub struct Transaction<'a> {
 /// A key, and the change that it had before.
 type Replaced = ((Family, Bytes), Option<Change>);
 
-/// The keys that one look at the store reads at most while scanning: a scan that ends early has not read much more than
-/// it returns.
+/// The keys that the first look at the store reads at most while scanning: a scan that ends early has not read much
+/// more than it returns. Each further look reads up to four times as many.
 const CHUNK_KEYS: usize = 64;
+/// The keys that any look reads at most.
+const CHUNK_KEYS_MAX: usize = 4096;
 /// The bytes of such a look.
 const CHUNK_BYTES: usize = 1 << 20;
 
 impl<'a> Transaction<'a> {
     /// An empty batch over `store`.
     pub fn new(store: &'a dyn StateStore) -> Self {
-        Transaction { store, changes: BTreeMap::new(), bytes: 0, failure: None, replaced: None }
+        let (changes, trims) = (BTreeMap::new(), BTreeMap::new());
+        Transaction { store, changes, trims, bytes: 0, failure: None, replaced: None }
     }
 
     /// The value of a key.
@@ -57,9 +62,10 @@ impl<'a> Transaction<'a> {
         bytes_max: usize,
     ) -> Vec<(Bytes, Bytes)> {
         let Range { mut start, end } = range;
-        let (mut found, mut bytes) = (Vec::new(), 0);
+        let (mut found, mut bytes, mut chunk_keys) = (Vec::new(), 0, CHUNK_KEYS);
         while start < end {
-            let keys = limit.clamp(1, CHUNK_KEYS);
+            let keys = limit.clamp(1, chunk_keys);
+            chunk_keys = CHUNK_KEYS_MAX.min(chunk_keys * 4);
             let piece = ScanRange::between(start.clone(), end.clone());
             let stored = match self.store.scan(family, piece, keys, CHUNK_BYTES) {
                 Ok(stored) => stored,
@@ -126,6 +132,13 @@ impl<'a> Transaction<'a> {
         self.change((family, key), Change::Delete);
     }
 
+    /// Gives up the beginning of a journal, up to and including `through`: see [`Batch::trim`]. Each time further than
+    /// before, and never while something is attempted.
+    pub fn trim(&mut self, journal: Family, through: Bytes) {
+        assert!(self.replaced.is_none(), "what is given up can't be taken back");
+        self.trims.insert(journal, through);
+    }
+
     fn change(&mut self, key: (Family, Bytes), change: Change) {
         match &mut self.replaced {
             None => drop(self.changes.insert(key, change)),
@@ -175,7 +188,10 @@ impl<'a> Transaction<'a> {
             Some(error) => Err(error),
             None => {
                 let changes = self.changes.into_iter();
-                Ok(Batch { changes: changes.map(|((family, key), change)| (family, key, change)).collect() })
+                Ok(Batch {
+                    changes: changes.map(|((family, key), change)| (family, key, change)).collect(),
+                    trims: self.trims.into_iter().collect(),
+                })
             }
         }
     }
@@ -249,7 +265,10 @@ mod tests {
             Ok(())
         });
         assert!(done.is_ok());
+        changes.trim(Family::History, key(4));
+        changes.trim(Family::History, key(5));
         let batch = changes.finish().expect("nothing failed");
         assert_eq!(batch.changes.len(), 2);
+        assert_eq!(batch.trims, [(Family::History, key(5))]);
     }
 }

@@ -6,7 +6,7 @@
 //! ```text
 //!  call / open ──► Peer (address, links, redial) ──► Link (one QUIC connection) ──► streams
 //!  gossip ───────────┘                                 │ ping stream: round trip, "heard of"
-//!  UDP port ──► Door: micro/2/<cluster> ──► hello ─────┘
+//!  UDP port ──► Door: micro/3/<cluster> ──► hello ─────┘
 //!                     micro-join/1 ───────► one request, one answer
 //! ```
 

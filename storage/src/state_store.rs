@@ -13,11 +13,16 @@ pub enum Family {
     Store,
     /// Node admission: the sealed authority, token hashes, nodes.
     Auth,
+    /// What entries of the log replaced in the store. A journal: see [`Family::is_journal`].
+    History,
+    /// What repeated changes of the store are answered. A journal.
+    Outcomes,
 }
 
 impl Family {
     /// All families.
-    pub const ALL: [Family; 3] = [Family::Raft, Family::Store, Family::Auth];
+    pub const ALL: [Family; 5] =
+        [Family::Raft, Family::Store, Family::Auth, Family::History, Family::Outcomes];
 
     /// The stable name.
     pub fn name(self) -> &'static str {
@@ -25,7 +30,15 @@ impl Family {
             Family::Raft => "raft",
             Family::Store => "store",
             Family::Auth => "auth",
+            Family::History => "history",
+            Family::Outcomes => "outcomes",
         }
+    }
+
+    /// Whether each new key comes after all that are there, and what goes is always the beginning. An engine keeps such
+    /// a family at the cost of writing it down once.
+    pub fn is_journal(self) -> bool {
+        matches!(self, Family::History | Family::Outcomes)
     }
 }
 
@@ -43,6 +56,8 @@ pub enum Change {
 pub struct Batch {
     /// The changes, in the order in which they were made.
     pub changes: Vec<(Family, Bytes, Change)>,
+    /// Journals, and the last key of each that is given up. They come after the changes.
+    pub trims: Vec<(Family, Bytes)>,
 }
 
 impl Batch {
@@ -54,6 +69,13 @@ impl Batch {
     /// Adds a delete.
     pub fn delete(&mut self, family: Family, key: impl Into<Bytes>) {
         self.changes.push((family, key.into(), Change::Delete));
+    }
+
+    /// Gives up the beginning of a journal, up to and including `through`. Whoever writes knows where it begins from
+    /// then on, and reads nothing before: the engine may still show some of it, until it is worth the while to remove
+    /// it.
+    pub fn trim(&mut self, journal: Family, through: impl Into<Bytes>) {
+        self.trims.push((journal, through.into()));
     }
 }
 
@@ -168,6 +190,6 @@ pub trait StateStore: Send + Sync + 'static {
     /// Applies `batch` as a whole. May be called on the runtime's thread.
     fn write(&self, batch: Batch) -> Result<(), StorageError>;
 
-    /// Makes durable all that was written before. Blocks.
+    /// Makes durable all that was written before, and gives back the space of what was trimmed. Blocks.
     fn flush(&self) -> Result<(), StorageError>;
 }

@@ -31,8 +31,10 @@ pub(crate) struct Change {
     /// The key of the record in the state.
     pub key: Bytes,
     pub kind: ChangeKind,
-    /// Whether there was a record before, so that its version is in the history.
-    pub replaced: bool,
+    /// The row of the record as it was before, if there was one.
+    pub before: Option<Bytes>,
+    /// For a deletion, the revision of the one before of the same key, as far as it is known; 0 for none.
+    pub deleted_before: u64,
     /// The new row of a record that was written. Not kept in the history.
     pub row: Option<Bytes>,
 }
@@ -46,7 +48,7 @@ pub(crate) struct Edit {
     changes: Vec<Change>,
     /// Where the change of a key is, once there are two.
     places: BTreeMap<Bytes, usize>,
-    /// The bytes of the versions that were moved into the history.
+    /// The bytes that move into the history.
     pub moved_bytes: u64,
     /// Whether something ends at another time than before.
     pub expiries_changed: bool,
@@ -73,7 +75,7 @@ impl Edit {
     /// What has changed in the end, in the order in which it was touched first.
     pub fn into_changes(mut self) -> Vec<Change> {
         // A record that was made and deleted by the same entry never was.
-        self.changes.retain(|change| change.kind == ChangeKind::Put || change.replaced);
+        self.changes.retain(|change| change.kind == ChangeKind::Put || change.before.is_some());
         self.changes
     }
 
@@ -111,8 +113,8 @@ impl Edit {
         }
         let row = head.row(&put.metadata, &put.value.0);
         state.put(Family::Store, key.clone(), row.clone());
-        let replaced = before.is_some_and(|before| self.keep(state, &key, before));
-        self.note(Change { key, kind: ChangeKind::Put, replaced, row: Some(row) });
+        let before = before.and_then(|before| self.keep(&key, before));
+        self.note(Change { key, kind: ChangeKind::Put, before, deleted_before: 0, row: Some(row) });
         Ok(())
     }
 
@@ -120,8 +122,8 @@ impl Edit {
     pub fn delete(&mut self, state: &mut Transaction<'_>, key: Bytes, before: Row, kind: ChangeKind) {
         self.untie(state, &key, &before.head);
         state.delete(Family::Store, key.clone());
-        let replaced = self.keep(state, &key, before);
-        self.note(Change { key, kind, replaced, row: None });
+        let before = self.keep(&key, before);
+        self.note(Change { key, kind, before, deleted_before: 0, row: None });
     }
 
     /// Removes the rows that say when a record ends.
@@ -135,15 +137,13 @@ impl Edit {
         }
     }
 
-    /// Moves a version into the history, unless this entry wrote it. Tells whether it did.
-    fn keep(&mut self, state: &mut Transaction<'_>, key: &Bytes, before: Row) -> bool {
+    /// The row that moves into the history; none if this entry wrote it.
+    fn keep(&mut self, key: &Bytes, before: Row) -> Option<Bytes> {
         if before.head.modified == self.revision {
-            return false;
+            return None;
         }
-        let old = key::old(key, self.revision);
-        self.moved_bytes += (old.len() + before.bytes.len()) as u64;
-        state.put(Family::Store, old, before.bytes);
-        true
+        self.moved_bytes += (key.len() + before.bytes.len()) as u64;
+        Some(before.bytes)
     }
 
     fn note(&mut self, change: Change) {
@@ -157,8 +157,8 @@ impl Edit {
         match self.places.get(&change.key) {
             Some(place) => {
                 let earlier = &mut self.changes[*place];
-                let replaced = earlier.replaced || change.replaced;
-                *earlier = Change { replaced, ..change };
+                let before = earlier.before.take().or(change.before);
+                *earlier = Change { before, ..change };
             }
             None => {
                 self.places.insert(change.key.clone(), self.changes.len());

@@ -1,8 +1,16 @@
-//! What entries changed, kept for a while: for readers of the past, for watchers, and to know repeated commands again.
+//! What entries changed, and what it was before, kept for a while: for readers of the past, and for watchers.
 //!
-//! Giving the past up is part of applying, so that all replicas give up the same. It happens in small portions, each in
-//! proportion to what was added since the last: no entry pays for many, and the history can't grow away from its
-//! limits.
+//! The history is a journal: a row for each entry that changed records, by its revision, never touched again. Each
+//! change in it carries the row that it replaced, so that a reader can walk back from what is there now (see `past`).
+//!
+//! ```text
+//!   swept          compacted                                                      revision
+//!     │ chunk │ chunk │ chunk │ chunk │ ...                              │ chunk │ open │
+//!     └ gone before   └ readers are refused before
+//! ```
+//!
+//! Giving the past up is part of applying, so that all replicas give up the same. It goes by chunks of which only the
+//! figures are looked at, except where something was deleted: to write history costs no more than to append it.
 
 use crate::store::{
     edit::{Change, ChangeKind, Edit},
@@ -15,30 +23,37 @@ use micro_storage::Family;
 
 /// The layout of an entry's row.
 const LAYOUT: u8 = 1;
-/// The flag on the kind of a change whose key had a record before.
+/// The flag on the kind of a change whose key had a record before: its row follows the key.
 const REPLACED: u8 = 0x80;
+/// The flag on the kind of a deletion that knows of one before: its revision comes last.
+const DELETED_BEFORE: u8 = 0x40;
 
-/// For how many entries an idempotency key is remembered, also when the rest of the history is given up earlier. A
-/// client repeats a write for seconds; at full speed this many entries take some, at a human pace months.
-pub(crate) const SEEN_KEPT: u64 = 200_000;
-/// After this many new rows the history is swept: rarely enough that a sweep's look at the disk costs nothing.
-const SWEEP_ROWS: u64 = 64;
-/// For each new row a sweep removes up to this many old ones: a history over its limits comes back within them while
+/// A limit is met to about this part of it: history beyond it waits until a chunk is complete.
+const CHUNKS_WITHIN_LIMIT: u64 = 16;
+/// The entries of a chunk at most: one row of figures for so many costs nothing, and a chunk is looked through at once
+/// if something was deleted in it.
+const CHUNK_ENTRIES_MAX: u64 = 1024;
+/// The bytes of a chunk at most, and what its last entry has beyond them.
+const CHUNK_BYTES_MAX: u64 = 1 << 20;
+/// For each new chunk a sweep removes up to this many old ones: a history over its limits comes back within them while
 /// writes go on.
-const SWEEP_FACTOR: u64 = 4;
-/// The rows that an order to give up history removes at once; the others follow along with later entries.
-const COMPACT_ROWS: u64 = 16_384;
+const SWEEP_CHUNKS: usize = 4;
+/// The chunks that an order to give up history removes at once; the others follow along with later entries.
+const COMPACT_CHUNKS: usize = 16;
+/// The chunks that gather until the journal is trimmed. More take up more of the disk than these 64 MiB; with fewer the
+/// state, which is flushed each time, is flushed more than once a second at full speed, and the log's syncs wait for
+/// that.
+const TRIM_CHUNKS: u64 = 64;
 /// The entries that a sweep looks at in one go.
 const LOOK: usize = 64;
+/// The bytes of them.
+const LOOK_BYTES: usize = 1 << 20;
 
 /// What one entry changed, as it is kept.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct EntryRow {
     pub time_ms: u64,
-    pub idempotency_key: Option<u128>,
-    /// The bytes of the history that are the entry's: this row, and the versions that it replaced.
-    pub bytes: u64,
-    /// Without the rows of the records.
+    /// Without the new rows of the records.
     pub changes: Vec<Change>,
 }
 
@@ -47,25 +62,31 @@ impl EntryRow {
         let mut row = Vec::with_capacity(self.length());
         row.push(LAYOUT);
         row.put_u64(self.time_ms);
-        row.put_u64(self.bytes);
-        row.push(u8::from(self.idempotency_key.is_some()));
-        self.idempotency_key.into_iter().for_each(|key| row.put_u128(key));
+        let put = |row: &mut Vec<u8>, bytes: &[u8]| {
+            row.put_u32(u32::try_from(bytes.len()).expect("a command is limited to a few MiB"));
+            row.put_slice(bytes);
+        };
         for change in &self.changes {
             let kind = match change.kind {
                 ChangeKind::Put => 0,
                 ChangeKind::Delete => 1,
                 ChangeKind::Expire => 2,
             };
-            row.push(kind | if change.replaced { REPLACED } else { 0 });
-            row.put_u32(u32::try_from(change.key.len()).expect("a command is limited to a few MiB"));
-            row.put_slice(&change.key);
+            let flag = |flag, set| if set { flag } else { 0 };
+            let deleted_before = change.deleted_before != 0;
+            row.push(kind | flag(REPLACED, change.before.is_some()) | flag(DELETED_BEFORE, deleted_before));
+            put(&mut row, &change.key);
+            change.before.iter().for_each(|before| put(&mut row, before));
+            if deleted_before {
+                row.put_u64(change.deleted_before);
+            }
         }
         row.into()
     }
 
     fn length(&self) -> usize {
-        let key = if self.idempotency_key.is_some() { 16 } else { 0 };
-        18 + key + self.changes.iter().map(|change| 5 + change.key.len()).sum::<usize>()
+        let before = |change: &Change| change.before.as_ref().map_or(0, |before| 4 + before.len());
+        9 + self.changes.iter().map(|change| 5 + change.key.len() + before(change) + 8).sum::<usize>()
     }
 
     /// The entry in `row`.
@@ -73,139 +94,154 @@ impl EntryRow {
         if row.try_get_u8().ok()? != LAYOUT {
             return None;
         }
-        let (time_ms, bytes) = (row.try_get_u64().ok()?, row.try_get_u64().ok()?);
-        let idempotency_key = match row.try_get_u8().ok()? {
-            0 => None,
-            _ => Some(row.try_get_u128().ok()?),
+        let time_ms = row.try_get_u64().ok()?;
+        let take = |row: &mut Bytes| {
+            let length = row.try_get_u32().ok()? as usize;
+            (row.len() >= length).then(|| row.split_to(length))
         };
         let mut changes = Vec::new();
         while !row.is_empty() {
-            let (kind, length) = (row.get_u8(), row.try_get_u32().ok()? as usize);
-            if row.len() < length {
-                return None;
-            }
-            let replaced = kind & REPLACED != 0;
-            let kind = match kind & !REPLACED {
+            let flags = row.get_u8();
+            let kind = match flags & !(REPLACED | DELETED_BEFORE) {
                 0 => ChangeKind::Put,
                 1 => ChangeKind::Delete,
                 2 => ChangeKind::Expire,
                 _ => return None,
             };
-            changes.push(Change { key: row.split_to(length), kind, replaced, row: None });
+            let key = take(&mut row)?;
+            let before = if flags & REPLACED == 0 { None } else { Some(take(&mut row)?) };
+            let deleted_before = if flags & DELETED_BEFORE == 0 { 0 } else { row.try_get_u64().ok()? };
+            changes.push(Change { key, kind, before, deleted_before, row: None });
         }
-        Some(EntryRow { time_ms, idempotency_key, bytes, changes })
+        Some(EntryRow { time_ms, changes })
+    }
+}
+
+/// What is known of a chunk of entries.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Chunk {
+    bytes: u64,
+    deletions: u64,
+}
+
+impl Chunk {
+    fn row(self) -> Bytes {
+        [self.bytes, self.deletions].map(u64::to_be_bytes).concat().into()
     }
 
-    /// The rows of the history that are the entry's.
-    fn rows(&self) -> u64 {
-        1 + self.changes.iter().filter(|change| change.replaced).count() as u64
+    fn parse(mut row: Bytes) -> Option<Self> {
+        (row.len() == 16).then(|| Chunk { bytes: row.get_u64(), deletions: row.get_u64() })
     }
 }
 
 /// Adds what an entry changed to the history, and gives up what is beyond its limits. Returns the changes.
-pub(crate) fn record(
-    state: &mut Transaction<'_>,
-    ledger: &mut Ledger,
-    edit: Edit,
-    idempotency_key: Option<u128>,
-) -> Vec<Change> {
-    let (revision, time_ms, moved) = (edit.revision, edit.time_ms, edit.moved_bytes);
-    let mut entry = EntryRow { time_ms, idempotency_key, bytes: 0, changes: edit.into_changes() };
-    if entry.changes.is_empty() && idempotency_key.is_none() {
+pub(crate) fn record(state: &mut Transaction<'_>, ledger: &mut Ledger, edit: Edit) -> Vec<Change> {
+    let (revision, time_ms) = (edit.revision, edit.time_ms);
+    let mut entry = EntryRow { time_ms, changes: edit.into_changes() };
+    if entry.changes.is_empty() {
         return entry.changes;
     }
-    entry.bytes = moved + 9 + entry.length() as u64;
-    ledger.revision = revision;
-    ledger.time_ms = time_ms;
-    ledger.history_bytes += entry.bytes;
-    ledger.unswept_rows += entry.rows();
-    state.put(Family::Store, key::entry(revision), entry.row());
-    if ledger.unswept_rows >= SWEEP_ROWS {
-        let rows = ledger.unswept_rows.saturating_mul(SWEEP_FACTOR);
-        ledger.unswept_rows = 0;
-        sweep(state, ledger, revision, rows);
+    for change in entry.changes.iter_mut().filter(|change| change.kind != ChangeKind::Put) {
+        let key = key::deletion(&change.key);
+        change.deleted_before = deletion(state, &key).unwrap_or(0);
+        state.put(Family::Store, key, key::revision(revision));
+        ledger.chunk_deletions += 1;
     }
+    let (key, row) = (key::revision(revision), entry.row());
+    let bytes = (key.len() + row.len()) as u64;
+    ledger.history_bytes += bytes;
+    ledger.chunk_bytes += bytes;
+    ledger.chunk_entries += 1;
+    state.put(Family::History, key, row);
+    let entries_max = (ledger.revisions_max / CHUNKS_WITHIN_LIMIT).clamp(1, CHUNK_ENTRIES_MAX);
+    let bytes_max = (ledger.bytes_max / CHUNKS_WITHIN_LIMIT).clamp(1, CHUNK_BYTES_MAX);
+    if ledger.chunk_entries >= entries_max || ledger.chunk_bytes >= bytes_max {
+        complete(state, ledger, revision);
+        sweep(state, ledger, revision, SWEEP_CHUNKS);
+    }
+    // Who watches needs them no more than the disk does.
+    entry.changes.iter_mut().for_each(|change| change.before = None);
     entry.changes
 }
 
 /// Gives up the history up to `through`, as far as it lies before `revision`. Readers are refused from now on; the rows
 /// go by and by.
 pub(crate) fn compact(state: &mut Transaction<'_>, ledger: &mut Ledger, revision: u64, through: u64) {
-    ledger.compacted = ledger.compacted.max(through.min(revision.saturating_sub(1)));
-    sweep(state, ledger, revision, COMPACT_ROWS);
+    let before = revision.saturating_sub(1);
+    ledger.compacted = ledger.compacted.max(through.min(before));
+    complete(state, ledger, before);
+    sweep(state, ledger, revision, COMPACT_CHUNKS);
+    trim(state, ledger);
 }
 
-/// Removes up to `rows` rows, and what an entry has beyond them, of what lies before `revision` and is to be given up.
-fn sweep(state: &mut Transaction<'_>, ledger: &mut Ledger, revision: u64, rows: u64) {
-    let by_count = revision.saturating_sub(ledger.revisions_max);
-    ledger.compacted = ledger.compacted.max(by_count.min(revision.saturating_sub(1)));
-    let forget = revision.saturating_sub(SEEN_KEPT);
-    let mut left = rows;
-    'sweep: while left > 0 {
-        // Mostly nothing is beyond a limit: then there is nothing to look at.
-        let over = ledger.history_bytes > ledger.bytes_max;
-        let end = if over { revision } else { ledger.compacted + 1 };
-        let range = key::entry(ledger.swept + 1)..key::entry(end);
-        let entries = state.scan(Family::Store, range, LOOK, usize::MAX);
-        if entries.is_empty() {
-            break;
-        }
-        for (key, row) in entries {
-            let (at, entry) = parse(&key, row);
-            if left == 0 || (at > ledger.compacted && ledger.history_bytes <= ledger.bytes_max) {
-                break 'sweep;
-            }
-            left = left.saturating_sub(entry.rows());
-            ledger.history_bytes = ledger.history_bytes.saturating_sub(entry.bytes);
-            (ledger.swept, ledger.compacted) = (at, ledger.compacted.max(at));
-            give_up(state, at, entry, at > forget);
-        }
-    }
-    forget_keys(state, ledger, forget, rows);
-}
-
-/// Removes what the entry at `revision` left in the history. With `remember` its idempotency key stays known.
-fn give_up(state: &mut Transaction<'_>, revision: u64, entry: EntryRow, remember: bool) {
-    for change in entry.changes.iter().filter(|change| change.replaced) {
-        state.delete(Family::Store, key::old(&change.key, revision));
-    }
-    match entry.idempotency_key {
-        Some(_) if remember => {
-            let rest = EntryRow { changes: Vec::new(), bytes: 0, ..entry };
-            state.put(Family::Store, key::entry(revision), rest.row());
-        }
-        seen => {
-            seen.into_iter().for_each(|seen| state.delete(Family::Store, key::seen(seen)));
-            state.delete(Family::Store, key::entry(revision));
-        }
-    }
-}
-
-/// Forgets the idempotency keys up to `through` of entries that have left the history before.
-fn forget_keys(state: &mut Transaction<'_>, ledger: &mut Ledger, through: u64, rows: u64) {
-    let through = through.min(ledger.swept);
-    if ledger.forgotten >= through {
+/// Completes the open chunk, which ends with `last`.
+fn complete(state: &mut Transaction<'_>, ledger: &mut Ledger, last: u64) {
+    if ledger.chunk_entries == 0 {
         return;
     }
-    let limit = usize::try_from(rows).unwrap_or(usize::MAX);
-    let range = key::entry(ledger.forgotten + 1)..key::entry(through + 1);
-    let entries = state.scan(Family::Store, range, limit, usize::MAX);
-    let all = entries.len() < limit;
-    for (key, row) in entries {
-        let (at, entry) = parse(&key, row);
-        give_up(state, at, entry, false);
-        ledger.forgotten = at;
+    let chunk = Chunk { bytes: ledger.chunk_bytes, deletions: ledger.chunk_deletions };
+    state.put(Family::Store, key::chunk(last), chunk.row());
+    (ledger.chunk_entries, ledger.chunk_bytes, ledger.chunk_deletions) = (0, 0, 0);
+}
+
+/// Removes up to `chunks` chunks of what lies before `revision` and is to be given up.
+fn sweep(state: &mut Transaction<'_>, ledger: &mut Ledger, revision: u64, chunks: usize) {
+    let by_count = revision.saturating_sub(ledger.revisions_max);
+    ledger.compacted = ledger.compacted.max(by_count.min(revision.saturating_sub(1)));
+    for (key, row) in state.scan(Family::Store, key::chunks(), chunks, usize::MAX) {
+        let parsed = key::chunk_last(&key).zip(Chunk::parse(row));
+        let (last, chunk) = parsed.expect(WHAT_WAS_WRITTEN);
+        let over = ledger.history_bytes > ledger.bytes_max;
+        if last >= revision || (last > ledger.compacted && !over) {
+            break;
+        }
+        if chunk.deletions > 0 {
+            forget_deletions(state, ledger.swept + 1, last + 1);
+        }
+        state.delete(Family::Store, key);
+        ledger.history_bytes -= chunk.bytes;
+        ledger.untrimmed_chunks += 1;
+        (ledger.swept, ledger.compacted) = (last, ledger.compacted.max(last));
     }
-    if all {
-        ledger.forgotten = through;
+    if ledger.untrimmed_chunks >= TRIM_CHUNKS {
+        trim(state, ledger);
     }
 }
 
-fn parse(key: &[u8], row: Bytes) -> (u64, EntryRow) {
-    let parsed = key::entry_revision(key).zip(EntryRow::parse(row));
-    // Nobody else writes these rows, and a disk that garbles them is found out by the engine's checksums.
-    parsed.expect("the history is what was written")
+fn trim(state: &mut Transaction<'_>, ledger: &mut Ledger) {
+    if ledger.untrimmed_chunks > 0 {
+        state.trim(Family::History, key::revision(ledger.swept));
+        ledger.untrimmed_chunks = 0;
+    }
 }
+
+/// Forgets which records were deleted last by the entries from `from` to before `to`.
+fn forget_deletions(state: &mut Transaction<'_>, mut from: u64, to: u64) {
+    loop {
+        let range = key::revision(from)..key::revision(to);
+        let entries = state.scan(Family::History, range, LOOK, LOOK_BYTES);
+        let Some((last, _)) = entries.last() else { break };
+        from = key::revision_in(last).expect(WHAT_WAS_WRITTEN) + 1;
+        for (key, row) in entries {
+            let parsed = key::revision_in(&key).zip(EntryRow::parse(row));
+            let (revision, entry) = parsed.expect(WHAT_WAS_WRITTEN);
+            for change in entry.changes.into_iter().filter(|change| change.kind != ChangeKind::Put) {
+                let key = key::deletion(&change.key);
+                if deletion(state, &key) == Some(revision) {
+                    state.delete(Family::Store, key);
+                }
+            }
+        }
+    }
+}
+
+/// The revision in the row of a last deletion.
+fn deletion(state: &mut Transaction<'_>, key: &Bytes) -> Option<u64> {
+    state.get(Family::Store, key).map(|row| key::revision_in(&row).expect(WHAT_WAS_WRITTEN))
+}
+
+/// Nobody else writes these rows, and a disk that garbles them is found out by the engine's checksums.
+const WHAT_WAS_WRITTEN: &str = "the history is what was written";
 
 #[cfg(test)]
 mod tests {
@@ -213,23 +249,29 @@ mod tests {
 
     #[test]
     fn layout_is_frozen() {
-        let change = |key: &'static [u8], kind, replaced| Change {
+        let change = |key: &'static [u8], kind, before: Option<&'static [u8]>, deleted_before| Change {
             key: Bytes::from_static(key),
             kind,
-            replaced,
+            before: before.map(Bytes::from_static),
+            deleted_before,
             row: None,
         };
         let entry = EntryRow {
             time_ms: 1,
-            idempotency_key: Some(3),
-            bytes: 2,
-            changes: vec![change(b"ra", ChangeKind::Put, false), change(b"rb", ChangeKind::Expire, true)],
+            changes: vec![
+                change(b"ra", ChangeKind::Put, None, 0),
+                change(b"rb", ChangeKind::Expire, Some(b"old"), 258),
+                change(b"rc", ChangeKind::Delete, Some(b""), 0),
+            ],
         };
-        let golden = b"\x01\0\0\0\0\0\0\0\x01\0\0\0\0\0\0\0\x02\x01\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\x03\
-                       \0\0\0\0\x02ra\x82\0\0\0\x02rb";
+        let golden = b"\x01\0\0\0\0\0\0\0\x01\0\0\0\0\x02ra\
+                       \xc2\0\0\0\x02rb\0\0\0\x03old\0\0\0\0\0\0\x01\x02\x81\0\0\0\x02rc\0\0\0\0";
         assert_eq!(&entry.row()[..], golden);
         assert_eq!(EntryRow::parse(entry.row()), Some(entry.clone()));
         let cut = entry.row().slice(..golden.len() - 1);
         assert_eq!(EntryRow::parse(cut), None);
+        let chunk = Chunk { bytes: 258, deletions: 3 };
+        assert_eq!(&chunk.row()[..], b"\0\0\0\0\0\0\x01\x02\0\0\0\0\0\0\0\x03");
+        assert_eq!(Chunk::parse(chunk.row()), Some(chunk));
     }
 }

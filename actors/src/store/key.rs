@@ -1,16 +1,15 @@
-//! The keys of the store's state, by their first byte. What each row holds: see the machine.
+//! The keys of the store's state. What each row holds: see the machine.
 //!
-//! Numbers are big-endian, so that keys are in the order of what they name. The key of a record may hold any bytes; in
-//! the middle of another key it is escaped: a zero byte becomes `00 FF`, and `00 01` ends it. The order stays the same.
+//! Numbers are big-endian, so that keys are in the order of what they name. The key of a record may hold any bytes, so
+//! in another key it comes last.
 
 use bytes::{BufMut, Bytes};
 use std::ops::Range;
 
 /// What the key of a record begins with.
 pub(crate) const RECORD_TAG: u8 = b'r';
-const OLD_TAG: u8 = b'v';
-const ENTRY_TAG: u8 = b'e';
-const SEEN_TAG: u8 = b's';
+const DELETION_TAG: u8 = b'd';
+const CHUNK_TAG: u8 = b'm';
 const EXPIRY_TAG: u8 = b'x';
 const LEASE_TAG: u8 = b'l';
 const LEASE_KEY_TAG: u8 = b'k';
@@ -28,22 +27,44 @@ fn tagged(tag: u8, number: u64) -> Vec<u8> {
     key
 }
 
-/// The key of the outcome that an idempotency key was answered with.
-pub(crate) fn seen(idempotency_key: u128) -> Bytes {
-    let mut key = Vec::with_capacity(17);
-    key.push(SEEN_TAG);
-    key.put_u128(idempotency_key);
-    key.into()
+/// The key of a revision in a journal.
+pub(crate) fn revision(revision: u64) -> Bytes {
+    Bytes::copy_from_slice(&revision.to_be_bytes())
 }
 
-/// The key of what the entry at `revision` changed.
-pub(crate) fn entry(revision: u64) -> Bytes {
-    tagged(ENTRY_TAG, revision).into()
+/// The revision that is the key of a row in a journal.
+pub(crate) fn revision_in(key: &[u8]) -> Option<u64> {
+    Some(u64::from_be_bytes(key.try_into().ok()?))
 }
 
-/// The revision of an entry's key.
-pub(crate) fn entry_revision(key: &[u8]) -> Option<u64> {
-    Some(u64::from_be_bytes(key.strip_prefix(&[ENTRY_TAG])?.try_into().ok()?))
+/// The key of the last deletion of a record.
+pub(crate) fn deletion(record: &[u8]) -> Bytes {
+    [&[DELETION_TAG], record].concat().into()
+}
+
+/// The keys of the last deletions of the records in a range.
+pub(crate) fn deletions(records: &Range<Bytes>) -> Range<Bytes> {
+    deletion(&records.start)..deletion(&records.end)
+}
+
+/// The record in the key of its last deletion.
+pub(crate) fn deleted_record(key: &Bytes) -> Option<Bytes> {
+    key.strip_prefix(&[DELETION_TAG]).map(|record| key.slice_ref(record))
+}
+
+/// The key of the chunk of the history that ends with revision `last`.
+pub(crate) fn chunk(last: u64) -> Bytes {
+    tagged(CHUNK_TAG, last).into()
+}
+
+/// The keys of all chunks.
+pub(crate) fn chunks() -> Range<Bytes> {
+    Bytes::from_static(&[CHUNK_TAG])..Bytes::from_static(&[CHUNK_TAG + 1])
+}
+
+/// The last revision of the chunk with this key.
+pub(crate) fn chunk_last(key: &[u8]) -> Option<u64> {
+    revision_in(key.strip_prefix(&[CHUNK_TAG])?)
 }
 
 /// The key of a lease.
@@ -98,65 +119,6 @@ pub(crate) fn expiring(key: &Bytes) -> Option<(u64, Bytes)> {
     Some((u64::from_be_bytes(*number), key.slice_ref(what)))
 }
 
-/// The escaped form of a record's key, without its end.
-fn escaped(record: &[u8]) -> Vec<u8> {
-    let mut key = Vec::with_capacity(record.len() + 20);
-    key.push(OLD_TAG);
-    for &byte in record {
-        key.push(byte);
-        if byte == 0 {
-            key.push(0xff);
-        }
-    }
-    key
-}
-
-fn old_prefix(record: &[u8]) -> Vec<u8> {
-    let mut key = escaped(record);
-    key.extend_from_slice(&[0, 1]);
-    key
-}
-
-/// The key of the version of a record that was replaced or deleted at `revision`.
-pub(crate) fn old(record: &[u8], revision: u64) -> Bytes {
-    let mut key = old_prefix(record);
-    key.put_u64(revision);
-    key.into()
-}
-
-/// The keys of the versions of a record that were replaced or deleted after `revision`.
-pub(crate) fn old_after(record: &[u8], revision: u64) -> Range<Bytes> {
-    let end = behind_prefix(&old_prefix(record));
-    old(record, revision.saturating_add(1))..end
-}
-
-/// The keys of all replaced versions of the records in a range.
-pub(crate) fn old_within(records: &Range<Bytes>) -> Range<Bytes> {
-    escaped(&records.start).into()..escaped(&records.end).into()
-}
-
-/// The record and the revision in the key of a replaced version.
-pub(crate) fn old_parts(key: &[u8]) -> Option<(Bytes, u64)> {
-    let mut rest = key.strip_prefix(&[OLD_TAG])?;
-    let mut record = Vec::with_capacity(rest.len());
-    loop {
-        match rest {
-            [0, 0xff, after @ ..] => {
-                record.push(0);
-                rest = after;
-            }
-            [0, 1, revision @ ..] => {
-                return Some((record.into(), u64::from_be_bytes(revision.try_into().ok()?)));
-            }
-            [byte, after @ ..] if *byte != 0 => {
-                record.push(*byte);
-                rest = after;
-            }
-            _ => return None,
-        }
-    }
-}
-
 /// The first key that does not begin with `prefix` and comes after all that do.
 pub(crate) fn behind_prefix(prefix: &[u8]) -> Bytes {
     let mut end = prefix.to_vec();
@@ -174,41 +136,21 @@ mod tests {
 
     #[test]
     fn keys_are_frozen() {
-        assert_eq!(&old(b"r\0a", 258)[..], b"vr\0\xffa\0\x01\0\0\0\0\0\0\x01\x02");
-        assert_eq!(&entry(3)[..], b"e\0\0\0\0\0\0\0\x03");
+        assert_eq!(&revision(258)[..], b"\0\0\0\0\0\0\x01\x02");
+        assert_eq!(&deletion(b"ra")[..], b"dra");
+        assert_eq!(&chunk(3)[..], b"m\0\0\0\0\0\0\0\x03");
         assert_eq!(&lease(3)[..], b"l\0\0\0\0\0\0\0\x03");
         assert_eq!(&lease_key(3, b"ra")[..], b"k\0\0\0\0\0\0\0\x03ra");
         assert_eq!(&expiry(3, b"ra")[..], b"x\0\0\0\0\0\0\0\x03ra");
-        assert_eq!(&seen(3)[..], b"s\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\x03");
     }
 
     #[test]
-    fn escaped_keys_keep_their_order_and_are_read_back() {
-        let mut records: Vec<&[u8]> = vec![
-            b"r",
-            b"r\0",
-            b"r\0\0",
-            b"r\0\x01",
-            b"r\0\xff",
-            b"r\x01",
-            b"ra",
-            b"ra\0b",
-            b"rab",
-            b"r\xff\xff",
-        ];
-        records.sort_unstable();
-        let keys: Vec<Bytes> =
-            records.iter().flat_map(|record| [1, u64::MAX].map(|revision| old(record, revision))).collect();
-        assert!(keys.is_sorted());
-        for record in &records {
-            assert_eq!(old_parts(&old(record, 77)), Some((Bytes::copy_from_slice(record), 77)));
-        }
-        for (from, to) in [(0, 3), (2, 9), (1, 1)] {
-            let [start, end] = [from, to].map(|at| Bytes::copy_from_slice(records[at]));
-            let within = old_within(&(start..end));
-            for (at, record) in records.iter().enumerate() {
-                assert_eq!(within.contains(&old(record, 5)), (from..to).contains(&at), "{record:?}");
-            }
-        }
+    fn keys_are_read_back() {
+        assert_eq!(revision_in(&revision(7)), Some(7));
+        assert_eq!(chunk_last(&chunk(7)), Some(7));
+        assert!(chunks().contains(&chunk(0)) && chunks().contains(&chunk(u64::MAX)));
+        assert_eq!(deleted_record(&deletion(b"r\0")), Some(Bytes::from_static(b"r\0")));
+        let within = deletions(&(Bytes::from_static(b"ra")..Bytes::from_static(b"rb")));
+        assert!(within.contains(&deletion(b"ra\xff")) && !within.contains(&deletion(b"rb")));
     }
 }

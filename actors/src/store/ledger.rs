@@ -1,4 +1,4 @@
-//! The figures of the whole store: one row, written along with every change.
+//! The figures of the whole store: one row, written along with every batch that changes them.
 
 use crate::store::key;
 use bytes::{Buf, BufMut, Bytes};
@@ -14,7 +14,7 @@ pub(crate) const HISTORY_BYTES_MAX: u64 = 1 << 30;
 
 /// The layout of the row.
 const LAYOUT: u8 = 1;
-const NUMBERS: usize = 10;
+const NUMBERS: usize = 13;
 
 /// What the machine knows of the store as a whole.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -25,14 +25,20 @@ pub(crate) struct Ledger {
     pub time_ms: u64,
     /// What happened up to this revision can't be looked up any more. Never goes back.
     pub compacted: u64,
-    /// Up to here the rows of the history are gone. Never more than `compacted`.
+    /// The chunks of the history up to here are gone. Never more than `compacted`.
     pub swept: u64,
-    /// Up to here the idempotency keys are gone. Never more than `swept`.
+    /// The chunks that are gone, but were not trimmed yet.
+    pub untrimmed_chunks: u64,
+    /// Up to here the idempotency keys are forgotten.
     pub forgotten: u64,
-    /// The bytes of the history: replaced versions, and what entries changed.
+    /// The bytes of the history behind `swept`.
     pub history_bytes: u64,
-    /// Rows added to the history since the last sweep.
-    pub unswept_rows: u64,
+    /// The entries of the chunk that is not complete yet.
+    pub chunk_entries: u64,
+    /// Its bytes.
+    pub chunk_bytes: u64,
+    /// The deletions in it.
+    pub chunk_deletions: u64,
     /// All that was to end before this moment has ended.
     pub expired_ms: u64,
     /// How many revisions are kept.
@@ -48,9 +54,12 @@ impl Default for Ledger {
             time_ms: 0,
             compacted: 0,
             swept: 0,
+            untrimmed_chunks: 0,
             forgotten: 0,
             history_bytes: 0,
-            unswept_rows: 0,
+            chunk_entries: 0,
+            chunk_bytes: 0,
+            chunk_deletions: 0,
             expired_ms: 0,
             revisions_max: REVISIONS_KEPT,
             bytes_max: HISTORY_BYTES_MAX,
@@ -59,7 +68,7 @@ impl Default for Ledger {
 }
 
 impl Ledger {
-    /// The ledger as a command sees it.
+    /// The ledger as it is after the batches so far.
     pub fn of(state: &mut Transaction<'_>) -> Self {
         let row = state.get(Family::Store, &key::ledger());
         // It is written by nobody else, and a disk that garbles rows is found out by the engine's checksums.
@@ -89,9 +98,12 @@ impl Ledger {
             self.time_ms,
             self.compacted,
             self.swept,
+            self.untrimmed_chunks,
             self.forgotten,
             self.history_bytes,
-            self.unswept_rows,
+            self.chunk_entries,
+            self.chunk_bytes,
+            self.chunk_deletions,
             self.expired_ms,
             self.revisions_max,
             self.bytes_max,
@@ -111,9 +123,12 @@ impl Ledger {
             time_ms: row.get_u64(),
             compacted: row.get_u64(),
             swept: row.get_u64(),
+            untrimmed_chunks: row.get_u64(),
             forgotten: row.get_u64(),
             history_bytes: row.get_u64(),
-            unswept_rows: row.get_u64(),
+            chunk_entries: row.get_u64(),
+            chunk_bytes: row.get_u64(),
+            chunk_deletions: row.get_u64(),
             expired_ms: row.get_u64(),
             revisions_max: row.get_u64(),
             bytes_max: row.get_u64(),
@@ -132,15 +147,18 @@ mod tests {
             time_ms: 2,
             compacted: 3,
             swept: 4,
-            forgotten: 5,
-            history_bytes: 6,
-            unswept_rows: 7,
-            expired_ms: 8,
-            revisions_max: 9,
-            bytes_max: 10,
+            untrimmed_chunks: 5,
+            forgotten: 6,
+            history_bytes: 7,
+            chunk_entries: 8,
+            chunk_bytes: 9,
+            chunk_deletions: 10,
+            expired_ms: 11,
+            revisions_max: 12,
+            bytes_max: 13,
         };
         let mut golden = vec![1];
-        (1..=10_u64).for_each(|number| golden.put_u64(number));
+        (1..=13_u64).for_each(|number| golden.put_u64(number));
         assert_eq!(ledger.row(), golden);
         assert_eq!(Ledger::parse(ledger.row()), Some(ledger));
     }

@@ -1,20 +1,23 @@
 //! Applies the store's commands.
 //!
-//! State keys of the family `Store`, by their first byte. A revision is the index of a log entry:
+//! A revision is the index of a log entry. State keys of the family `Store`, by their first byte:
 //!
 //! | key | value |
 //! |---|---|
 //! | `r` namespace 0 database 0 table 0 key | the record: its revisions, when it ends, metadata, value (see `row`) |
-//! | `v` record's key, revision | the version that was replaced or deleted at that revision, as a row |
-//! | `e` revision | what the entry changed, and its idempotency key (see `history`) |
-//! | `s` idempotency key | the outcome it was answered with |
+//! | `d` record's key | the revision that deleted it last, while the history knows it |
+//! | `m` revision | the figures of the chunk of the history that ends there (see `history`) |
 //! | `x` time, key of a record or lease | nothing: it ends then |
 //! | `l` lease | its time to live, and when it ends (see `lease`) |
 //! | `k` lease, record's key | nothing: the record ends with the lease |
 //! | `c` | the figures of the whole (see `ledger`) |
 //!
-//! A read at revision X shows the record if X is not before its version; else its first `v` row behind X, if that
-//! version is not behind X; else nothing.
+//! The two journals, by revision:
+//!
+//! | family | value |
+//! |---|---|
+//! | `History` | what the entry changed, with the rows that it replaced (see `history`, and `past` for its readers) |
+//! | `Outcomes` | the entry's idempotency key, and what it was answered (see `outcomes`) |
 
 use crate::store::{
     Watchers,
@@ -24,12 +27,13 @@ use crate::store::{
     history, key,
     lease::{Budget, Lease},
     ledger::Ledger,
+    outcomes::Outcomes,
 };
 use bytes::Bytes;
 use micro_consensus::Transaction;
 use micro_sdk::wire::{Codec, LogIndex, limits::PROPOSAL_BYTES_MAX};
 use micro_storage::Family;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard};
 
 /// How many records and leases one entry ends at most, so that no other entry waits long for it.
 const EXPIRE_MAX: usize = 256;
@@ -38,6 +42,24 @@ const EXPIRE_MAX: usize = 256;
 #[derive(Default)]
 pub struct StoreMachine {
     watchers: Arc<Watchers>,
+    /// None until they are read.
+    books: Mutex<Option<Books>>,
+}
+
+/// What is kept in memory between commands. It follows from the state, and is never ahead of it by more than a batch.
+struct Books {
+    ledger: Ledger,
+    /// The ledger in the state.
+    written: Ledger,
+    /// None until a command has an idempotency key.
+    outcomes: Option<Outcomes>,
+}
+
+impl Books {
+    fn read(state: &mut Transaction<'_>) -> Self {
+        let ledger = Ledger::of(state);
+        Books { written: ledger.clone(), ledger, outcomes: None }
+    }
 }
 
 impl StoreMachine {
@@ -46,33 +68,64 @@ impl StoreMachine {
         &self.watchers
     }
 
+    fn books(&self) -> MutexGuard<'_, Option<Books>> {
+        self.books.lock().expect("no code panics while it holds the books")
+    }
+
     /// Applies one encoded command and returns its encoded outcome.
     pub fn apply(&self, state: &mut Transaction<'_>, index: LogIndex, time_ms: u64, command: &[u8]) -> Bytes {
         let command = match Codec::decode::<StoreCommand, PROPOSAL_BYTES_MAX>(command) {
             Ok(command) => command,
             Err(error) => return Codec::encode(&StoreOutcome::Invalid { why: error.to_string() }).into(),
         };
-        let idempotency_key = command.idempotency_key();
-        let seen = idempotency_key.map(key::seen);
-        if let Some(before) = seen.as_ref().and_then(|seen| state.get(Family::Store, seen)) {
+        let mut books = self.books();
+        let Books { ledger, outcomes, .. } = books.get_or_insert_with(|| Books::read(state));
+        let Some(idempotency_key) = command.idempotency_key() else {
+            return self.apply_once(state, ledger, index.0, time_ms, command);
+        };
+        let outcomes = outcomes.get_or_insert_with(|| Outcomes::read(state, ledger));
+        if let Some(before) = outcomes.get(state, ledger, idempotency_key) {
             return before;
         }
-        let mut ledger = Ledger::of(state);
-        let before = ledger.clone();
-        let (edit, outcome) = Self::perform(state, &mut ledger, Edit::new(index.0, time_ms), command);
+        let outcome = self.apply_once(state, ledger, index.0, time_ms, command);
+        (ledger.revision, ledger.time_ms) = (index.0, time_ms);
+        outcomes.put(state, index.0, idempotency_key, &outcome);
+        outcomes.forget(state, ledger, index.0);
+        outcome
+    }
+
+    fn apply_once(
+        &self,
+        state: &mut Transaction<'_>,
+        ledger: &mut Ledger,
+        revision: u64,
+        time_ms: u64,
+        command: StoreCommand,
+    ) -> Bytes {
+        let (edit, outcome) = Self::perform(state, ledger, Edit::new(revision, time_ms), command);
         if edit.expiries_changed {
             self.watchers.note_expiries();
         }
-        let changes = history::record(state, &mut ledger, edit, idempotency_key);
-        if ledger != before {
-            ledger.put(state);
+        let changes = history::record(state, ledger, edit);
+        if !changes.is_empty() {
+            (ledger.revision, ledger.time_ms) = (revision, time_ms);
         }
-        self.watchers.note(index.0, time_ms, changes);
-        let outcome: Bytes = Codec::encode(&outcome).into();
-        if let Some(seen) = seen {
-            state.put(Family::Store, seen, outcome.clone());
+        self.watchers.note(revision, time_ms, changes);
+        Codec::encode(&outcome).into()
+    }
+
+    /// A batch ends: writes what it left in memory.
+    pub fn batched(&self, state: &mut Transaction<'_>) {
+        if let Some(books) = self.books().as_mut().filter(|books| books.written != books.ledger) {
+            books.ledger.put(state);
+            books.written = books.ledger.clone();
         }
-        outcome
+    }
+
+    /// The state was replaced by one that reaches up to `index`.
+    pub fn restored(&self, index: LogIndex) {
+        *self.books() = None;
+        self.watchers.restored(index.0);
     }
 
     fn perform(

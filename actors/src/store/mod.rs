@@ -13,6 +13,8 @@ mod key;
 mod lease;
 mod ledger;
 mod machine;
+mod outcomes;
+mod past;
 mod platform;
 mod reading;
 mod record;

@@ -6,9 +6,10 @@ use crate::store::{
     key::{self, RECORD_TAG},
     lease::Lease,
     ledger::Ledger,
+    past::Past,
     record::check_key,
     row::Row,
-    view::{broken, compacted, garbled, row_at},
+    view::{broken, compacted, garbled},
     walk::Walk,
 };
 use bincode::{Decode, Encode};
@@ -74,10 +75,13 @@ impl StoreService {
                 let row = self.replica.state.get(Family::Store, &key).map_err(broken)?;
                 row.map(Row::read).transpose().map_err(broken)?
             }
-            Some(at) => self.replica.look(|view| {
-                check_compacted(view, at)?;
-                row_at(view, &key, at)
-            })?,
+            Some(at) => {
+                let look = move |view: &dyn StateView| {
+                    check_compacted(view, at)?;
+                    Past::new(view, at, Some(deadline)).get(&key)
+                };
+                self.replica.look_aside(look).await?
+            }
         };
         let record = row.map(|row| Record::of(request.key, row)).transpose()?;
         Ok(ReadReply { record, revision: request.at.unwrap_or(applied), age_ms })
@@ -237,6 +241,7 @@ impl Listing {
         let ledger = check_compacted(view, self.at.unwrap_or(u64::MAX))?;
         // What is there now is what was there at the last change: it need not be looked up in the past.
         let past = self.at.filter(|at| *at < ledger.revision);
+        let past = past.map(|at| Past::new(view, at, Some(self.deadline)));
         let mut walk = Walk::new(view, self.range.clone(), self.order, past);
         let mut reply = ListReply {
             records: Vec::new(),

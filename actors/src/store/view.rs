@@ -1,6 +1,6 @@
 //! Looks at the state of this node's replica, each at one moment.
 
-use crate::store::{history::EntryRow, key, ledger::Ledger, row::Row};
+use crate::store::{history::EntryRow, key, ledger::Ledger};
 use micro_sdk::wire::{Code, Fault, Seams};
 use micro_storage::{Family, Order, ScanRange, StateStore, StateView, StorageError};
 use std::sync::Arc;
@@ -57,20 +57,6 @@ impl Replica {
     }
 }
 
-/// The record with this key as it was at a revision that is not compacted.
-pub(crate) fn row_at(view: &dyn StateView, key: &[u8], revision: u64) -> Result<Option<Row>, Fault> {
-    let current = view.get(Family::Store, key).map_err(broken)?;
-    let current = current.map(Row::read).transpose().map_err(broken)?;
-    if let Some(row) = current.filter(|row| row.head.modified <= revision) {
-        return Ok(Some(row));
-    }
-    let range = key::old_after(key, revision);
-    let range = ScanRange::between(range.start, range.end);
-    let older = view.scan(Family::Store, range, Order::Ascending, 1, usize::MAX).map_err(broken)?;
-    let older = older.into_iter().next().map(|(_, row)| Row::read(row)).transpose().map_err(broken)?;
-    Ok(older.filter(|row| row.head.modified <= revision))
-}
-
 /// What entries changed from revision `from` on, at most `limit` of them, with their revisions.
 pub(crate) fn entries(
     view: &dyn StateView,
@@ -78,10 +64,10 @@ pub(crate) fn entries(
     limit: usize,
     bytes_max: usize,
 ) -> Result<Vec<(u64, EntryRow)>, Fault> {
-    let range = ScanRange::between(key::entry(from), key::entry(u64::MAX));
-    let rows = view.scan(Family::Store, range, Order::Ascending, limit, bytes_max).map_err(broken)?;
+    let range = ScanRange::between(key::revision(from), key::revision(u64::MAX));
+    let rows = view.scan(Family::History, range, Order::Ascending, limit, bytes_max).map_err(broken)?;
     let entry = |(key, row): (bytes::Bytes, bytes::Bytes)| {
-        key::entry_revision(&key).zip(EntryRow::parse(row)).ok_or_else(|| garbled("the history"))
+        key::revision_in(&key).zip(EntryRow::parse(row)).ok_or_else(|| garbled("the history"))
     };
     rows.into_iter().map(entry).collect()
 }

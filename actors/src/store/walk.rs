@@ -2,6 +2,7 @@
 
 use crate::store::{
     key,
+    past::Past,
     row::Row,
     view::{broken, garbled},
 };
@@ -48,30 +49,30 @@ impl Rows<'_> {
 /// The records of a range, in order.
 pub(crate) struct Walk<'a> {
     current: Rows<'a>,
-    /// The versions that were replaced, for records as they were at a revision.
-    past: Option<(Rows<'a>, u64)>,
+    /// What was deleted, for records as they were at a revision.
+    past: Option<(Rows<'a>, Past<'a>)>,
 }
 
 impl<'a> Walk<'a> {
-    /// The records in `range`, as they are, or as they were at a revision that is not compacted.
-    pub fn new(view: &'a dyn StateView, range: Range<Bytes>, order: Order, at: Option<u64>) -> Self {
+    /// The records in `range`, as they are, or as they were.
+    pub fn new(view: &'a dyn StateView, range: Range<Bytes>, order: Order, past: Option<Past<'a>>) -> Self {
         let rows = |range| Rows { view, range, order, read: VecDeque::new() };
-        let past = at.map(|revision| (rows(key::old_within(&range)), revision));
+        let past = past.map(|past| (rows(key::deletions(&range)), past));
         Walk { current: rows(range), past }
     }
 
     /// The next record.
     pub fn next(&mut self) -> Result<Option<(Bytes, Row)>, Fault> {
-        let Some((past, at)) = &mut self.past else {
+        let Some((deletions, past)) = &mut self.past else {
             let Some((key, row)) = self.current.next()? else { return Ok(None) };
             return Ok(Some((key, Row::read(row).map_err(broken)?)));
         };
         loop {
             let current = self.current.peek()?.cloned();
-            let older = past.peek()?.cloned();
-            let older = older.map(|key| key::old_parts(&key).ok_or_else(|| garbled("the history")));
-            let older = older.transpose()?.map(|(key, _)| key);
-            let key = match (&current, &older) {
+            let deleted = deletions.peek()?;
+            let deleted = deleted.map(|key| key::deleted_record(key).ok_or_else(|| garbled("a deletion")));
+            let deleted = deleted.transpose()?;
+            let key = match (&current, &deleted) {
                 (None, None) => return Ok(None),
                 (Some(key), None) | (None, Some(key)) => key.clone(),
                 (Some(one), Some(other)) => match self.current.order {
@@ -79,31 +80,12 @@ impl<'a> Walk<'a> {
                     Order::Descending => one.max(other).clone(),
                 },
             };
-            let newest = match current.is_some_and(|current| current == key) {
-                true => self.current.next()?.map(|(_, row)| Row::read(row)).transpose().map_err(broken)?,
-                false => None,
-            };
-            let replaced = replaced_after(past, &key, *at)?;
-            let row = newest.filter(|row| row.head.modified <= *at).or(replaced);
-            if let Some(row) = row.filter(|row| row.head.modified <= *at) {
+            let row = if current.as_ref() == Some(&key) { self.current.next()? } else { None };
+            let row = row.map(|(_, row)| Row::read(row)).transpose().map_err(broken)?;
+            let deletion = if deleted.as_ref() == Some(&key) { deletions.next()? } else { None };
+            if let Some(row) = past.walk(&key, row, deletion.map(|(_, row)| row))? {
                 return Ok(Some((key, row)));
             }
         }
     }
-}
-
-/// Takes all versions of `key` off the front, and gives the first that was replaced after `revision`.
-fn replaced_after(past: &mut Rows<'_>, key: &Bytes, revision: u64) -> Result<Option<Row>, Fault> {
-    let mut first: Option<(u64, Bytes)> = None;
-    while let Some(next) = past.peek()? {
-        let (of, at) = key::old_parts(next).ok_or_else(|| garbled("the history"))?;
-        if of != *key {
-            break;
-        }
-        let (_, row) = past.next()?.expect("it was looked at");
-        if at > revision && first.as_ref().is_none_or(|(earlier, _)| at < *earlier) {
-            first = Some((at, row));
-        }
-    }
-    first.map(|(_, row)| Row::read(row)).transpose().map_err(broken)
 }

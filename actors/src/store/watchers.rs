@@ -262,7 +262,7 @@ mod tests {
 
     fn note(watchers: &Watchers, revision: u64, key: &'static str, bytes: usize) {
         let row = Some(Bytes::from(vec![0; bytes]));
-        let change = Change { key: key.into(), kind: ChangeKind::Put, replaced: false, row };
+        let change = Change { key: key.into(), kind: ChangeKind::Put, before: None, deleted_before: 0, row };
         watchers.note(revision, 0, vec![change]);
     }
 

@@ -28,6 +28,7 @@ mod snapshots;
 mod state;
 #[cfg(test)]
 mod tests;
+mod trims;
 mod wal;
 
 pub use data_dir::{file_path, owned, reset};

@@ -1,7 +1,9 @@
 //! How RocksDB is set up, and what its failures mean. Small: an idle node has 60 MB for everything.
 
 use crate::StorageError;
-use rocksdb::{BlockBasedIndexType, BlockBasedOptions, Cache, Error, ErrorKind, LogLevel, Options};
+use rocksdb::{
+    BlockBasedIndexType, BlockBasedOptions, Cache, DBCompressionType, Error, ErrorKind, LogLevel, Options,
+};
 
 /// What a database is for decides which failures of opening it mean damage.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -21,6 +23,12 @@ const WAL_BYTES_PER_SYNC: u64 = 512 << 10;
 const WAL_BYTES_MAX: u64 = 32 << 20;
 /// Files open at once, per database; each holds its index in memory.
 const OPEN_FILES_MAX: i32 = 256;
+/// The share of a memtable that its filter takes: ten bits a key, and more if keys and values are small.
+const MEMTABLE_FILTER_SHARE: f64 = 0.02;
+/// A journal is read in order, or a single row of it: larger, and a row costs more; smaller, and the index does.
+const JOURNAL_BLOCK_BYTES: usize = 16 << 10;
+/// The new files of a journal that wait until they move down, from where on they can be removed.
+const JOURNAL_FILES_NEW: i32 = 2;
 /// When to start the database's own catalogue afresh, so that it never outgrows the data of a small node.
 const CATALOGUE_BYTES_MAX: usize = 4 << 20;
 
@@ -64,6 +72,25 @@ pub(super) fn family(cache: &Cache, memtable_bytes: usize) -> Options {
     let mut options = Options::default();
     options.set_block_based_table_factory(&blocks);
     options.set_write_buffer_size(memtable_bytes);
+    // A write looks for what it replaces, mostly among what was not written lately.
+    options.set_memtable_whole_key_filtering(true);
+    options.set_memtable_prefix_bloom_ratio(MEMTABLE_FILTER_SHARE);
+    options
+}
+
+/// The options of a family whose keys only grow, and that loses its beginning as whole files: nothing in it is ever
+/// merged, so its files move down the levels by name alone.
+pub(super) fn journal(cache: &Cache, memtable_bytes: usize) -> Options {
+    let mut blocks = BlockBasedOptions::default();
+    blocks.set_block_cache(cache);
+    blocks.set_cache_index_and_filter_blocks(true);
+    blocks.set_block_size(JOURNAL_BLOCK_BYTES);
+    let mut options = Options::default();
+    options.set_block_based_table_factory(&blocks);
+    options.set_write_buffer_size(memtable_bytes);
+    // Written once, and read by few: to compress it costs more than it spares.
+    options.set_compression_type(DBCompressionType::None);
+    options.set_level_zero_file_num_compaction_trigger(JOURNAL_FILES_NEW);
     options
 }
 

@@ -13,6 +13,7 @@ use super::{
     data_dir::{DataDir, STATE, STATE_NEW, STATE_OLD, STATE_PART},
     durable,
     options::{self, Opening},
+    trims::Trims,
     wal,
 };
 use crate::{Batch, Change, Family, Order, ScanRange, StateStore, StateView, StorageError};
@@ -27,13 +28,20 @@ use std::{
 /// The key in [`Family::Raft`] that says how far the log has been applied.
 pub(super) const APPLIED_KEY: &[u8] = b"applied";
 
-/// How much each family gathers in memory. Records are most of what is written; the consensus layer rewrites a few keys
-/// with every batch.
+/// How much each family gathers in memory. Records and what they replace are most of what is written; the consensus
+/// layer rewrites a few keys with every batch.
 fn memtable_bytes(family: Family) -> usize {
     match family {
-        Family::Store => 8 << 20,
+        Family::Store | Family::History => 8 << 20,
         Family::Raft => 4 << 20,
-        Family::Auth => 1 << 20,
+        Family::Auth | Family::Outcomes => 1 << 20,
+    }
+}
+
+fn family_options(family: Family, cache: &Cache) -> Options {
+    match family.is_journal() {
+        true => options::journal(cache, memtable_bytes(family)),
+        false => options::family(cache, memtable_bytes(family)),
     }
 }
 
@@ -41,6 +49,7 @@ fn memtable_bytes(family: Family) -> usize {
 pub(super) struct RocksState {
     /// None only after an exchange that failed half-way: the state is then as good as gone until the next start.
     db: RwLock<Option<DB>>,
+    trims: Trims,
     cache: Cache,
     directory: Arc<DataDir>,
 }
@@ -58,7 +67,8 @@ impl RocksState {
             return Err(StorageError::corrupt(what, "its directory is gone"));
         }
         let db = open_database(&path, opening, cache)?;
-        Ok(RocksState { db: RwLock::new(Some(db)), cache: cache.clone(), directory: directory.clone() })
+        let (db, trims) = (RwLock::new(Some(db)), Trims::default());
+        Ok(RocksState { db, trims, cache: cache.clone(), directory: directory.clone() })
     }
 
     /// Does `work` with the open database.
@@ -115,7 +125,7 @@ fn families(options: impl Fn(Family) -> Options) -> impl Iterator<Item = (&'stat
 fn open_database(path: &Path, opening: Opening, cache: &Cache) -> Result<DB, StorageError> {
     // Batches are not synced one by one: what is lost at the end is applied again from the log.
     wal::check(path)?;
-    let families = families(|family| options::family(cache, memtable_bytes(family)));
+    let families = families(|family| family_options(family, cache));
     DB::open_cf_with_opts(&options::database(opening), path, families)
         .map_err(|error| options::open_failure(&format!("the state in {}", path.display()), opening, error))
 }
@@ -125,7 +135,7 @@ fn open_database(path: &Path, opening: Opening, cache: &Cache) -> Result<DB, Sto
 pub(super) fn applied_of_copy(path: &Path, cache: &Cache) -> Result<Bytes, StorageError> {
     let what = format!("the copy of the state in {}", path.display());
     let options = options::database(Opening::Again);
-    let families = families(|family| options::family(cache, memtable_bytes(family)));
+    let families = families(|family| family_options(family, cache));
     let db = DB::open_cf_with_opts_for_read_only(&options, path, families, false)
         .map_err(|error| options::open_failure(&what, Opening::Again, error))?;
     let value = db
@@ -224,6 +234,7 @@ impl StateStore for RocksState {
 
     fn view(&self, look: &mut dyn FnMut(&dyn StateView)) -> Result<(), StorageError> {
         self.with(|db| {
+            let _looking = self.trims.look();
             look(&Moment { db, snapshot: db.snapshot() });
             Ok(())
         })
@@ -239,10 +250,20 @@ impl StateStore for RocksState {
                 }
             }
             db.write(changes).map_err(failure)
-        })
+        })?;
+        self.trims.note(batch.trims);
+        Ok(())
     }
 
     fn flush(&self) -> Result<(), StorageError> {
-        self.with(|db| db.flush_wal(true).map_err(failure))
+        // Asked before: what was trimmed later may not be durable yet.
+        let ready = self.trims.ready();
+        self.with(|db| {
+            db.flush_wal(true).map_err(failure)?;
+            for (journal, through) in ready {
+                db.delete_file_in_range_cf(handle(db, journal), b"".as_slice(), &through).map_err(failure)?;
+            }
+            Ok(())
+        })
     }
 }

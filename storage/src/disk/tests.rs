@@ -111,14 +111,14 @@ fn a_place_that_cannot_be_a_directory_is_unwritable() {
 fn another_layout_is_refused() {
     let root = directory();
     drop(open(root.path()).unwrap());
-    for other in [2, 4] {
+    for other in [3, 5] {
         fs::write(root.path().join("LAYOUT"), format!("{other}\n")).unwrap();
         let refused = open(root.path());
-        assert!(matches!(refused, Err(StorageError::Layout { found, known: 3, .. }) if found == other));
+        assert!(matches!(refused, Err(StorageError::Layout { found, known: 4, .. }) if found == other));
     }
     fs::write(root.path().join("LAYOUT"), b"x").unwrap();
     assert!(is_corrupt(&open(root.path())));
-    fs::write(root.path().join("LAYOUT"), b"3\n").unwrap();
+    fs::write(root.path().join("LAYOUT"), b"4\n").unwrap();
     assert!(open(root.path()).is_ok());
 }
 
@@ -296,4 +296,46 @@ fn a_reset_takes_what_is_ours_and_is_finished_by_the_next_start() {
     fs::remove_dir_all(root.path().join(RAFT)).unwrap();
     assert!(is_empty(), "half a directory never comes to life");
     assert!(!root.path().join("RESET").exists());
+}
+
+/// The bytes of all tables of the state.
+fn table_bytes(path: &Path) -> u64 {
+    let tables = fs::read_dir(path.join(STATE)).unwrap().map(|entry| entry.unwrap());
+    let tables = tables.filter(|entry| entry.path().extension().is_some_and(|end| end == "sst"));
+    tables.map(|entry| entry.metadata().unwrap().len()).sum()
+}
+
+#[test]
+fn the_space_of_what_was_trimmed_is_given_back() {
+    let root = directory();
+    let storage = open(root.path()).unwrap();
+    let key = |number: u64| number.to_be_bytes().to_vec();
+    let mut written = 0;
+    let mut write = |trim: Option<u64>| {
+        let mut batch = Batch::default();
+        for _ in 0..1000 {
+            written += 1;
+            batch.put(Family::History, key(written), vec![7; 1000]);
+        }
+        trim.into_iter().for_each(|through| batch.trim(Family::History, key(through)));
+        storage.state.write(batch).unwrap();
+    };
+    (0..100).for_each(|_| write(None));
+    let full = table_bytes(root.path());
+    assert!(full > 60 << 20, "{full}");
+    let look = &mut |view: &dyn crate::StateView| {
+        write(Some(99_000));
+        storage.state.flush().unwrap();
+        assert!(view.get(Family::History, &key(1)).unwrap().is_some(), "what is looked at stays");
+    };
+    storage.state.view(look).unwrap();
+    // Files that are new, or on their way down, stay until the next trim.
+    let given_back = (0..100).any(|_| {
+        write(Some(99_000));
+        storage.state.flush().unwrap();
+        thread::sleep(Duration::from_millis(100));
+        table_bytes(root.path()) < full / 2
+    });
+    assert!(given_back, "{} of {full}", table_bytes(root.path()));
+    assert!(storage.state.get(Family::History, &key(99_001)).unwrap().is_some());
 }

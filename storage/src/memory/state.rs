@@ -65,6 +65,13 @@ impl StatePlatter {
             };
             before.push((family, key.clone(), self.set(family, key, value)));
         }
+        for (journal, through) in batch.trims {
+            let keys = self.families.entry(journal).or_default();
+            let gone: Vec<Bytes> = keys.range(..=through).map(|(key, _)| key.clone()).collect();
+            for key in gone {
+                before.push((journal, key.clone(), self.set(journal, key, None)));
+            }
+        }
         self.before.push_back(before);
         if self.before.len() > UNFLUSHED_COUNT_MAX {
             self.before.pop_front();

@@ -10,6 +10,7 @@ use crate::store::{
     Metadata, RecordRange, StoreMachine, TablePath, Value, Watch,
     command::{Put, StoreCommand, StoreOutcome},
     ledger::Ledger,
+    past::Past,
     view::Replica,
 };
 use bytes::Bytes;
@@ -81,6 +82,7 @@ impl Bench {
             outcomes.push(Codec::decode::<_, { 8 << 20 }>(&outcome).expect("an outcome is encoded"));
             between();
         }
+        self.machine.batched(&mut state);
         let batch = state.finish().expect("a healthy disk is read");
         self.storage.state.write(batch).expect("a healthy disk takes it");
         outcomes
@@ -117,11 +119,26 @@ impl Bench {
         self.look(|view| Ledger::at(view).expect("a healthy disk is read"))
     }
 
-    /// All rows whose keys begin with `tag`.
+    /// All rows of the store whose keys begin with `tag`.
     fn rows(&self, tag: u8) -> Vec<(Bytes, Bytes)> {
-        let range = micro_storage::ScanRange::prefix(&[tag]);
+        self.scan(Family::Store, &[tag])
+    }
+
+    /// All rows of a journal.
+    fn journal(&self, journal: Family) -> Vec<(Bytes, Bytes)> {
+        self.scan(journal, b"")
+    }
+
+    fn scan(&self, family: Family, prefix: &[u8]) -> Vec<(Bytes, Bytes)> {
         let state: &dyn StateStore = &*self.storage.state;
-        state.scan(Family::Store, range, usize::MAX, usize::MAX).expect("a healthy disk is read")
+        let rows = state.scan(family, micro_storage::ScanRange::prefix(prefix), usize::MAX, usize::MAX);
+        rows.expect("a healthy disk is read")
+    }
+
+    /// The record with this key as it was at a revision.
+    fn past(&self, key: &[u8], at: u64) -> Option<Bytes> {
+        let row = self.look(|view| Past::new(view, at, None).get(key));
+        row.expect("a healthy disk is read").map(|row| row.bytes)
     }
 
     fn watch(&self, range: RecordRange, from: u64) -> Watch {

@@ -4,13 +4,14 @@ use super::{Bench, model::Model, state_key};
 use crate::store::{
     ChangeKind, Metadata, Relation, Value,
     command::{Branches, Comparand, Compare, Op, Put, StoreCommand, StoreOutcome},
-    history::SEEN_KEPT,
     key,
-    view::{entries, row_at},
+    outcomes::SEEN_KEPT,
+    past::Past,
+    view::entries,
     walk::Walk,
 };
 use bytes::Bytes;
-use micro_storage::Order;
+use micro_storage::{Family, Order};
 
 /// Chance from a seed (Marsaglia's xorshift): enough to draw commands, and the same everywhere.
 pub(super) struct Chance(pub u64);
@@ -150,7 +151,7 @@ fn check_past(bench: &Bench, model: &Model, chance: &mut Chance) {
     let all = super::everything().state_range();
     bench.look(|view| {
         for order in [Order::Ascending, Order::Descending] {
-            let mut walk = Walk::new(view, all.clone(), order, Some(at));
+            let mut walk = Walk::new(view, all.clone(), order, Some(Past::new(view, at, None)));
             let mut seen = Vec::new();
             while let Some((key, row)) = walk.next().expect("a healthy disk is read") {
                 seen.push((key, row.bytes));
@@ -160,12 +161,11 @@ fn check_past(bench: &Bench, model: &Model, chance: &mut Chance) {
             }
             assert_eq!(seen, then, "at {at}, {order:?}");
         }
-        for key in KEYS.map(state_key) {
-            let row = row_at(view, &key, at).expect("a healthy disk is read").map(|row| row.bytes);
-            let expected = then.iter().find(|(of, _)| *of == key).map(|(_, row)| row.clone());
-            assert_eq!(row, expected, "{key:?} at {at}");
-        }
     });
+    for key in KEYS.map(state_key) {
+        let expected = then.iter().find(|(of, _)| *of == key).map(|(_, row)| row.clone());
+        assert_eq!(bench.past(&key, at), expected, "{key:?} at {at}");
+    }
 }
 
 fn check_history(bench: &Bench, model: &Model) {
@@ -180,15 +180,18 @@ fn check_history(bench: &Bench, model: &Model) {
     let expected = model.changes.range(ledger.compacted + 1..);
     assert_eq!(seen.collect::<Vec<_>>(), expected.map(|(at, all)| (*at, all.clone())).collect::<Vec<_>>());
     let size = |rows: Vec<(Bytes, Bytes)>| rows.iter().map(|(key, row)| key.len() + row.len()).sum::<usize>();
-    let left_behind = size(
-        bench
-            .rows(b'e')
-            .into_iter()
-            .filter(|(key, _)| key::entry_revision(key).is_some_and(|revision| revision <= ledger.swept))
-            .collect(),
-    );
-    assert_eq!(ledger.history_bytes as usize, size(bench.rows(b'v')) + size(bench.rows(b'e')) - left_behind);
-    assert!(ledger.forgotten <= ledger.swept && ledger.swept <= ledger.compacted.max(ledger.swept));
+    let kept = bench.journal(Family::History).into_iter();
+    let kept = kept.filter(|(key, _)| key::revision_in(key) > Some(ledger.swept)).collect();
+    assert_eq!(ledger.history_bytes as usize, size(kept));
+    assert!(ledger.swept <= ledger.compacted && ledger.forgotten == 0);
+    let first = model.changes.range(ledger.swept + 1..).next().map(|(revision, _)| *revision);
+    for (key, row) in bench.rows(b'd') {
+        let deletion = key::deleted_record(&key).zip(key::revision_in(&row));
+        let (record, revision) = deletion.expect("it is a deletion");
+        assert!(Some(revision) >= first, "what is gone is not known as deleted");
+        let gone = |(of, kind): &(Vec<u8>, ChangeKind)| *of == record && *kind != ChangeKind::Put;
+        assert!(model.changes[&revision].iter().any(gone));
+    }
 }
 
 fn check(seed: u64, revisions_max: u64, bytes_max: u64) {
@@ -216,15 +219,21 @@ fn check(seed: u64, revisions_max: u64, bytes_max: u64) {
     forgets(&mut bench);
 }
 
-/// Whatever was answered long ago is forgotten in the end.
+/// Whatever happened long ago is forgotten in the end.
 fn forgets(bench: &mut Bench) {
-    bench.index += SEEN_KEPT + 1;
-    let newer = bench.index;
-    for _ in 0..2000 {
-        bench.write("a", "1");
+    let mut newer = 0;
+    for _ in 0..2 {
+        newer = bench.index;
+        bench.index += 2 * SEEN_KEPT;
+        bench.write_often(2000, "a");
     }
-    assert_eq!(bench.rows(b's').len(), 0);
-    assert!(bench.rows(b'e').iter().all(|(key, _)| key::entry_revision(key) > Some(newer)));
+    bench.apply(StoreCommand::Compact { revision: 0 });
+    bench.apply(StoreCommand::Grant { ttl_ms: 1, idempotency_key: Some(u128::MAX) });
+    assert_eq!(bench.journal(Family::Outcomes).len(), 1);
+    // The chunk that was open then goes as a whole.
+    let kept = bench.journal(Family::History);
+    assert!(kept.iter().all(|(key, _)| key::revision_in(key) > newer.checked_sub(1024)));
+    assert_eq!(bench.rows(b'd'), []);
 }
 
 #[test]
