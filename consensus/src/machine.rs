@@ -15,9 +15,9 @@ pub trait Machine: Send + Sync + 'static {
     /// on every replica.
     fn apply(&self, state: &mut Transaction<'_>, index: LogIndex, time_ms: u64, command: &Bytes) -> Bytes;
 
-    /// All that is applied to `state` so far becomes one batch: what a machine has kept back until now, because the next
-    /// command would have replaced it, belongs into it. How entries fall into batches differs from replica to replica, and
-    /// must not show in the state.
+    /// All that is applied to `state` so far becomes one batch: what a machine has kept back until now, because the
+    /// next command would have replaced it, belongs into it. How entries fall into batches differs from replica to
+    /// replica, and must not show in the state.
     fn batched(&self, state: &mut Transaction<'_>) {
         let _ = state;
     }

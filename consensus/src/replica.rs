@@ -16,7 +16,10 @@ use openraft::{
 };
 use std::{
     io,
-    sync::{Arc, Mutex, MutexGuard},
+    sync::{
+        Arc, Mutex, MutexGuard,
+        atomic::{AtomicBool, Ordering},
+    },
 };
 use tokio::sync::{MutexGuard as TurnGuard, oneshot, watch};
 
@@ -39,6 +42,8 @@ struct Inner {
     applied: watch::Sender<u64>,
     /// Held by whoever makes, receives or installs a snapshot: the store does one at a time.
     snapshot_turn: tokio::sync::Mutex<()>,
+    /// Whether a flush is under way because something was trimmed.
+    giving_back: AtomicBool,
 }
 
 impl Replica {
@@ -57,6 +62,7 @@ impl Replica {
             position: Mutex::new(position),
             applied: watch::channel(next).0,
             snapshot_turn: tokio::sync::Mutex::new(()),
+            giving_back: AtomicBool::new(false),
         })))
     }
 
@@ -123,7 +129,11 @@ impl Replica {
         let record = AppliedRecord::new(Some(last), &round.membership, round.time_ms);
         let mut batch = round.changes.finish()?;
         batch.put(Family::Raft, APPLIED_KEY, Codec::encode(&record));
+        let trimmed = !batch.trims.is_empty();
         self.0.storage.state.write(batch)?;
+        if trimmed {
+            self.give_back();
+        }
         *self.position() =
             Position { last: Some(last), membership: round.membership, time_ms: round.time_ms };
         self.0.machine.applied(LogIndex(last.index));
@@ -132,6 +142,20 @@ impl Replica {
             responder.send(reply);
         }
         Ok(())
+    }
+
+    /// Has the space of what was trimmed given back, unless that is under way: then the next trim takes it along.
+    fn give_back(&self) {
+        if self.0.giving_back.swap(true, Ordering::AcqRel) {
+            return;
+        }
+        let replica = self.clone();
+        self.0.seams.blocking.run(Box::new(move || {
+            if let Err(error) = replica.0.storage.state.flush() {
+                tracing::warn!(%error, "the space of what was given up can't be used again yet");
+            }
+            replica.0.giving_back.store(false, Ordering::Release);
+        }));
     }
 
     fn begin(&self) -> Round<'_> {

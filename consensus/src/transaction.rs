@@ -22,8 +22,8 @@ pub struct Transaction<'a> {
 /// A key, and the change that it had before.
 type Replaced = ((Family, Bytes), Option<Change>);
 
-/// The keys that the first look at the store reads at most while scanning: a scan that ends early has not read much more
-/// than it returns. Each further look reads up to four times as many.
+/// The keys that the first look at the store reads at most while scanning: a scan that ends early has not read much
+/// more than it returns. Each further look reads up to four times as many.
 const CHUNK_KEYS: usize = 64;
 /// The keys that any look reads at most.
 const CHUNK_KEYS_MAX: usize = 4096;

@@ -1,7 +1,7 @@
 //! What entries changed, and what it was before, kept for a while: for readers of the past, and for watchers.
 //!
-//! The history is a journal: a row for each entry that changed records, by its revision, never touched again. Each change
-//! in it carries the row that it replaced, so that a reader can walk back from what is there now (see `past`).
+//! The history is a journal: a row for each entry that changed records, by its revision, never touched again. Each
+//! change in it carries the row that it replaced, so that a reader can walk back from what is there now (see `past`).
 //!
 //! ```text
 //!   swept          compacted                                                      revision
@@ -40,8 +40,9 @@ const CHUNK_BYTES_MAX: u64 = 1 << 20;
 const SWEEP_CHUNKS: usize = 4;
 /// The chunks that an order to give up history removes at once; the others follow along with later entries.
 const COMPACT_CHUNKS: usize = 16;
-/// The chunks that gather until the journal is trimmed. More take up to 64 MiB of disk for longer; with fewer the state,
-/// which is flushed each time, is flushed more than once a second at full speed, and the log's syncs wait for that.
+/// The chunks that gather until the journal is trimmed. More take up more of the disk than these 64 MiB; with fewer the
+/// state, which is flushed each time, is flushed more than once a second at full speed, and the log's syncs wait for
+/// that.
 const TRIM_CHUNKS: u64 = 64;
 /// The entries that a sweep looks at in one go.
 const LOOK: usize = 64;

@@ -1,7 +1,7 @@
 //! The keys of the store's state. What each row holds: see the machine.
 //!
-//! Numbers are big-endian, so that keys are in the order of what they name. The key of a record may hold any bytes, so in
-//! another key it comes last.
+//! Numbers are big-endian, so that keys are in the order of what they name. The key of a record may hold any bytes, so
+//! in another key it comes last.
 
 use bytes::{BufMut, Bytes};
 use std::ops::Range;

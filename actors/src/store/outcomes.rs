@@ -1,8 +1,8 @@
 //! What repeated commands are answered: what the first was.
 //!
-//! The outcomes are a journal by revision, and where the outcome of an idempotency key lies is kept in memory, so that a
-//! write with a key costs one row at the end of a file instead of a row, and a look, somewhere among all others. What is
-//! in memory follows from the journal alone, and is read from it after a start.
+//! The outcomes are a journal by revision, and where the outcome of an idempotency key lies is kept in memory. So a
+//! write with a key costs one row at the end of a file, instead of a row, and a look, somewhere among all others. What
+//! is in memory follows from the journal alone, and is read from it after a start.
 
 use crate::store::{key, ledger::Ledger};
 use bytes::{Buf, BufMut, Bytes};
