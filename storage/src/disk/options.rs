@@ -27,6 +27,9 @@ const MEMTABLE_FILTER_SHARE: f64 = 0.02;
 const JOURNAL_BLOCK_BYTES: usize = 16 << 10;
 /// The new files of a journal that wait until they move down, from where on they can be removed.
 const JOURNAL_FILES_NEW: i32 = 2;
+/// What is new is merged again soon, and is packed only where it comes to rest.
+const COMPRESSION: [DBCompressionType; 3] =
+    [DBCompressionType::None, DBCompressionType::None, DBCompressionType::Lz4];
 /// When to start the database's own catalogue afresh, so that it never outgrows the data of a small node.
 const CATALOGUE_BYTES_MAX: usize = 4 << 20;
 
@@ -44,6 +47,8 @@ pub(super) fn database(opening: Opening) -> Options {
     options.set_bytes_per_sync(BYTES_PER_SYNC);
     // What is lost at a power cut is a whole number of batches at the end: all families reach the disk together.
     options.set_atomic_flush(true);
+    // Batches come from one thread: to let several write at once costs each of them.
+    options.set_allow_concurrent_memtable_write(false);
     options.set_max_open_files(OPEN_FILES_MAX);
     options.set_max_file_opening_threads(1);
     options.set_max_background_jobs(2);
@@ -71,6 +76,7 @@ pub(super) fn family(cache: &Cache, memtable_bytes: usize) -> Options {
     let mut options = Options::default();
     options.set_block_based_table_factory(&blocks);
     options.set_write_buffer_size(memtable_bytes);
+    options.set_compression_per_level(&COMPRESSION);
     // A write looks for what it replaces, mostly among what was not written lately.
     options.set_memtable_whole_key_filtering(true);
     options.set_memtable_prefix_bloom_ratio(MEMTABLE_FILTER_SHARE);

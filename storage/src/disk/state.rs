@@ -31,11 +31,11 @@ use std::{
 /// The key in [`Family::Raft`] that says how far the log has been applied.
 pub(super) const APPLIED_KEY: &[u8] = b"applied";
 
-/// How much each family gathers in memory. Records and what they replace are most of what is written; the consensus
-/// layer rewrites a few keys with every batch.
+/// How much each family gathers in memory. Records and what they replace are most of what is written: all families are
+/// flushed when one is full, so these two decide how often. The consensus layer rewrites a few keys with every batch.
 fn memtable_bytes(family: Family) -> usize {
     match family {
-        Family::Store | Family::History => 8 << 20,
+        Family::Store | Family::History => 16 << 20,
         Family::Raft => 4 << 20,
         Family::Auth | Family::Outcomes => 1 << 20,
     }
