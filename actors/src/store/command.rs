@@ -235,6 +235,8 @@ pub(crate) enum StoreOutcome {
     Refused {
         why: String,
     },
+    /// Its idempotency key was used for another command before. Nothing was changed.
+    KeyUsed,
 }
 
 #[cfg(test)]

@@ -17,7 +17,7 @@
 //! | family | value |
 //! |---|---|
 //! | `History` | what the entry changed, with the rows that it replaced (see `history`, and `past` for its readers) |
-//! | `Outcomes` | the entry's idempotency key, and what it was answered (see `outcomes`) |
+//! | `Outcomes` | the entry's idempotency key, its fingerprint, and what it was answered (see `outcomes`) |
 
 use crate::store::{
     Watchers,
@@ -27,7 +27,7 @@ use crate::store::{
     history, key,
     lease::{Budget, Lease},
     ledger::Ledger,
-    outcomes::Outcomes,
+    outcomes::{Outcomes, Seen, fingerprint},
 };
 use bytes::Bytes;
 use micro_consensus::Transaction;
@@ -73,8 +73,8 @@ impl StoreMachine {
     }
 
     /// Applies one encoded command and returns its encoded outcome.
-    pub fn apply(&self, state: &mut Transaction<'_>, index: LogIndex, time_ms: u64, command: &[u8]) -> Bytes {
-        let command = match Codec::decode::<StoreCommand, PROPOSAL_BYTES_MAX>(command) {
+    pub fn apply(&self, state: &mut Transaction<'_>, index: LogIndex, time_ms: u64, encoded: &[u8]) -> Bytes {
+        let command = match Codec::decode::<StoreCommand, PROPOSAL_BYTES_MAX>(encoded) {
             Ok(command) => command,
             Err(error) => return Codec::encode(&StoreOutcome::Invalid { why: error.to_string() }).into(),
         };
@@ -84,12 +84,15 @@ impl StoreMachine {
             return self.apply_once(state, ledger, index.0, time_ms, command);
         };
         let outcomes = outcomes.get_or_insert_with(|| Outcomes::read(state, ledger));
-        if let Some(before) = outcomes.get(state, ledger, idempotency_key) {
-            return before;
+        let fingerprint = fingerprint(encoded);
+        match outcomes.get(state, ledger, idempotency_key, fingerprint) {
+            Some(Seen::Same(before)) => return before,
+            Some(Seen::Other) => return Codec::encode(&StoreOutcome::KeyUsed).into(),
+            None => {}
         }
         let outcome = self.apply_once(state, ledger, index.0, time_ms, command);
         (ledger.revision, ledger.time_ms) = (index.0, time_ms);
-        outcomes.put(state, index.0, idempotency_key, &outcome);
+        outcomes.put(state, index.0, (idempotency_key, fingerprint), &outcome);
         outcomes.forget(state, ledger, index.0);
         outcome
     }

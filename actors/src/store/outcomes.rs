@@ -16,6 +16,24 @@ pub(crate) const SEEN_KEPT: u64 = 200_000;
 /// After this many entries those are forgotten that are not kept: all in memory are looked at then.
 const FORGET_EVERY: u64 = SEEN_KEPT / 8;
 const KEY_BYTES: usize = size_of::<u128>();
+const HEAD_BYTES: usize = KEY_BYTES + size_of::<Fingerprint>();
+
+/// Tells commands apart: the beginning of the SHA-256 of one as it is encoded.
+pub(crate) type Fingerprint = [u8; 8];
+
+/// The fingerprint of an encoded command.
+pub(crate) fn fingerprint(command: &[u8]) -> Fingerprint {
+    let digest = ring::digest::digest(&ring::digest::SHA256, command);
+    *digest.as_ref().first_chunk().expect("SHA-256 has 32 bytes")
+}
+
+/// A command with an idempotency key was here before.
+pub(crate) enum Seen {
+    /// The same one, which was answered so.
+    Same(Bytes),
+    /// Another one.
+    Other,
+}
 
 /// The revisions that first answered idempotency keys.
 pub(crate) struct Outcomes(HashMap<u128, u64>);
@@ -33,17 +51,31 @@ impl Outcomes {
         Outcomes(seen.collect())
     }
 
-    /// What the command with this idempotency key was answered, if it is still known.
-    pub fn get(&self, state: &mut Transaction<'_>, ledger: &Ledger, idempotency_key: u128) -> Option<Bytes> {
+    /// What was here before with this idempotency key, if that is still known.
+    pub fn get(
+        &self,
+        state: &mut Transaction<'_>,
+        ledger: &Ledger,
+        idempotency_key: u128,
+        fingerprint: Fingerprint,
+    ) -> Option<Seen> {
         let revision = self.0.get(&idempotency_key).filter(|revision| **revision > ledger.forgotten)?;
         let row = state.get(Family::Outcomes, &key::revision(*revision))?;
-        Some(row.slice(KEY_BYTES..))
+        let same = row.get(KEY_BYTES..HEAD_BYTES) == Some(&fingerprint[..]);
+        Some(if same { Seen::Same(row.slice(HEAD_BYTES..)) } else { Seen::Other })
     }
 
     /// Remembers an outcome.
-    pub fn put(&mut self, state: &mut Transaction<'_>, revision: u64, idempotency_key: u128, outcome: &[u8]) {
-        let mut row = Vec::with_capacity(KEY_BYTES + outcome.len());
+    pub fn put(
+        &mut self,
+        state: &mut Transaction<'_>,
+        revision: u64,
+        (idempotency_key, fingerprint): (u128, Fingerprint),
+        outcome: &[u8],
+    ) {
+        let mut row = Vec::with_capacity(HEAD_BYTES + outcome.len());
         row.put_u128(idempotency_key);
+        row.put_slice(&fingerprint);
         row.put_slice(outcome);
         state.put(Family::Outcomes, key::revision(revision), row.into());
         self.0.insert(idempotency_key, revision);

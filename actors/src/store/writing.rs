@@ -242,6 +242,11 @@ fn refusal(outcome: StoreOutcome) -> Fault {
     match outcome {
         StoreOutcome::NoLease { lease } => Fault::new(Code::NotFound, format!("lease {lease} has ended"))
             .help("grant another, and write again what belonged to it"),
+        StoreOutcome::KeyUsed => Fault::new(
+            Code::Conflict,
+            "this idempotency key was used for another change before: nothing was done",
+        )
+        .help("take a new key for each change; the same one only to repeat a change as it was"),
         StoreOutcome::Refused { why } => Fault::new(Code::Usage, why).help("do it in several steps"),
         StoreOutcome::Invalid { why } => {
             Fault::new(Code::Internal, format!("the command was not understood: {why}"))

@@ -7,6 +7,19 @@ use crate::store::{
     command::{Branches, Comparand, Compare, Done, Op, Put, Relation, StoreCommand, StoreOutcome},
 };
 
+#[test]
+fn a_key_that_was_used_for_another_change_changes_nothing() {
+    let mut bench = Bench::new();
+    let with_key = |value: &str| StoreCommand::Write {
+        put: put("a", value),
+        if_version: None,
+        idempotency_key: Some(7),
+    };
+    let first = bench.apply(with_key("1"));
+    assert_eq!(bench.apply(with_key("2")), StoreOutcome::KeyUsed);
+    assert_eq!(bench.apply(with_key("1")), first, "the same one is answered as before");
+}
+
 fn transact(then: Vec<Op>, idempotency_key: Option<u128>) -> StoreCommand {
     StoreCommand::Transact { transaction: Branches { then, ..Branches::default() }, idempotency_key }
 }

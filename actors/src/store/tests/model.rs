@@ -36,14 +36,14 @@ pub(super) struct Model {
     /// The records after each revision.
     pub past: BTreeMap<u64, Records>,
     pub changes: BTreeMap<u64, Changes>,
-    pub seen: BTreeMap<u128, StoreOutcome>,
+    pub seen: BTreeMap<u128, (StoreCommand, StoreOutcome)>,
 }
 
 impl Model {
     pub fn apply(&mut self, revision: u64, time_ms: u64, command: &StoreCommand) -> StoreOutcome {
         let key = command.idempotency_key();
-        if let Some(outcome) = key.and_then(|key| self.seen.get(&key)) {
-            return outcome.clone();
+        if let Some((first, outcome)) = key.and_then(|key| self.seen.get(&key)) {
+            return if first == command { outcome.clone() } else { StoreOutcome::KeyUsed };
         }
         let before = self.records.clone();
         let mut touched = Changes::new();
@@ -53,7 +53,7 @@ impl Model {
             self.changes.insert(revision, touched);
         }
         self.past.insert(revision, self.records.clone());
-        key.into_iter().for_each(|key| drop(self.seen.insert(key, outcome.clone())));
+        key.into_iter().for_each(|key| drop(self.seen.insert(key, (command.clone(), outcome.clone()))));
         outcome
     }
 
