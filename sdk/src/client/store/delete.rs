@@ -2,7 +2,7 @@
 
 use super::{
     super::{call::key_bytes, node::Stake},
-    Compare, Fence, OpResult, Store,
+    Fence, OpResult, Store,
     fence::Refused,
     range::Range,
 };
@@ -69,13 +69,9 @@ impl Delete {
     /// A deletion with a fence is a transaction.
     async fn send_fenced(mut self, fence: Fence) -> Result<bool, Fault> {
         let (store, key, version) = (self.store.clone(), self.key.clone(), self.if_version.take());
-        let mut txn = store.txn().idempotency_key(self.idempotency_key).timeout(self.timeout);
-        txn = txn.when(fence.compare(&store.node));
-        if let Some(version) = version {
-            txn = txn.when(Compare::version(&store, &key, version));
-        }
+        let txn = store.txn().idempotency_key(self.idempotency_key).timeout(self.timeout);
         let refused = Refused { fence: &fence, key: &key, version };
-        let done = refused.explained(&store, txn).then(self).await?;
+        let done = refused.conditional(&store, txn).then(self).await?;
         match &done.results[..] {
             [OpResult::Deleted { count, .. }] if done.held => Ok(*count > 0),
             _ => Err(refused.why(done)),

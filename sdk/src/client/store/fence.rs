@@ -53,8 +53,12 @@ pub(super) struct Refused<'a> {
 }
 
 impl Refused<'_> {
-    /// `txn`, so that its answer tells why it was refused.
-    pub fn explained(&self, store: &Store, txn: Transaction) -> Transaction {
+    /// `txn` under the conditions of the change, so that its answer tells which of them did not hold.
+    pub fn conditional(&self, store: &Store, mut txn: Transaction) -> Transaction {
+        txn = txn.when(self.fence.compare(&store.node));
+        if let Some(version) = self.version {
+            txn = txn.when(Compare::version(store, self.key, version));
+        }
         txn.otherwise(self.fence.store(&store.node).get(&self.fence.name)).otherwise(store.get(self.key))
     }
 

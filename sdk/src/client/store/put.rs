@@ -2,7 +2,7 @@
 
 use super::{
     super::{call::key_bytes, node::Stake},
-    Compare, Fence, Store,
+    Fence, Store,
     fence::Refused,
     milliseconds,
 };
@@ -127,13 +127,9 @@ impl Put {
     /// A write with a fence is a transaction.
     async fn send_fenced(mut self, fence: Fence) -> Result<u64, Fault> {
         let (store, key, version) = (self.store.clone(), self.key.clone(), self.if_version.take());
-        let mut txn = store.txn().idempotency_key(self.idempotency_key).timeout(self.timeout);
-        txn = txn.when(fence.compare(&store.node));
-        if let Some(version) = version {
-            txn = txn.when(Compare::version(&store, &key, version));
-        }
+        let txn = store.txn().idempotency_key(self.idempotency_key).timeout(self.timeout);
         let refused = Refused { fence: &fence, key: &key, version };
-        let done = refused.explained(&store, txn).then(self).await?;
+        let done = refused.conditional(&store, txn).then(self).await?;
         if done.held { Ok(done.revision) } else { Err(refused.why(done)) }
     }
 }
