@@ -4,12 +4,15 @@
 mod addresses;
 mod admin_secret;
 mod bootstrap;
+mod configuration;
 mod local;
 mod name;
 mod records;
 mod seams;
+mod user;
 
 pub use admin_secret::AdminSecret;
+pub use configuration::ConfigChange;
 pub use local::{Context, Local};
 pub use seams::production_seams;
 
