@@ -15,7 +15,7 @@ pub enum Action {
 }
 
 /// The endpoints that only nodes may call, as service and endpoint.
-const NODE_ENDPOINTS: [(&str, &str); 7] = [
+const NODE_ENDPOINTS: [(&str, &str); 8] = [
     ("auth", "admit"),
     ("auth", "renew"),
     ("auth", "unseal"),
@@ -23,6 +23,7 @@ const NODE_ENDPOINTS: [(&str, &str); 7] = [
     ("network", "leave-member"),
     ("network", "remove-member"),
     ("network", "transfer-office"),
+    ("network", "drain-here"),
 ];
 
 impl Action {

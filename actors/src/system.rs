@@ -9,7 +9,7 @@ use crate::{
 };
 use bytes::Bytes;
 use futures::future::BoxFuture;
-use micro_consensus::Consensus;
+use micro_consensus::{Backup, Consensus};
 use micro_mesh::{FrameReceiver, FrameSender, Handler, Identity, JoinGrant, JoinRequest, Lane, Mesh};
 use micro_sdk::wire::{Caller, Code, Codec, Fault, Head, NodeId, Seams};
 use micro_storage::Storage;
@@ -110,7 +110,7 @@ impl System {
             mesh: mesh.clone(),
             consensus: consensus.clone(),
             directory,
-            registry,
+            registry: registry.clone(),
             dispatch,
             store,
             auth: auth.clone(),
@@ -120,7 +120,7 @@ impl System {
         });
         card.publish(&mesh);
         mesh.serve(Arc::new(Incoming { system: Arc::downgrade(&system) }));
-        let steward = Steward::new(mesh.clone(), consensus, auth, card.voters_wanted);
+        let steward = Steward::new(mesh.clone(), consensus, auth, registry, card.voters_wanted);
         let housekeeping = Housekeeping {
             mesh,
             auth: system.auth.clone(),
@@ -157,6 +157,16 @@ impl System {
     /// Admission.
     pub fn auth(&self) -> &AuthService {
         &self.auth
+    }
+
+    /// Takes a backup of this node's replica that shows everything acknowledged before the call.
+    ///
+    /// # Errors
+    /// [`Code::Unavailable`] without quorum, [`Code::Failed`] if the state can't be copied.
+    pub async fn backup(&self, deadline: Instant) -> Result<Backup, Fault> {
+        self.consensus.barrier(deadline).await?;
+        let name = self.registry.node_name(self.mesh.node());
+        Ok(self.consensus.backup(name, env!("CARGO_PKG_VERSION").to_owned()).await?)
     }
 
     /// Tells the others how far this node is.

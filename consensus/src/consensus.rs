@@ -1,7 +1,9 @@
 //! The group as the rest of the node uses it.
 
 use crate::{
-    ConsensusConfig, ConsensusError, LogPosition, Machine, Observation, ProposeError, ReadError, Replication,
+    Backup, ConsensusConfig, ConsensusError, LogPosition, Machine, Observation, ProposeError, ReadError,
+    Replication,
+    backup::Origin,
     contact::{Contact, QuorumAge},
     findings::Findings,
     intake::{Ground, Intake},
@@ -220,13 +222,22 @@ impl Consensus {
         self.inner.ground.office.leader()
     }
 
-    /// Takes a node in as a learner, or notes its new address. Leader only.
+    /// Takes a node in as a learner. Leader only.
     ///
     /// # Errors
     /// [`ConsensusError::NotLeader`], or why the group refused.
     pub async fn add_learner(&self, node: NodeId, address: SocketAddr) -> Result<(), ConsensusError> {
         let learner = BasicNode::new(address);
         self.change(self.inner.ground.raft.add_learner(node, learner, false)).await
+    }
+
+    /// Notes the address of a member. Leader only.
+    ///
+    /// # Errors
+    /// [`ConsensusError::NotLeader`], or why the group refused.
+    pub async fn set_address(&self, node: NodeId, address: SocketAddr) -> Result<(), ConsensusError> {
+        let nodes = BTreeMap::from([(node, BasicNode::new(address))]);
+        self.change(self.inner.ground.raft.change_membership(ChangeMembers::SetNodes(nodes), true)).await
     }
 
     /// Replaces the voters, all at once. Those that leave become learners. Leader only.
@@ -300,6 +311,18 @@ impl Consensus {
     pub async fn snapshot(&self) -> Result<(), ConsensusError> {
         let triggered = self.inner.ground.raft.trigger().snapshot().await;
         triggered.map_err(|fatal| ConsensusError::Stopped(fatal.to_string()))
+    }
+
+    /// Takes a backup of this node's replica as it is, which whoever takes it knows again by `node`, its name, and
+    /// `version`, its build.
+    ///
+    /// # Errors
+    /// [`ConsensusError::Storage`] if the state can't be copied.
+    pub async fn backup(&self, node: String, version: String) -> Result<Backup, ConsensusError> {
+        let Ground { replica, mesh, .. } = &self.inner.ground;
+        let origin = Origin { cluster: mesh.cluster(), node, version, time_ms: self.time_ms() };
+        let taken = Backup::take(replica.clone(), origin).await;
+        taken.map_err(|error| ConsensusError::Storage(error.to_string()))
     }
 
     /// Serves a lane that another member opened.

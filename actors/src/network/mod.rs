@@ -4,6 +4,7 @@
 mod card;
 mod complaint;
 mod departure;
+mod drain;
 mod membership;
 mod placement;
 mod platform;
@@ -14,6 +15,7 @@ mod steward;
 
 pub use card::{NodeCard, Phase};
 pub(crate) use complaint::Complaint;
+pub use drain::DrainRequest;
 pub(crate) use membership::stays;
 pub use membership::{MemberReply, RemoveRequest, TransferRequest};
 pub(crate) use platform::NetworkParts;

@@ -6,8 +6,10 @@ use crate::{
     network::{
         Complaint,
         card::Heard,
+        membership::stays,
         placement::{Candidate, next_voters},
     },
+    registry::Registry,
 };
 use micro_consensus::{Consensus, Observation};
 use micro_mesh::{Member, Mesh};
@@ -22,6 +24,8 @@ pub(crate) const CAUGHT_UP_LAG: u64 = 1000;
 /// How long handing over the seal may take.
 const SEAL_DEADLINE: Duration = Duration::from_secs(3);
 
+/// How long the next leader may take to take over from a drained one.
+const HAND_OVER_PATIENCE: Duration = Duration::from_secs(3);
 /// How long a node that left is still talked to: it has to hear that it may go.
 const FAREWELL: Duration = Duration::from_secs(2);
 
@@ -30,6 +34,7 @@ pub struct Steward {
     mesh: Mesh,
     consensus: Consensus,
     auth: Arc<AuthService>,
+    registry: Registry,
     voters_wanted: usize,
 }
 
@@ -50,7 +55,8 @@ pub(crate) fn fit_learners(seen: &Observation, members: &[Member]) -> Vec<NodeId
         let matched = seen.replication.iter().find(|replica| replica.node == *node);
         let matched = matched.and_then(|replica| replica.matched);
         let alive = members.iter().any(|member| {
-            member.node == *node && member.alive && Heard(member).state() != NodeState::Leaving
+            let goes = matches!(Heard(member).state(), NodeState::Leaving | NodeState::Drained);
+            member.node == *node && member.alive && !goes
         });
         alive && caught_up(matched, seen.last_log)
     };
@@ -59,8 +65,14 @@ pub(crate) fn fit_learners(seen: &Observation, members: &[Member]) -> Vec<NodeId
 
 impl Steward {
     /// A steward that grows the group to `voters_wanted` voters.
-    pub fn new(mesh: Mesh, consensus: Consensus, auth: Arc<AuthService>, voters_wanted: usize) -> Self {
-        Steward { mesh, consensus, auth, voters_wanted }
+    pub fn new(
+        mesh: Mesh,
+        consensus: Consensus,
+        auth: Arc<AuthService>,
+        registry: Registry,
+        voters_wanted: usize,
+    ) -> Self {
+        Steward { mesh, consensus, auth, registry, voters_wanted }
     }
 
     /// Looks after the voters until the task is ended.
@@ -70,7 +82,10 @@ impl Steward {
             sleep(LOOK_EVERY).await;
             self.part(&mut removals).await;
             let seen = self.consensus.observe();
-            if seen.leading && !seen.changing {
+            if seen.leading && self.registry.is_drained() {
+                self.consensus.hand_over(|other| stays(&self.mesh, other), HAND_OVER_PATIENCE).await;
+            } else if seen.leading && !seen.changing {
+                self.note_addresses(&seen).await;
                 self.look(&seen).await;
             }
             if seen.voters.contains(&seen.node) {
@@ -111,6 +126,25 @@ impl Steward {
             match self.auth.hand_seal_to(node, Instant::now() + SEAL_DEADLINE).await {
                 Ok(()) => tracing::info!(%node, "gave a voter the key of the seal again"),
                 Err(fault) => tracing::info!(%node, %fault, "a voter did not take the key of the seal"),
+            }
+        }
+    }
+
+    /// Keeps the address book of the group true: a host may have moved, and who is told where it is by nobody else
+    /// looks there.
+    async fn note_addresses(&self, seen: &Observation) {
+        let members = self.mesh.gossip().members();
+        let told = |node: NodeId| match node == seen.node {
+            true => Some(self.mesh.advertise()),
+            false => {
+                members.iter().find(|member| member.node == node && member.alive).map(|member| member.address)
+            }
+        };
+        for (node, noted) in &seen.addresses {
+            let Some(address) = told(*node).filter(|address| address.to_string() != *noted) else { continue };
+            match self.consensus.set_address(*node, address).await {
+                Ok(()) => tracing::info!(%node, %address, "a member has another address"),
+                Err(error) => tracing::info!(%node, %error, "the address of a member could not be noted"),
             }
         }
     }

@@ -24,22 +24,26 @@
 //! it. What goes on for long (watches, leases, and what stands on them) asks again by itself, within a budget.
 
 mod address;
+mod backup;
 mod call;
 mod dial;
 mod directory;
 mod election;
 mod line;
 mod lock;
+mod membership;
 mod node;
 mod store;
 mod token;
 
 pub use address::{Address, AddressError, default_socket};
+pub use backup::Backup;
 pub use call::{Call, Reply};
 pub use directory::{ServiceDescription, ServiceInstance, ServiceListing};
 pub use election::{Election, Leader, Leadership, Observer};
 pub use lock::{Lock, LockGuard};
-pub use node::{JoinToken, Member, Node};
+pub use membership::Member;
+pub use node::{JoinToken, Node};
 pub use store::{
     Batch, BatchError, Batched, Change, ChangeKind, Comparand, Compare, Delete, DeleteRange, Fence, Found,
     Get, History, Lease, LeaseListing, List, Op, OpResult, Order, Page, Put, Record, Relation, Revision,
