@@ -3,7 +3,9 @@
 use crate::{
     Directory, Dispatch, Machines, Platform, Supervisor,
     auth::{AuthService, AuthState},
-    network::{Complaint, NetworkParts, NetworkService, NodeCard, Phase, Steward, stays},
+    network::{
+        Complaint, Complaints, NetworkParts, NetworkService, NodeCard, Phase, Steward, Watermark, stays,
+    },
     registry::{Registry, RegistryService},
     store::{Expirer, StoreService},
 };
@@ -120,7 +122,10 @@ impl System {
         });
         card.publish(&mesh);
         mesh.serve(Arc::new(Incoming { system: Arc::downgrade(&system) }));
-        let steward = Steward::new(mesh.clone(), consensus, auth, registry, card.voters_wanted);
+        let complaints = Complaints::new(mesh.clone());
+        let watermark = Watermark::new(storage.room.clone(), consensus.clone(), complaints.clone());
+        let steward =
+            Steward::new(mesh.clone(), consensus, auth, registry, complaints.clone(), card.voters_wanted);
         let housekeeping = Housekeeping {
             mesh,
             auth: system.auth.clone(),
@@ -130,9 +135,11 @@ impl System {
             storage,
             seams,
             identity,
+            complaints,
         };
         let mut tasks = system.tasks.lock().expect("no code panics while it holds the tasks");
         tasks.push(tokio::spawn(steward.run()));
+        tasks.push(tokio::spawn(watermark.run()));
         tasks.push(tokio::spawn(expirer.run()));
         tasks.push(tokio::spawn(housekeeping.run()));
         drop(tasks);
@@ -261,6 +268,7 @@ struct Housekeeping {
     storage: Storage,
     seams: Seams,
     identity: Identity,
+    complaints: Complaints,
 }
 
 /// The file that holds the node's identity.
@@ -299,12 +307,12 @@ impl Housekeeping {
         match found {
             Ok(()) => {
                 tracing::info!("this node can open the mesh's authority again");
-                NodeCard::publish_complaints(&self.mesh, &[]);
+                self.complaints.set(Complaint::SealKey, false);
             }
             Err(fault) => {
                 let help = fault.help.join("; ");
                 tracing::error!(%fault, help, "this node can't open the mesh's authority: it can admit nobody");
-                NodeCard::publish_complaints(&self.mesh, &[Complaint::SealKey]);
+                self.complaints.set(Complaint::SealKey, true);
             }
         }
     }

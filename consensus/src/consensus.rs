@@ -12,6 +12,7 @@ use crate::{
     network::Network,
     office::Office,
     raft::{LogId, Raft},
+    read_only::ReadOnly,
     replica::Replica,
     timekeeper::Timekeeper,
 };
@@ -85,7 +86,7 @@ impl Consensus {
             replica.clone().build_snapshot().await.map_err(broken)?;
         }
         let (findings, contact, quorum_age) = (Findings::default(), Contact::default(), QuorumAge::default());
-        let timekeeper = Timekeeper::new(seams.clock.clone());
+        let (timekeeper, read_only) = (Timekeeper::new(seams.clock.clone()), ReadOnly::default());
         let network = Network {
             mesh: mesh.clone(),
             replica: replica.clone(),
@@ -105,6 +106,7 @@ impl Consensus {
             office: office.clone(),
             contact: contact.clone(),
             timekeeper: timekeeper.clone(),
+            read_only: read_only.clone(),
         };
         let ground = Ground {
             raft,
@@ -114,6 +116,7 @@ impl Consensus {
             proposals_waiting_max: config.proposals_waiting_max,
             planted_bug: config.planted_bug,
             timekeeper,
+            read_only,
         };
         let intake = Arc::new(Intake::start(ground.clone()));
         let closing = AtomicBool::new(false);
@@ -323,6 +326,11 @@ impl Consensus {
         let origin = Origin { cluster: mesh.cluster(), node, version, time_ms: self.time_ms() };
         let taken = Backup::take(replica.clone(), origin).await;
         taken.map_err(|error| ConsensusError::Storage(error.to_string()))
+    }
+
+    /// Takes no entries from now on, or takes them again: see [`ProposeError::ReadOnly`]. Reads go on.
+    pub fn set_read_only(&self, read_only: bool) {
+        self.inner.ground.read_only.set(read_only);
     }
 
     /// Serves a lane that another member opened.

@@ -23,6 +23,7 @@ mod observation;
 mod office;
 mod proposer;
 mod raft;
+mod read_only;
 mod reader;
 mod replica;
 mod snapshot;

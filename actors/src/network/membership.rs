@@ -2,7 +2,9 @@
 
 use crate::{
     auth::{decode, node_head},
-    network::{NETWORK, NetworkService, card::Heard, departure::voters_without, steward::fit_learners},
+    network::{
+        Complaint, NETWORK, NetworkService, card::Heard, departure::voters_without, steward::fit_learners,
+    },
 };
 use bincode::{Decode, Encode};
 use bytes::Bytes;
@@ -292,13 +294,13 @@ impl NetworkService {
     }
 }
 
-/// Whether a node is up and does not say that it shuts down or is drained.
+/// Whether a node may lead: it is up, and does not say that it shuts down, is drained, or has no room for writes.
 pub(crate) fn stays(mesh: &Mesh, node: NodeId) -> bool {
     let members = mesh.gossip().members();
     members.iter().any(|member| {
         let state = Heard(member).state();
         let able = !matches!(state, NodeState::Down | NodeState::Leaving | NodeState::Drained);
-        member.node == node && able
+        member.node == node && able && !Heard(member).complains_of(Complaint::DiskFull)
     })
 }
 

@@ -4,7 +4,7 @@
 use crate::{
     auth::AuthService,
     network::{
-        Complaint,
+        Complaint, Complaints,
         card::Heard,
         membership::stays,
         placement::{Candidate, next_voters},
@@ -24,7 +24,7 @@ pub(crate) const CAUGHT_UP_LAG: u64 = 1000;
 /// How long handing over the seal may take.
 const SEAL_DEADLINE: Duration = Duration::from_secs(3);
 
-/// How long the next leader may take to take over from a drained one.
+/// How long the next leader may take to take over from one that is drained or has no room.
 const HAND_OVER_PATIENCE: Duration = Duration::from_secs(3);
 /// How long a node that left is still talked to: it has to hear that it may go.
 const FAREWELL: Duration = Duration::from_secs(2);
@@ -35,6 +35,7 @@ pub struct Steward {
     consensus: Consensus,
     auth: Arc<AuthService>,
     registry: Registry,
+    complaints: Complaints,
     voters_wanted: usize,
 }
 
@@ -70,9 +71,10 @@ impl Steward {
         consensus: Consensus,
         auth: Arc<AuthService>,
         registry: Registry,
+        complaints: Complaints,
         voters_wanted: usize,
     ) -> Self {
-        Steward { mesh, consensus, auth, registry, voters_wanted }
+        Steward { mesh, consensus, auth, registry, complaints, voters_wanted }
     }
 
     /// Looks after the voters until the task is ended.
@@ -82,7 +84,7 @@ impl Steward {
             sleep(LOOK_EVERY).await;
             self.part(&mut removals).await;
             let seen = self.consensus.observe();
-            if seen.leading && self.registry.is_drained() {
+            if seen.leading && (self.registry.is_drained() || self.complaints.is(Complaint::DiskFull)) {
                 self.consensus.hand_over(|other| stays(&self.mesh, other), HAND_OVER_PATIENCE).await;
             } else if seen.leading && !seen.changing {
                 self.note_addresses(&seen).await;
