@@ -1,24 +1,20 @@
 //! What runs on a host: the node, put together on the simulation's seams, and its clients.
 
 use crate::{
+    door::{Door, attach_echo, operator},
     machine::{Machine, Seat, Shared},
     options::PlantedBug,
     seams::{self, VirtualTime},
     socket::SimulatedSocket,
-    workload::{self, Client, DEADLINE},
-};
-use bytes::Bytes;
-use micro_actors::{
-    registry::{AttachGuard, InsideHandler},
-    store::{DeleteRequest, ReadRequest, TablePath, WriteRequest},
+    workload::{self, Client},
 };
 use micro_consensus::ConsensusConfig;
 use micro_mesh::{JoinToken, Place, Socket};
 use micro_node::{
     config::{Config, Join, VotersWanted},
-    node::{Context, Host, Local, Node},
+    node::{Host, Local, Node},
 };
-use micro_sdk::wire::{Caller, Code, Endpoint, Fault};
+use micro_sdk::wire::{Code, Fault};
 use micro_storage::{Storage, memory};
 use rand::{SeedableRng, rngs::SmallRng};
 use std::{rc::Rc, sync::Arc, time::Duration};
@@ -32,8 +28,6 @@ const TOKEN_TTL: Duration = Duration::from_secs(15 * 60);
 const SNAPSHOT_EVERY: u64 = 400;
 /// The entries kept behind a snapshot: few, so that a replica that was away needs one.
 const LOG_KEPT: u64 = 50;
-/// The one endpoint of the echo service.
-const ECHO: &str = "Echo.call";
 /// With this many nodes and more, five of them vote.
 const FIVE_VOTERS_FROM: usize = 5;
 
@@ -92,7 +86,7 @@ async fn serve(shared: &Rc<Shared>, machine: &Machine, node: &Node, local: Local
     workload::start(shared, |kind| {
         let name = format!("{}.{boot}.{kind}", machine.name);
         let rng = SmallRng::seed_from_u64(shared.options.seed_of(&name));
-        let door = Door { name: machine.name.clone(), local: local.clone() };
+        let door = Door::new(&machine.name, local.clone(), shared.options.planted_bug);
         Client { name, door, rng, shared: shared.clone() }
     });
     std::future::pending().await
@@ -170,92 +164,4 @@ async fn issue_tokens(shared: Rc<Shared>, local: Local) {
             shared.desk.borrow_mut().entry(name).and_modify(|waiting| *waiting = Some(token));
         }
     }
-}
-
-fn operator() -> Context {
-    Context::of(Caller::Admin).within(DEADLINE)
-}
-
-/// The name of a node's own echo service.
-fn echo_service(node: &str) -> String {
-    format!("echo-{node}")
-}
-
-fn attach_echo(local: &Local, node: &str) -> Result<AttachGuard, Fault> {
-    let endpoint = Endpoint {
-        name: ECHO.to_owned(),
-        request_schema: "{}".to_owned(),
-        response_schema: "{}".to_owned(),
-        doc: "Answers what it is sent.".to_owned(),
-    };
-    let echo: InsideHandler = Arc::new(|_, body| Box::pin(async move { Ok(body) }));
-    local.attach_inside(echo_service(node).parse().expect("a good name"), vec![endpoint], echo)
-}
-
-/// One node as clients ask it.
-#[derive(Clone)]
-pub struct Door {
-    name: String,
-    local: Local,
-}
-
-impl Door {
-    /// The node.
-    pub fn name(&self) -> &str {
-        &self.name
-    }
-
-    /// Writes a value and returns its version. With a version, only if the key has that one still.
-    ///
-    /// # Errors
-    /// As the node answers.
-    pub async fn write(&self, key: &str, value: u64, if_version: Option<u64>) -> Result<u64, Fault> {
-        let request = WriteRequest::new(TablePath::default(), key, value.to_string());
-        let request = WriteRequest { if_version, ..request };
-        Ok(self.local.write(&operator(), request).await?.version)
-    }
-
-    /// Writes a value that ends by itself after `ttl_ms`.
-    ///
-    /// # Errors
-    /// As the node answers.
-    pub async fn write_ending(&self, key: &str, value: u64, ttl_ms: u64) -> Result<(), Fault> {
-        let request = WriteRequest::new(TablePath::default(), key, value.to_string());
-        self.local.write(&operator(), WriteRequest { ttl_ms, ..request }).await.map(drop)
-    }
-
-    /// Deletes a key.
-    ///
-    /// # Errors
-    /// As the node answers.
-    pub async fn delete(&self, key: &str) -> Result<(), Fault> {
-        let request = DeleteRequest { table: TablePath::default(), key: key.to_owned(), if_version: None };
-        self.local.delete(&operator(), request).await.map(drop)
-    }
-
-    /// Reads value and version of a key.
-    ///
-    /// # Errors
-    /// As the node answers.
-    pub async fn read(&self, key: &str, stale: bool) -> Result<Option<(u64, u64)>, Fault> {
-        let request = ReadRequest { key: key.to_owned(), stale, ..ReadRequest::default() };
-        let Some(record) = self.local.read(&operator(), request).await?.record else { return Ok(None) };
-        Ok(Some((parse(&record.value.0)?, record.version)))
-    }
-
-    /// Calls the echo service of a node.
-    ///
-    /// # Errors
-    /// As the node answers.
-    pub async fn echo(&self, node: &str, value: u64) -> Result<u64, Fault> {
-        let service = echo_service(node).parse().expect("a good name");
-        let body = Bytes::from(value.to_string());
-        let head = self.local.head(&operator(), service, ECHO);
-        parse(&self.local.call(head, body).await?.body)
-    }
-}
-
-fn parse(bytes: &[u8]) -> Result<u64, Fault> {
-    let number = std::str::from_utf8(bytes).ok().and_then(|text| text.parse().ok());
-    number.ok_or_else(|| Fault::new(Code::Internal, format!("{bytes:?} is not a number that a client wrote")))
 }

@@ -22,6 +22,7 @@ compile_error!(
 compile_error!("the simulation catches Linux system calls on x86-64 or AArch64; build it there");
 
 pub mod checkers;
+mod door;
 pub mod faults;
 mod host;
 pub mod interposer;

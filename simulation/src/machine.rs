@@ -1,8 +1,13 @@
 //! One simulated host: what outlives a crash of its node, and what does not.
 
-use crate::workload::History;
 use crate::{
-    checkers::Violation, options::Options, seams::Skew, socket::Power, trace::Trace, weather::Weather,
+    checkers::Violation,
+    options::Options,
+    seams::Skew,
+    socket::Power,
+    trace::Trace,
+    weather::Weather,
+    workload::{History, Journals},
 };
 use micro_mesh::JoinToken;
 use micro_node::node::Node;
@@ -133,6 +138,8 @@ pub struct Shared {
     pub weather: Weather,
     /// What clients asked and were told.
     pub history: History,
+    /// The same for each kind of work that has more to say.
+    pub journals: Journals,
     /// The hosts, by seat.
     pub machines: Vec<Machine>,
     /// What the clients do just now.
@@ -160,6 +167,7 @@ impl Shared {
             machines: (1..=options.nodes).map(|number| Machine::new(format!("n{number}"))).collect(),
             trace,
             history: History::default(),
+            journals: Journals::default(),
             phase: Cell::new(Phase::Assembly),
             desk: RefCell::default(),
             violations: RefCell::default(),

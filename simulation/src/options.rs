@@ -1,5 +1,6 @@
 //! What a run is told.
 
+use crate::workload::Kind;
 use std::{fmt, str::FromStr, time::Duration};
 
 /// A bug put in on purpose, to prove that the checkers see it.
@@ -13,15 +14,21 @@ pub enum PlantedBug {
     ReadWithoutQuorum,
     /// Clients that ask for a linearizable read get a stale one.
     StaleReads,
+    /// Transactions are done without looking at their comparisons.
+    ComparesIgnored,
+    /// Each page of a list shows the records as they are when it is asked for.
+    TornPages,
 }
 
 impl PlantedBug {
     /// All, by the names they are called by on the command line.
-    pub const ALL: [(&'static str, PlantedBug); 4] = [
+    pub const ALL: [(&'static str, PlantedBug); 6] = [
         ("ack-before-sync", PlantedBug::AckBeforeSync),
         ("vote-not-persisted", PlantedBug::VoteNotPersisted),
         ("read-without-quorum", PlantedBug::ReadWithoutQuorum),
         ("stale-reads", PlantedBug::StaleReads),
+        ("compares-ignored", PlantedBug::ComparesIgnored),
+        ("torn-pages", PlantedBug::TornPages),
     ];
 }
 
@@ -53,6 +60,8 @@ pub struct Options {
     pub nodes: usize,
     /// How long faults go on, in simulated time.
     pub storm: Duration,
+    /// What clients do beside registers and calls; none for kinds drawn from the seed.
+    pub workloads: Option<Vec<Kind>>,
     /// A bug put in on purpose.
     pub planted_bug: Option<PlantedBug>,
     /// Whether events are shown on standard error as they happen.
@@ -62,7 +71,14 @@ pub struct Options {
 impl Options {
     /// Three nodes and one minute of faults.
     pub fn new(seed: u64) -> Self {
-        Options { seed, nodes: 3, storm: Duration::from_secs(60), planted_bug: None, show: false }
+        Options {
+            seed,
+            nodes: 3,
+            storm: Duration::from_secs(60),
+            workloads: None,
+            planted_bug: None,
+            show: false,
+        }
     }
 
     /// A seed of its own for each part of the world, so that a change in one does not shift the chance of

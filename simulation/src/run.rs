@@ -9,7 +9,7 @@ use crate::{
     options::Options,
     report::Report,
     watcher,
-    workload::{Asked, Op},
+    workload::{Asked, Kind, Op},
     world::World,
 };
 use std::{
@@ -203,6 +203,7 @@ impl Run {
         let finals = shared.finals.borrow().clone();
         Ending {
             history: shared.history.ops(),
+            journals: shared.journals.clone(),
             // Without the last reads the run has failed already, and states tell nothing.
             states: if finals.is_some() { watcher::states(shared) } else { Default::default() },
             finals: finals.unwrap_or_default(),
@@ -221,6 +222,10 @@ impl Run {
             reads: of(|op| op.asked == Asked::Read),
             stale_reads: of(|op| op.asked == Asked::ReadStale),
             calls: of(|op| matches!(op.asked, Asked::Echo { .. })),
+            others: Kind::of(&shared.options)
+                .into_iter()
+                .map(|kind| (kind, shared.journals.tally(kind)))
+                .collect(),
             trace: shared.trace.clone(),
             violations,
         }

@@ -8,6 +8,7 @@
 //! planted bug that it finds.
 
 mod acknowledged_durability;
+mod bank_balance;
 mod committed_immutable;
 mod committed_on_quorum;
 mod echo_answers;
@@ -26,7 +27,7 @@ mod state_machine_safety;
 
 use crate::{
     sighting::{Sighting, StatePrint},
-    workload::Op,
+    workload::{Journals, Op},
 };
 use std::{collections::BTreeMap, fmt};
 
@@ -50,6 +51,8 @@ impl fmt::Display for Violation {
 pub struct Ending {
     /// All operations of all clients.
     pub history: Vec<Op>,
+    /// All requests of other kinds of work.
+    pub journals: Journals,
     /// The value and version of every key, read from a quorum at the end. Empty if that never worked.
     pub finals: BTreeMap<String, Option<(u64, u64)>>,
     /// The applied state of every node.
@@ -100,6 +103,7 @@ pub fn all() -> Vec<Box<dyn Checker>> {
         Box::<linearizability::Linearizability>::default(),
         Box::<stale_reads::StaleReads>::default(),
         Box::<echo_answers::EchoAnswers>::default(),
+        Box::<bank_balance::BankBalance>::default(),
         Box::<equal_replicas::EqualReplicas>::default(),
     ]
 }

@@ -1,13 +1,18 @@
 //! What clients do meanwhile, and what they were told.
 
+pub mod bank;
 mod client;
 mod echo;
 mod history;
+mod journal;
+mod kind;
 mod probe;
 mod register;
 
 pub use client::{Client, DEADLINE};
 pub use history::{Asked, History, Op, OpId, Tally, Told};
+pub use journal::{Entry, Journal, Outcome};
+pub use kind::{Kind, Table};
 
 use crate::machine::Shared;
 use std::rc::Rc;
@@ -16,14 +21,49 @@ use tokio::task::spawn_local;
 /// The keys that all clients fight for: few, so that they meet.
 pub const KEYS: [&str; 6] = ["k0", "k1", "k2", "k3", "k4", "k5"];
 
-/// Clients of each kind on every node.
+/// Clients that read and write registers on every node.
 const REGISTERS: usize = 2;
+
+/// What came of the work of each kind.
+#[derive(Clone, Debug, Default)]
+pub struct Journals {
+    /// The bank.
+    pub bank: bank::BankJournal,
+}
+
+impl Journals {
+    /// How many requests of a kind ended how.
+    pub fn tally(&self, kind: Kind) -> Tally {
+        match kind {
+            Kind::Bank => self.bank.tally(),
+        }
+    }
+}
 
 /// Starts all clients of one start of a node, as tasks of its host.
 pub fn start(shared: &Rc<Shared>, clients: impl Fn(&str) -> Client) {
     for number in 0..REGISTERS {
         spawn_local(register::run(clients(&format!("register{number}")), shared.clone()));
     }
+    for kind in Kind::of(&shared.options) {
+        let client = clients(&kind.to_string());
+        match kind {
+            Kind::Bank => spawn_local(bank::run(client, shared.clone())),
+        };
+    }
     spawn_local(echo::run(clients("echo"), shared.clone()));
     spawn_local(probe::run(clients("probe"), shared.clone()));
+}
+
+/// What each kind of work wants to see once more in the end. Tells whether it was shown.
+async fn last(client: &Client, shared: &Shared) -> bool {
+    for kind in Kind::of(&shared.options) {
+        let shown = match kind {
+            Kind::Bank => bank::last(client, shared).await,
+        };
+        if !shown {
+            return false;
+        }
+    }
+    true
 }

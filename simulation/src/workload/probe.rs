@@ -2,6 +2,7 @@
 
 use super::{Client, KEYS, Told};
 use crate::machine::{Phase, Shared};
+use micro_actors::store::{TablePath, WriteRequest};
 use std::{collections::BTreeMap, rc::Rc, time::Duration};
 use tokio::time::sleep;
 
@@ -22,7 +23,9 @@ pub async fn run(client: Client, shared: Rc<Shared>) {
         sleep(AGAIN).await;
         if shared.phase.get() == Phase::Last && machine.name == shared.machines[0].name {
             let finals = read_all(&client).await;
-            shared.finals.replace(finals);
+            if super::last(&client, &shared).await {
+                shared.finals.replace(finals);
+            }
         }
     }
 }
@@ -62,7 +65,8 @@ async fn served(client: &Client, shared: &Shared) -> bool {
 async fn ends(client: &Client) -> bool {
     // Of no interest to the history, which knows only of what clients do.
     let key = format!("ending-{}", client.door.name());
-    let written = client.door.write_ending(&key, 1, ENDS_AFTER_MS).await;
+    let write = WriteRequest::new(TablePath::default(), &*key, "1");
+    let written = client.door.put(WriteRequest { ttl_ms: ENDS_AFTER_MS, ..write }, None).await;
     if written.is_err() || !matches!(client.door.read(&key, false).await, Ok(Some(_))) {
         return false;
     }
