@@ -8,7 +8,7 @@ use bytes::Bytes;
 use micro_actors::{
     registry::{AttachGuard, InsideHandler},
     store::{
-        DeleteRequest, ListRequest, ReadRequest, Record, TablePath, TransactReply, TransactRequest,
+        DeleteRequest, ListRequest, ReadRequest, Record, RecordOp, TablePath, TransactReply, TransactRequest,
         WriteRequest,
     },
 };
@@ -51,12 +51,14 @@ pub struct Door {
     name: String,
     local: Local,
     planted_bug: Option<PlantedBug>,
+    /// When all that is asked has to be answered, if that is one thing for the client.
+    end: Option<Instant>,
 }
 
 impl Door {
     /// The door of the node that is called `name`.
     pub fn new(name: &str, local: Local, planted_bug: Option<PlantedBug>) -> Self {
-        Door { name: name.to_owned(), local, planted_bug }
+        Door { name: name.to_owned(), local, planted_bug, end: None }
     }
 
     /// The node.
@@ -64,8 +66,24 @@ impl Door {
         &self.name
     }
 
+    /// The same door for several requests that together may take as long as one.
+    #[must_use]
+    pub fn hurried(&self) -> Self {
+        Door { end: Some(Instant::now() + DEADLINE), ..self.clone() }
+    }
+
+    fn context(&self) -> Context {
+        let left = self.end.map_or(DEADLINE, |end| end.saturating_duration_since(Instant::now()));
+        operator().within(left)
+    }
+
     fn planted(&self, bug: PlantedBug) -> bool {
         self.planted_bug == Some(bug)
+    }
+
+    /// The idempotency key, unless it gets lost.
+    fn kept(&self, key: Option<u128>) -> Option<u128> {
+        key.filter(|_| !self.planted(PlantedBug::KeysDropped))
     }
 
     /// Writes a value and returns its version. With a version, only if the key has that one still.
@@ -82,7 +100,7 @@ impl Door {
     /// # Errors
     /// As the node answers.
     pub async fn put(&self, request: WriteRequest, key: Option<u128>) -> Result<u64, Fault> {
-        Ok(self.local.write(&operator().with_key(key), request).await?.version)
+        Ok(self.local.write(&self.context().with_key(self.kept(key)), request).await?.version)
     }
 
     /// Deletes a key.
@@ -91,7 +109,7 @@ impl Door {
     /// As the node answers.
     pub async fn delete(&self, key: &str) -> Result<(), Fault> {
         let request = DeleteRequest { table: TablePath::default(), key: key.to_owned(), if_version: None };
-        self.local.delete(&operator(), request).await.map(drop)
+        self.local.delete(&self.context(), request).await.map(drop)
     }
 
     /// Reads value and version of a key.
@@ -101,7 +119,7 @@ impl Door {
     pub async fn read(&self, key: &str, stale: bool) -> Result<Option<(u64, u64)>, Fault> {
         let stale = stale || self.planted(PlantedBug::StaleReads);
         let request = ReadRequest { key: key.to_owned(), stale, ..ReadRequest::default() };
-        let Some(record) = self.local.read(&operator(), request).await?.record else { return Ok(None) };
+        let Some(record) = self.local.read(&self.context(), request).await?.record else { return Ok(None) };
         Ok(Some((number(&record.value.0)?, record.version)))
     }
 
@@ -117,7 +135,13 @@ impl Door {
         if self.planted(PlantedBug::ComparesIgnored) {
             request.compares.clear();
         }
-        self.local.transact(&operator().with_key(key), request).await
+        if self.planted(PlantedBug::ReadsNotCompared) {
+            let written = |key: &String| {
+                request.then.iter().any(|op| matches!(op, RecordOp::Write(write) if write.key == *key))
+            };
+            request.compares.retain(|compare| written(&compare.key));
+        }
+        self.local.transact(&self.context().with_key(self.kept(key)), request).await
     }
 
     /// All pages of a list, and the revision that it shows. All of it takes no longer than one request may.
@@ -129,12 +153,12 @@ impl Door {
         table: Table,
         page_size: u32,
         at: Option<u64>,
+        stale: bool,
     ) -> Result<(Vec<Record>, u64), Fault> {
-        let mut request = ListRequest { limit: page_size, at, ..ListRequest::default() };
+        let mut request = ListRequest { limit: page_size, at, stale, ..ListRequest::default() };
         request.range.table = table.path();
-        let end = Instant::now() + DEADLINE;
-        let left = || operator().within(end.saturating_duration_since(Instant::now()));
-        let mut reply = self.local.list(&left(), request.clone()).await?;
+        let door = self.hurried();
+        let mut reply = door.local.list(&door.context(), request.clone()).await?;
         let revision = reply.revision;
         let mut records = std::mem::take(&mut reply.records);
         while reply.more {
@@ -144,7 +168,7 @@ impl Door {
             } else {
                 request.page = reply.page;
             }
-            reply = self.local.list(&left(), request.clone()).await?;
+            reply = door.local.list(&door.context(), request.clone()).await?;
             records.append(&mut reply.records);
         }
         Ok((records, revision))
@@ -157,7 +181,7 @@ impl Door {
     pub async fn echo(&self, node: &str, value: u64) -> Result<u64, Fault> {
         let service = echo_service(node).parse().expect("a good name");
         let body = Bytes::from(value.to_string());
-        let head = self.local.head(&operator(), service, ECHO);
+        let head = self.local.head(&self.context(), service, ECHO);
         number(&self.local.call(head, body).await?.body)
     }
 }

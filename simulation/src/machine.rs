@@ -7,7 +7,7 @@ use crate::{
     socket::Power,
     trace::Trace,
     weather::Weather,
-    workload::{History, Journals},
+    workload::{History, Journals, queue::Again},
 };
 use micro_mesh::JoinToken;
 use micro_node::node::Node;
@@ -69,6 +69,8 @@ pub struct Machine {
     pub ready: Cell<bool>,
     /// Whether the node has served everything after the heal.
     pub probed: Cell<bool>,
+    /// Whether its clients have seen in the end all that they wanted to.
+    pub shown: Cell<bool>,
     /// When the node ended by itself, if it did.
     pub ended: Cell<Option<Duration>>,
     /// Asks the node to end in order.
@@ -96,6 +98,7 @@ impl Machine {
             joined: Cell::new(false),
             ready: Cell::new(false),
             probed: Cell::new(false),
+            shown: Cell::new(false),
             ended: Cell::new(None),
             stop: Notify::new(),
             power: RefCell::default(),
@@ -140,6 +143,8 @@ pub struct Shared {
     pub history: History,
     /// The same for each kind of work that has more to say.
     pub journals: Journals,
+    /// Requests that wait to be done again.
+    pub again: Again,
     /// The hosts, by seat.
     pub machines: Vec<Machine>,
     /// What the clients do just now.
@@ -168,6 +173,7 @@ impl Shared {
             trace,
             history: History::default(),
             journals: Journals::default(),
+            again: Again::default(),
             phase: Cell::new(Phase::Assembly),
             desk: RefCell::default(),
             violations: RefCell::default(),

@@ -18,17 +18,23 @@ pub enum PlantedBug {
     ComparesIgnored,
     /// Each page of a list shows the records as they are when it is asked for.
     TornPages,
+    /// Transactions are compared with what they write only, not with what they read.
+    ReadsNotCompared,
+    /// Idempotency keys get lost between client and node.
+    KeysDropped,
 }
 
 impl PlantedBug {
     /// All, by the names they are called by on the command line.
-    pub const ALL: [(&'static str, PlantedBug); 6] = [
+    pub const ALL: [(&'static str, PlantedBug); 8] = [
         ("ack-before-sync", PlantedBug::AckBeforeSync),
         ("vote-not-persisted", PlantedBug::VoteNotPersisted),
         ("read-without-quorum", PlantedBug::ReadWithoutQuorum),
         ("stale-reads", PlantedBug::StaleReads),
         ("compares-ignored", PlantedBug::ComparesIgnored),
         ("torn-pages", PlantedBug::TornPages),
+        ("reads-not-compared", PlantedBug::ReadsNotCompared),
+        ("keys-dropped", PlantedBug::KeysDropped),
     ];
 }
 

@@ -59,3 +59,23 @@ fn a_transaction_that_does_not_compare_is_found() {
 fn a_list_whose_pages_show_several_moments_is_found() {
     finds_with(PlantedBug::TornPages, &[Kind::Bank], &["the bank's balance"]);
 }
+
+#[test]
+fn a_page_that_shows_what_came_later_is_found() {
+    finds_with(PlantedBug::TornPages, &[Kind::Set], &["the elements of the set"]);
+}
+
+#[test]
+fn a_transaction_that_compares_what_it_writes_only_is_found() {
+    finds_with(PlantedBug::ReadsNotCompared, &[Kind::Append], &["serializability"]);
+}
+
+#[test]
+fn a_lost_update_is_found() {
+    finds_with(PlantedBug::ComparesIgnored, &[Kind::Append], &["serializability"]);
+}
+
+#[test]
+fn a_retry_without_its_idempotency_key_is_found() {
+    finds_with(PlantedBug::KeysDropped, &[Kind::Queue], &["repeated requests are done once"]);
+}

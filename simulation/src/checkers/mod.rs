@@ -14,6 +14,7 @@ mod committed_on_quorum;
 mod echo_answers;
 mod election_safety;
 mod equal_replicas;
+mod idempotency;
 mod kept_votes;
 mod leader_completeness;
 mod ledger;
@@ -22,6 +23,8 @@ mod log_matching;
 mod monotonic_progress;
 mod progress_order;
 mod running_nodes;
+mod serializability;
+mod set_elements;
 mod stale_reads;
 mod state_machine_safety;
 
@@ -104,6 +107,9 @@ pub fn all() -> Vec<Box<dyn Checker>> {
         Box::<stale_reads::StaleReads>::default(),
         Box::<echo_answers::EchoAnswers>::default(),
         Box::<bank_balance::BankBalance>::default(),
+        Box::<set_elements::SetElements>::default(),
+        Box::<idempotency::Idempotency>::default(),
+        Box::<serializability::Serializability>::default(),
         Box::<equal_replicas::EqualReplicas>::default(),
     ]
 }

@@ -169,8 +169,8 @@ async fn read_two(client: &Client, names: [&'static str; 2]) -> Result<[Account;
 
 async fn look_at_all(client: &Client, look: Look) -> Result<BankTold, Fault> {
     let (records, revision) = match look {
-        Look::Pages => client.door.list_all(BANK, 2, None).await?,
-        Look::Past { at } => client.door.list_all(BANK, 2, Some(at)).await?,
+        Look::Pages => client.door.list_all(BANK, 2, None, false).await?,
+        Look::Past { at } => client.door.list_all(BANK, 2, Some(at), false).await?,
         Look::Transaction => {
             let range = RecordRange { table: BANK.path(), ..RecordRange::default() };
             let then = vec![RecordOp::List { range, limit: 0 }];

@@ -10,6 +10,12 @@ use std::{fmt, str::FromStr};
 pub enum Kind {
     /// Money goes from account to account.
     Bank,
+    /// A set grows.
+    Set,
+    /// Items go into a queue and out of it, and many a request is done twice.
+    Queue,
+    /// Transactions append to lists.
+    Append,
 }
 
 /// As many kinds as a run has that is told none: more would make it slow, and fewer would leave out what comes of
@@ -18,7 +24,8 @@ const DRAWN: usize = 3;
 
 impl Kind {
     /// All, by the names they are called by on the command line.
-    pub const ALL: [(&'static str, Kind); 1] = [("bank", Kind::Bank)];
+    pub const ALL: [(&'static str, Kind); 4] =
+        [("bank", Kind::Bank), ("set", Kind::Set), ("queue", Kind::Queue), ("append", Kind::Append)];
 
     /// Those of a run.
     pub fn of(options: &Options) -> Vec<Kind> {

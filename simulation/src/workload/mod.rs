@@ -1,5 +1,6 @@
 //! What clients do meanwhile, and what they were told.
 
+pub mod append;
 pub mod bank;
 mod client;
 mod echo;
@@ -7,7 +8,9 @@ mod history;
 mod journal;
 mod kind;
 mod probe;
+pub mod queue;
 mod register;
+pub mod set;
 
 pub use client::{Client, DEADLINE};
 pub use history::{Asked, History, Op, OpId, Tally, Told};
@@ -29,6 +32,12 @@ const REGISTERS: usize = 2;
 pub struct Journals {
     /// The bank.
     pub bank: bank::BankJournal,
+    /// The set.
+    pub set: set::SetJournal,
+    /// The queue.
+    pub queue: queue::QueueJournal,
+    /// Lists.
+    pub append: append::AppendJournal,
 }
 
 impl Journals {
@@ -36,6 +45,9 @@ impl Journals {
     pub fn tally(&self, kind: Kind) -> Tally {
         match kind {
             Kind::Bank => self.bank.tally(),
+            Kind::Set => self.set.tally(),
+            Kind::Queue => self.queue.tally(),
+            Kind::Append => self.append.tally(),
         }
     }
 }
@@ -49,6 +61,9 @@ pub fn start(shared: &Rc<Shared>, clients: impl Fn(&str) -> Client) {
         let client = clients(&kind.to_string());
         match kind {
             Kind::Bank => spawn_local(bank::run(client, shared.clone())),
+            Kind::Set => spawn_local(set::run(client, shared.clone())),
+            Kind::Queue => spawn_local(queue::run(client, shared.clone())),
+            Kind::Append => spawn_local(append::run(client, shared.clone())),
         };
     }
     spawn_local(echo::run(clients("echo"), shared.clone()));
@@ -60,6 +75,9 @@ async fn last(client: &Client, shared: &Shared) -> bool {
     for kind in Kind::of(&shared.options) {
         let shown = match kind {
             Kind::Bank => bank::last(client, shared).await,
+            Kind::Set => set::last(client, shared).await,
+            Kind::Queue => queue::last(client, shared).await,
+            Kind::Append => append::last(client, shared).await,
         };
         if !shown {
             return false;

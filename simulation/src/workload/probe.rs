@@ -9,7 +9,7 @@ use tokio::time::sleep;
 /// The pause before everything is tried again.
 const AGAIN: Duration = Duration::from_millis(200);
 
-/// Tries after the heal until all works, and reads all keys in the end if it is the first to do so.
+/// Tries after the heal until all works, and looks at everything in the end.
 pub async fn run(client: Client, shared: Rc<Shared>) {
     let machine = shared.machines.iter().find(|machine| machine.name == client.door.name());
     let machine = machine.expect("every door is that of a machine");
@@ -19,14 +19,19 @@ pub async fn run(client: Client, shared: Rc<Shared>) {
             machine.probed.set(true);
         }
     }
-    while shared.finals.borrow().is_none() {
+    while !machine.shown.get() {
         sleep(AGAIN).await;
-        if shared.phase.get() == Phase::Last && machine.name == shared.machines[0].name {
-            let finals = read_all(&client).await;
-            if super::last(&client, &shared).await {
-                shared.finals.replace(finals);
-            }
+        if shared.phase.get() != Phase::Last || !super::last(&client, &shared).await {
+            continue;
         }
+        if machine.name == shared.machines[0].name {
+            let finals = read_all(&client).await;
+            if finals.is_none() {
+                continue;
+            }
+            shared.finals.replace(finals);
+        }
+        machine.shown.set(true);
     }
 }
 
