@@ -8,8 +8,9 @@ use bytes::Bytes;
 use micro_actors::{
     registry::{AttachGuard, InsideHandler},
     store::{
-        DeleteRequest, ListRequest, ReadRequest, Record, RecordOp, TablePath, TransactReply, TransactRequest,
-        WriteRequest,
+        CompactRequest, Comparand, DeleteRequest, GrantRequest, LeaseItem, LeaseRequest, LeasesRequest,
+        ListRequest, ReadRequest, Record, RecordOp, RecordRange, TablePath, TransactReply, TransactRequest,
+        Watch, WatchRequest, WriteRequest,
     },
 };
 use micro_node::node::{Context, Local};
@@ -135,6 +136,9 @@ impl Door {
         if self.planted(PlantedBug::ComparesIgnored) {
             request.compares.clear();
         }
+        if self.planted(PlantedBug::FenceNotChecked) {
+            request.compares.retain(|compare| !matches!(compare.with, Comparand::Created(_)));
+        }
         if self.planted(PlantedBug::ReadsNotCompared) {
             let written = |key: &String| {
                 request.then.iter().any(|op| matches!(op, RecordOp::Write(write) if write.key == *key))
@@ -172,6 +176,62 @@ impl Door {
             records.append(&mut reply.records);
         }
         Ok((records, revision))
+    }
+
+    /// Watches a table from a revision on, or from now on.
+    ///
+    /// # Errors
+    /// As the node answers.
+    pub async fn watch(&self, table: Table, from: Option<u64>) -> Result<Watch, Fault> {
+        let from_revision = match from {
+            Some(from) if self.planted(PlantedBug::WatchSkips) => Some(from + 1),
+            Some(from) if self.planted(PlantedBug::WatchRepeats) => Some(from.saturating_sub(1)),
+            from => from,
+        };
+        let range = RecordRange { table: table.path(), ..RecordRange::default() };
+        self.local.watch(&self.context(), WatchRequest { range, from_revision, stale: false }).await
+    }
+
+    /// Gives up the history up to a revision.
+    ///
+    /// # Errors
+    /// As the node answers.
+    pub async fn compact(&self, revision: u64) -> Result<(), Fault> {
+        self.local.compact(&self.context(), CompactRequest { revision }).await.map(drop)
+    }
+
+    /// Makes a lease.
+    ///
+    /// # Errors
+    /// As the node answers.
+    pub async fn grant(&self, ttl_ms: u64, key: u128) -> Result<u64, Fault> {
+        let context = self.context().with_key(Some(key));
+        Ok(self.local.grant(&context, GrantRequest { ttl_ms }).await?.lease)
+    }
+
+    /// Lets a lease live on.
+    ///
+    /// # Errors
+    /// As the node answers.
+    pub async fn keep_alive(&self, lease: u64) -> Result<u64, Fault> {
+        Ok(self.local.keep_alive(&self.context(), LeaseRequest { lease }).await?.lease)
+    }
+
+    /// Ends a lease.
+    ///
+    /// # Errors
+    /// As the node answers.
+    pub async fn revoke(&self, lease: u64) -> Result<(), Fault> {
+        self.local.revoke(&self.context(), LeaseRequest { lease }).await.map(drop)
+    }
+
+    /// The first leases that were made after another.
+    ///
+    /// # Errors
+    /// As the node answers.
+    pub async fn leases(&self, after: u64) -> Result<Vec<LeaseItem>, Fault> {
+        let request = LeasesRequest { after, stale: false };
+        Ok(self.local.leases(&self.context(), request).await?.leases)
     }
 
     /// Calls the echo service of a node.

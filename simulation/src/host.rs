@@ -4,6 +4,7 @@ use crate::{
     door::{Door, attach_echo, operator},
     machine::{Machine, Seat, Shared},
     options::PlantedBug,
+    planted,
     seams::{self, VirtualTime},
     socket::SimulatedSocket,
     workload::{self, Client},
@@ -52,6 +53,7 @@ async fn run(shared: &Rc<Shared>, seat: Seat) -> Result<(), Fault> {
     let machine = shared.machine(seat);
     let storage = memory::open(&machine.disk, Arc::new(VirtualTime));
     let storage = storage.map_err(|error| Fault::new(Code::Failed, error.to_string()))?;
+    let storage = planted::with_bug(storage, shared.options.planted_bug);
     *machine.storage.borrow_mut() = Some(storage.clone());
     let join = join(shared, seat).await;
     let node = Node::assemble(config(shared, machine, join), host(shared, machine, storage).await?).await?;

@@ -29,6 +29,7 @@ pub mod interposer;
 pub mod log;
 pub mod machine;
 pub mod options;
+mod planted;
 pub mod report;
 pub mod run;
 pub mod seams;

@@ -22,11 +22,23 @@ pub enum PlantedBug {
     ReadsNotCompared,
     /// Idempotency keys get lost between client and node.
     KeysDropped,
+    /// What a lock guards is written without looking whether it is still held.
+    FenceNotChecked,
+    /// A watch that goes on begins one revision too late.
+    WatchSkips,
+    /// A watch that goes on tells the last revision again.
+    WatchRepeats,
+    /// A log says that a sync went well that failed.
+    SyncErrorSwallowed,
+    /// A snapshot does not hold what repeated requests were answered.
+    OutcomesLostInSnapshots,
+    /// How far the log was applied is not written together with the effects.
+    AppliedIndexApart,
 }
 
 impl PlantedBug {
     /// All, by the names they are called by on the command line.
-    pub const ALL: [(&'static str, PlantedBug); 8] = [
+    pub const ALL: [(&'static str, PlantedBug); 14] = [
         ("ack-before-sync", PlantedBug::AckBeforeSync),
         ("vote-not-persisted", PlantedBug::VoteNotPersisted),
         ("read-without-quorum", PlantedBug::ReadWithoutQuorum),
@@ -35,6 +47,12 @@ impl PlantedBug {
         ("torn-pages", PlantedBug::TornPages),
         ("reads-not-compared", PlantedBug::ReadsNotCompared),
         ("keys-dropped", PlantedBug::KeysDropped),
+        ("fence-not-checked", PlantedBug::FenceNotChecked),
+        ("watch-skips", PlantedBug::WatchSkips),
+        ("watch-repeats", PlantedBug::WatchRepeats),
+        ("sync-error-swallowed", PlantedBug::SyncErrorSwallowed),
+        ("outcomes-lost-in-snapshots", PlantedBug::OutcomesLostInSnapshots),
+        ("applied-index-apart", PlantedBug::AppliedIndexApart),
     ];
 }
 

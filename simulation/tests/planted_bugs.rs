@@ -79,3 +79,34 @@ fn a_lost_update_is_found() {
 fn a_retry_without_its_idempotency_key_is_found() {
     finds_with(PlantedBug::KeysDropped, &[Kind::Queue], &["repeated requests are done once"]);
 }
+
+#[test]
+fn a_holder_that_does_not_look_at_its_fence_is_found() {
+    finds_with(PlantedBug::FenceNotChecked, &[Kind::Lock], &["fences and leases"]);
+}
+
+#[test]
+fn a_watch_that_drops_an_event_when_it_goes_on_is_found() {
+    finds_with(PlantedBug::WatchSkips, &[Kind::Watch], &["watches"]);
+}
+
+#[test]
+fn a_watch_that_repeats_an_event_is_found() {
+    finds_with(PlantedBug::WatchRepeats, &[Kind::Watch], &["watches"]);
+}
+
+#[test]
+fn a_failed_sync_that_is_taken_for_a_good_one_is_found() {
+    finds(PlantedBug::SyncErrorSwallowed, &["committed on a quorum"]);
+}
+
+#[test]
+fn a_snapshot_without_outcomes_is_found() {
+    let checkers = ["state machine safety", "repeated requests are done once", "equal replicas"];
+    finds_with(PlantedBug::OutcomesLostInSnapshots, &[Kind::Queue], &checkers);
+}
+
+#[test]
+fn an_applied_index_apart_from_the_effects_is_found() {
+    finds_with(PlantedBug::AppliedIndexApart, &[Kind::Queue], &["state machine safety"]);
+}

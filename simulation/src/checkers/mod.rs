@@ -14,6 +14,7 @@ mod committed_on_quorum;
 mod echo_answers;
 mod election_safety;
 mod equal_replicas;
+mod fencing;
 mod idempotency;
 mod kept_votes;
 mod leader_completeness;
@@ -27,6 +28,7 @@ mod serializability;
 mod set_elements;
 mod stale_reads;
 mod state_machine_safety;
+mod watches;
 
 use crate::{
     sighting::{Sighting, StatePrint},
@@ -110,6 +112,8 @@ pub fn all() -> Vec<Box<dyn Checker>> {
         Box::<set_elements::SetElements>::default(),
         Box::<idempotency::Idempotency>::default(),
         Box::<serializability::Serializability>::default(),
+        Box::<watches::Watches>::default(),
+        Box::<fencing::Fencing>::default(),
         Box::<equal_replicas::EqualReplicas>::default(),
     ]
 }

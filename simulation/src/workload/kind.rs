@@ -16,6 +16,10 @@ pub enum Kind {
     Queue,
     /// Transactions append to lists.
     Append,
+    /// Watchers watch.
+    Watch,
+    /// A lock is held by leases.
+    Lock,
 }
 
 /// As many kinds as a run has that is told none: more would make it slow, and fewer would leave out what comes of
@@ -24,8 +28,14 @@ const DRAWN: usize = 3;
 
 impl Kind {
     /// All, by the names they are called by on the command line.
-    pub const ALL: [(&'static str, Kind); 4] =
-        [("bank", Kind::Bank), ("set", Kind::Set), ("queue", Kind::Queue), ("append", Kind::Append)];
+    pub const ALL: [(&'static str, Kind); 6] = [
+        ("bank", Kind::Bank),
+        ("set", Kind::Set),
+        ("queue", Kind::Queue),
+        ("append", Kind::Append),
+        ("watch", Kind::Watch),
+        ("lock", Kind::Lock),
+    ];
 
     /// Those of a run.
     pub fn of(options: &Options) -> Vec<Kind> {
@@ -63,8 +73,14 @@ impl FromStr for Kind {
 pub struct Table(pub &'static str);
 
 impl Table {
+    /// That of the registers: the table of those who name none.
+    pub const REGISTERS: Table = Table("");
+
     /// Where it lies.
     pub fn path(self) -> TablePath {
-        TablePath::parse("simulation", "", self.0).expect("a good name")
+        match self {
+            Table::REGISTERS => TablePath::default(),
+            Table(name) => TablePath::parse("simulation", "", name).expect("a good name"),
+        }
     }
 }

@@ -7,10 +7,12 @@ mod echo;
 mod history;
 mod journal;
 mod kind;
+pub mod lock;
 mod probe;
 pub mod queue;
 mod register;
 pub mod set;
+pub mod watch;
 
 pub use client::{Client, DEADLINE};
 pub use history::{Asked, History, Op, OpId, Tally, Told};
@@ -38,6 +40,12 @@ pub struct Journals {
     pub queue: queue::QueueJournal,
     /// Lists.
     pub append: append::AppendJournal,
+    /// Watches, as far as they were asked for.
+    pub watch: watch::WatchJournal,
+    /// What watchers were told.
+    pub streams: watch::Streams,
+    /// The lock.
+    pub lock: lock::LockJournal,
 }
 
 impl Journals {
@@ -48,6 +56,8 @@ impl Journals {
             Kind::Set => self.set.tally(),
             Kind::Queue => self.queue.tally(),
             Kind::Append => self.append.tally(),
+            Kind::Watch => self.watch.tally(),
+            Kind::Lock => self.lock.tally(),
         }
     }
 }
@@ -64,6 +74,11 @@ pub fn start(shared: &Rc<Shared>, clients: impl Fn(&str) -> Client) {
             Kind::Set => spawn_local(set::run(client, shared.clone())),
             Kind::Queue => spawn_local(queue::run(client, shared.clone())),
             Kind::Append => spawn_local(append::run(client, shared.clone())),
+            Kind::Watch => spawn_local(watch::run(client, shared.clone(), Table::REGISTERS)),
+            Kind::Lock => {
+                spawn_local(watch::run(clients("guard"), shared.clone(), lock::LOCKS));
+                spawn_local(lock::run(client, shared.clone()))
+            }
         };
     }
     spawn_local(echo::run(clients("echo"), shared.clone()));
@@ -78,6 +93,8 @@ async fn last(client: &Client, shared: &Shared) -> bool {
             Kind::Set => set::last(client, shared).await,
             Kind::Queue => queue::last(client, shared).await,
             Kind::Append => append::last(client, shared).await,
+            Kind::Watch => watch::last(client, shared).await,
+            Kind::Lock => lock::last(client, shared).await,
         };
         if !shown {
             return false;
