@@ -3,7 +3,7 @@
 
 use crate::{
     checkers::{self, Checker, Ending, Violation},
-    faults::Storm,
+    faults::{Moves, Plan, Script, Storm},
     interposer,
     machine::Phase,
     options::Options,
@@ -37,17 +37,31 @@ const STACK_BYTES: usize = 16 << 20;
 ///
 /// # Panics
 /// If the machine has no thread to give.
+pub fn run(options: Options) -> Report {
+    let storm_seed = options.seed_of("storm");
+    run_plan(options, move || Box::new(Storm::new(storm_seed, Duration::ZERO)))
+}
+
+/// The same with faults that are written down beforehand, instead of drawn.
+///
+/// # Panics
+/// As [`run`].
+pub fn run_schedule(options: Options, moves: Moves) -> Report {
+    let storm_seed = options.seed_of("storm");
+    run_plan(options, move || Box::new(Script::new(storm_seed, moves)))
+}
+
 #[allow(
     clippy::disallowed_methods,
     clippy::mem_forget,
     reason = "a fresh thread has fresh hash keys; real time is only reported"
 )]
-pub fn run(options: Options) -> Report {
+fn run_plan(options: Options, plan: impl FnOnce() -> Box<dyn Plan> + Send + 'static) -> Report {
     let seed = options.seed;
     let simulate = move || {
         interposer::seed_thread(seed);
         let begun = Instant::now();
-        let mut run = Run::new(options);
+        let mut run = Run::new(options, plan());
         let violations = run.run_to_the_end();
         let report = run.report(violations, begun.elapsed());
         // Tearing a world down takes long and tells nothing: the process ends soon.
@@ -62,14 +76,13 @@ pub fn run(options: Options) -> Report {
 struct Run {
     world: World,
     checkers: Vec<Box<dyn Checker>>,
-    storm: Storm,
+    plan: Box<dyn Plan>,
     looked_at: Duration,
 }
 
 impl Run {
-    fn new(options: Options) -> Self {
-        let storm = Storm::new(options.seed_of("storm"), Duration::ZERO);
-        Run { world: World::new(options), checkers: checkers::all(), storm, looked_at: Duration::ZERO }
+    fn new(options: Options, plan: Box<dyn Plan>) -> Self {
+        Run { world: World::new(options), checkers: checkers::all(), plan, looked_at: Duration::ZERO }
     }
 
     /// All phases. Returns what was violated, if anything was.
@@ -96,10 +109,10 @@ impl Run {
         self.world.set_phase(Phase::Storm);
         let end = self.world.now() + self.world.shared().options.storm;
         while self.world.now() < end {
-            self.storm.step(&mut self.world);
+            self.plan.step(&mut self.world);
             self.step()?;
         }
-        self.storm.calm(&mut self.world);
+        self.plan.calm(&mut self.world);
         self.world.set_phase(Phase::Heal);
         self.until("service after the heal", HEAL_MAX, |run| run.probed())?;
         self.world.set_phase(Phase::Rest);
@@ -221,7 +234,7 @@ impl Run {
             options: shared.options.clone(),
             simulated: self.world.now(),
             real,
-            fired: self.storm.fired().clone(),
+            fired: self.plan.fired().clone(),
             writes: of(|op| matches!(op.asked, Asked::Write { .. } | Asked::Swap { .. } | Asked::Delete)),
             reads: of(|op| op.asked == Asked::Read),
             stale_reads: of(|op| op.asked == Asked::ReadStale),

@@ -14,14 +14,17 @@ mod pause;
 mod power_cut;
 mod restart;
 mod rough_links;
+mod script;
 mod slow_disk;
 mod slow_links;
 mod storm;
 
+pub use script::{Move, Moves, Script, Who};
 pub use storm::Storm;
 
 use crate::world::World;
 use rand::rngs::SmallRng;
+use std::collections::BTreeMap;
 
 /// One fault: it begins, lasts for a while, and is taken back.
 pub trait Fault {
@@ -30,6 +33,18 @@ pub trait Fault {
 
     /// Takes back what it did, and nothing else.
     fn heal(&mut self, world: &mut World, rng: &mut SmallRng);
+}
+
+/// What goes wrong in a run, and when.
+pub trait Plan {
+    /// Heals and begins what is due.
+    fn step(&mut self, world: &mut World);
+
+    /// Heals everything.
+    fn calm(&mut self, world: &mut World);
+
+    /// How often each kind happened.
+    fn fired(&self) -> &BTreeMap<&'static str, u64>;
 }
 
 /// A kind of fault. Two of one kind never overlap.
