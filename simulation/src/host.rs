@@ -1,8 +1,9 @@
 //! What runs on a host: the node, put together on the simulation's seams, and its clients.
 
 use crate::{
-    door::{Door, attach_echo, operator},
+    door::{Door, attach_echo},
     machine::{Machine, Seat, Shared},
+    operator,
     options::PlantedBug,
     planted,
     seams::{self, VirtualTime},
@@ -10,7 +11,7 @@ use crate::{
     workload::{self, Client},
 };
 use micro_consensus::ConsensusConfig;
-use micro_mesh::{JoinToken, Place, Socket};
+use micro_mesh::{Place, Socket};
 use micro_node::{
     config::{Config, Join, VotersWanted},
     node::{Host, Local, Node},
@@ -21,10 +22,8 @@ use rand::{SeedableRng, rngs::SmallRng};
 use std::{rc::Rc, sync::Arc, time::Duration};
 use tokio::{task::spawn_local, time::sleep};
 
-/// How often a node that waits for a join token looks, and how often the others look for one that waits.
+/// How often a node that waits for a join token looks.
 const DESK_EVERY: Duration = Duration::from_millis(50);
-/// How long a join token is good for.
-const TOKEN_TTL: Duration = Duration::from_secs(15 * 60);
 /// The entries after which a snapshot is made: few, so that snapshots and purges happen in every run.
 const SNAPSHOT_EVERY: u64 = 400;
 /// The entries kept behind a snapshot: few, so that a replica that was away needs one.
@@ -38,6 +37,10 @@ const FIVE_VOTERS_FROM: usize = 5;
 /// None: a node that ends is started anew, as by a supervisor of processes, and why it ended is in the trace.
 pub async fn live(shared: Rc<Shared>, seat: Seat) -> turmoil::Result {
     let machine = shared.machine(seat);
+    if !machine.is_member() {
+        // A spare host is off, until it is bounced.
+        return std::future::pending().await;
+    }
     machine.boot.set(machine.boot.get() + 1);
     shared.trace.line(&machine.name, format_args!("start {}", machine.boot.get()));
     let end = match run(&shared, seat).await {
@@ -66,7 +69,7 @@ async fn run(shared: &Rc<Shared>, seat: Seat) -> Result<(), Fault> {
         biased;
         () = machine.stop.notified() => {}
         end = node.ended() => return end,
-        end = serve(shared, machine, &node, local) => return end,
+        end = serve(shared, seat, &node, local) => return end,
     }
     shared.trace.line(&machine.name, "was asked to end");
     *machine.node.borrow_mut() = std::rc::Weak::new();
@@ -78,12 +81,13 @@ async fn run(shared: &Rc<Shared>, seat: Seat) -> Result<(), Fault> {
 }
 
 /// Waits until the node is ready, and then lets clients at it for ever.
-async fn serve(shared: &Rc<Shared>, machine: &Machine, node: &Node, local: Local) -> Result<(), Fault> {
+async fn serve(shared: &Rc<Shared>, seat: Seat, node: &Node, local: Local) -> Result<(), Fault> {
+    let machine = shared.machine(seat);
     node.ready().await?;
     shared.trace.line(&machine.name, format_args!("ready as {}", node.card().id));
     machine.joined.set(true);
     machine.ready.set(true);
-    spawn_local(issue_tokens(shared.clone(), local.clone()));
+    spawn_local(operator::work(shared.clone(), seat, local.clone()));
     let boot = machine.boot.get();
     workload::start(shared, |kind| {
         let name = format!("{}.{boot}.{kind}", machine.name);
@@ -97,7 +101,7 @@ async fn serve(shared: &Rc<Shared>, machine: &Machine, node: &Node, local: Local
 fn config(shared: &Shared, machine: &Machine, join: Option<Join>) -> Config {
     let name = machine.name.clone();
     let voters =
-        if shared.machines.len() < FIVE_VOTERS_FROM { VotersWanted::Three } else { VotersWanted::Five };
+        if shared.options.nodes < FIVE_VOTERS_FROM { VotersWanted::Three } else { VotersWanted::Five };
     // Paths and doors are never touched: a simulated node has neither files nor listeners.
     Config {
         place: Place { cloud: "simulated".into(), region: "one".into(), zone: name.clone() },
@@ -151,19 +155,6 @@ async fn join(shared: &Rc<Shared>, seat: Seat) -> Option<Join> {
         if let Some(token) = token {
             shared.desk.borrow_mut().remove(&machine.name);
             return Some(Join { addresses: token.addresses.clone(), token: Ok(Some(token)) });
-        }
-    }
-}
-
-/// Makes join tokens for nodes that wait for one, as an operator would.
-async fn issue_tokens(shared: Rc<Shared>, local: Local) {
-    loop {
-        sleep(DESK_EVERY).await;
-        let waits = |(name, token): (&String, &Option<JoinToken>)| token.is_none().then(|| name.clone());
-        let Some(name) = shared.desk.borrow().iter().find_map(waits) else { continue };
-        let reply = local.create_token(&operator(), TOKEN_TTL).await;
-        if let Ok(token) = reply.map_err(drop).and_then(|reply| reply.token.parse().map_err(drop)) {
-            shared.desk.borrow_mut().entry(name).and_modify(|waiting| *waiting = Some(token));
         }
     }
 }

@@ -28,6 +28,7 @@ mod host;
 pub mod interposer;
 pub mod log;
 pub mod machine;
+mod operator;
 pub mod options;
 mod planted;
 pub mod report;

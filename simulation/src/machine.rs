@@ -59,6 +59,12 @@ pub struct Machine {
     pub boot: Cell<u32>,
     /// The node's id, once known.
     pub id: Cell<Option<NodeId>>,
+    /// Whether the host has a part in the world: a spare one has none yet.
+    pub enrolled: Cell<bool>,
+    /// Whether its node is to be taken out of the mesh for good.
+    pub leaving: Cell<bool>,
+    /// Whether its node was taken out: it is of no interest any more.
+    pub out: Cell<bool>,
     /// Whether the node is meant to run.
     pub wanted: Cell<bool>,
     /// Whether the disk failed under the running node, so that it may stop.
@@ -93,6 +99,9 @@ impl Machine {
             skew: Skew::default(),
             boot: Cell::new(0),
             id: Cell::new(None),
+            enrolled: Cell::new(true),
+            leaving: Cell::new(false),
+            out: Cell::new(false),
             wanted: Cell::new(true),
             damaged: Cell::new(false),
             joined: Cell::new(false),
@@ -105,6 +114,11 @@ impl Machine {
             node: RefCell::default(),
             storage: RefCell::default(),
         }
+    }
+
+    /// Whether it has a part in the world, and its node has not been taken out.
+    pub fn is_member(&self) -> bool {
+        self.enrolled.get() && !self.out.get()
     }
 
     /// Where its mesh listens.
@@ -151,6 +165,8 @@ pub struct Shared {
     pub phase: Cell<Phase>,
     /// Nodes that wait for a join token, and the tokens made for them.
     pub desk: RefCell<BTreeMap<String, Option<JoinToken>>>,
+    /// How often the leadership is to be sent elsewhere.
+    pub transfers: Cell<u32>,
     /// What clients saw that must not be.
     pub violations: RefCell<Vec<Violation>>,
     /// The values and versions read in the end.
@@ -169,21 +185,35 @@ impl Shared {
         }
         Rc::new(Shared {
             weather: Weather::new(options.seed_of("weather")),
-            machines: (1..=options.nodes).map(|number| Machine::new(format!("n{number}"))).collect(),
+            machines: (1..=options.nodes + options.spares).map(|number| machine(&options, number)).collect(),
             trace,
             history: History::default(),
             journals: Journals::default(),
             again: Again::default(),
             phase: Cell::new(Phase::Assembly),
             desk: RefCell::default(),
+            transfers: Cell::new(0),
             violations: RefCell::default(),
             finals: RefCell::default(),
             options,
         })
     }
 
+    /// The hosts that have a part in the world, with nodes that have not been taken out.
+    pub fn members(&self) -> impl Iterator<Item = &Machine> {
+        self.machines.iter().filter(|machine| machine.is_member())
+    }
+
     /// The machine on `seat`.
     pub fn machine(&self, seat: Seat) -> &Machine {
         &self.machines[seat.0]
     }
+}
+
+/// The host with this number: those behind the first ones are spare.
+fn machine(options: &Options, number: usize) -> Machine {
+    let machine = Machine::new(format!("n{number}"));
+    machine.enrolled.set(number <= options.nodes);
+    machine.wanted.set(number <= options.nodes);
+    machine
 }

@@ -86,6 +86,7 @@ fn run_one(arguments: &Arguments) -> Result<ExitCode> {
     let report = run::run(Options {
         seed: arguments.seed,
         nodes: arguments.nodes.into(),
+        spares: 1,
         storm: Duration::from_secs_f64(arguments.minutes * 60.0),
         workloads: arguments.workloads.clone(),
         planted_bug: arguments.planted_bug,

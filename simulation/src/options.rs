@@ -82,6 +82,8 @@ pub struct Options {
     pub seed: u64,
     /// How many nodes.
     pub nodes: usize,
+    /// How many hosts wait to take the place of another.
+    pub spares: usize,
     /// How long faults go on, in simulated time.
     pub storm: Duration,
     /// What clients do beside registers and calls; none for kinds drawn from the seed.
@@ -93,11 +95,12 @@ pub struct Options {
 }
 
 impl Options {
-    /// Three nodes and one minute of faults.
+    /// Three nodes, a spare host, and one minute of faults.
     pub fn new(seed: u64) -> Self {
         Options {
             seed,
             nodes: 3,
+            spares: 1,
             storm: Duration::from_secs(60),
             workloads: None,
             planted_bug: None,

@@ -119,7 +119,7 @@ impl Run {
         self.until("equal replicas after the heal", REST_MAX, |run| run.equal())?;
         self.world.set_phase(Phase::Last);
         self.until("last reads", LAST_MAX, |run| {
-            run.world.shared().machines.iter().all(|machine| machine.shown.get())
+            run.world.shared().members().all(|machine| machine.shown.get())
         })?;
         // Some of these reads went through the log.
         self.until("equal replicas after the last reads", REST_MAX, |run| run.equal())
@@ -181,28 +181,27 @@ impl Run {
             let name = &machine.name;
             format!("\n    {name}: ready {} probed {}, {seen}", machine.ready.get(), machine.probed.get())
         };
-        self.world.shared().machines.iter().map(machine).collect()
+        self.world.shared().members().map(machine).collect()
     }
 
     fn assembled(&self) -> bool {
-        let machines = &self.world.shared().machines;
-        machines.iter().all(|machine| {
+        let members = self.world.shared().members().count();
+        self.world.shared().members().all(|machine| {
             machine.ready.get()
                 && machine.node.borrow().upgrade().is_some_and(|node| {
                     let seen = node.consensus().observe();
-                    seen.voters.len() == machines.len() && !seen.changing
+                    seen.voters.len() == members && !seen.changing
                 })
         })
     }
 
     fn probed(&self) -> bool {
-        self.world.shared().machines.iter().all(|machine| machine.probed.get())
+        self.world.shared().members().all(|machine| machine.probed.get() && !machine.leaving.get())
     }
 
     /// Whether all nodes run, agree on one leader, and hold the same state.
     fn equal(&self) -> bool {
-        let machines = &self.world.shared().machines;
-        let mut leaders = machines.iter().map(|machine| {
+        let mut leaders = self.world.shared().members().map(|machine| {
             machine.node.borrow().upgrade().and_then(|node| node.consensus().observe().leader)
         });
         let Some(Some(leader)) = leaders.next() else { return false };
@@ -212,7 +211,7 @@ impl Run {
         let states = watcher::states(self.world.shared());
         let mut prints = states.values();
         let first = prints.next();
-        states.len() == machines.len() && prints.all(|print| Some(print) == first)
+        states.len() == self.world.shared().members().count() && prints.all(|print| Some(print) == first)
     }
 
     fn ending(&self) -> Ending {

@@ -3,7 +3,9 @@
 
 use micro_simulation::{
     faults::{
-        Move::{self, CutLink, CutPower, FailSync, Isolate, Kill, MendLink, Pause, Rejoin, Resume, Start},
+        Move::{
+            self, CutLink, CutPower, FailSync, Isolate, Kill, MendLink, Pause, Rejoin, Remove, Resume, Start,
+        },
         Moves,
         Who::{self, FormerLeader, Leader, Node},
     },
@@ -64,6 +66,26 @@ fn j_nats_7564_a_power_cut_of_all_loses_nothing() {
         all(12_000, Start),
     ];
     holds(3, &[Kind::Set, Kind::Queue], MOVES.as_flattened());
+}
+
+/// NATS, nats-server#7545: a partition, kills and a removal in quick succession lost what was acknowledged.
+#[test]
+fn j_nats_7545_a_removal_amid_a_partition_and_kills_loses_nothing() {
+    holds(
+        5,
+        &[Kind::Set, Kind::Queue],
+        &[
+            (3_000, Node(1), Isolate),
+            (4_000, Node(1), Kill),
+            (4_000, Node(2), Kill),
+            (4_000, Node(3), Kill),
+            (4_200, Node(4), Remove),
+            (5_000, Node(1), Start),
+            (5_000, Node(2), Start),
+            (5_500, Node(3), Start),
+            (9_000, Node(1), Rejoin),
+        ],
+    );
 }
 
 /// etcd, etcd-io/etcd#14370: a cluster of one acknowledged before it had synced.

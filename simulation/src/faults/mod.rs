@@ -12,12 +12,14 @@ mod one_way;
 mod partition;
 mod pause;
 mod power_cut;
+mod replace;
 mod restart;
 mod rough_links;
 mod script;
 mod slow_disk;
 mod slow_links;
 mod storm;
+mod transfer;
 
 pub use script::{Move, Moves, Script, Who};
 pub use storm::Storm;
@@ -118,6 +120,18 @@ pub const KINDS: &[Kind] = &[
         weight: 1,
         lasts_ms: (500, 4000),
         fresh: || Box::<full_disk::FullDisk>::default(),
+    },
+    Kind {
+        name: "replace",
+        weight: 2,
+        lasts_ms: (3000, 12_000),
+        fresh: || Box::<replace::Replace>::default(),
+    },
+    Kind {
+        name: "transfer",
+        weight: 2,
+        lasts_ms: (1000, 3000),
+        fresh: || Box::<transfer::Transfer>::default(),
     },
     Kind {
         name: "clock-step",

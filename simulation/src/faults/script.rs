@@ -43,6 +43,8 @@ pub enum Move {
     MendLink(usize),
     /// Its next sync fails.
     FailSync,
+    /// Its node is taken out of the mesh for good, as soon as that can be.
+    Remove,
 }
 
 /// Moves by time from the beginning on.
@@ -124,6 +126,10 @@ impl Script {
             Move::MendLink(number) => {
                 self.mend(world, seat, Seat(number - 1));
                 "mend-link"
+            }
+            Move::Remove => {
+                world.machine(seat).leaving.set(true);
+                "remove"
             }
             Move::FailSync => {
                 let machine = world.machine(seat);

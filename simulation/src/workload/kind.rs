@@ -24,7 +24,7 @@ pub enum Kind {
 
 /// As many kinds as a run has that is told none: more would make it slow, and fewer would leave out what comes of
 /// work of several kinds at once.
-const DRAWN: usize = 3;
+const DRAWN: usize = 2;
 
 impl Kind {
     /// All, by the names they are called by on the command line.

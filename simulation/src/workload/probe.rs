@@ -24,7 +24,7 @@ pub async fn run(client: Client, shared: Rc<Shared>) {
         if shared.phase.get() != Phase::Last || !super::last(&client, &shared).await {
             continue;
         }
-        if machine.name == shared.machines[0].name {
+        if shared.members().next().is_some_and(|first| first.name == machine.name) {
             let finals = read_all(&client).await;
             if finals.is_none() {
                 continue;
@@ -57,7 +57,7 @@ async fn served(client: &Client, shared: &Shared) -> bool {
     if !ends(client).await {
         return false;
     }
-    for machine in &shared.machines {
+    for machine in shared.members() {
         let (value, told) = client.echo(&machine.name).await;
         if told != Told::Found(Some((value, 0))) {
             return false;
