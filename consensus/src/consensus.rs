@@ -251,6 +251,20 @@ impl Consensus {
         self.change(self.inner.ground.raft.change_membership(voters, true)).await
     }
 
+    /// Completes a change of the voters that another leader had begun: it goes through two sets of voters, and whoever
+    /// leads when both are there has to go on to the second alone. Leader only; nothing if there is no such change.
+    ///
+    /// # Errors
+    /// [`ConsensusError::NotLeader`], or why the group refused.
+    pub async fn finish_change(&self) -> Result<(), ConsensusError> {
+        if !self.observe().changing {
+            return Ok(());
+        }
+        // A change that adds nobody goes from both sets to the second.
+        let nobody = ChangeMembers::AddVoterIds(BTreeSet::new());
+        self.change(self.inner.ground.raft.change_membership(nobody, true)).await
+    }
+
     /// Removes a node from the group for good, voter or learner. Leader only.
     ///
     /// # Errors

@@ -19,6 +19,9 @@ use tokio::time::{Instant, sleep};
 
 /// How often the steward looks. A new node is a voter within a second or two of having caught up.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
+/// After this many looks a change of voters that goes on counts as left by its leader: it takes two rounds through the
+/// log. Completed too early, it is complete all the same.
+const CHANGING_LOOKS_MAX: u32 = 3;
 /// How many entries a learner may be behind to count as caught up: what a busy leader writes in a few heartbeats.
 pub(crate) const CAUGHT_UP_LAG: u64 = 1000;
 /// How long handing over the seal may take.
@@ -79,16 +82,19 @@ impl Steward {
 
     /// Looks after the voters until the task is ended.
     pub async fn run(self) {
-        let mut removals = 0;
+        let (mut removals, mut changing_looks) = (0, 0);
         loop {
             sleep(LOOK_EVERY).await;
             self.part(&mut removals).await;
             let seen = self.consensus.observe();
+            changing_looks = if seen.leading && seen.changing { changing_looks + 1 } else { 0 };
             if seen.leading && (self.registry.is_drained() || self.complaints.is(Complaint::DiskFull)) {
                 self.consensus.hand_over(|other| stays(&self.mesh, other), HAND_OVER_PATIENCE).await;
             } else if seen.leading && !seen.changing {
                 self.note_addresses(&seen).await;
                 self.look(&seen).await;
+            } else if changing_looks > CHANGING_LOOKS_MAX {
+                self.finish_change().await;
             }
             if seen.voters.contains(&seen.node) {
                 self.mend_seals(&seen).await;
@@ -148,6 +154,15 @@ impl Steward {
                 Ok(()) => tracing::info!(%node, %address, "a member has another address"),
                 Err(error) => tracing::info!(%node, %error, "the address of a member could not be noted"),
             }
+        }
+    }
+
+    /// Completes a change of voters whose leader did not live, or did not lead, to complete it. Until then no other
+    /// change is possible, and a quorum of both sets is needed for everything.
+    async fn finish_change(&self) {
+        match self.consensus.finish_change().await {
+            Ok(()) => tracing::info!("a change of voters that was left unfinished is complete"),
+            Err(error) => tracing::warn!(%error, "a change of voters could not be completed yet"),
         }
     }
 
