@@ -24,11 +24,11 @@ impl Checker for Idempotency {
         let (looks, requests): (Vec<&Entry>, Vec<&Entry>) =
             entries.iter().partition(|entry| entry.asked.what == QueueRequest::Look);
         let wrong = same_answers(&requests).or_else(|| taken_once(&requests)).or_else(|| {
-            let left = looks.iter().filter_map(|look| match look.done() {
+            let mut left = looks.iter().filter_map(|look| match look.done() {
                 Some(QueueTold::Items(items)) => Some(items),
                 _ => None,
             });
-            left.last().and_then(|left| accounted_for(&requests, left))
+            left.next_back().and_then(|left| accounted_for(&requests, left))
         });
         wrong.map_or(Ok(()), |what| Err(self.violation(what)))
     }
