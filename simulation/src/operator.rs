@@ -1,4 +1,4 @@
-//! The operator of the simulated mesh: makes tokens for nodes that wait for one, takes nodes out for good, and sends the
+//! The operator of the simulated mesh: makes tokens for nodes that wait, takes nodes out for good, and sends the
 //! leadership elsewhere. It works through every node that serves, as soon as there is one.
 
 use crate::{

@@ -129,7 +129,7 @@ fn e_13766_a_crash_while_entries_are_applied_applies_them_once() {
     );
 }
 
-/// etcd and Consul 2014, and etcd-io/etcd#20418: a leader that had lost its office, or was slow to learn of it, answered
+/// etcd and Consul 2014, and etcd-io/etcd#20418: a leader that had lost its office, or was slow to learn it, answered
 /// linearizable reads.
 #[test]
 fn e_20418_a_former_leader_answers_no_linearizable_read() {

@@ -20,8 +20,8 @@ seeds! {
     seed_16_holds: 16, seed_17_holds: 17, seed_18_holds: 18, seed_19_holds: 19, seed_20_holds: 20,
 }
 
-/// A change with an idempotency key was done, its answer was lost, and the try that followed found no leader: the client
-/// was told that nothing was done.
+/// A change with an idempotency key was done, its answer was lost, and the try that followed found no leader: the
+/// client was told that nothing was done.
 #[test]
 fn a_try_that_did_nothing_says_nothing_of_the_one_before() {
     let workloads = Some(vec![Kind::Bank, Kind::Set, Kind::Append]);

@@ -1,6 +1,6 @@
 //! Transactions have one order, which agrees with time: strict serializability, seen at lists to which they append.
 //!
-//! After Elle (Kingsbury, Alvaro, VLDB 2020): the longest that was read of a list tells the order of what was written to
+//! After Elle (Kingsbury, Alvaro, 2020): the longest that was read of a list tells the order of what was written to
 //! it, so that each read tells which write it saw and which it did not. What must have come before what is a graph;
 //! if it goes round in a circle, there is no order. Circles are named after Adya's anomalies ("Weak consistency", 1999):
 //!
