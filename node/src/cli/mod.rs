@@ -13,6 +13,7 @@ mod cluster;
 mod config;
 mod confirmation;
 mod data_dir;
+mod drain;
 mod election;
 mod failure;
 mod globals;
@@ -21,6 +22,7 @@ mod input;
 mod leave;
 mod lock;
 mod output;
+mod progress;
 mod reset;
 mod secret;
 mod services;
@@ -77,6 +79,7 @@ enum Command {
     Election(election::Election),
     Token(token::TokenCommand),
     Cluster(cluster::ClusterCommand),
+    Drain(drain::Drain),
     Leave(leave::Leave),
     Reset(reset::Reset),
     Version(version::Version),
@@ -119,6 +122,7 @@ fn run(cli: Cli, output: &Output) -> Result<(), Failure> {
         Command::Election(command) => command.run(globals, output),
         Command::Token(command) => command.run(globals, output),
         Command::Cluster(command) => command.run(globals, output),
+        Command::Drain(command) => command.run(globals, output),
         Command::Leave(command) => command.run(globals, output),
         Command::Reset(command) => command.run(globals, output),
         Command::Version(command) => command.run(output),

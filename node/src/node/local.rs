@@ -5,7 +5,7 @@ use micro_actors::{
     Answer, System,
     auth::{AUTH, CreateTokenReply, CreateTokenRequest},
     config::ConfigService,
-    network::{MemberReply, NETWORK, RemoveRequest, TransferRequest},
+    network::{DrainRequest, MemberReply, NETWORK, RemoveRequest, TransferRequest},
     registry::{AttachGuard, Backend, DescribeReply, InsideHandler, REGISTRY},
     store::StoreService,
 };
@@ -147,6 +147,16 @@ impl Local {
     pub async fn transfer(&self, context: &Context, to: Option<String>) -> Result<MemberReply, Fault> {
         let head = self.head(context, NETWORK.parse().expect("a good name"), "transfer");
         let answer = self.system.dispatch().call(head, Codec::encode(&TransferRequest { to }).into()).await?;
+        member(&answer.body)
+    }
+
+    /// Takes a node out of work, or puts it to work again. Returns which one.
+    ///
+    /// # Errors
+    /// If there is no such node, or it can't be reached.
+    pub async fn drain(&self, context: &Context, request: DrainRequest) -> Result<MemberReply, Fault> {
+        let head = self.head(context, NETWORK.parse().expect("a good name"), "drain");
+        let answer = self.system.dispatch().call(head, Codec::encode(&request).into()).await?;
         member(&answer.body)
     }
 

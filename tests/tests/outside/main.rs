@@ -3,11 +3,13 @@
 #![allow(clippy::disallowed_methods, reason = "real processes live in real time, on the real disk")]
 
 mod admission;
+mod backup;
 mod config;
 mod copies;
 mod damage;
 mod first_start;
 mod membership;
+mod model;
 mod needs_root;
 mod readme;
 mod refusals;

@@ -10,8 +10,9 @@ use micro_actors::{
     config::ConfigWatch,
     store::{LeaseRequest, Watch},
 };
+use micro_consensus::Backup;
 use micro_sdk::{
-    proto::{self, LeaseResponse, WatchConfigResponse, WatchResponse},
+    proto::{self, BackupResponse, LeaseResponse, WatchConfigResponse, WatchResponse},
     wire::{Code, Fault},
 };
 use std::{pin::Pin, sync::Arc};
@@ -67,6 +68,20 @@ pub(super) fn watching_config(
         update.map(settings::update).map_err(Status::from)
     });
     updates.boxed()
+}
+
+/// A backup, chunk by chunk.
+pub(super) fn backing_up(backup: Backup, seat: OwnedSemaphorePermit) -> Answers<BackupResponse> {
+    let Backup { mut chunks, bytes, .. } = backup;
+    let chunks = stream::poll_fn(move |context| chunks.poll_recv(context));
+    let answers = chunks.map(move |chunk| {
+        let _seat = &seat;
+        let chunk = chunk.map_err(|error| {
+            Fault::new(Code::Failed, format!("the backup ended early: {error}")).help("take it again")
+        })?;
+        Ok(BackupResponse { chunk, bytes })
+    });
+    answers.boxed()
 }
 
 /// Leases that a caller keeps alive: one answer for each request, in order.
