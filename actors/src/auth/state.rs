@@ -72,6 +72,17 @@ impl AuthState {
         key.map_err(|error| damaged(&error))
     }
 
+    /// The key of the seal, if this node was given it and it opens the mesh's authority: so what it does not open was
+    /// sealed elsewhere.
+    ///
+    /// # Errors
+    /// If the state can't be read.
+    pub fn proven_seal_key(&self) -> Result<Option<SealKey>, Fault> {
+        let Some(sealed) = self.sealed_authority()? else { return Ok(None) };
+        let key = self.seal_key().ok().flatten();
+        Ok(key.filter(|key| key.open(self.cluster, &sealed).is_ok()))
+    }
+
     /// Keeps the key of the seal.
     ///
     /// # Errors
@@ -212,10 +223,12 @@ pub(crate) mod tests {
         assert!(state.check_seal(true).is_err(), "a voter has one");
         state.keep_seal_key(&key).expect("the disk is well");
         assert_eq!(state.check_seal(true), Ok(()));
+        assert!(state.proven_seal_key().expect("the disk is well").is_some());
         for damaged in [&b"short"[..], &[7; 32]] {
             storage.files.write(SEAL_FILE, damaged).expect("the disk is well");
             let fault = state.check_seal(true).expect_err("it opens nothing");
             assert_eq!(fault.code, Code::Failed);
+            assert!(state.proven_seal_key().expect("the disk is well").is_none());
         }
     }
 }

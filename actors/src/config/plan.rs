@@ -340,10 +340,9 @@ impl Setting<'_> {
         {
             return Ok(there.clone());
         }
-        let content = match (secret, self.vault) {
-            (false, _) => Content::Plain(text.expose().to_owned()),
-            (true, Some(vault)) => vault.seal(path, text),
-            (true, None) => return Err(Obstacle::NeedsKey),
+        let content = match secret {
+            false => Content::Plain(text.expose().to_owned()),
+            true => self.vault.and_then(|vault| vault.seal(path, text)).ok_or(Obstacle::NeedsKey)?,
         };
         Ok(Leaf { version: self.version, content })
     }
@@ -361,16 +360,15 @@ fn rolled_back(
     vault: Option<&Vault>,
     version: u64,
     path: &ConfigPath,
-) -> Result<Tree, Fault> {
+) -> Result<Tree, Obstacle> {
     let mut next = tree.clone();
     next.remove(path);
     for (key, leaf) in past.leaves() {
         let place = ConfigPath::parse(key)?;
         let there = tree.get(key).filter(|there| same(vault, key, &there.content, &leaf.content));
-        let leaf = match (there, vault) {
-            (Some(there), _) => there.clone(),
-            (None, Some(vault)) => Leaf { version, content: vault.renewed(key, &leaf.content)? },
-            (None, None) => Leaf { version, content: leaf.content.clone() },
+        let leaf = match there {
+            Some(there) => there.clone(),
+            None => Leaf { version, content: renewed(vault, key, &leaf.content)? },
         };
         next.put(&place, leaf);
     }
@@ -388,17 +386,20 @@ fn same(vault: Option<&Vault>, key: &str, one: &Content, other: &Content) -> boo
 }
 
 /// What was staged, as a change of `version`.
-fn promoted(edits: &[Edit], vault: Option<&Vault>, version: u64) -> Result<Vec<Edit>, Fault> {
-    let leaf = |path: &str, leaf: &Leaf| -> Result<Leaf, Fault> {
-        let content = match vault {
-            Some(vault) => vault.renewed(path, &leaf.content)?,
-            None => leaf.content.clone(),
-        };
-        Ok(Leaf { version, content })
-    };
+fn promoted(edits: &[Edit], vault: Option<&Vault>, version: u64) -> Result<Vec<Edit>, Obstacle> {
     let promoted = |edit: &Edit| {
-        let after = edit.after.as_ref().map(|after| leaf(&edit.path, after)).transpose()?;
+        let content = |leaf: &Leaf| renewed(vault, &edit.path, &leaf.content);
+        let after = edit.after.as_ref().map(content).transpose()?;
+        let after = after.map(|content| Leaf { version, content });
         Ok(Edit { path: edit.path.clone(), before: None, after })
     };
     edits.iter().map(promoted).collect()
+}
+
+/// A content that comes back into the tree: nothing gets there that an older key sealed.
+fn renewed(vault: Option<&Vault>, key: &str, content: &Content) -> Result<Content, Obstacle> {
+    match vault {
+        Some(vault) => vault.renewed(key, content)?.ok_or(Obstacle::NeedsKey),
+        None => Ok(content.clone()),
+    }
 }

@@ -14,11 +14,12 @@ use crate::{
         ConfigService, RotateReply, RotateRequest,
         commit::Commit,
         leaf::{Content, Leaf},
+        reading::no_keys,
         record::{CURRENT, Canary, Change, CurrentKey, Kind, Tables, number_key, write},
         state::{ConfigState, Opener},
         tree::Edit,
         vault::{Vault, new_key},
-        writing::{key_name, too_fast},
+        writing::{key_name, next_number, too_fast},
     },
     store::{Glimpse, RecordCompare, RecordOp, TransactRequest},
 };
@@ -69,17 +70,17 @@ impl ConfigService {
         for _ in 0..ATTEMPTS_MAX {
             let look = |glimpse: &Glimpse<'_>| {
                 let state = ConfigState::new(glimpse, &Namespace::default());
-                Ok((state.current_key()?, state.namespaces()?))
+                Ok((state.current_key()?, state.keys()?, state.namespaces()?))
             };
-            let (current, namespaces) = self.store.glimpse(false, deadline, look).await?;
+            let (current, keys, namespaces) = self.store.glimpse(false, deadline, look).await?;
             let Some((current, version)) = current else {
-                self.first_key(opener, deadline).await?;
+                self.make_key(opener, deadline).await?;
                 return Ok((1, Vec::new()));
             };
             if !current.complete {
                 return Ok((current.number, namespaces));
             }
-            let number = current.number + 1;
+            let number = next_number(&keys);
             if self.transact(begun(number, version, opener), deadline).await? {
                 return Ok((number, namespaces));
             }
@@ -150,8 +151,8 @@ pub(super) fn resealed(
     let Some((vault, key_version)) = state.vault(opener)? else { return Ok(None) };
     let (head, head_version) = state.head()?;
     let (mut operations, mut secrets, mut bytes) = (Vec::new(), 0, 0);
-    for (path, leaf) in state.tree()?.leaves().filter(|(_, leaf)| is_old(&vault, &leaf.content)) {
-        let leaf = Leaf { version: leaf.version, content: vault.renewed(path, &leaf.content)? };
+    for (path, leaf) in state.tree()?.leaves().filter(|(_, leaf)| vault.is_old(&leaf.content)) {
+        let leaf = Leaf { version: leaf.version, content: renewed(&vault, path, &leaf.content)? };
         bytes += leaf.content.bytes();
         secrets += 1;
         operations.push(RecordOp::Write(write(&state.tables.tree, path, &leaf)));
@@ -163,7 +164,7 @@ pub(super) fn resealed(
         if bytes >= BATCH_BYTES || operations.len() >= BATCH_SECRETS {
             break;
         }
-        if canary.edits.iter().flat_map(Edit::contents).any(|content| is_old(&vault, content)) {
+        if canary.edits.iter().flat_map(Edit::contents).any(|content| vault.is_old(content)) {
             let canary = renewed_canary(canary, &vault, &mut secrets, &mut bytes)?;
             operations.push(RecordOp::Write(write(
                 &state.tables.canaries,
@@ -189,8 +190,9 @@ pub(super) fn resealed(
     Ok(Some((commit.transaction(state, &head, head_version)?, secrets)))
 }
 
-fn is_old(vault: &Vault, content: &Content) -> bool {
-    matches!(content, Content::Sealed(sealed) if sealed.key != vault.current())
+/// A content, sealed with the current key. That is at hand: the step before has made it, or has found it complete.
+fn renewed(vault: &Vault, path: &str, content: &Content) -> Result<Content, Fault> {
+    vault.renewed(path, content)?.ok_or_else(no_keys)
 }
 
 fn renewed_canary(
@@ -201,8 +203,8 @@ fn renewed_canary(
 ) -> Result<Canary, Fault> {
     for edit in &mut canary.edits {
         for leaf in [&mut edit.before, &mut edit.after].into_iter().flatten() {
-            *secrets += u64::from(is_old(vault, &leaf.content));
-            leaf.content = vault.renewed(&edit.path, &leaf.content)?;
+            *secrets += u64::from(vault.is_old(&leaf.content));
+            leaf.content = renewed(vault, &edit.path, &leaf.content)?;
             *bytes += leaf.content.bytes();
         }
     }

@@ -152,13 +152,13 @@ impl<'a> ConfigState<'a> {
         Ok(keys)
     }
 
-    /// The keys of secrets, opened, and the version of the record that says which of them seals; none before the first
+    /// The keys of secrets that this mesh can open, and the version of the record that says which of them seals; none before the first
     /// secret.
     pub fn vault(&self, opener: &Opener) -> Result<Option<(Vault, u64)>, Fault> {
         let Some((current, version)) = self.current_key()? else { return Ok(None) };
         let (keys, namespace) = (self.keys()?, self.namespace.clone());
-        let vault =
-            Vault::open(&opener.seams, &opener.seal, opener.cluster, namespace, &keys, current.number)?;
+        let Opener { seams, seal, cluster } = opener;
+        let vault = Vault::open(seams, seal, *cluster, namespace, &keys, current.number);
         Ok(Some((vault, version)))
     }
 

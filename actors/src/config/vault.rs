@@ -19,12 +19,13 @@ use zeroize::Zeroizing;
 /// The bytes of a key.
 const KEY_BYTES: usize = 32;
 
-/// The keys of secrets, opened.
+/// The keys of secrets, opened: those that this mesh can open. Those of a mesh whose backup this one was made of, it can
+/// not, since a backup holds no node's keys.
 pub(crate) struct Vault {
     seams: Seams,
     namespace: Namespace,
     keys: BTreeMap<u32, LessSafeKey>,
-    /// The number of the key that seals.
+    /// The number of the key that seals. It need not be among those that were opened.
     current: u32,
 }
 
@@ -36,10 +37,7 @@ pub(crate) fn new_key(seams: &Seams, seal: &SealKey, cluster: ClusterId, number:
 }
 
 impl Vault {
-    /// Opens `sealed` keys by number for the secrets of one namespace; `current` is among them.
-    ///
-    /// # Errors
-    /// [`Code::Failed`] if one does not open.
+    /// Opens those of the `sealed` keys that `seal` opens, which is that of the mesh, for the secrets of one namespace.
     pub fn open(
         seams: &Seams,
         seal: &SealKey,
@@ -47,20 +45,16 @@ impl Vault {
         namespace: Namespace,
         sealed: &BTreeMap<u32, Vec<u8>>,
         current: u32,
-    ) -> Result<Self, Fault> {
-        let mut keys = BTreeMap::new();
-        for (number, sealed) in sealed {
-            let opened = seal.open(cluster, sealed);
-            let opened = opened.map_err(|error| broken(*number, &error.to_string()))?;
-            let key =
-                opened.split_first_chunk::<4>().filter(|(named, _)| u32::from_be_bytes(**named) == *number);
-            let key = key.and_then(|(_, key)| UnboundKey::new(&AES_256_GCM, key).ok());
-            keys.insert(*number, LessSafeKey::new(key.ok_or_else(|| broken(*number, "it is another key"))?));
-        }
-        if !keys.contains_key(&current) {
-            return Err(broken(current, "it is missing"));
-        }
-        Ok(Vault { seams: seams.clone(), namespace, keys, current })
+    ) -> Self {
+        let open = |(number, sealed): (&u32, &Vec<u8>)| {
+            let opened = seal.open(cluster, sealed).ok()?;
+            // A key does not stand in for another.
+            let (_, key) = opened
+                .split_first_chunk::<4>()
+                .filter(|(named, _)| u32::from_be_bytes(**named) == *number)?;
+            Some((*number, LessSafeKey::new(UnboundKey::new(&AES_256_GCM, key).ok()?)))
+        };
+        Vault { seams: seams.clone(), namespace, keys: sealed.iter().filter_map(open).collect(), current }
     }
 
     /// The number of the key that seals.
@@ -68,17 +62,24 @@ impl Vault {
         self.current
     }
 
-    /// Seals what is to be kept at `path`. The nonce is random: a key may seal four thousand million times before two
-    /// are likely enough to be the same (NIST SP 800-38D, 8.3), which no configuration does.
-    pub fn seal(&self, path: &ConfigPath, text: &Plaintext) -> Content {
+    /// Seals what is to be kept at `path`; none if the key that seals is not at hand. The nonce is random: a key may seal
+    /// four thousand million times before two are likely enough to be the same (NIST SP 800-38D, 8.3), which no
+    /// configuration does.
+    pub fn seal(&self, path: &ConfigPath, text: &Plaintext) -> Option<Content> {
+        let key = self.keys.get(&self.current)?;
         let nonce: [u8; NONCE_LEN] = self.seams.random();
         let mut bytes = text.expose().as_bytes().to_vec();
         let aad = Aad::from(self.associated(&path.key(), self.current));
-        let key = &self.keys[&self.current];
-        // The buffer is overwritten in place, so that nothing of the text stays in it.
+        // It is overwritten in place, so that nothing of the text stays in it.
         key.seal_in_place_append_tag(Nonce::assume_unique_for_key(nonce), aad, &mut bytes)
             .expect("a leaf is within the cipher's limits");
-        Content::Sealed(Sealed { key: self.current, bytes: [&nonce[..], &bytes].concat() })
+        Some(Content::Sealed(Sealed { key: self.current, bytes: [&nonce[..], &bytes].concat() }))
+    }
+
+    /// Whether it is a secret that another key than the current one opens.
+    pub fn is_old(&self, content: &Content) -> bool {
+        matches!(content, Content::Sealed(sealed)
+            if sealed.key != self.current && self.keys.contains_key(&sealed.key))
     }
 
     /// The text of what was kept under the key `path` of the tree.
@@ -95,7 +96,7 @@ impl Vault {
                 .help("set it anew")
         };
         let key = self.keys.get(&sealed.key);
-        let key = key.ok_or_else(|| unfit(&format!("key {} is not known", sealed.key)))?;
+        let key = key.ok_or_else(|| unfit(&format!("this mesh can't open key {}", sealed.key)))?;
         let cut_short = || unfit("it is cut short");
         let (nonce, body) = sealed.bytes.split_first_chunk::<NONCE_LEN>().ok_or_else(cut_short)?;
         let mut body = Zeroizing::new(body.to_vec());
@@ -106,17 +107,15 @@ impl Vault {
         Ok(Plaintext::new(text))
     }
 
-    /// The same content, sealed with the current key if it is a secret.
+    /// The same content, sealed with the current key if it is a secret that can be opened; none if that key is not at hand.
     ///
     /// # Errors
     /// As [`text`](Self::text).
-    pub fn renewed(&self, path: &str, content: &Content) -> Result<Content, Fault> {
-        match content {
-            Content::Sealed(sealed) if sealed.key != self.current => {
-                Ok(self.seal(&ConfigPath::parse(path)?, &self.text(path, content)?))
-            }
-            content => Ok(content.clone()),
+    pub fn renewed(&self, path: &str, content: &Content) -> Result<Option<Content>, Fault> {
+        if !self.is_old(content) {
+            return Ok(Some(content.clone()));
         }
+        Ok(self.seal(&ConfigPath::parse(path)?, &self.text(path, content)?))
     }
 
     fn associated(&self, path: &str, key: u32) -> Vec<u8> {
@@ -140,11 +139,6 @@ pub(crate) fn reveal(vault: Option<&Vault>, path: &str, content: &Content) -> Re
     }
 }
 
-fn broken(number: u32, why: &str) -> Fault {
-    Fault::new(Code::Failed, format!("key {number} of the secrets can't be used: {why}"))
-        .help("is the file seal.key of this node damaged? see `micro-node status`")
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -156,7 +150,7 @@ mod tests {
         let seams = seams();
         let keys = [1, 2].map(|number| (number, new_key(&seams, seal, CLUSTER, number))).into();
         let namespace = namespace.parse().expect("a good name");
-        Vault::open(&seams, seal, CLUSTER, namespace, &keys, current).expect("the keys are good")
+        Vault::open(&seams, seal, CLUSTER, namespace, &keys, current)
     }
 
     #[test]
@@ -165,7 +159,7 @@ mod tests {
         let one = vault(&seal, "one", 1);
         let path = ConfigPath::parse("shop.key").expect("it is a path");
         let text = Plaintext::new("\"hunter2\"");
-        let sealed = one.seal(&path, &text);
+        let sealed = one.seal(&path, &text).expect("the key is at hand");
         assert!(!format!("{sealed:?}").contains("hunter2"));
         assert_eq!(one.text("shop.key", &sealed), Ok(text.clone()));
         let fault = one.text("shop.kex", &sealed).expect_err("it is another place");
@@ -189,12 +183,14 @@ mod tests {
     #[test]
     fn a_key_does_not_stand_in_for_another() {
         let (seams, seal) = (seams(), SealKey::generate(&seams()));
-        let namespace = Namespace::default();
-        let swapped: BTreeMap<u32, Vec<u8>> = [(2, new_key(&seams, &seal, CLUSTER, 1))].into();
-        assert!(Vault::open(&seams, &seal, CLUSTER, namespace.clone(), &swapped, 2).is_err());
-        let other = SealKey::generate(&seams);
-        let keys: BTreeMap<u32, Vec<u8>> = [(1, new_key(&seams, &seal, CLUSTER, 1))].into();
-        assert!(Vault::open(&seams, &other, CLUSTER, namespace.clone(), &keys, 1).is_err());
-        assert!(Vault::open(&seams, &seal, CLUSTER, namespace, &keys, 2).is_err());
+        let (path, text) = (ConfigPath::parse("a").expect("it is a path"), Plaintext::new("1"));
+        let seals = |seal: &SealKey, number: u32, key: Vec<u8>| {
+            let vault = Vault::open(&seams, seal, CLUSTER, Namespace::default(), &[(number, key)].into(), 2);
+            vault.seal(&path, &text).is_some()
+        };
+        assert!(seals(&seal, 2, new_key(&seams, &seal, CLUSTER, 2)));
+        assert!(!seals(&seal, 2, new_key(&seams, &seal, CLUSTER, 1)), "it is another one's");
+        assert!(!seals(&SealKey::generate(&seams), 2, new_key(&seams, &seal, CLUSTER, 2)), "of another mesh");
+        assert!(!seals(&seal, 1, new_key(&seams, &seal, CLUSTER, 1)), "the current one is missing");
     }
 }

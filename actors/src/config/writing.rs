@@ -13,6 +13,7 @@ use crate::{
     store::{Glimpse, RecordCompare, RecordOp, TransactRequest},
 };
 use micro_sdk::wire::{Code, Fault, Namespace};
+use std::collections::BTreeMap;
 use tokio::time::{Duration, Instant, sleep};
 
 /// How often a change is decided anew because somebody was faster: each time somebody's change was made, so that many
@@ -50,7 +51,7 @@ impl ConfigService {
             };
             match self.store.glimpse(false, deadline, plan).await? {
                 Planned::Done(reply) => return Ok(reply),
-                Planned::NeedsKey => self.first_key(&opener, deadline).await?,
+                Planned::NeedsKey => self.make_key(&opener, deadline).await?,
                 Planned::Make(transaction, reply) => {
                     if self.transact(transaction, deadline).await? {
                         return Ok(reply);
@@ -104,20 +105,15 @@ impl ConfigService {
         Ok(self.store.transact(transaction, Some(key), deadline).await?.held)
     }
 
-    /// Makes the first key of secrets, if there is none yet.
-    pub(super) async fn first_key(&self, opener: &Opener, deadline: Instant) -> Result<(), Fault> {
-        let tables = crate::config::record::Tables::of(&Namespace::default());
-        let key = new_key(&opener.seams, &opener.seal, opener.cluster, 1);
-        let current = CurrentKey { number: 1, complete: true };
-        let transaction = TransactRequest {
-            compares: vec![RecordCompare::exists(tables.keys.clone(), CURRENT, false)],
-            then: vec![
-                RecordOp::Write(write(&tables.keys, key_name(1), &key)),
-                RecordOp::Write(write(&tables.keys, CURRENT, &current)),
-            ],
-            otherwise: Vec::new(),
+    /// Makes a key of secrets where none is at hand: there is none yet, or they are those of the mesh whose backup this
+    /// one was made of.
+    pub(super) async fn make_key(&self, opener: &Opener, deadline: Instant) -> Result<(), Fault> {
+        let with = opener.clone();
+        let plan = move |glimpse: &Glimpse<'_>| {
+            key_transaction(&ConfigState::new(glimpse, &Namespace::default()), &with)
         };
-        // If somebody else made it in between, there is one.
+        let transaction = self.store.glimpse(false, deadline, plan).await?;
+        // If somebody else made one in between, there is one.
         self.transact(transaction, deadline).await.map(drop)
     }
 
@@ -126,9 +122,9 @@ impl ConfigService {
         sleep(Duration::from_millis(ms)).await;
     }
 
-    /// What opens and seals on this node; none if it is not a voter.
+    /// What opens and seals on this node; none if it is not a voter, or its key is damaged: then it complains elsewhere.
     pub(super) fn opener(&self) -> Result<Option<Opener>, Fault> {
-        let seal = self.parts.auth.seal_key()?;
+        let seal = self.parts.auth.proven_seal_key()?;
         let (seams, cluster) = (self.parts.seams.clone(), self.parts.mesh.cluster());
         Ok(seal.map(|seal| Opener { seams, seal, cluster }))
     }
@@ -141,6 +137,26 @@ impl ConfigService {
 /// The key of a key of secrets.
 pub(super) fn key_name(number: u32) -> String {
     format!("{number:010}")
+}
+
+/// The number of a key that is to come.
+pub(super) fn next_number(keys: &BTreeMap<u32, Vec<u8>>) -> u32 {
+    keys.last_key_value().map_or(1, |(last, _)| last + 1)
+}
+
+/// The transaction that makes a key and lets it seal, if which one does has not changed.
+pub(super) fn key_transaction(state: &ConfigState<'_>, opener: &Opener) -> Result<TransactRequest, Fault> {
+    let (tables, number) = (&state.tables, next_number(&state.keys()?));
+    let version = state.current_key()?.map_or(0, |(_, version)| version);
+    let key = new_key(&opener.seams, &opener.seal, opener.cluster, number);
+    Ok(TransactRequest {
+        compares: vec![RecordCompare::version(tables.keys.clone(), CURRENT, version)],
+        then: vec![
+            RecordOp::Write(write(&tables.keys, key_name(number), &key)),
+            RecordOp::Write(write(&tables.keys, CURRENT, &CurrentKey { number, complete: true })),
+        ],
+        otherwise: Vec::new(),
+    })
 }
 
 pub(super) fn too_fast() -> Fault {

@@ -206,7 +206,8 @@ async fn what_is_between_the_platform_and_instances_is_for_nobody_else() -> anyh
         let answer = get(cluster.members[0].at().api, path).await?;
         assert!([403, 404].contains(&answer.status), "{path}: {}", answer.body);
     }
-    assert_eq!(cli.run(&["call", "helloworld", "-.config", "{}"]).await?.code, 4);
+    let asked = cluster.client(0).await?.call("helloworld", "-.config", json!({})).await;
+    assert_eq!(asked.expect_err("it is for nodes alone").code, Code::Denied);
     // Instances are asked, whatever they have to say.
     let origins = cli.json(&["config", "get", "helloworld", "--origin", "-o", "json"]).await?;
     assert_eq!(origins["summary"]["instances"], 1);

@@ -11,13 +11,11 @@ use crate::{
         SetSchemaRequest, What,
         plan::{Planned, Planner},
         reading::Sight,
-        record::{CURRENT, CurrentKey, Tables, write},
         rotation::{begun, completed, resealed},
         state::{ConfigState, Opener},
-        vault::new_key,
-        writing::{key_name, schema_transaction},
+        writing::{key_transaction, schema_transaction},
     },
-    store::{Glimpse, RecordOp, TransactRequest, bench::Bench},
+    store::{Glimpse, TransactRequest, bench::Bench},
 };
 use futures::FutureExt;
 use micro_sdk::wire::{ClusterId, Fault, Namespace};
@@ -76,19 +74,15 @@ impl Desk {
                     assert!(self.transact(&transaction), "nobody else changes anything");
                     return Ok(reply);
                 }
-                Planned::NeedsKey => self.first_key(),
+                Planned::NeedsKey => self.make_key(),
             }
         }
     }
 
-    fn first_key(&mut self) {
-        let tables = Tables::of(&Namespace::default());
-        let Opener { seams, seal, cluster } = &self.opener;
-        let then = vec![
-            RecordOp::Write(write(&tables.keys, key_name(1), &new_key(seams, seal, *cluster, 1))),
-            RecordOp::Write(write(&tables.keys, CURRENT, &CurrentKey { number: 1, complete: true })),
-        ];
-        self.transact(&TransactRequest { then, ..TransactRequest::default() });
+    fn make_key(&mut self) {
+        let opener = self.opener.clone();
+        let transaction = self.state(move |state| key_transaction(state, &opener));
+        assert!(self.transact(&transaction), "nobody else makes one");
     }
 
     pub fn request(&self, what: What) -> ChangeRequest {

@@ -160,3 +160,22 @@ fn a_rotation_goes_on_where_it_was_while_others_write() {
     assert_eq!(desk.get_secret("s.k1").expect("the keys are here").as_deref(), Some("\"staged\""));
     assert_eq!(desk.get_secret("s.k599").expect("the keys are here").as_deref(), Some("599"));
 }
+
+#[test]
+fn a_mesh_made_of_a_backup_lives_without_the_keys_of_the_old_one() {
+    let mut desk = Desk::new();
+    desk.set_secret("shop", &format!(r#"{{"key":{SECRET},"pin":1}}"#)).expect("it fits");
+    desk.opener.seal = crate::auth::SealKey::generate(&desk.opener.seams);
+    desk.set("shop.open", "true").expect("it is no secret");
+    assert_eq!(desk.get("shop").as_deref(), Some(r#"{"key":"[secret]","open":true,"pin":"[secret]"}"#));
+    let fault = desk.get_secret("shop.key").expect_err("nothing opens it");
+    assert!(fault.message.contains("shop.key") && fault.help[0].contains("set it anew"), "{fault:?}");
+    desk.set("shop.key", "\"anew\"").expect("a new key is made");
+    assert_eq!(desk.get_secret("shop.key").expect("it opens").as_deref(), Some("\"anew\""));
+    assert_eq!(desk.rotate(&[Namespace::default()], |_| ()), 3);
+    assert_eq!(desk.sealed_with(), [3, 1], "what can't be opened stays as it is");
+    desk.roll_back("shop", 1).expect("it is known");
+    assert!(desk.get_secret("shop.key").is_err());
+    assert_eq!(desk.set("shop", r#"{"key":1,"pin":2}"#).expect("it fits").edits.len(), 2);
+    assert_eq!(desk.get_secret("shop").expect("all opens").as_deref(), Some(r#"{"key":1,"pin":2}"#));
+}
