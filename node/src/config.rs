@@ -43,6 +43,41 @@ impl Join {
     }
 }
 
+/// One setting as it was given, for people who ask where it comes from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Setting {
+    /// As its flag is called, without the dashes.
+    pub name: String,
+    /// Its value, if it has one. Never a secret.
+    pub value: Option<String>,
+    /// Where it comes from.
+    pub source: SettingSource,
+    /// The flag or the variable; empty for a default.
+    pub place: String,
+}
+
+/// Where a setting comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SettingSource {
+    /// The command line.
+    Flag,
+    /// The environment.
+    Environment,
+    /// Nobody said anything.
+    Default,
+}
+
+impl SettingSource {
+    /// What people and programs read.
+    pub fn name(self) -> &'static str {
+        match self {
+            SettingSource::Flag => "flag",
+            SettingSource::Environment => "environment",
+            SettingSource::Default => "default",
+        }
+    }
+}
+
 /// The settings of one node.
 #[derive(Clone, Debug)]
 pub struct Config {
@@ -69,4 +104,6 @@ pub struct Config {
     pub voters: VotersWanted,
     /// The threads that serve connections beside the node's own; none means as many as suit the host's cores.
     pub door_threads: Option<usize>,
+    /// Where all of it comes from, as far as a person said it.
+    pub settings: Vec<Setting>,
 }

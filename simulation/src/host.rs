@@ -114,6 +114,7 @@ fn config(shared: &Shared, machine: &Machine, join: Option<Join>) -> Config {
         join,
         voters,
         door_threads: None,
+        settings: Vec::new(),
         name: Some(name),
     }
 }

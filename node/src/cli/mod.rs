@@ -87,13 +87,18 @@ enum Command {
 
 /// Runs the command that the process was given, and says how the process is to end.
 pub fn main() -> ExitCode {
-    let parsed = without_empty_variables(Cli::command())
-        .try_get_matches()
-        .and_then(|matches| Cli::from_arg_matches(&matches));
-    let cli = match parsed {
-        Ok(cli) => cli,
+    let mut command = without_empty_variables(Cli::command());
+    let parsed = command
+        .try_get_matches_from_mut(std::env::args_os())
+        .and_then(|matches| Ok((Cli::from_arg_matches(&matches)?, matches)));
+    let (mut cli, matches) = match parsed {
+        Ok(parsed) => parsed,
         Err(error) => return refuse(&error),
     };
+    if let (Command::Start(start), Some(("start", matches))) = (&mut cli.command, matches.subcommand()) {
+        let command = command.find_subcommand("start").expect("it was just parsed");
+        start.settings = start::settings(command, matches);
+    }
     let output = Output::new(&cli.globals);
     match run(cli, &output) {
         Ok(()) => ExitCode::SUCCESS,

@@ -143,6 +143,7 @@ mod tests {
             join: join.map(|join| Join { addresses: vec![address(join)], token: Ok(None) }),
             voters: VotersWanted::Three,
             door_threads: None,
+            settings: Vec::new(),
         }
     }
 

@@ -1,5 +1,6 @@
 //! The node's services as its own process calls them: what doors and simulations stand on.
 
+use crate::config::Setting;
 use bytes::Bytes;
 use micro_actors::{
     Answer, System,
@@ -71,12 +72,14 @@ pub struct Local {
     pub(super) system: Arc<System>,
     pub(super) store: Arc<StoreService>,
     pub(super) config: Arc<ConfigService>,
+    settings: Arc<[Setting]>,
     seams: Seams,
 }
 
 impl Local {
-    pub(super) fn new(system: Arc<System>, seams: Seams) -> Self {
-        Local { store: system.store().clone(), config: system.config().clone(), system, seams }
+    pub(super) fn new(system: Arc<System>, seams: Seams, settings: Vec<Setting>) -> Self {
+        let (store, config) = (system.store().clone(), system.config().clone());
+        Local { store, config, settings: settings.into(), system, seams }
     }
 
     /// The same for callers on another thread: called on that thread's runtime.
@@ -99,6 +102,15 @@ impl Local {
             idempotency_key: context.idempotency_key,
             metadata: Vec::new(),
         }
+    }
+
+    /// The settings of this node, and where each comes from.
+    ///
+    /// # Errors
+    /// If the caller may not see them.
+    pub fn settings(&self, context: &Context) -> Result<&[Setting], Fault> {
+        drop(self.system.dispatch().admit(&context.caller, NETWORK, "settings")?);
+        Ok(&self.settings)
     }
 
     /// Makes a join token.

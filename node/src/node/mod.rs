@@ -21,7 +21,7 @@ pub use restore::{Restored, restore, restore_fault};
 pub use seams::production_seams;
 
 use crate::{
-    config::Config,
+    config::{Config, Setting},
     doors::{Doors, Listeners},
 };
 use addresses::Addresses;
@@ -78,6 +78,24 @@ pub struct Card {
     pub fresh: bool,
     /// Whether it joined a mesh that existed.
     pub joined: bool,
+}
+
+impl Card {
+    /// The settings, with what came of those that leave something open.
+    fn settle(&self, mut settings: Vec<Setting>) -> Vec<Setting> {
+        let bound = |address: SocketAddr| Some(address.to_string());
+        for setting in &mut settings {
+            setting.value = match setting.name.as_str() {
+                "name" => Some(self.name.clone()),
+                "api" => bound(self.api),
+                "proxy" => bound(self.proxy),
+                "mesh-listen" => bound(self.mesh),
+                "advertise" => bound(self.advertise),
+                _ => setting.value.take(),
+            };
+        }
+        settings
+    }
 }
 
 /// What differs between a real host and a simulated one.
@@ -210,7 +228,6 @@ impl Node {
             identity,
         })
         .await?;
-        let local = Local::new(system.clone(), seams.clone());
         let card = Card {
             name,
             id: mesh.node(),
@@ -225,6 +242,8 @@ impl Node {
             fresh: boot.fresh,
             joined: config.join.is_some(),
         };
+        let settings = card.settle(config.settings);
+        let local = Local::new(system.clone(), seams.clone(), settings);
         let doors =
             listeners.map(|listeners| Doors::open(listeners, &local, config.door_threads)).transpose()?;
         boot.settle(&system, &storage, READY_TRY).await?;

@@ -38,6 +38,7 @@ mod line;
 mod lock;
 mod membership;
 mod node;
+mod settings;
 mod store;
 mod token;
 
@@ -54,6 +55,7 @@ pub use election::{Election, Leader, Leadership, Observer};
 pub use lock::{Lock, LockGuard};
 pub use membership::Member;
 pub use node::{JoinToken, Node};
+pub use settings::Setting;
 pub use store::{
     Batch, BatchError, Batched, Change, ChangeKind, Comparand, Compare, Delete, DeleteRange, Fence, Found,
     Get, History, Lease, LeaseListing, List, Op, OpResult, Order, Page, Put, Record, Relation, Revision,

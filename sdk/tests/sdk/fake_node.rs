@@ -236,4 +236,11 @@ impl node_server::Node for Asked {
         let removed = proto::Member { id: "2".to_owned(), name: node };
         Ok(Response::new(proto::RemoveResponse { removed: Some(removed) }))
     }
+
+    async fn settings(
+        &self,
+        _: Request<proto::SettingsRequest>,
+    ) -> Result<Response<proto::SettingsResponse>, Status> {
+        Ok(Response::new(proto::SettingsResponse::default()))
+    }
 }

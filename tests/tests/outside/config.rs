@@ -180,6 +180,7 @@ async fn nobody_gets_in_without_the_secret_of_the_admin() -> anyhow::Result<()> 
         &["schema", "shop", "{}"],
         &["rotate-key"],
         &["get", "shop", "--origin"],
+        &["view"],
     ] {
         let outcome = stranger.run(&[&["config"], verb].concat()).await?;
         assert_eq!(outcome.code, 4, "{verb:?}: {} {}", outcome.stdout, outcome.stderr);
@@ -309,5 +310,20 @@ async fn documents_come_and_go_and_have_to_fit() -> anyhow::Result<()> {
     }
     let fault = cluster.client(0).await?.config().set("", 1).await.expect_err("it is no tree");
     assert_eq!(fault.code, Code::Usage);
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_node_tells_its_settings_and_where_each_comes_from() -> anyhow::Result<()> {
+    let cluster = Cluster::of(1).await?;
+    let view = cluster.cli(0)?.json(&["config", "view", "-o", "json"]).await?;
+    let items = view["items"].as_array().context("there are settings")?;
+    let find = |name: &str| items.iter().find(|item| item["name"] == name).cloned().context(name.to_owned());
+    let ready = cluster.members[0].at();
+    let api = find("api")?;
+    assert_eq!((&api["value"], &api["source"]), (&json!(ready.api.to_string()), &json!("flag")));
+    let voters = json!({"name": "voters", "value": "3", "source": "default", "place": ""});
+    assert_eq!(find("voters")?, voters);
+    assert_eq!(find("name")?["value"], json!(ready.name));
     Ok(())
 }

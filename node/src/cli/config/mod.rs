@@ -15,6 +15,7 @@ mod rollback;
 mod rotate;
 mod schema;
 mod set;
+mod view;
 mod watch;
 
 use super::{
@@ -38,11 +39,12 @@ Examples:
   micro-node config set shop.limits.items 50 --canary 10%      for some instances first; then promote or abort
   micro-node config export > all.json && micro-node config import all.json
   micro-node config get shop --origin                          what its instances use, and where that comes from
+  micro-node config view                                       the settings of the node itself
 
 A path is names with dots between them, the first of them a service; a dot inside a name is written \\. and a backslash \\\\.
 The tree is that of a --namespace. Each change of it has a number, the version of the tree; the last 1,000 are kept.";
 
-/// Read, change and watch the configuration of the mesh
+/// Read, change and watch the configuration of the mesh, and see that of a node
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub(super) struct ConfigCommand {
@@ -68,6 +70,7 @@ enum Verb {
     Export(export::Export),
     Schema(schema::Schema),
     RotateKey(rotate::RotateKey),
+    View(view::View),
 }
 
 /// How a change is to be made.
@@ -127,6 +130,7 @@ impl ConfigCommand {
             Verb::Export(verb) => verb.run(globals, output),
             Verb::Schema(verb) => verb.run(globals, output),
             Verb::RotateKey(verb) => verb.run(globals, output),
+            Verb::View(verb) => verb.run(globals, output),
         }
     }
 }

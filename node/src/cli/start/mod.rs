@@ -3,12 +3,13 @@
 mod banner;
 mod label;
 mod log;
+mod origin;
 mod process;
 mod ready_file;
 mod systemd;
 
 use super::{data_dir, failure::Failure, globals::Globals, output::Output, secret};
-use crate::config::{Config, Join, VotersWanted};
+use crate::config::{Config, Join, Setting, VotersWanted};
 use clap::{Args, ValueEnum, builder::RangedU64ValueParser};
 use log::LogFormat;
 use micro_mesh::{JoinToken, Place, TokenError};
@@ -112,7 +113,13 @@ pub(super) struct Start {
     /// it]
     #[arg(long, env = "MICRO_NODE_LOG_FORMAT", value_name = "FORMAT")]
     log_format: Option<LogFormat>,
+
+    /// Where all of this comes from.
+    #[arg(skip)]
+    pub(super) settings: Vec<Setting>,
 }
+
+pub(super) use origin::settings;
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
 enum Voters {
@@ -139,7 +146,7 @@ impl Start {
             Some(address) => Some(advertised(address).await?),
             None => None,
         };
-        Ok(Config {
+        let mut config = Config {
             name: self.name,
             place: Place { cloud: self.cloud, region: self.region, zone: self.zone },
             data_dir: data_dir::choose(self.data_dir.as_deref())?,
@@ -154,7 +161,10 @@ impl Start {
                 Voters::Five => VotersWanted::Five,
             },
             door_threads: self.door_threads,
-        })
+            settings: self.settings,
+        };
+        origin::complete(&mut config);
+        Ok(config)
     }
 }
 

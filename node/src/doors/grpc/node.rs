@@ -11,7 +11,8 @@ use micro_sdk::{
     proto::{
         BackupRequest, BackupResponse, CallRequest, CallResponse, CreateTokenRequest, CreateTokenResponse,
         DrainRequest, DrainResponse, LeaveRequest, LeaveResponse, Member, RemoveRequest, RemoveResponse,
-        StatusRequest, StatusResponse, TransferRequest, TransferResponse, node_server,
+        Setting, SettingsRequest, SettingsResponse, StatusRequest, StatusResponse, TransferRequest,
+        TransferResponse, node_server,
     },
     wire::{ServiceName, TraceId},
 };
@@ -99,6 +100,21 @@ impl node_server::Node for Door {
         let request = network::RemoveRequest { node: request.node, even_if_up: request.even_if_up };
         let removed = self.local.remove(&context(&metadata, &extensions)?, request).await?;
         Ok(Response::new(RemoveResponse { removed: Some(member(removed)) }))
+    }
+
+    async fn settings(
+        &self,
+        request: Request<SettingsRequest>,
+    ) -> Result<Response<SettingsResponse>, Status> {
+        let (metadata, extensions, _) = request.into_parts();
+        let settings = self.local.settings(&context(&metadata, &extensions)?)?;
+        let setting = |setting: &crate::config::Setting| Setting {
+            name: setting.name.clone(),
+            value: setting.value.clone(),
+            source: setting.source.name().to_owned(),
+            place: setting.place.clone(),
+        };
+        Ok(Response::new(SettingsResponse { settings: settings.iter().map(setting).collect() }))
     }
 }
 
