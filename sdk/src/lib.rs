@@ -2,7 +2,7 @@
 //!
 //! - [`wire`]: the types that travel (ids, names, faults, heads), the seams of time and chance. No I/O, no tokio.
 //! - `proto` (feature): gRPC stubs of a node's API, made from `sdk/proto`, and how a fault crosses gRPC.
-//! - `client` (feature): a client of a node.
+//! - `client` (feature): a client of a node; and `model`, typed records with indexes on its store.
 //! - `serve` (feature): attach a service to the node on this host and answer its calls.
 //!
 //! A service is a plain `impl` and one attribute:
@@ -50,6 +50,8 @@ mod chance;
 pub mod client;
 #[cfg(feature = "proto")]
 mod fault_status;
+#[cfg(feature = "client")]
+pub mod model;
 #[cfg(feature = "serve")]
 pub mod prelude;
 #[cfg(feature = "proto")]

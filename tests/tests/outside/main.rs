@@ -7,6 +7,7 @@ mod copies;
 mod damage;
 mod first_start;
 mod membership;
+mod model;
 mod needs_root;
 mod readme;
 mod refusals;
