@@ -10,15 +10,22 @@ pub enum Action {
     CallService,
     /// Call a platform service, as people do: read and write records, look at the cluster, make tokens, attach.
     UsePlatform,
+    /// See the secrets of the configuration as they are.
+    ReadSecrets,
     /// Speak as one node to another: admission, seals, replication figures.
     ActAsNode,
 }
 
 /// The endpoints that only nodes may call, as service and endpoint.
-const NODE_ENDPOINTS: [(&str, &str); 7] = [
+const NODE_ENDPOINTS: [(&str, &str); 12] = [
     ("auth", "admit"),
     ("auth", "renew"),
     ("auth", "unseal"),
+    ("config", "change"),
+    ("config", "instance"),
+    ("config", "read"),
+    ("config", "rotate"),
+    ("config", "set-schema"),
     ("network", "replication"),
     ("network", "leave-member"),
     ("network", "remove-member"),
@@ -29,7 +36,8 @@ impl Action {
     /// What the call with this head does, given whether its service belongs to the platform.
     pub fn of(head: &Head, platform: bool) -> Self {
         if !platform {
-            return Action::CallService;
+            // What begins with a dash is between the platform and the SDK.
+            return if head.endpoint.starts_with('-') { Action::ActAsNode } else { Action::CallService };
         }
         let called = (head.service.as_str(), head.endpoint.as_str());
         if NODE_ENDPOINTS.contains(&called) { Action::ActAsNode } else { Action::UsePlatform }
@@ -38,21 +46,21 @@ impl Action {
 
 /// Allows or refuses. Denies unless a rule grants:
 ///
-/// | caller | people's services | platform services | node endpoints |
-/// |---|---|---|---|
-/// | admin | yes | yes | no |
-/// | node | yes | yes | yes |
-/// | anonymous | yes | no | no |
+/// | caller | people's services | platform services | secrets | node endpoints |
+/// |---|---|---|---|---|
+/// | admin | yes | yes | yes | no |
+/// | node | yes | yes | yes | yes |
+/// | anonymous | yes | no | no | no |
 ///
 /// # Errors
 /// [`Code::Denied`], naming the caller and what it lacks.
 pub fn authorize(caller: &Caller, action: Action, resource: impl Display) -> Result<(), Fault> {
     let granted = match (caller, action) {
-        (Caller::Admin, Action::CallService | Action::UsePlatform) => true,
+        (Caller::Admin, Action::CallService | Action::UsePlatform | Action::ReadSecrets) => true,
         (Caller::Node(_), _) => true,
         (Caller::Anonymous, Action::CallService) => true,
         (Caller::Admin, Action::ActAsNode) => false,
-        (Caller::Anonymous, Action::UsePlatform | Action::ActAsNode) => false,
+        (Caller::Anonymous, Action::UsePlatform | Action::ReadSecrets | Action::ActAsNode) => false,
     };
     if granted {
         return Ok(());
@@ -74,8 +82,8 @@ mod tests {
     #[test]
     fn nothing_is_granted_beyond_the_table() {
         let callers = [Caller::Admin, Caller::Node(NodeId(1)), Caller::Anonymous];
-        let actions = [Action::CallService, Action::UsePlatform, Action::ActAsNode];
-        let expected = [[true, true, false], [true, true, true], [true, false, false]];
+        let actions = [Action::CallService, Action::UsePlatform, Action::ReadSecrets, Action::ActAsNode];
+        let expected = [[true, true, true, false], [true, true, true, true], [true, false, false, false]];
         for (caller, row) in callers.iter().zip(expected) {
             for (action, granted) in actions.into_iter().zip(row) {
                 assert_eq!(authorize(caller, action, "x").is_ok(), granted, "{caller:?} {action:?}");

@@ -3,6 +3,7 @@
 use crate::{
     Directory, Dispatch, Machines, Platform, Supervisor,
     auth::{AuthService, AuthState},
+    config::{ConfigParts, ConfigService},
     network::{Complaint, NetworkParts, NetworkService, NodeCard, Phase, Steward, stays},
     registry::{Registry, RegistryService},
     store::{Expirer, StoreService},
@@ -52,6 +53,7 @@ pub struct System {
     registry: Registry,
     dispatch: Dispatch,
     store: Arc<StoreService>,
+    config: Arc<ConfigService>,
     auth: Arc<AuthService>,
     left: Arc<Notify>,
     supervisor: ActorRef<crate::kit::SupervisorMessage>,
@@ -68,8 +70,8 @@ impl System {
     ///
     /// # Errors
     /// If an actor does not start.
-    pub async fn start(config: SystemConfig) -> Result<Arc<Self>, Fault> {
-        let SystemConfig { mesh, consensus, machines, storage, seams, card, identity } = config;
+    pub async fn start(parts: SystemConfig) -> Result<Arc<Self>, Fault> {
+        let SystemConfig { mesh, consensus, machines, storage, seams, card, identity } = parts;
         let directory = Directory::default();
         let registry = Registry::new(mesh.clone(), seams.clone());
         let dispatch = Dispatch::new(mesh.clone(), directory.clone(), registry.clone());
@@ -77,7 +79,7 @@ impl System {
         let auth = Arc::new(AuthService::new(
             mesh.clone(),
             consensus.clone(),
-            auth_state,
+            auth_state.clone(),
             card.clone(),
             seams.clone(),
             dispatch.clone(),
@@ -100,9 +102,23 @@ impl System {
             seams.clone(),
             machines.watchers().clone(),
         ));
+        let parts = ConfigParts {
+            mesh: mesh.clone(),
+            consensus: consensus.clone(),
+            auth: auth_state,
+            registry: registry.clone(),
+            dispatch: dispatch.clone(),
+            seams: seams.clone(),
+        };
+        let config = Arc::new(ConfigService::new(store.clone(), parts));
         let expirer = Expirer::new(store.clone(), mesh.node());
-        let platforms: Vec<Arc<dyn Platform>> =
-            vec![store.clone(), Arc::new(RegistryService::new(registry.clone())), network, auth.clone()];
+        let platforms: Vec<Arc<dyn Platform>> = vec![
+            store.clone(),
+            config.clone(),
+            Arc::new(RegistryService::new(registry.clone())),
+            network,
+            auth.clone(),
+        ];
         let supervisor = Supervisor::start(directory.clone(), platforms).await.map_err(|error| {
             Fault::new(Code::Internal, format!("the platform services do not start: {error}"))
         })?;
@@ -113,6 +129,7 @@ impl System {
             registry,
             dispatch,
             store,
+            config,
             auth: auth.clone(),
             left,
             supervisor,
@@ -152,6 +169,11 @@ impl System {
     /// The records. Whoever calls it directly goes through [`Dispatch::admit`] first.
     pub fn store(&self) -> &Arc<StoreService> {
         &self.store
+    }
+
+    /// The configuration. Whoever calls it directly goes through [`Dispatch::admit`] first.
+    pub fn config(&self) -> &Arc<ConfigService> {
+        &self.config
     }
 
     /// Admission.

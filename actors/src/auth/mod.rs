@@ -21,3 +21,5 @@ pub use platform::{AUTH, AdmitRequest, AuthService, CreateTokenReply, CreateToke
 pub(crate) use platform::{decode, node_head};
 pub use seal::{SealError, SealKey};
 pub use state::AuthState;
+#[cfg(test)]
+pub(crate) use state::tests;

@@ -64,6 +64,14 @@ impl Dispatch {
         self.0.directory.permit(service)
     }
 
+    /// Whether a caller may see secrets of the configuration as they are.
+    ///
+    /// # Errors
+    /// [`Code::Denied`].
+    pub fn may_read_secrets(&self, caller: &Caller) -> Result<(), Fault> {
+        authorize(caller, Action::ReadSecrets, "the secrets of the configuration")
+    }
+
     /// Takes a call from a door of this node for a service on a certain node.
     ///
     /// # Errors

@@ -100,6 +100,12 @@ impl Registry {
         permits: usize,
     ) -> Result<AttachGuard, Fault> {
         refuse_reserved(&service)?;
+        if let Some(endpoint) = endpoints.iter().find(|endpoint| endpoint.name.starts_with('-')) {
+            let message = format!("an endpoint {:?} can't be offered", endpoint.name);
+            return Err(
+                Fault::new(Code::Usage, message).help("what begins with a dash is the platform's own")
+            );
+        }
         if self.is_withdrawn() {
             return Err(Fault::new(Code::Unavailable, "the node is shutting down"));
         }
@@ -260,12 +266,12 @@ impl Registry {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{auth::AUTH, network::NETWORK, store::STORE};
+    use crate::{auth::AUTH, config::CONFIG, network::NETWORK, store::STORE};
 
     #[test]
     fn a_service_of_people_does_not_take_a_name_of_the_platform() {
         let refused = |name: &str| refuse_reserved(&name.parse().expect("a good name"));
-        for name in [STORE, REGISTRY, NETWORK, AUTH, "runtime"] {
+        for name in [STORE, CONFIG, REGISTRY, NETWORK, AUTH, "runtime"] {
             let fault = refused(name).expect_err("the platform has that name");
             assert_eq!(fault.code, Code::Conflict);
             assert!(fault.message.contains(name) && fault.help[0].contains("another name"), "{fault:?}");

@@ -4,10 +4,14 @@
 //! replica behind a barrier that makes it linearizable, or as it is when the caller asks for `stale`. Each entry of the
 //! log that changes records is a revision; the last ones are kept, for readers of the past and for those who watch.
 
+#[cfg(test)]
+pub(crate) mod bench;
 mod branches;
 mod command;
+mod database;
 mod edit;
 mod expirer;
+mod glimpse;
 mod history;
 mod key;
 mod lease;
@@ -33,6 +37,7 @@ pub use branches::TRANSACTION_OPS_MAX;
 pub use command::{Comparand, Relation};
 pub use edit::ChangeKind;
 pub use expirer::Expirer;
+pub(crate) use glimpse::Glimpse;
 pub use machine::StoreMachine;
 pub use platform::{STORE, StoreService};
 pub use record::{METADATA_BYTES_MAX, Metadata, Record, RecordRange, TTL_MS_MAX, TablePath, Value};

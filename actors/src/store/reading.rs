@@ -3,6 +3,7 @@
 use crate::store::{
     HistoryReply, LIST_LIMIT_MAX, LeaseItem, LeasesReply, LeasesRequest, ListOrder, ListReply, ListRequest,
     NamesReply, NamesRequest, ReadReply, ReadRequest, Record, StoreService,
+    database::RESERVED,
     key::{self, RECORD_TAG},
     lease::Lease,
     ledger::Ledger,
@@ -37,7 +38,7 @@ struct PageToken {
 
 impl StoreService {
     /// Waits until this replica is current, unless the caller takes it as it is; then tells how old it may be.
-    async fn current(&self, stale: bool, deadline: Instant) -> Result<Option<u64>, Fault> {
+    pub(super) async fn current(&self, stale: bool, deadline: Instant) -> Result<Option<u64>, Fault> {
         if !stale {
             self.consensus.barrier(deadline).await?;
             return Ok(None);
@@ -115,7 +116,12 @@ impl StoreService {
             true => Bytes::copy_from_slice(&prefix),
             false => key::behind_prefix(&[&prefix[..], request.after.as_bytes(), &[0]].concat()),
         };
-        let range = start..key::behind_prefix(&prefix);
+        // The platform's own database comes last, and is nobody's to know.
+        let end = match request.database {
+            Some(_) => key::behind_prefix(&prefix),
+            None => [&prefix[..], RESERVED.as_bytes()].concat().into(),
+        };
+        let range = start..end;
         self.replica.look_aside(move |view| names(view, range, prefix.len())).await
     }
 

@@ -2,6 +2,7 @@
 
 use crate::store::{
     WriteRequest,
+    database::Database,
     key::{self, RECORD_TAG},
     row::{Row, RowHead},
     view::{broken, garbled},
@@ -23,11 +24,11 @@ use std::{collections::BTreeMap, ops::Range};
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Encode, Decode)]
 pub struct TablePath {
     /// The tenant.
-    pub namespace: Namespace,
+    namespace: Namespace,
     /// The database of the tenant.
-    pub database: ServiceName,
+    database: Database,
     /// The table in the database.
-    pub table: ServiceName,
+    table: ServiceName,
 }
 
 impl Default for TablePath {
@@ -46,9 +47,15 @@ impl TablePath {
         let or_default = |name: &str| if name.is_empty() { "default".to_owned() } else { name.to_owned() };
         Ok(TablePath {
             namespace: or_default(namespace).try_into()?,
-            database: or_default(database).try_into()?,
+            database: Database::named(or_default(database).try_into()?),
             table: or_default(table).try_into()?,
         })
+    }
+
+    /// A table of the platform's own.
+    pub(crate) fn reserved(namespace: Namespace, table: &'static str) -> Self {
+        let table = table.parse().expect("the platform's tables have good names");
+        TablePath { namespace, database: Database::reserved(), table }
     }
 
     /// The beginning of the state keys of all records of the table. Names hold no zero byte, so that no table's

@@ -1,4 +1,4 @@
-//! A client of a node: its store, calls by name, status and membership.
+//! A client of a node: its store, its configuration, calls by name, status and membership.
 //!
 //! ```no_run
 //! # async fn example() -> Result<(), micro_sdk::wire::Fault> {
@@ -14,6 +14,10 @@
 //! users.put("id1", "Joan").fence(guard.fence()).await?;
 //! guard.release().await?;
 //!
+//! node.config().set("shop.limits.items", 20).reason("a sale").await?;
+//! let limits = node.config().get("shop.limits").await?.value()?;
+//! assert_eq!(limits, Some(serde_json::json!({ "items": 20 })));
+//!
 //! let hello = node.call("helloworld", "Greeter.call", serde_json::json!({ "name": "Jane" })).await?;
 //! assert_eq!(hello["msg"], "Hello Jane");
 //! # Ok(())
@@ -25,6 +29,7 @@
 
 mod address;
 mod call;
+mod config;
 mod dial;
 mod directory;
 mod election;
@@ -36,6 +41,11 @@ mod token;
 
 pub use address::{Address, AddressError, default_socket};
 pub use call::{Call, Reply};
+pub use config::{
+    ConfigCanary, ConfigChange, ConfigChanged, ConfigEdit, ConfigHistory, ConfigLeaf, ConfigOrigin,
+    ConfigReading, ConfigRotation, ConfigTree, ConfigUpdate, ConfigWatch, DeleteConfig, EndCanary, GetConfig,
+    InstanceConfig, ListConfigHistory, RollBackConfig, SECRET, SetConfig, WatchConfig,
+};
 pub use directory::{ServiceDescription, ServiceInstance, ServiceListing};
 pub use election::{Election, Leader, Leadership, Observer};
 pub use lock::{Lock, LockGuard};

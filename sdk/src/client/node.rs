@@ -2,13 +2,13 @@
 //! read.
 
 use super::{
-    Address, Call, Election, Lock, ServiceDescription, ServiceListing, Store, Token, address,
+    Address, Call, ConfigTree, Election, Lock, ServiceDescription, ServiceListing, Store, Token, address,
     dial::{self, DialError, causes, root_cause},
 };
 use crate::{
     proto::{
-        self, MESSAGE_BYTES_MAX, node_client::NodeClient, registry_client::RegistryClient,
-        store_client::StoreClient,
+        self, MESSAGE_BYTES_MAX, config_client::ConfigClient, node_client::NodeClient,
+        registry_client::RegistryClient, store_client::StoreClient,
     },
     wire::{
         Code, Effect, Fault, Namespace,
@@ -149,6 +149,11 @@ impl Node {
         Store::new(self.clone())
     }
 
+    /// The mesh's configuration: the tree of values of the namespace.
+    pub fn config(&self) -> ConfigTree {
+        ConfigTree::new(self.clone())
+    }
+
     /// A lock that one caller of the whole mesh holds at a time.
     pub fn lock(&self, name: impl Into<String>) -> Lock {
         Lock::new(self.clone(), name.into())
@@ -275,6 +280,12 @@ impl Node {
 
     pub(crate) fn records(&self) -> StoreClient<Channel> {
         StoreClient::new(self.channel.clone())
+            .max_decoding_message_size(MESSAGE_BYTES_MAX)
+            .max_encoding_message_size(MESSAGE_BYTES_MAX)
+    }
+
+    pub(crate) fn configuration(&self) -> ConfigClient<Channel> {
+        ConfigClient::new(self.channel.clone())
             .max_decoding_message_size(MESSAGE_BYTES_MAX)
             .max_encoding_message_size(MESSAGE_BYTES_MAX)
     }

@@ -1,6 +1,6 @@
 //! Names of services and namespaces. Checked once, where they come in; canonical ever after.
 
-use bincode::{Decode, Encode};
+use bincode::{Decode, Encode, de::Decoder, error::DecodeError};
 use serde::{Deserialize, Serialize};
 use std::{fmt, str::FromStr};
 
@@ -32,7 +32,7 @@ fn parse(kind: &'static str, text: &str) -> Result<String, NameError> {
 macro_rules! name {
     ($(#[$doc:meta])* $name:ident, $kind:literal) => {
         $(#[$doc])*
-        #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Encode, Decode, Serialize, Deserialize)]
+        #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Encode, Serialize, Deserialize)]
         #[serde(try_from = "String", into = "String")]
         pub struct $name(String);
 
@@ -58,6 +58,16 @@ macro_rules! name {
                 parse($kind, &text).map($name)
             }
         }
+
+        // What comes from another node is checked as what comes through a door is.
+        impl<C> Decode<C> for $name {
+            fn decode<D: Decoder<Context = C>>(decoder: &mut D) -> Result<Self, DecodeError> {
+                let text = String::decode(decoder)?;
+                parse($kind, &text).map($name).map_err(|error| DecodeError::OtherString(error.to_string()))
+            }
+        }
+
+        bincode::impl_borrow_decode!($name);
 
         impl From<$name> for String {
             fn from(name: $name) -> String {
@@ -93,6 +103,7 @@ impl Default for Namespace {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::wire::Codec;
 
     #[test]
     fn names_are_dns_labels() {
@@ -102,5 +113,12 @@ mod tests {
         for bad in ["", "A", "-a", "a-", "a.b", "a/b", "a b", "ü", &"a".repeat(64)] {
             assert!(bad.parse::<ServiceName>().is_err(), "{bad:?} was taken for a name");
         }
+    }
+
+    #[test]
+    fn a_name_is_checked_when_it_comes_over_the_wire_too() {
+        let decode = |text: &str| Codec::decode::<ServiceName, 100>(&Codec::encode(&text.to_owned()));
+        assert_eq!(decode("shop").map(String::from), Ok("shop".to_owned()));
+        assert!(decode("~config").is_err() && decode("").is_err());
     }
 }

@@ -1,0 +1,376 @@
+//! What a change comes to, given what is there: decided in one look at the state, and then tried as one transaction. If
+//! somebody else changed the tree in between, it is decided anew.
+
+use crate::{
+    config::{
+        ChangeReply, ChangeRequest, ConfigPath, What,
+        commit::Commit,
+        document::flatten,
+        leaf::{Content, Leaf},
+        record::{Canary, Change, Head, Kind, number_key, write},
+        schema::Schema,
+        state::{ConfigState, Opener},
+        tree::{Edit, Tree},
+        vault::Vault,
+    },
+    store::{RecordOp, TransactRequest},
+};
+use micro_sdk::wire::{Code, Fault};
+use std::collections::BTreeSet;
+
+/// How many leaves one change touches: all of them are one transaction, beside what every change writes.
+pub(crate) const EDITS_MAX: usize = 900;
+/// How many leaves a tree has, and how many bytes: who watches is told all that is at a path, each time that it changes.
+pub(crate) const LEAVES_MAX: usize = 10_000;
+const TREE_BYTES_MAX: usize = 4 << 20;
+/// The longest reason.
+const REASON_BYTES_MAX: usize = 1 << 10;
+/// How many changes are staged at once: more than people can keep in mind.
+const CANARIES_MAX: usize = 100;
+
+/// What is to be done about a request.
+pub(crate) enum Planned {
+    /// It is answered as it is.
+    Done(ChangeReply),
+    /// This transaction is to be made; if it holds, this is the answer.
+    Make(TransactRequest, ChangeReply),
+    /// There is no key yet to seal a secret with.
+    NeedsKey,
+}
+
+/// A request and the state that it meets.
+pub(crate) struct Planner<'a> {
+    pub state: ConfigState<'a>,
+    pub request: &'a ChangeRequest,
+    pub opener: &'a Opener,
+    /// The group's time.
+    pub now_ms: u64,
+}
+
+/// What the tree would become.
+struct Draft {
+    kind: Kind,
+    /// The tree as it would be; for what is staged, as some would see it.
+    next: Tree,
+    /// The staged change that is made or ended.
+    canary: Option<Canary>,
+}
+
+/// Why a draft could not be made at once.
+enum Obstacle {
+    NeedsKey,
+    Fault(Fault),
+}
+
+impl From<Fault> for Obstacle {
+    fn from(fault: Fault) -> Self {
+        Obstacle::Fault(fault)
+    }
+}
+
+impl Planner<'_> {
+    /// Decides.
+    ///
+    /// # Errors
+    /// [`Code::Usage`] beyond a limit or if the schema does not allow it, [`Code::Conflict`] if the version is another,
+    /// [`Code::NotFound`] if there is no such staged change.
+    pub fn plan(&self) -> Result<Planned, Fault> {
+        if let Some(reply) = self.answered()? {
+            return Ok(Planned::Done(reply));
+        }
+        if self.request.reason.len() > REASON_BYTES_MAX {
+            let message = format!("the reason is longer than the limit of {REASON_BYTES_MAX} bytes");
+            return Err(Fault::new(Code::Usage, message));
+        }
+        let (head, head_version) = self.state.head()?;
+        if let Some(wanted) = self.request.if_version.filter(|wanted| *wanted != head.version) {
+            let message = format!("the tree is at version {}, not {wanted}", head.version);
+            return Err(Fault::new(Code::Conflict, message).help("read it again and decide anew"));
+        }
+        let vault = self.state.vault(self.opener)?;
+        let (vault, key_version) =
+            vault.map_or((None, None), |(vault, version)| (Some(vault), Some(version)));
+        let tree = self.state.tree()?;
+        let draft = match self.draft(&tree, vault.as_ref(), head.version + 1) {
+            Ok(draft) => draft,
+            Err(Obstacle::NeedsKey) => return Ok(Planned::NeedsKey),
+            Err(Obstacle::Fault(fault)) => return Err(fault),
+        };
+        let edits = match (&draft.canary, draft.kind) {
+            (Some(canary), Kind::Abort) => canary.edits.clone(),
+            _ => tree.difference(&draft.next),
+        };
+        let ends_canary = matches!(draft.kind, Kind::Promote | Kind::Abort);
+        if edits.is_empty() && !ends_canary {
+            return Ok(Planned::Done(ChangeReply { version: head.version, edits: Vec::new(), canary: 0 }));
+        }
+        self.check(&draft, &edits, vault.as_ref())?;
+        self.finish(draft, edits, &head, head_version, key_version)
+    }
+
+    /// The answer of before, if the change was made before.
+    fn answered(&self) -> Result<Option<ChangeReply>, Fault> {
+        let Some(key) = self.request.idempotency_key else { return Ok(None) };
+        let Some(answered) = self.state.answered(key)? else { return Ok(None) };
+        if answered.asked != self.asked() {
+            let message = "this idempotency key was used for another change before: nothing was done";
+            return Err(Fault::new(Code::Conflict, message)
+                .help("take a new key for each change; the same one only to repeat a change as it was"));
+        }
+        let change = self.state.change(answered.version)?;
+        Ok(change.map(|(change, _)| reply(&change)))
+    }
+
+    /// What is asked, without values.
+    fn asked(&self) -> String {
+        match &self.request.what {
+            What::Set { path, secret, canary_percent, .. } => format!("set {secret} {canary_percent} {path}"),
+            What::Delete { path } => format!("delete {path}"),
+            What::RollBack { path, to } => format!("rollback {to} {path}"),
+            What::EndCanary { canary, promote } => format!("end {canary} {promote}"),
+        }
+    }
+
+    fn draft(&self, tree: &Tree, vault: Option<&Vault>, version: u64) -> Result<Draft, Obstacle> {
+        Ok(match &self.request.what {
+            What::Set { path, value, secret, canary_percent: 0 } => {
+                let next = set(tree, vault, version, (path, value.expose(), *secret))?;
+                Draft { kind: Kind::Set, next, canary: None }
+            }
+            What::Set { path, value, secret, canary_percent } => {
+                let next = set(tree, vault, version, (path, value.expose(), *secret))?;
+                let canary = self.staged(path, *canary_percent, tree.difference(&next), version)?;
+                Draft { kind: Kind::Stage, next, canary: Some(canary) }
+            }
+            What::Delete { path } => {
+                let mut next = tree.clone();
+                next.remove(path);
+                Draft { kind: Kind::Delete, next, canary: None }
+            }
+            What::RollBack { path, to } => {
+                let (past, _) = self.state.tree_at(Some(*to))?;
+                let next = rolled_back(tree, &past.part(path), vault, version, path)?;
+                Draft { kind: Kind::RollBack, next, canary: None }
+            }
+            What::EndCanary { canary: number, promote } => {
+                let canary = self.canary(*number)?;
+                let mut next = tree.clone();
+                if *promote {
+                    next.lay_over(&promoted(&canary.edits, vault, version)?);
+                }
+                let kind = if *promote { Kind::Promote } else { Kind::Abort };
+                Draft { kind, next, canary: Some(canary) }
+            }
+        })
+    }
+
+    fn canary(&self, number: u64) -> Result<Canary, Fault> {
+        let canaries = self.state.canaries()?;
+        let known: Vec<String> = canaries.iter().map(|canary| canary.number.to_string()).collect();
+        canaries.into_iter().find(|canary| canary.number == number).ok_or_else(|| {
+            let staged = if known.is_empty() { "none".to_owned() } else { known.join(", ") };
+            Fault::new(Code::NotFound, format!("there is no staged change {number}"))
+                .help(format!("staged are: {staged}; `micro-node config canaries` shows them"))
+        })
+    }
+
+    /// A change that is staged.
+    fn staged(
+        &self,
+        path: &ConfigPath,
+        percent: u32,
+        edits: Vec<Edit>,
+        number: u64,
+    ) -> Result<Canary, Fault> {
+        if percent > 100 {
+            return Err(Fault::new(Code::Usage, format!("{percent} % are more than all instances")));
+        }
+        let Some(service) = path.service() else {
+            let message = "a change of the whole tree can't be staged: the path says whose instances have it";
+            return Err(Fault::new(Code::Usage, message).help("name a path that begins with a service"));
+        };
+        let others = self.state.canaries()?;
+        if others.len() >= CANARIES_MAX {
+            let message = format!("{CANARIES_MAX} changes are staged already");
+            return Err(Fault::new(Code::Conflict, message).help("promote or abort some"));
+        }
+        let paths = |edits: &[Edit]| -> Result<Vec<ConfigPath>, Fault> {
+            edits.iter().map(|edit| ConfigPath::parse(&edit.path)).collect()
+        };
+        let mine = paths(&edits)?;
+        for other in &others {
+            if let Some(met) =
+                paths(&other.edits)?.iter().find(|path| mine.iter().any(|mine| mine.meets(path)))
+            {
+                let message = format!("the staged change {} touches {met} already", other.number);
+                return Err(Fault::new(Code::Conflict, message).help("promote or abort it first"));
+            }
+        }
+        Ok(Canary {
+            number,
+            time_ms: self.now_ms,
+            who: self.request.who.clone(),
+            reason: self.request.reason.clone(),
+            percent,
+            service: service.to_owned(),
+            edits,
+        })
+    }
+
+    /// Refuses what is beyond the limits, or what schemas don't allow.
+    fn check(&self, draft: &Draft, edits: &[Edit], vault: Option<&Vault>) -> Result<(), Fault> {
+        if edits.len() > EDITS_MAX {
+            let message = format!("{} leaves change at once: the limit is {EDITS_MAX}", edits.len());
+            return Err(Fault::new(Code::Usage, message).help("make it in several steps"));
+        }
+        let (leaves, bytes) = (draft.next.len(), draft.next.bytes());
+        let grows = edits.iter().any(|edit| edit.after.is_some());
+        if grows && (leaves > LEAVES_MAX || bytes > TREE_BYTES_MAX) {
+            let message = format!(
+                "the tree would have {leaves} leaves of {bytes} bytes: the limits are {LEAVES_MAX} and {TREE_BYTES_MAX}"
+            );
+            return Err(Fault::new(Code::Usage, message).help("keep what is large or many in the store"));
+        }
+        if draft.kind == Kind::Abort {
+            return Ok(());
+        }
+        let mut services = BTreeSet::new();
+        for edit in edits {
+            services.extend(ConfigPath::parse(&edit.path)?.service().map(str::to_owned));
+        }
+        for service in services {
+            if let Some(schema) = self.state.schema(&service)? {
+                Schema::parse(&service, &schema)?.check(&draft.next, vault)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The transaction of a draft that was checked.
+    fn finish(
+        &self,
+        draft: Draft,
+        edits: Vec<Edit>,
+        head: &Head,
+        head_version: u64,
+        key_version: Option<u64>,
+    ) -> Result<Planned, Fault> {
+        let Draft { kind, canary, .. } = draft;
+        let change = Change {
+            version: head.version + 1,
+            time_ms: self.now_ms.max(head.time_ms),
+            who: self.request.who.clone(),
+            reason: self.request.reason.clone(),
+            kind,
+            canary: canary.as_ref().map_or(0, |canary| canary.number),
+            edits,
+            idempotency_key: self.request.idempotency_key,
+        };
+        let mut reply = reply(&change);
+        if self.request.dry_run {
+            (reply.version, reply.canary) = (head.version, 0);
+            return Ok(Planned::Done(reply));
+        }
+        let tables = &self.state.tables;
+        let mut operations = Vec::new();
+        if kind.edits_tree() {
+            operations.extend(change.edits.iter().map(|edit| match &edit.after {
+                Some(leaf) => RecordOp::Write(write(&tables.tree, &edit.path, leaf)),
+                None => RecordOp::Delete { table: tables.tree.clone(), key: edit.path.clone() },
+            }));
+        }
+        operations.extend(canary.map(|canary| match kind {
+            Kind::Stage => RecordOp::Write(write(&tables.canaries, number_key(canary.number), &canary)),
+            _ => RecordOp::Delete { table: tables.canaries.clone(), key: number_key(canary.number) },
+        }));
+        let after = |edit: &Edit| edit.after.as_ref().is_some_and(|leaf| leaf.content.is_secret());
+        let seals = change.edits.iter().any(after);
+        let key_version = key_version.filter(|_| seals);
+        let commit = Commit { change, asked: self.asked(), operations, key_version };
+        Ok(Planned::Make(commit.transaction(&self.state, head, head_version)?, reply))
+    }
+}
+
+fn reply(change: &Change) -> ChangeReply {
+    let canary = if change.kind == Kind::Stage { change.canary } else { 0 };
+    ChangeReply { version: change.version, edits: change.edits.iter().map(Edit::view).collect(), canary }
+}
+
+/// The tree with `value` at `path`.
+fn set(
+    tree: &Tree,
+    vault: Option<&Vault>,
+    version: u64,
+    (path, value, secret): (&ConfigPath, &str, bool),
+) -> Result<Tree, Obstacle> {
+    let mut next = tree.clone();
+    for (path, text) in flatten(path, value)? {
+        if text.expose() == "{}" && next.is_branch(&path) {
+            // Nothing is merged into what is there.
+            continue;
+        }
+        let secret = secret || tree.is_secret_around(&path);
+        if let Some(leaf) = next.get(&path.key()).filter(|leaf| leaf.content.is_secret() == secret)
+            && crate::config::vault::reveal(vault, &path.key(), &leaf.content)
+                .is_ok_and(|there| there == text)
+        {
+            continue;
+        }
+        let content = match (secret, vault) {
+            (false, _) => Content::Plain(text.expose().to_owned()),
+            (true, Some(vault)) => vault.seal(&path, &text),
+            (true, None) => return Err(Obstacle::NeedsKey),
+        };
+        next.put(&path, Leaf { version, content });
+    }
+    Ok(next)
+}
+
+/// The tree with what was at `path` and under it at another time. What is the same is left as it is.
+fn rolled_back(
+    tree: &Tree,
+    past: &Tree,
+    vault: Option<&Vault>,
+    version: u64,
+    path: &ConfigPath,
+) -> Result<Tree, Fault> {
+    let mut next = tree.clone();
+    next.remove(path);
+    for (key, leaf) in past.leaves() {
+        let place = ConfigPath::parse(key)?;
+        let there = tree.get(key).filter(|there| same(vault, key, &there.content, &leaf.content));
+        let leaf = match (there, vault) {
+            (Some(there), _) => there.clone(),
+            (None, Some(vault)) => Leaf { version, content: vault.renewed(key, &leaf.content)? },
+            (None, None) => Leaf { version, content: leaf.content.clone() },
+        };
+        next.put(&place, leaf);
+    }
+    Ok(next)
+}
+
+/// Whether two contents of one leaf are the same, also where they were sealed at different times.
+fn same(vault: Option<&Vault>, key: &str, one: &Content, other: &Content) -> bool {
+    if one == other {
+        return true;
+    }
+    let Some(vault) = vault else { return false };
+    let texts = vault.text(key, one).ok().zip(vault.text(key, other).ok());
+    one.is_secret() == other.is_secret() && texts.is_some_and(|(one, other)| one == other)
+}
+
+/// What was staged, as a change of `version`.
+fn promoted(edits: &[Edit], vault: Option<&Vault>, version: u64) -> Result<Vec<Edit>, Fault> {
+    let leaf = |path: &str, leaf: &Leaf| -> Result<Leaf, Fault> {
+        let content = match vault {
+            Some(vault) => vault.renewed(path, &leaf.content)?,
+            None => leaf.content.clone(),
+        };
+        Ok(Leaf { version, content })
+    };
+    let promoted = |edit: &Edit| {
+        let after = edit.after.as_ref().map(|after| leaf(&edit.path, after)).transpose()?;
+        Ok(Edit { path: edit.path.clone(), before: None, after })
+    };
+    edits.iter().map(promoted).collect()
+}

@@ -1,0 +1,148 @@
+//! What a service's part of the tree must look like: JSON Schema, draft 2020-12. References to other documents are not
+//! followed: a node fetches nothing because of what somebody configures.
+
+use crate::config::{
+    ConfigPath, Plaintext,
+    document::assemble,
+    tree::Tree,
+    vault::{Vault, reveal},
+};
+use jsonschema::{ValidationError, Validator, paths::LocationSegment};
+use micro_sdk::wire::{Code, Fault};
+use serde_json::Value;
+
+/// The largest schema.
+pub(crate) const SCHEMA_BYTES_MAX: usize = 256 << 10;
+/// How many violations a refusal names.
+const VIOLATIONS_SHOWN: usize = 5;
+/// The longest description of one.
+const SHOWN_CHARS_MAX: usize = 300;
+
+/// The schema of one service's part.
+pub(crate) struct Schema {
+    service: ConfigPath,
+    validator: Validator,
+}
+
+impl Schema {
+    /// Reads the schema of the part that begins with `service`.
+    ///
+    /// # Errors
+    /// [`Code::Usage`] if it is none.
+    pub fn parse(service: &str, text: &str) -> Result<Self, Fault> {
+        let refused = |why: String| {
+            Fault::new(Code::Usage, format!("that is no JSON Schema (draft 2020-12): {why}"))
+                .help("it has to be one document: other documents are not fetched")
+        };
+        if text.len() > SCHEMA_BYTES_MAX {
+            return Err(refused(format!("{} bytes are more than {SCHEMA_BYTES_MAX}", text.len())));
+        }
+        let schema: Value = serde_json::from_str(text).map_err(|error| refused(error.to_string()))?;
+        let validator = jsonschema::draft202012::new(&schema);
+        let validator = validator.map_err(|error| refused(shown(&error.to_string())))?;
+        Ok(Schema { service: ConfigPath::parse(service)?, validator })
+    }
+
+    /// Whether the service's part of `tree` fits. A part where nothing is fits: its service lives from other sources.
+    ///
+    /// # Errors
+    /// [`Code::Usage`], naming the paths and what is wrong with them, but no secret.
+    pub fn check(&self, tree: &Tree, vault: Option<&Vault>) -> Result<(), Fault> {
+        let text = |(key, leaf): (&String, _)| -> Result<(String, Plaintext), Fault> {
+            let leaf: &crate::config::leaf::Leaf = leaf;
+            Ok((key.clone(), reveal(vault, key, &leaf.content)?))
+        };
+        let leaves = tree.under(&self.service).map(text).collect::<Result<Vec<_>, Fault>>()?;
+        let pairs = leaves.iter().map(|(key, text)| (key.as_str(), text.expose()));
+        let Some(document) = assemble(&self.service, pairs) else { return Ok(()) };
+        let document: Value = serde_json::from_str(document.expose()).map_err(|error| {
+            Fault::new(
+                Code::Internal,
+                format!("what is at {} is not JSON: {:?}", self.service, error.classify()),
+            )
+        })?;
+        let violations: Vec<String> = self
+            .validator
+            .iter_errors(&document)
+            .take(VIOLATIONS_SHOWN)
+            .map(|error| self.violation(tree, &error))
+            .collect();
+        if violations.is_empty() {
+            return Ok(());
+        }
+        let message = format!("it does not fit the schema of {}: {}", self.service, violations.join("; "));
+        let help = format!("`micro-node config schema {}` shows the schema", self.service);
+        Err(Fault::new(Code::Usage, message).help(help))
+    }
+
+    fn violation(&self, tree: &Tree, error: &ValidationError<'_>) -> String {
+        let mut path = self.service.clone();
+        for segment in error.instance_path().iter() {
+            // A place inside an array is not a path of its own.
+            let LocationSegment::Property(name) = segment else { break };
+            match path.child(name) {
+                Ok(child) => path = child,
+                Err(_) => break,
+            }
+        }
+        let what = if tree.is_secret_around(&path) {
+            error.masked_with("the secret").to_string()
+        } else {
+            error.to_string()
+        };
+        format!("{path}: {}", shown(&what))
+    }
+}
+
+fn shown(text: &str) -> String {
+    let mut shown: String = text.chars().take(SHOWN_CHARS_MAX).collect();
+    if shown.len() < text.len() {
+        shown.push('…');
+    }
+    shown
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::leaf::{Content, Leaf};
+
+    fn tree(leaves: &[(&str, &str)]) -> Tree {
+        let mut tree = Tree::default();
+        for (path, text) in leaves {
+            tree.insert((*path).to_owned(), Leaf { version: 1, content: Content::Plain((*text).to_owned()) });
+        }
+        tree
+    }
+
+    #[test]
+    fn a_violation_names_its_path() {
+        let schema = r#"{"type":"object","required":["limits"],
+            "properties":{"limits":{"properties":{"items":{"type":"integer","maximum":9}}}}}"#;
+        let schema = Schema::parse("shop", schema).expect("it is a schema");
+        assert_eq!(schema.check(&tree(&[("shop.limits.items", "9"), ("other", "1")]), None), Ok(()));
+        assert_eq!(schema.check(&tree(&[("other", "1")]), None), Ok(()), "nothing is there");
+        for (leaves, wrong) in [
+            (&[("shop.limits.items", "10")][..], "shop.limits.items: 10 is greater"),
+            (&[("shop.limits.items", "\"x\"")], "shop.limits.items: \"x\" is not of type"),
+            (&[("shop.name", "1")], "shop: \"limits\" is a required property"),
+        ] {
+            let fault = schema.check(&tree(leaves), None).expect_err("it does not fit");
+            assert!(fault.code == Code::Usage && fault.message.contains(wrong), "{fault}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_schema_or_needs_another_document_is_refused() {
+        for text in [
+            "1",
+            "{",
+            r#"{"type":"no"}"#,
+            r#"{"$ref":"http://127.0.0.1:1/x"}"#,
+            r#"{"$ref":"file:///etc/passwd"}"#,
+        ] {
+            let fault = Schema::parse("shop", text).err().expect("it is no schema");
+            assert_eq!(fault.code, Code::Usage, "{text}");
+        }
+    }
+}

@@ -1,0 +1,149 @@
+//! Secrets: where they are not, who opens them, and new keys.
+
+use super::{Desk, path, setting};
+use crate::config::{GetRequest, What, leaf::Content};
+use micro_sdk::wire::{Code, Namespace};
+
+const SECRET: &str = "\"hunter2-hunter2\"";
+
+impl Desk {
+    /// Whether a text stands anywhere in what is stored.
+    fn stores(&self, text: &str) -> bool {
+        let holds = |bytes: &[u8]| bytes.windows(text.len()).any(|window| window == text.as_bytes());
+        self.bench.everything().iter().any(|(key, row)| holds(key) || holds(row))
+    }
+
+    /// The numbers of the keys that are there.
+    fn keys(&self) -> Vec<u32> {
+        self.state(|state| Ok(state.keys()?.into_keys().collect()))
+    }
+
+    /// The keys that the leaves of the tree are sealed with.
+    fn sealed_with(&self) -> Vec<u32> {
+        let key = |content: &Content| match content {
+            Content::Sealed(sealed) => Some(sealed.key),
+            Content::Plain(_) => None,
+        };
+        self.state(move |state| {
+            Ok(state.tree()?.leaves().filter_map(|(_, leaf)| key(&leaf.content)).collect())
+        })
+    }
+}
+
+#[test]
+fn a_secret_is_in_no_stored_byte_and_in_no_answer() {
+    let mut desk = Desk::new();
+    let reply = desk.set_secret("shop", &format!(r#"{{"key":{SECRET},"pin":[1,2]}}"#)).expect("it fits");
+    desk.set("shop.open", "true").expect("it fits");
+    assert!(!format!("{reply:?}").contains("hunter2"));
+    assert!(reply.edits.iter().all(|edit| edit.secret && edit.after.as_deref() == Some("\"[secret]\"")));
+    assert_eq!(desk.get("shop").as_deref(), Some(r#"{"key":"[secret]","open":true,"pin":"[secret]"}"#));
+    let shown = format!(r#"{{"key":{SECRET},"open":true,"pin":[1,2]}}"#);
+    assert_eq!(desk.get_secret("shop"), Ok(Some(shown)));
+    assert!(!desk.stores("hunter2") && desk.stores("shop.open"));
+    let request = GetRequest { show_secrets: true, ..desk.get_request("shop") };
+    let reading = desk.read(request, &[]).expect("the key is here");
+    assert!(!format!("{reading:?}").contains("hunter2"));
+    assert!(!format!("{:?}", desk.request(setting("a", SECRET))).contains("hunter2"));
+}
+
+#[test]
+fn what_is_a_secret_stays_one() {
+    let mut desk = Desk::new();
+    desk.set_secret("shop.key", SECRET).expect("it fits");
+    assert_eq!(desk.set("shop.key", SECRET).expect("it fits").edits, [], "it is the same");
+    desk.set("shop.key", "\"hunter3\"").expect("it fits");
+    assert!(!desk.stores("hunter3"));
+    assert_eq!(desk.get("shop.key").as_deref(), Some("\"[secret]\""));
+    // Whatever takes its place, too.
+    desk.set("shop.key.inner", "\"hunter4\"").expect("it fits");
+    desk.set("shop", "\"hunter5\"").expect("it fits");
+    assert!(!desk.stores("hunter4") && !desk.stores("hunter5"));
+    assert_eq!(desk.get_secret("shop").expect("the key is here").as_deref(), Some("\"hunter5\""));
+    desk.roll_back("shop", 1).expect("it is known");
+    assert_eq!(desk.get("shop").as_deref(), Some(r#"{"key":"[secret]"}"#));
+    let known = desk.get_secret("shop.key").expect("the key is here");
+    assert_eq!(known.as_deref(), Some(SECRET));
+}
+
+#[test]
+fn a_plain_value_that_becomes_a_secret_is_not_shown_as_it_was() {
+    let mut desk = Desk::new();
+    desk.set("shop.key", SECRET).expect("it fits");
+    let reply = desk.set_secret("shop.key", SECRET).expect("it fits");
+    assert_eq!(reply.edits[0].before.as_deref(), Some("\"[secret]\""));
+}
+
+#[test]
+fn a_schema_does_not_tell_a_secret() {
+    let mut desk = Desk::new();
+    let schema = r#"{"properties":{"key":{"type":"integer"},"any":{"not":{"required":["key"]}}}}"#;
+    desk.set_schema("shop", Some(schema)).expect("nothing is there");
+    let fault = desk.set_secret("shop.key", SECRET).expect_err("it does not fit");
+    assert!(fault.code == Code::Usage && fault.message.contains("shop.key"), "{fault}");
+    assert!(!format!("{fault:?}").contains("hunter2"), "{fault:?}");
+}
+
+#[test]
+fn a_new_key_seals_all_and_old_ones_stay_while_history_needs_them() {
+    let mut desk = Desk::new();
+    let other: Namespace = "other".parse().expect("a good name");
+    desk.set_secret("shop.key", SECRET).expect("it fits");
+    desk.set_secret("shop.pin", "1234").expect("it fits");
+    desk.namespace = other.clone();
+    desk.set_secret("a", "\"else\"").expect("it fits");
+    desk.namespace = Namespace::default();
+    let namespaces = [Namespace::default(), other.clone()];
+    assert_eq!(desk.rotate(&namespaces, |_| ()), 2);
+    assert_eq!(desk.sealed_with(), [2, 2]);
+    assert_eq!(desk.keys(), [1, 2], "the history has what the first one sealed");
+    assert_eq!(desk.get_secret("shop.key").expect("the keys are here").as_deref(), Some(SECRET));
+    let version = desk.read(desk.get_request("shop.key"), &[]).expect("it is there").leaves[0].version;
+    assert_eq!(version, 1, "who set it has not changed");
+    // A rollback brings nothing back under the old key.
+    desk.set("shop.pin", "5678").expect("it fits");
+    desk.roll_back("shop.pin", 2).expect("it is known");
+    assert_eq!(desk.sealed_with(), [2, 2]);
+    assert_eq!(desk.get_secret("shop.pin").expect("the keys are here").as_deref(), Some("1234"));
+    desk.namespace = other;
+    assert_eq!(
+        (desk.sealed_with(), desk.get_secret("a").expect("it opens").as_deref()),
+        (vec![2], Some("\"else\""))
+    );
+}
+
+#[test]
+fn a_rotation_goes_on_where_it_was_while_others_write() {
+    let mut desk = Desk::new();
+    for number in 0..600 {
+        desk.set_secret(&format!("s.k{number}"), &number.to_string()).expect("it fits");
+    }
+    desk.stage("s.k1", "\"staged\"", 50).expect("it fits");
+    let namespaces = [Namespace::default()];
+    let (_, version) = desk.state(|state| state.current_key()).expect("there are secrets");
+    // Begun, and then given up.
+    let begun = super::begun(2, version, &desk.opener);
+    let late = desk.request(What::Set {
+        path: path("s.late"),
+        value: super::Plaintext::new("1"),
+        secret: true,
+        canary_percent: 0,
+    });
+    let Ok(super::Planned::Make(sealed_with_old, _)) = desk.plan(&late) else { panic!("there is a key") };
+    assert!(desk.transact(&begun));
+    assert!(!desk.transact(&sealed_with_old), "nothing is sealed with the old key any more");
+    let mut steps = 0;
+    let key = desk.rotate(&namespaces, |desk| {
+        steps += 1;
+        desk.set("s.k0", &format!("\"during {steps}\"")).expect("it fits");
+    });
+    assert_eq!(key, 2);
+    assert!(steps >= 3, "{steps}");
+    assert!(desk.sealed_with().iter().all(|key| *key == 2));
+    let staged = desk.state(|state| state.canaries()).remove(0);
+    let content = &staged.edits[0].after.as_ref().expect("it sets something").content;
+    assert!(matches!(content, Content::Sealed(sealed) if sealed.key == 2));
+    desk.end(staged.number, true).expect("it is staged");
+    assert_eq!(desk.get_secret("s.k1").expect("the keys are here").as_deref(), Some("\"staged\""));
+    assert_eq!(desk.get_secret("s.k599").expect("the keys are here").as_deref(), Some("599"));
+}
