@@ -17,7 +17,7 @@ pub enum Action {
 }
 
 /// The endpoints that only nodes may call, as service and endpoint.
-const NODE_ENDPOINTS: [(&str, &str); 12] = [
+const NODE_ENDPOINTS: [(&str, &str); 13] = [
     ("auth", "admit"),
     ("auth", "renew"),
     ("auth", "unseal"),
@@ -30,6 +30,7 @@ const NODE_ENDPOINTS: [(&str, &str); 12] = [
     ("network", "leave-member"),
     ("network", "remove-member"),
     ("network", "transfer-office"),
+    ("network", "drain-here"),
 ];
 
 impl Action {

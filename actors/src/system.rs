@@ -4,13 +4,15 @@ use crate::{
     Directory, Dispatch, Machines, Platform, Supervisor,
     auth::{AuthService, AuthState},
     config::{ConfigParts, ConfigService},
-    network::{Complaint, NetworkParts, NetworkService, NodeCard, Phase, Steward, stays},
+    network::{
+        Complaint, Complaints, NetworkParts, NetworkService, NodeCard, Phase, Steward, Watermark, stays,
+    },
     registry::{Registry, RegistryService},
     store::{Expirer, StoreService},
 };
 use bytes::Bytes;
 use futures::future::BoxFuture;
-use micro_consensus::Consensus;
+use micro_consensus::{Backup, Consensus};
 use micro_mesh::{FrameReceiver, FrameSender, Handler, Identity, JoinGrant, JoinRequest, Lane, Mesh};
 use micro_sdk::wire::{Caller, Code, Codec, Fault, Head, NodeId, Seams};
 use micro_storage::Storage;
@@ -126,7 +128,7 @@ impl System {
             mesh: mesh.clone(),
             consensus: consensus.clone(),
             directory,
-            registry,
+            registry: registry.clone(),
             dispatch,
             store,
             config,
@@ -137,7 +139,10 @@ impl System {
         });
         card.publish(&mesh);
         mesh.serve(Arc::new(Incoming { system: Arc::downgrade(&system) }));
-        let steward = Steward::new(mesh.clone(), consensus, auth, card.voters_wanted);
+        let complaints = Complaints::new(mesh.clone());
+        let watermark = Watermark::new(storage.room.clone(), consensus.clone(), complaints.clone());
+        let steward =
+            Steward::new(mesh.clone(), consensus, auth, registry, complaints.clone(), card.voters_wanted);
         let housekeeping = Housekeeping {
             mesh,
             auth: system.auth.clone(),
@@ -147,9 +152,11 @@ impl System {
             storage,
             seams,
             identity,
+            complaints,
         };
         let mut tasks = system.tasks.lock().expect("no code panics while it holds the tasks");
         tasks.push(tokio::spawn(steward.run()));
+        tasks.push(tokio::spawn(watermark.run()));
         tasks.push(tokio::spawn(expirer.run()));
         tasks.push(tokio::spawn(housekeeping.run()));
         drop(tasks);
@@ -179,6 +186,16 @@ impl System {
     /// Admission.
     pub fn auth(&self) -> &AuthService {
         &self.auth
+    }
+
+    /// Takes a backup of this node's replica that shows everything acknowledged before the call.
+    ///
+    /// # Errors
+    /// [`Code::Unavailable`] without quorum, [`Code::Failed`] if the state can't be copied.
+    pub async fn backup(&self, deadline: Instant) -> Result<Backup, Fault> {
+        self.consensus.barrier(deadline).await?;
+        let name = self.registry.node_name(self.mesh.node());
+        Ok(self.consensus.backup(name, env!("CARGO_PKG_VERSION").to_owned()).await?)
     }
 
     /// Tells the others how far this node is.
@@ -273,6 +290,7 @@ struct Housekeeping {
     storage: Storage,
     seams: Seams,
     identity: Identity,
+    complaints: Complaints,
 }
 
 /// The file that holds the node's identity.
@@ -311,12 +329,12 @@ impl Housekeeping {
         match found {
             Ok(()) => {
                 tracing::info!("this node can open the mesh's authority again");
-                NodeCard::publish_complaints(&self.mesh, &[]);
+                self.complaints.set(Complaint::SealKey, false);
             }
             Err(fault) => {
                 let help = fault.help.join("; ");
                 tracing::error!(%fault, help, "this node can't open the mesh's authority: it can admit nobody");
-                NodeCard::publish_complaints(&self.mesh, &[Complaint::SealKey]);
+                self.complaints.set(Complaint::SealKey, true);
             }
         }
     }

@@ -1,7 +1,9 @@
 //! The group as the rest of the node uses it.
 
 use crate::{
-    ConsensusConfig, ConsensusError, LogPosition, Machine, Observation, ProposeError, ReadError, Replication,
+    Backup, ConsensusConfig, ConsensusError, LogPosition, Machine, Observation, ProposeError, ReadError,
+    Replication,
+    backup::Origin,
     contact::{Contact, QuorumAge},
     findings::Findings,
     intake::{Ground, Intake},
@@ -10,6 +12,7 @@ use crate::{
     network::Network,
     office::Office,
     raft::{LogId, Raft},
+    read_only::ReadOnly,
     replica::Replica,
     timekeeper::Timekeeper,
 };
@@ -83,7 +86,7 @@ impl Consensus {
             replica.clone().build_snapshot().await.map_err(broken)?;
         }
         let (findings, contact, quorum_age) = (Findings::default(), Contact::default(), QuorumAge::default());
-        let timekeeper = Timekeeper::new(seams.clock.clone());
+        let (timekeeper, read_only) = (Timekeeper::new(seams.clock.clone()), ReadOnly::default());
         let network = Network {
             mesh: mesh.clone(),
             replica: replica.clone(),
@@ -103,6 +106,7 @@ impl Consensus {
             office: office.clone(),
             contact: contact.clone(),
             timekeeper: timekeeper.clone(),
+            read_only: read_only.clone(),
         };
         let ground = Ground {
             raft,
@@ -112,6 +116,7 @@ impl Consensus {
             proposals_waiting_max: config.proposals_waiting_max,
             planted_bug: config.planted_bug,
             timekeeper,
+            read_only,
         };
         let intake = Arc::new(Intake::start(ground.clone()));
         let closing = AtomicBool::new(false);
@@ -220,7 +225,7 @@ impl Consensus {
         self.inner.ground.office.leader()
     }
 
-    /// Takes a node in as a learner, or notes its new address. Leader only.
+    /// Takes a node in as a learner. Leader only.
     ///
     /// # Errors
     /// [`ConsensusError::NotLeader`], or why the group refused.
@@ -229,12 +234,35 @@ impl Consensus {
         self.change(self.inner.ground.raft.add_learner(node, learner, false)).await
     }
 
+    /// Notes the address of a member. Leader only.
+    ///
+    /// # Errors
+    /// [`ConsensusError::NotLeader`], or why the group refused.
+    pub async fn set_address(&self, node: NodeId, address: SocketAddr) -> Result<(), ConsensusError> {
+        let nodes = BTreeMap::from([(node, BasicNode::new(address))]);
+        self.change(self.inner.ground.raft.change_membership(ChangeMembers::SetNodes(nodes), true)).await
+    }
+
     /// Replaces the voters, all at once. Those that leave become learners. Leader only.
     ///
     /// # Errors
     /// [`ConsensusError::NotLeader`], or why the group refused.
     pub async fn change_voters(&self, voters: BTreeSet<NodeId>) -> Result<(), ConsensusError> {
         self.change(self.inner.ground.raft.change_membership(voters, true)).await
+    }
+
+    /// Completes a change of the voters that another leader had begun: it goes through two sets of voters, and whoever
+    /// leads when both are there has to go on to the second alone. Leader only; nothing if there is no such change.
+    ///
+    /// # Errors
+    /// [`ConsensusError::NotLeader`], or why the group refused.
+    pub async fn finish_change(&self) -> Result<(), ConsensusError> {
+        if !self.observe().changing {
+            return Ok(());
+        }
+        // A change that adds nobody goes from both sets to the second.
+        let nobody = ChangeMembers::AddVoterIds(BTreeSet::new());
+        self.change(self.inner.ground.raft.change_membership(nobody, true)).await
     }
 
     /// Removes a node from the group for good, voter or learner. Leader only.
@@ -300,6 +328,23 @@ impl Consensus {
     pub async fn snapshot(&self) -> Result<(), ConsensusError> {
         let triggered = self.inner.ground.raft.trigger().snapshot().await;
         triggered.map_err(|fatal| ConsensusError::Stopped(fatal.to_string()))
+    }
+
+    /// Takes a backup of this node's replica as it is, which whoever takes it knows again by `node`, its name, and
+    /// `version`, its build.
+    ///
+    /// # Errors
+    /// [`ConsensusError::Storage`] if the state can't be copied.
+    pub async fn backup(&self, node: String, version: String) -> Result<Backup, ConsensusError> {
+        let Ground { replica, mesh, .. } = &self.inner.ground;
+        let origin = Origin { cluster: mesh.cluster(), node, version, time_ms: self.time_ms() };
+        let taken = Backup::take(replica.clone(), origin).await;
+        taken.map_err(|error| ConsensusError::Storage(error.to_string()))
+    }
+
+    /// Takes no entries from now on, or takes them again: see [`ProposeError::ReadOnly`]. Reads go on.
+    pub fn set_read_only(&self, read_only: bool) {
+        self.inner.ground.read_only.set(read_only);
     }
 
     /// Serves a lane that another member opened.

@@ -39,6 +39,9 @@ pub enum ProposeError {
     /// No leader was found before the deadline. Nothing was done.
     #[error("no leader with a quorum was found in time")]
     NoLeader,
+    /// The leader's disk is nearly full. Nothing was done.
+    #[error("the node that leads takes no writes: its disk is nearly full")]
+    ReadOnly,
     /// The proposal was handed over, but no answer came: it may have been committed, or may yet be.
     #[error("the outcome of the write is not known: {0}")]
     Unknown(String),
@@ -71,6 +74,9 @@ impl From<ProposeError> for Fault {
             ProposeError::TooLarge { .. } => {
                 Fault::new(Code::Usage, message).help("split it, or keep the bulk elsewhere")
             }
+            ProposeError::ReadOnly => Fault::new(Code::Unavailable, message)
+                .help("free some space there, or give it more: it takes writes again by itself")
+                .help("`micro-node status` says which disks are nearly full"),
             ProposeError::NoLeader => Fault::new(Code::Unavailable, message).help(NO_QUORUM_HELP),
             ProposeError::Unknown(_) => Fault::new(Code::Unknown, message)
                 .help("read the record to see; repeating is safe with the same idempotency key"),

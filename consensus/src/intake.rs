@@ -1,8 +1,8 @@
 //! The way into the group for the callers of one thread.
 
 use crate::{
-    PlantedBug, office::Office, proposer::Proposer, raft::Raft, reader::Reader, replica::Replica,
-    timekeeper::Timekeeper,
+    PlantedBug, office::Office, proposer::Proposer, raft::Raft, read_only::ReadOnly, reader::Reader,
+    replica::Replica, timekeeper::Timekeeper,
 };
 use micro_mesh::Mesh;
 use tokio::task::JoinHandle;
@@ -19,6 +19,7 @@ pub(crate) struct Ground {
     pub planted_bug: Option<PlantedBug>,
     /// Tells the time that proposals are stamped with while this node leads.
     pub timekeeper: Timekeeper,
+    pub read_only: ReadOnly,
 }
 
 /// A queue of proposals and one of reads, each drained in batches on the runtime that the intake was made on. Callers
@@ -32,7 +33,8 @@ pub(crate) struct Intake {
 impl Intake {
     /// Starts the tasks that drain the queues.
     pub fn start(ground: Ground) -> Self {
-        let Ground { raft, replica, mesh, office, proposals_waiting_max, planted_bug, timekeeper } = ground;
+        let Ground { raft, replica, mesh, office, proposals_waiting_max, planted_bug, timekeeper, read_only } =
+            ground;
         let (proposer, proposing) = Proposer::start(
             raft.clone(),
             replica.clone(),
@@ -40,6 +42,7 @@ impl Intake {
             office.clone(),
             proposals_waiting_max,
             timekeeper,
+            read_only,
         );
         let (reader, reading) = Reader::start(raft, replica, mesh, office.leader(), planted_bug);
         Intake { proposer, reader, tasks: [proposing, reading] }

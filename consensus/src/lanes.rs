@@ -9,6 +9,7 @@ use crate::{
     },
     office::Office,
     raft::{Command, Group, LogId, Raft, Snapshot, SnapshotMeta, StoredMembership, Vote},
+    read_only::ReadOnly,
     reader::index_here,
     replica::Replica,
     snapshot::SnapshotHandle,
@@ -23,7 +24,7 @@ use futures::{
 use micro_mesh::{FrameReceiver, FrameSender, Lane, frame_into};
 use micro_storage::Manifest;
 use openraft::{
-    errors::{ClientWriteError, ForwardToLeader},
+    errors::ClientWriteError,
     raft::{AppendEntriesRequest, TransferLeaderRequest},
 };
 use std::{io, task::Poll, time::Duration};
@@ -42,6 +43,7 @@ pub(crate) struct Lanes {
     pub office: Office,
     pub contact: Contact,
     pub timekeeper: Timekeeper,
+    pub read_only: ReadOnly,
 }
 
 impl Lanes {
@@ -61,14 +63,16 @@ impl Lanes {
 
     async fn append(&self, mut sender: FrameSender, receiver: FrameReceiver) -> io::Result<()> {
         let (contact, replica) = (self.contact.clone(), self.replica.clone());
+        let read_only = self.read_only.clone();
         let requests = stream::unfold(receiver, move |mut receiver| {
-            let (contact, replica) = (contact.clone(), replica.clone());
+            let (contact, replica, read_only) = (contact.clone(), replica.clone(), read_only.clone());
             async move {
                 match receiver.next().await {
                     Ok(Some(frame)) => {
                         let (request, age) = take_append(frame).ok()?;
                         hear(&contact, &replica, &request, age);
-                        Some((request, receiver))
+                        // The end of the lane tells the leader to try again later.
+                        takes(&read_only, &request).then_some((request, receiver))
                     }
                     _ => None,
                 }
@@ -111,7 +115,11 @@ impl Lanes {
                 let frame = receiver.next().await.map_err(io::Error::other)?;
                 let (request, age) = take_append(frame.ok_or_else(|| garbled("the append is missing"))?)?;
                 hear(&self.contact, &self.replica, &request, age);
-                self.raft.append_entries(request).await.map(|response| Answer::Append(response.into()))
+                if takes(&self.read_only, &request) {
+                    self.raft.append_entries(request).await.map(|response| Answer::Append(response.into()))
+                } else {
+                    Ok(Answer::Stopped("its disk is nearly full".to_owned()))
+                }
             }
         };
         let answer = answer.unwrap_or_else(|error| Answer::Stopped(error.to_string()));
@@ -132,13 +140,17 @@ impl Lanes {
                 while let Some(frame) = receiver.ready() {
                     commands.push(command(time_ms, &frame)?);
                 }
-                let answers = if self.office.quorum_lost() {
-                    // Refused before anything is taken in: the other member may try again.
-                    let nobody = || Ok(Err(ClientWriteError::ForwardToLeader(ForwardToLeader::empty())));
-                    Either::Left(stream::iter(commands.into_iter().map(move |_| nobody())))
+                // Refused before anything is taken in: without a quorum the other member may try again.
+                let quorum_lost = self.office.quorum_lost();
+                let answers = if quorum_lost || self.read_only.get() {
+                    let refusal = move |_| match quorum_lost {
+                        true => ProposalAnswer::NotLeader(None),
+                        false => ProposalAnswer::ReadOnly,
+                    };
+                    Either::Left(stream::iter(commands.into_iter().map(refusal)))
                 } else {
                     let answers = self.raft.client_write_many(commands).await;
-                    Either::Right(answers.map_err(io::Error::other)?)
+                    Either::Right(answers.map_err(io::Error::other)?.map(proposal_answer))
                 };
                 if batches.send(answers).await.is_err() {
                     break;
@@ -151,7 +163,7 @@ impl Lanes {
             while let Some(answers) = waiting.recv().await {
                 let mut answers = answers.fuse();
                 while let Some(frames) = ready_frames(&mut answers, |answer, frame| {
-                    put(&proposal_answer(answer), frame);
+                    put(&answer, frame);
                     true
                 })
                 .await
@@ -194,6 +206,9 @@ impl Lanes {
     }
 
     async fn receive_snapshot(&self, receiver: &mut FrameReceiver) -> io::Result<Vote> {
+        if self.read_only.get() {
+            return Err(io::Error::other("the disk is nearly full"));
+        }
         let first = next_frame(receiver).await?.ok_or_else(|| garbled("no snapshot was offered"))?;
         let offer = take::<SnapshotOffer>(first)?;
         let _turn = self
@@ -232,6 +247,11 @@ fn hear(contact: &Contact, replica: &Replica, request: &AppendEntriesRequest<Gro
     if let (Some(age), Some(committed)) = (age, request.leader_commit) {
         contact.heard(age, committed.index + 1, replica.applied_end());
     }
+}
+
+/// Whether an append may be taken in: one without entries always.
+fn takes(read_only: &ReadOnly, request: &AppendEntriesRequest<Group>) -> bool {
+    request.entries.is_empty() || !read_only.get()
 }
 
 fn command(time_ms: u64, frame: &[u8]) -> io::Result<Command> {

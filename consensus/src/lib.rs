@@ -6,6 +6,7 @@
 //!
 //! An acknowledged proposal is synced on a quorum. There is no faster default.
 
+mod backup;
 mod config;
 mod consensus;
 mod contact;
@@ -22,12 +23,14 @@ mod observation;
 mod office;
 mod proposer;
 mod raft;
+mod read_only;
 mod reader;
 mod replica;
 mod snapshot;
 mod timekeeper;
 mod transaction;
 
+pub use backup::{Backup, BackupFacts, Restoration, RestoreError};
 pub use config::{ConsensusConfig, PlantedBug};
 pub use consensus::Consensus;
 pub use error::{ConsensusError, ProposeError, ReadError};

@@ -106,6 +106,8 @@ pub(crate) enum ProposalAnswer {
     NotLeader(Option<NodeId>),
     /// Taken in, but what became of it is not known here.
     Unknown(String),
+    /// Not taken in: the leader's disk is nearly full. Nothing was done.
+    ReadOnly,
 }
 
 /// The answer to one read on the read lane: the index to wait for, or none when the quorum did not answer.

@@ -7,6 +7,7 @@ use crate::{
     message::{GROUP, ProposalAnswer, take_proposal_answer},
     office::Office,
     raft::{Command, Raft},
+    read_only::ReadOnly,
     replica::Replica,
     timekeeper::Timekeeper,
 };
@@ -58,10 +59,21 @@ impl Proposer {
         office: Office,
         waiting_max: usize,
         timekeeper: Timekeeper,
+        read_only: ReadOnly,
     ) -> (Self, JoinHandle<()>) {
         let (queue, proposals) = mpsc::channel(waiting_max);
         let (leader, queue_again) = (office.leader(), queue.downgrade());
-        let route = Route { raft, replica, timekeeper, mesh, leader, office, lane: None, queue: queue_again };
+        let route = Route {
+            raft,
+            replica,
+            timekeeper,
+            read_only,
+            mesh,
+            leader,
+            office,
+            lane: None,
+            queue: queue_again,
+        };
         (Proposer { queue }, tokio::spawn(route.run(proposals)))
     }
 
@@ -116,6 +128,7 @@ struct Route {
     raft: Raft,
     replica: Replica,
     timekeeper: Timekeeper,
+    read_only: ReadOnly,
     mesh: Mesh,
     office: Office,
     leader: watch::Receiver<Option<NodeId>>,
@@ -186,6 +199,11 @@ impl Route {
         self.lane = None;
         if self.office.quorum_lost() {
             return self.retry(batch);
+        }
+        if self.read_only.get() {
+            return batch
+                .into_iter()
+                .for_each(|proposal| drop(proposal.done.send(Err(ProposeError::ReadOnly))));
         }
         let time_ms = self.timekeeper.time_ms(self.replica.time_ms());
         let commands: Vec<_> =
@@ -263,6 +281,7 @@ fn settle(proposal: Proposal, answer: ProposalAnswer, queue: &mpsc::WeakSender<P
     let outcome = match answer {
         ProposalAnswer::Applied(index, reply) => Ok((index, reply.into())),
         ProposalAnswer::Unknown(why) => Err(ProposeError::Unknown(why)),
+        ProposalAnswer::ReadOnly => Err(ProposeError::ReadOnly),
         // It was refused before it was taken in, so that another try can't do it twice.
         ProposalAnswer::NotLeader(_) => return retry_later(queue.clone(), vec![proposal]),
     };

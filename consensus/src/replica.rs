@@ -21,10 +21,10 @@ use std::{
         atomic::{AtomicBool, Ordering},
     },
 };
-use tokio::sync::{MutexGuard as TurnGuard, oneshot, watch};
+use tokio::sync::{MutexGuard as TurnGuard, OwnedMutexGuard, oneshot, watch};
 
 /// The key in the family `Raft` that says how far the state has been applied.
-const APPLIED_KEY: &[u8] = b"applied";
+pub(crate) const APPLIED_KEY: &[u8] = b"applied";
 /// The changes that go into one batch: a batch is held in memory twice, by us and by the engine.
 const BATCH_BYTES_MAX: usize = 4 << 20;
 
@@ -41,7 +41,7 @@ struct Inner {
     /// One past the last index applied and visible.
     applied: watch::Sender<u64>,
     /// Held by whoever makes, receives or installs a snapshot: the store does one at a time.
-    snapshot_turn: tokio::sync::Mutex<()>,
+    snapshot_turn: Arc<tokio::sync::Mutex<()>>,
     /// Whether a flush is under way because something was trimmed.
     giving_back: AtomicBool,
 }
@@ -61,7 +61,7 @@ impl Replica {
             seams,
             position: Mutex::new(position),
             applied: watch::channel(next).0,
-            snapshot_turn: tokio::sync::Mutex::new(()),
+            snapshot_turn: Arc::default(),
             giving_back: AtomicBool::new(false),
         })))
     }
@@ -80,6 +80,11 @@ impl Replica {
 
     pub async fn snapshot_turn(&self) -> TurnGuard<'_, ()> {
         self.0.snapshot_turn.lock().await
+    }
+
+    /// The turn, for whoever outlives this borrow.
+    pub async fn own_snapshot_turn(&self) -> OwnedMutexGuard<()> {
+        self.0.snapshot_turn.clone().lock_owned().await
     }
 
     /// The turn, unless somebody has it.

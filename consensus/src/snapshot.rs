@@ -57,22 +57,28 @@ pub(crate) fn snapshot(manifest: Manifest) -> io::Result<Snapshot> {
     Ok(Snapshot { meta, snapshot: SnapshotHandle { manifest } })
 }
 
+impl Replica {
+    /// Makes a copy of the state the current snapshot. For whoever has the snapshot turn.
+    pub(crate) async fn make_snapshot(&self) -> io::Result<Manifest> {
+        let id = format!("{}-{}", self.node(), self.applied().map_or(0, |at| at.index + 1));
+        let (snapshots, state) = (self.snapshots(), self.state());
+        self.blocking(move || {
+            let manifest = snapshots.create(&id)?;
+            // The log is purged up to the snapshot next. What is purged must not be needed after a power cut, so the
+            // state itself has to be on disk as far as the snapshot goes.
+            state.flush()?;
+            Ok(manifest)
+        })
+        .await
+    }
+}
+
 impl RaftSnapshotBuilder<Group> for Replica {
     type SnapshotData = SnapshotHandle;
 
     async fn build_snapshot(&mut self) -> Result<Snapshot, io::Error> {
         let _turn = self.snapshot_turn().await;
-        let id = format!("{}-{}", self.node(), self.applied().map_or(0, |at| at.index + 1));
-        let (snapshots, state) = (self.snapshots(), self.state());
-        let manifest = self
-            .blocking(move || {
-                let manifest = snapshots.create(&id)?;
-                // The log is purged up to the snapshot next. What is purged must not be needed after a power cut, so
-                // the state itself has to be on disk as far as the snapshot goes.
-                state.flush()?;
-                Ok(manifest)
-            })
-            .await?;
+        let manifest = self.make_snapshot().await?;
         tracing::info!(id = %manifest.id, files = manifest.files.len(), "snapshot made");
         snapshot(manifest)
     }

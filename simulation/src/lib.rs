@@ -22,12 +22,15 @@ compile_error!(
 compile_error!("the simulation catches Linux system calls on x86-64 or AArch64; build it there");
 
 pub mod checkers;
+mod door;
 pub mod faults;
 mod host;
 pub mod interposer;
 pub mod log;
 pub mod machine;
+mod operator;
 pub mod options;
+mod planted;
 pub mod report;
 pub mod run;
 pub mod seams;

@@ -1,8 +1,13 @@
 //! One simulated host: what outlives a crash of its node, and what does not.
 
-use crate::workload::History;
 use crate::{
-    checkers::Violation, options::Options, seams::Skew, socket::Power, trace::Trace, weather::Weather,
+    checkers::Violation,
+    options::Options,
+    seams::Skew,
+    socket::Power,
+    trace::Trace,
+    weather::Weather,
+    workload::{History, Journals, queue::Again},
 };
 use micro_mesh::JoinToken;
 use micro_node::node::Node;
@@ -54,6 +59,12 @@ pub struct Machine {
     pub boot: Cell<u32>,
     /// The node's id, once known.
     pub id: Cell<Option<NodeId>>,
+    /// Whether the host has a part in the world: a spare one has none yet.
+    pub enrolled: Cell<bool>,
+    /// Whether its node is to be taken out of the mesh for good.
+    pub leaving: Cell<bool>,
+    /// Whether its node was taken out: it is of no interest any more.
+    pub out: Cell<bool>,
     /// Whether the node is meant to run.
     pub wanted: Cell<bool>,
     /// Whether the disk failed under the running node, so that it may stop.
@@ -64,6 +75,8 @@ pub struct Machine {
     pub ready: Cell<bool>,
     /// Whether the node has served everything after the heal.
     pub probed: Cell<bool>,
+    /// Whether its clients have seen in the end all that they wanted to.
+    pub shown: Cell<bool>,
     /// When the node ended by itself, if it did.
     pub ended: Cell<Option<Duration>>,
     /// Asks the node to end in order.
@@ -86,17 +99,26 @@ impl Machine {
             skew: Skew::default(),
             boot: Cell::new(0),
             id: Cell::new(None),
+            enrolled: Cell::new(true),
+            leaving: Cell::new(false),
+            out: Cell::new(false),
             wanted: Cell::new(true),
             damaged: Cell::new(false),
             joined: Cell::new(false),
             ready: Cell::new(false),
             probed: Cell::new(false),
+            shown: Cell::new(false),
             ended: Cell::new(None),
             stop: Notify::new(),
             power: RefCell::default(),
             node: RefCell::default(),
             storage: RefCell::default(),
         }
+    }
+
+    /// Whether it has a part in the world, and its node has not been taken out.
+    pub fn is_member(&self) -> bool {
+        self.enrolled.get() && !self.out.get()
     }
 
     /// Where its mesh listens.
@@ -133,12 +155,18 @@ pub struct Shared {
     pub weather: Weather,
     /// What clients asked and were told.
     pub history: History,
+    /// The same for each kind of work that has more to say.
+    pub journals: Journals,
+    /// Requests that wait to be done again.
+    pub again: Again,
     /// The hosts, by seat.
     pub machines: Vec<Machine>,
     /// What the clients do just now.
     pub phase: Cell<Phase>,
     /// Nodes that wait for a join token, and the tokens made for them.
     pub desk: RefCell<BTreeMap<String, Option<JoinToken>>>,
+    /// How often the leadership is to be sent elsewhere.
+    pub transfers: Cell<u32>,
     /// What clients saw that must not be.
     pub violations: RefCell<Vec<Violation>>,
     /// The values and versions read in the end.
@@ -157,19 +185,35 @@ impl Shared {
         }
         Rc::new(Shared {
             weather: Weather::new(options.seed_of("weather")),
-            machines: (1..=options.nodes).map(|number| Machine::new(format!("n{number}"))).collect(),
+            machines: (1..=options.nodes + options.spares).map(|number| machine(&options, number)).collect(),
             trace,
             history: History::default(),
+            journals: Journals::default(),
+            again: Again::default(),
             phase: Cell::new(Phase::Assembly),
             desk: RefCell::default(),
+            transfers: Cell::new(0),
             violations: RefCell::default(),
             finals: RefCell::default(),
             options,
         })
     }
 
+    /// The hosts that have a part in the world, with nodes that have not been taken out.
+    pub fn members(&self) -> impl Iterator<Item = &Machine> {
+        self.machines.iter().filter(|machine| machine.is_member())
+    }
+
     /// The machine on `seat`.
     pub fn machine(&self, seat: Seat) -> &Machine {
         &self.machines[seat.0]
     }
+}
+
+/// The host with this number: those behind the first ones are spare.
+fn machine(options: &Options, number: usize) -> Machine {
+    let machine = Machine::new(format!("n{number}"));
+    machine.enrolled.set(number <= options.nodes);
+    machine.wanted.set(number <= options.nodes);
+    machine
 }

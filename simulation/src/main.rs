@@ -5,6 +5,7 @@ use clap::Parser;
 use micro_simulation::{
     options::{Options, PlantedBug},
     run,
+    workload::Kind,
 };
 use std::{
     collections::VecDeque,
@@ -34,6 +35,9 @@ struct Arguments {
     /// How long faults go on, in simulated minutes.
     #[arg(long, default_value_t = 5.0, value_parser = parse_minutes)]
     minutes: f64,
+    /// What clients do beside registers and calls, instead of what the seed draws.
+    #[arg(long, value_name = "KINDS", value_delimiter = ',')]
+    workloads: Option<Vec<Kind>>,
     /// Puts a bug in, to see it found.
     #[arg(long, value_name = "NAME")]
     planted_bug: Option<PlantedBug>,
@@ -82,7 +86,9 @@ fn run_one(arguments: &Arguments) -> Result<ExitCode> {
     let report = run::run(Options {
         seed: arguments.seed,
         nodes: arguments.nodes.into(),
+        spares: 1,
         storm: Duration::from_secs_f64(arguments.minutes * 60.0),
+        workloads: arguments.workloads.clone(),
         planted_bug: arguments.planted_bug,
         show: arguments.show,
     });
@@ -122,11 +128,17 @@ fn run_all(arguments: &Arguments, seeds: RangeInclusive<u64>) -> Result<ExitCode
 
 /// The flags that run one seed, here and when a person runs it again: all that the run depends on.
 fn flags(arguments: &Arguments, seed: u64) -> Vec<String> {
-    let Arguments { nodes, minutes, planted_bug, .. } = arguments;
+    let Arguments { nodes, minutes, workloads, planted_bug, .. } = arguments;
     let mut flags =
         ["--seed", &seed.to_string(), "--nodes", &nodes.to_string(), "--minutes", &minutes.to_string()]
             .map(str::to_owned)
             .to_vec();
+    if let Some(kinds) = workloads {
+        flags.extend([
+            "--workloads".to_owned(),
+            kinds.iter().map(Kind::to_string).collect::<Vec<_>>().join(","),
+        ]);
+    }
     if let Some(bug) = planted_bug {
         flags.extend(["--planted-bug".to_owned(), bug.to_string()]);
     }

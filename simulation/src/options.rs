@@ -1,5 +1,6 @@
 //! What a run is told.
 
+use crate::workload::Kind;
 use std::{fmt, str::FromStr, time::Duration};
 
 /// A bug put in on purpose, to prove that the checkers see it.
@@ -13,15 +14,45 @@ pub enum PlantedBug {
     ReadWithoutQuorum,
     /// Clients that ask for a linearizable read get a stale one.
     StaleReads,
+    /// Transactions are done without looking at their comparisons.
+    ComparesIgnored,
+    /// Each page of a list shows the records as they are when it is asked for.
+    TornPages,
+    /// Transactions are compared with what they write only, not with what they read.
+    ReadsNotCompared,
+    /// Idempotency keys get lost between client and node.
+    KeysDropped,
+    /// What a lock guards is written without looking whether it is still held.
+    FenceNotChecked,
+    /// A watch that goes on begins one revision too late.
+    WatchSkips,
+    /// A watch that goes on tells the last revision again.
+    WatchRepeats,
+    /// A log says that a sync went well that failed.
+    SyncErrorSwallowed,
+    /// A snapshot does not hold what repeated requests were answered.
+    OutcomesLostInSnapshots,
+    /// How far the log was applied is not written together with the effects.
+    AppliedIndexApart,
 }
 
 impl PlantedBug {
     /// All, by the names they are called by on the command line.
-    pub const ALL: [(&'static str, PlantedBug); 4] = [
+    pub const ALL: [(&'static str, PlantedBug); 14] = [
         ("ack-before-sync", PlantedBug::AckBeforeSync),
         ("vote-not-persisted", PlantedBug::VoteNotPersisted),
         ("read-without-quorum", PlantedBug::ReadWithoutQuorum),
         ("stale-reads", PlantedBug::StaleReads),
+        ("compares-ignored", PlantedBug::ComparesIgnored),
+        ("torn-pages", PlantedBug::TornPages),
+        ("reads-not-compared", PlantedBug::ReadsNotCompared),
+        ("keys-dropped", PlantedBug::KeysDropped),
+        ("fence-not-checked", PlantedBug::FenceNotChecked),
+        ("watch-skips", PlantedBug::WatchSkips),
+        ("watch-repeats", PlantedBug::WatchRepeats),
+        ("sync-error-swallowed", PlantedBug::SyncErrorSwallowed),
+        ("outcomes-lost-in-snapshots", PlantedBug::OutcomesLostInSnapshots),
+        ("applied-index-apart", PlantedBug::AppliedIndexApart),
     ];
 }
 
@@ -51,8 +82,12 @@ pub struct Options {
     pub seed: u64,
     /// How many nodes.
     pub nodes: usize,
+    /// How many hosts wait to take the place of another.
+    pub spares: usize,
     /// How long faults go on, in simulated time.
     pub storm: Duration,
+    /// What clients do beside registers and calls; none for kinds drawn from the seed.
+    pub workloads: Option<Vec<Kind>>,
     /// A bug put in on purpose.
     pub planted_bug: Option<PlantedBug>,
     /// Whether events are shown on standard error as they happen.
@@ -60,9 +95,17 @@ pub struct Options {
 }
 
 impl Options {
-    /// Three nodes and one minute of faults.
+    /// Three nodes, a spare host, and one minute of faults.
     pub fn new(seed: u64) -> Self {
-        Options { seed, nodes: 3, storm: Duration::from_secs(60), planted_bug: None, show: false }
+        Options {
+            seed,
+            nodes: 3,
+            spares: 1,
+            storm: Duration::from_secs(60),
+            workloads: None,
+            planted_bug: None,
+            show: false,
+        }
     }
 
     /// A seed of its own for each part of the world, so that a change in one does not shift the chance of

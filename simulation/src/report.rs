@@ -1,6 +1,11 @@
 //! What is told of a run.
 
-use crate::{checkers::Violation, options::Options, trace::Trace, workload::Tally};
+use crate::{
+    checkers::Violation,
+    options::Options,
+    trace::Trace,
+    workload::{Kind, Tally},
+};
 use std::{collections::BTreeMap, fmt, time::Duration};
 
 /// What is told of a run.
@@ -21,6 +26,8 @@ pub struct Report {
     pub stale_reads: Tally,
     /// Calls of the echo service.
     pub calls: Tally,
+    /// Of other kinds of work.
+    pub others: Vec<(Kind, Tally)>,
     /// Everything in order.
     pub trace: Trace,
     /// What must not be and was. Empty for a good run.
@@ -30,10 +37,12 @@ pub struct Report {
 impl Report {
     /// The command that runs the same again.
     pub fn replay(&self) -> String {
-        let Options { seed, nodes, storm, planted_bug, .. } = &self.options;
+        let Options { seed, nodes, storm, workloads, planted_bug, .. } = &self.options;
         let minutes = storm.as_secs_f64() / 60.0;
         let bug = planted_bug.map(|bug| format!(" --planted-bug {bug}")).unwrap_or_default();
-        format!("./dev sim --seed {seed} --nodes {nodes} --minutes {minutes}{bug}")
+        let kinds = workloads.as_ref().map(|kinds| kinds.iter().map(Kind::to_string).collect::<Vec<_>>());
+        let kinds = kinds.map(|kinds| format!(" --workloads {}", kinds.join(","))).unwrap_or_default();
+        format!("./dev sim --seed {seed} --nodes {nodes} --minutes {minutes}{kinds}{bug}")
     }
 
     /// Fails a test unless the run was good.
@@ -52,6 +61,9 @@ impl Report {
             ("calls", self.calls),
         ] {
             assert!(tally.ok > 0, "no {what} were served\n{self}");
+        }
+        for (kind, tally) in &self.others {
+            assert!(tally.ok > 0, "nothing of {kind} was served\n{self}");
         }
     }
 }
@@ -75,6 +87,10 @@ impl fmt::Display for Report {
             ("calls", self.calls),
         ] {
             let Tally { ok, failed, unknown } = tally;
+            writeln!(f, "  {name:<11} {ok} ok, {failed} failed with nothing done, {unknown} unknown")?;
+        }
+        for (kind, Tally { ok, failed, unknown }) in &self.others {
+            let name = kind.to_string();
             writeln!(f, "  {name:<11} {ok} ok, {failed} failed with nothing done, {unknown} unknown")?;
         }
         let totals = self.trace.totals();

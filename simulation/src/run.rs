@@ -3,13 +3,13 @@
 
 use crate::{
     checkers::{self, Checker, Ending, Violation},
-    faults::Storm,
+    faults::{Moves, Plan, Script, Storm},
     interposer,
     machine::Phase,
     options::Options,
     report::Report,
     watcher,
-    workload::{Asked, Op},
+    workload::{Asked, Kind, Op},
     world::World,
 };
 use std::{
@@ -37,17 +37,31 @@ const STACK_BYTES: usize = 16 << 20;
 ///
 /// # Panics
 /// If the machine has no thread to give.
+pub fn run(options: Options) -> Report {
+    let storm_seed = options.seed_of("storm");
+    run_plan(options, move || Box::new(Storm::new(storm_seed, Duration::ZERO)))
+}
+
+/// The same with faults that are written down beforehand, instead of drawn.
+///
+/// # Panics
+/// As [`run`].
+pub fn run_schedule(options: Options, moves: Moves) -> Report {
+    let storm_seed = options.seed_of("storm");
+    run_plan(options, move || Box::new(Script::new(storm_seed, moves)))
+}
+
 #[allow(
     clippy::disallowed_methods,
     clippy::mem_forget,
     reason = "a fresh thread has fresh hash keys; real time is only reported"
 )]
-pub fn run(options: Options) -> Report {
+fn run_plan(options: Options, plan: impl FnOnce() -> Box<dyn Plan> + Send + 'static) -> Report {
     let seed = options.seed;
     let simulate = move || {
         interposer::seed_thread(seed);
         let begun = Instant::now();
-        let mut run = Run::new(options);
+        let mut run = Run::new(options, plan());
         let violations = run.run_to_the_end();
         let report = run.report(violations, begun.elapsed());
         // Tearing a world down takes long and tells nothing: the process ends soon.
@@ -62,14 +76,13 @@ pub fn run(options: Options) -> Report {
 struct Run {
     world: World,
     checkers: Vec<Box<dyn Checker>>,
-    storm: Storm,
+    plan: Box<dyn Plan>,
     looked_at: Duration,
 }
 
 impl Run {
-    fn new(options: Options) -> Self {
-        let storm = Storm::new(options.seed_of("storm"), Duration::ZERO);
-        Run { world: World::new(options), checkers: checkers::all(), storm, looked_at: Duration::ZERO }
+    fn new(options: Options, plan: Box<dyn Plan>) -> Self {
+        Run { world: World::new(options), checkers: checkers::all(), plan, looked_at: Duration::ZERO }
     }
 
     /// All phases. Returns what was violated, if anything was.
@@ -96,16 +109,20 @@ impl Run {
         self.world.set_phase(Phase::Storm);
         let end = self.world.now() + self.world.shared().options.storm;
         while self.world.now() < end {
-            self.storm.step(&mut self.world);
+            self.plan.step(&mut self.world);
             self.step()?;
         }
-        self.storm.calm(&mut self.world);
+        self.plan.calm(&mut self.world);
         self.world.set_phase(Phase::Heal);
         self.until("service after the heal", HEAL_MAX, |run| run.probed())?;
         self.world.set_phase(Phase::Rest);
         self.until("equal replicas after the heal", REST_MAX, |run| run.equal())?;
         self.world.set_phase(Phase::Last);
-        self.until("last reads", LAST_MAX, |run| run.world.shared().finals.borrow().is_some())
+        self.until("last reads", LAST_MAX, |run| {
+            run.world.shared().members().all(|machine| machine.shown.get())
+        })?;
+        // Some of these reads went through the log.
+        self.until("equal replicas after the last reads", REST_MAX, |run| run.equal())
     }
 
     /// One tick of the world, and a look at it when one is due.
@@ -164,28 +181,27 @@ impl Run {
             let name = &machine.name;
             format!("\n    {name}: ready {} probed {}, {seen}", machine.ready.get(), machine.probed.get())
         };
-        self.world.shared().machines.iter().map(machine).collect()
+        self.world.shared().members().map(machine).collect()
     }
 
     fn assembled(&self) -> bool {
-        let machines = &self.world.shared().machines;
-        machines.iter().all(|machine| {
+        let members = self.world.shared().members().count();
+        self.world.shared().members().all(|machine| {
             machine.ready.get()
                 && machine.node.borrow().upgrade().is_some_and(|node| {
                     let seen = node.consensus().observe();
-                    seen.voters.len() == machines.len() && !seen.changing
+                    seen.voters.len() == members && !seen.changing
                 })
         })
     }
 
     fn probed(&self) -> bool {
-        self.world.shared().machines.iter().all(|machine| machine.probed.get())
+        self.world.shared().members().all(|machine| machine.probed.get() && !machine.leaving.get())
     }
 
     /// Whether all nodes run, agree on one leader, and hold the same state.
     fn equal(&self) -> bool {
-        let machines = &self.world.shared().machines;
-        let mut leaders = machines.iter().map(|machine| {
+        let mut leaders = self.world.shared().members().map(|machine| {
             machine.node.borrow().upgrade().and_then(|node| node.consensus().observe().leader)
         });
         let Some(Some(leader)) = leaders.next() else { return false };
@@ -195,7 +211,7 @@ impl Run {
         let states = watcher::states(self.world.shared());
         let mut prints = states.values();
         let first = prints.next();
-        states.len() == machines.len() && prints.all(|print| Some(print) == first)
+        states.len() == self.world.shared().members().count() && prints.all(|print| Some(print) == first)
     }
 
     fn ending(&self) -> Ending {
@@ -203,6 +219,7 @@ impl Run {
         let finals = shared.finals.borrow().clone();
         Ending {
             history: shared.history.ops(),
+            journals: shared.journals.clone(),
             // Without the last reads the run has failed already, and states tell nothing.
             states: if finals.is_some() { watcher::states(shared) } else { Default::default() },
             finals: finals.unwrap_or_default(),
@@ -216,11 +233,15 @@ impl Run {
             options: shared.options.clone(),
             simulated: self.world.now(),
             real,
-            fired: self.storm.fired().clone(),
+            fired: self.plan.fired().clone(),
             writes: of(|op| matches!(op.asked, Asked::Write { .. } | Asked::Swap { .. } | Asked::Delete)),
             reads: of(|op| op.asked == Asked::Read),
             stale_reads: of(|op| op.asked == Asked::ReadStale),
             calls: of(|op| matches!(op.asked, Asked::Echo { .. })),
+            others: Kind::of(&shared.options)
+                .into_iter()
+                .map(|kind| (kind, shared.journals.tally(kind)))
+                .collect(),
             trace: shared.trace.clone(),
             violations,
         }

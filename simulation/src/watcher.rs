@@ -163,5 +163,5 @@ pub fn states(shared: &Shared) -> BTreeMap<String, StatePrint> {
         let storage: Storage = machine.storage.borrow().clone()?;
         Some((machine.name.clone(), digest(&*storage.state).ok()??))
     };
-    shared.machines.iter().filter_map(state).collect()
+    shared.members().filter_map(state).collect()
 }

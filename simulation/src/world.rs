@@ -74,9 +74,22 @@ impl World {
         self.shared.machine(seat)
     }
 
-    /// All seats.
+    /// The seats of all that have a part in the world.
     pub fn seats(&self) -> impl Iterator<Item = Seat> + use<> {
+        let all = self.all_seats().filter(|seat| self.machine(*seat).is_member());
+        all.collect::<Vec<_>>().into_iter()
+    }
+
+    fn all_seats(&self) -> impl Iterator<Item = Seat> + use<> {
         (0..self.shared.machines.len()).map(Seat)
+    }
+
+    /// Starts a spare host, whose node is to join. Returns its seat, if there is one left.
+    pub fn enroll(&mut self) -> Option<Seat> {
+        let seat = self.all_seats().find(|seat| !self.machine(*seat).enrolled.get())?;
+        self.machine(seat).enrolled.set(true);
+        self.start(seat);
+        Some(seat)
     }
 
     /// Simulated time.
@@ -92,7 +105,11 @@ impl World {
         self.sim.step().map_err(|error| error.to_string())?;
         let now = self.now();
         self.shared.trace.set_now(now);
-        for seat in self.seats() {
+        for seat in self.all_seats() {
+            if self.machine(seat).out.get() && self.machine(seat).wanted.replace(false) {
+                // Nobody starts it again.
+                self.take_down(seat);
+            }
             let machine = self.shared.machine(seat);
             let Some(ended) = machine.ended.get() else { continue };
             let (fresh, due) = (machine.has_power(), machine.wanted.get() && now >= ended + RESTART_PAUSE);
@@ -133,7 +150,8 @@ impl World {
 
     /// A random seat.
     pub fn any(&self, rng: &mut SmallRng) -> Seat {
-        Seat(rng.random_range(0..self.shared.machines.len()))
+        let seats: Vec<Seat> = self.seats().collect();
+        seats[rng.random_range(0..seats.len())]
     }
 
     /// The seat of the node that leads, in the highest term if several think so.
@@ -211,8 +229,11 @@ impl World {
         self.machine(seat).stop.notify_one();
     }
 
-    /// Starts a node. Whatever ran of it before is killed.
+    /// Starts a node. Whatever ran of it before is killed. One that was taken out stays out.
     pub fn start(&mut self, seat: Seat) {
+        if self.machine(seat).out.get() {
+            return;
+        }
         self.take_down(seat);
         let machine = self.shared.machine(seat);
         machine.wanted.set(true);
@@ -235,6 +256,6 @@ fn plant(machine: &Machine, bug: Option<PlantedBug>) {
     match bug {
         Some(PlantedBug::AckBeforeSync) => machine.disk.plant(memory::PlantedBug::AckBeforeSync),
         Some(PlantedBug::VoteNotPersisted) => machine.disk.plant(memory::PlantedBug::VoteNotPersisted),
-        Some(PlantedBug::ReadWithoutQuorum | PlantedBug::StaleReads) | None => {}
+        _ => {}
     }
 }

@@ -3,6 +3,7 @@
 use micro_simulation::{
     options::{Options, PlantedBug},
     run::run,
+    workload::Kind,
 };
 
 /// Seeds tried before a bug counts as not found. Each runs in this process: their traces are not compared.
@@ -11,8 +12,15 @@ const SEEDS: std::ops::RangeInclusive<u64> = 1..=8;
 /// Runs seeds with `bug` until something is found, which must be one of these checkers.
 #[track_caller]
 fn finds(bug: PlantedBug, checkers: &[&str]) {
+    finds_with(bug, &[], checkers);
+}
+
+/// The same with these kinds of work.
+#[track_caller]
+fn finds_with(bug: PlantedBug, kinds: &[Kind], checkers: &[&str]) {
     for seed in SEEDS {
-        let report = run(Options { planted_bug: Some(bug), ..Options::new(seed) });
+        let workloads = Some(kinds.to_vec());
+        let report = run(Options { planted_bug: Some(bug), workloads, ..Options::new(seed) });
         if let Some(violation) = report.violations.first() {
             assert!(checkers.contains(&violation.checker), "another checker found it\n{report}");
             assert!(report.to_string().contains(&format!("--planted-bug {bug}")), "{report}");
@@ -40,4 +48,65 @@ fn a_leader_that_reads_without_asking_the_quorum_is_found() {
 #[test]
 fn a_stale_read_sold_as_linearizable_is_found() {
     finds(PlantedBug::StaleReads, &["linearizability"]);
+}
+
+#[test]
+fn a_transaction_that_does_not_compare_is_found() {
+    finds_with(PlantedBug::ComparesIgnored, &[Kind::Bank], &["the bank's balance"]);
+}
+
+#[test]
+fn a_list_whose_pages_show_several_moments_is_found() {
+    finds_with(PlantedBug::TornPages, &[Kind::Bank], &["the bank's balance"]);
+}
+
+#[test]
+fn a_page_that_shows_what_came_later_is_found() {
+    finds_with(PlantedBug::TornPages, &[Kind::Set], &["the elements of the set"]);
+}
+
+#[test]
+fn a_transaction_that_compares_what_it_writes_only_is_found() {
+    finds_with(PlantedBug::ReadsNotCompared, &[Kind::Append], &["serializability"]);
+}
+
+#[test]
+fn a_lost_update_is_found() {
+    finds_with(PlantedBug::ComparesIgnored, &[Kind::Append], &["serializability"]);
+}
+
+#[test]
+fn a_retry_without_its_idempotency_key_is_found() {
+    finds_with(PlantedBug::KeysDropped, &[Kind::Queue], &["repeated requests are done once"]);
+}
+
+#[test]
+fn a_holder_that_does_not_look_at_its_fence_is_found() {
+    finds_with(PlantedBug::FenceNotChecked, &[Kind::Lock], &["fences and leases"]);
+}
+
+#[test]
+fn a_watch_that_drops_an_event_when_it_goes_on_is_found() {
+    finds_with(PlantedBug::WatchSkips, &[Kind::Watch], &["watches"]);
+}
+
+#[test]
+fn a_watch_that_repeats_an_event_is_found() {
+    finds_with(PlantedBug::WatchRepeats, &[Kind::Watch], &["watches"]);
+}
+
+#[test]
+fn a_failed_sync_that_is_taken_for_a_good_one_is_found() {
+    finds(PlantedBug::SyncErrorSwallowed, &["committed on a quorum"]);
+}
+
+#[test]
+fn a_snapshot_without_outcomes_is_found() {
+    let checkers = ["state machine safety", "repeated requests are done once", "equal replicas"];
+    finds_with(PlantedBug::OutcomesLostInSnapshots, &[Kind::Queue], &checkers);
+}
+
+#[test]
+fn an_applied_index_apart_from_the_effects_is_found() {
+    finds_with(PlantedBug::AppliedIndexApart, &[Kind::Queue], &["state machine safety"]);
 }

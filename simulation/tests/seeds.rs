@@ -1,6 +1,6 @@
 //! Twenty seeds, three nodes, a minute of faults each.
 
-use micro_simulation::{options::Options, run::run};
+use micro_simulation::{options::Options, run::run, workload::Kind};
 
 macro_rules! seeds {
     ($($name:ident: $seed:literal),+ $(,)?) => {
@@ -18,4 +18,12 @@ seeds! {
     seed_6_holds: 6, seed_7_holds: 7, seed_8_holds: 8, seed_9_holds: 9, seed_10_holds: 10,
     seed_11_holds: 11, seed_12_holds: 12, seed_13_holds: 13, seed_14_holds: 14, seed_15_holds: 15,
     seed_16_holds: 16, seed_17_holds: 17, seed_18_holds: 18, seed_19_holds: 19, seed_20_holds: 20,
+}
+
+/// A change with an idempotency key was done, its answer was lost, and the try that followed found no leader: the
+/// client was told that nothing was done.
+#[test]
+fn a_try_that_did_nothing_says_nothing_of_the_one_before() {
+    let workloads = Some(vec![Kind::Bank, Kind::Set, Kind::Append]);
+    run(Options { workloads, ..Options::new(1) }).expect_good();
 }

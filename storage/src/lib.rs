@@ -1,9 +1,9 @@
 //! Bytes that survive.
 //!
-//! Four seams, bundled in [`Storage`]: [`FileStore`] for a handful of small files, [`LogStore`] for the Raft log,
-//! [`StateStore`] for what the log has been applied to, and [`SnapshotStore`] for copies of that state on their way to
-//! other nodes. `disk` is what nodes run on; `memory` is the same contract over a disk that can be made to fail, for
-//! the simulation. Both pass the suite in [`conformance`].
+//! Five seams, bundled in [`Storage`]: [`FileStore`] for a handful of small files, [`LogStore`] for the Raft log,
+//! [`StateStore`] for what the log has been applied to, [`SnapshotStore`] for copies of that state on their way to
+//! other nodes, and [`Room`] for what is left. `disk` is what nodes run on; `memory` is the same contract over a disk
+//! that can be made to fail, for the simulation. Both pass the suite in [`conformance`].
 //!
 //! Nothing here knows Raft beyond the words "term" and "index", nor what the records mean.
 
@@ -15,6 +15,7 @@ mod file_store;
 mod log_extent;
 mod log_store;
 pub mod memory;
+mod room;
 mod sealed;
 mod snapshot_store;
 mod state_store;
@@ -22,6 +23,7 @@ mod state_store;
 pub use error::StorageError;
 pub use file_store::FileStore;
 pub use log_store::{Completion, LogMark, LogOp, LogRecord, LogStore};
+pub use room::Room;
 pub use snapshot_store::{Manifest, ManifestFile, SnapshotStore};
 pub use state_store::{Batch, Change, Family, Order, ScanRange, StateStore, StateView};
 
@@ -38,4 +40,6 @@ pub struct Storage {
     pub state: Arc<dyn StateStore>,
     /// Copies of the state.
     pub snapshots: Arc<dyn SnapshotStore>,
+    /// How much more there is place for.
+    pub room: Arc<dyn Room>,
 }

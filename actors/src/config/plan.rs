@@ -3,15 +3,15 @@
 
 use crate::{
     config::{
-        ChangeReply, ChangeRequest, ConfigPath, What,
+        ChangeReply, ChangeRequest, ConfigPath, Plaintext, What,
         commit::Commit,
         document::flatten,
-        leaf::{Content, Leaf},
+        leaf::{Content, Leaf, MASK},
         record::{Canary, Change, Head, Kind, number_key, write},
         schema::Schema,
         state::{ConfigState, Opener},
         tree::{Edit, Tree},
-        vault::Vault,
+        vault::{Vault, reveal},
     },
     store::{RecordOp, TransactRequest},
 };
@@ -124,7 +124,9 @@ impl Planner<'_> {
     /// What is asked, without values.
     fn asked(&self) -> String {
         match &self.request.what {
-            What::Set { path, secret, canary_percent, .. } => format!("set {secret} {canary_percent} {path}"),
+            What::Set { path, secret, replace, canary_percent, .. } => {
+                format!("set {secret} {replace} {canary_percent} {path}")
+            }
             What::Delete { path } => format!("delete {path}"),
             What::RollBack { path, to } => format!("rollback {to} {path}"),
             What::EndCanary { canary, promote } => format!("end {canary} {promote}"),
@@ -133,12 +135,14 @@ impl Planner<'_> {
 
     fn draft(&self, tree: &Tree, vault: Option<&Vault>, version: u64) -> Result<Draft, Obstacle> {
         Ok(match &self.request.what {
-            What::Set { path, value, secret, canary_percent: 0 } => {
-                let next = set(tree, vault, version, (path, value.expose(), *secret))?;
+            What::Set { path, value, secret, replace, canary_percent: 0 } => {
+                let next =
+                    Setting { tree, vault, version, secret: *secret, replace: *replace }.of(path, value)?;
                 Draft { kind: Kind::Set, next, canary: None }
             }
-            What::Set { path, value, secret, canary_percent } => {
-                let next = set(tree, vault, version, (path, value.expose(), *secret))?;
+            What::Set { path, value, secret, replace, canary_percent } => {
+                let next =
+                    Setting { tree, vault, version, secret: *secret, replace: *replace }.of(path, value)?;
                 let canary = self.staged(path, *canary_percent, tree.difference(&next), version)?;
                 Draft { kind: Kind::Stage, next, canary: Some(canary) }
             }
@@ -296,34 +300,58 @@ fn reply(change: &Change) -> ChangeReply {
     ChangeReply { version: change.version, edits: change.edits.iter().map(Edit::view).collect(), canary }
 }
 
-/// The tree with `value` at `path`.
-fn set(
-    tree: &Tree,
-    vault: Option<&Vault>,
+/// A value that is set, and what it meets.
+struct Setting<'a> {
+    tree: &'a Tree,
+    vault: Option<&'a Vault>,
+    /// The change that sets it.
     version: u64,
-    (path, value, secret): (&ConfigPath, &str, bool),
-) -> Result<Tree, Obstacle> {
-    let mut next = tree.clone();
-    for (path, text) in flatten(path, value)? {
-        if text.expose() == "{}" && next.is_branch(&path) {
-            // Nothing is merged into what is there.
-            continue;
+    secret: bool,
+    replace: bool,
+}
+
+impl Setting<'_> {
+    /// The tree with `value` at `path`.
+    fn of(&self, path: &ConfigPath, value: &Plaintext) -> Result<Tree, Obstacle> {
+        let mut next = self.tree.clone();
+        if self.replace {
+            next.remove(path);
         }
-        let secret = secret || tree.is_secret_around(&path);
-        if let Some(leaf) = next.get(&path.key()).filter(|leaf| leaf.content.is_secret() == secret)
-            && crate::config::vault::reveal(vault, &path.key(), &leaf.content)
-                .is_ok_and(|there| there == text)
+        for (path, text) in flatten(path, value.expose())? {
+            // An empty object is merged as any other: it takes nothing away.
+            if text.expose() != "{}" || !next.is_branch(&path) {
+                next.put(&path, self.leaf(&path, &text)?);
+            }
+        }
+        Ok(next)
+    }
+
+    /// The leaf with this text: the one that is there, if it is the same.
+    fn leaf(&self, path: &ConfigPath, text: &Plaintext) -> Result<Leaf, Obstacle> {
+        let (key, there) = (path.key(), self.tree.get(&path.key()));
+        let secret = self.secret || self.tree.is_secret_around(path);
+        if text.expose() == MASK {
+            // Who writes back what was shown without its secrets must not lose them.
+            let there = there.filter(|there| there.content.is_secret());
+            return Ok(there.cloned().ok_or_else(|| no_secret(&key))?);
+        }
+        if let Some(there) = there.filter(|there| there.content.is_secret() == secret)
+            && reveal(self.vault, &key, &there.content).is_ok_and(|known| known == *text)
         {
-            continue;
+            return Ok(there.clone());
         }
-        let content = match (secret, vault) {
+        let content = match (secret, self.vault) {
             (false, _) => Content::Plain(text.expose().to_owned()),
-            (true, Some(vault)) => vault.seal(&path, &text),
+            (true, Some(vault)) => vault.seal(path, text),
             (true, None) => return Err(Obstacle::NeedsKey),
         };
-        next.put(&path, Leaf { version, content });
+        Ok(Leaf { version: self.version, content })
     }
-    Ok(next)
+}
+
+fn no_secret(path: &str) -> Fault {
+    let message = format!("{MASK} at {path} stands for a secret, and none is there");
+    Fault::new(Code::Usage, message).help("give the secret itself, or leave it out")
 }
 
 /// The tree with what was at `path` and under it at another time. What is the same is left as it is.

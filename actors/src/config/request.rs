@@ -97,10 +97,12 @@ pub enum What {
     Set {
         /// Where.
         path: ConfigPath,
-        /// JSON text.
+        /// JSON text. `"[secret]"` stands for the secret that is there.
         value: Plaintext,
         /// Every leaf in it is a secret.
         secret: bool,
+        /// An object replaces too.
+        replace: bool,
         /// Stage it for this share of the instances; 0 for everybody at once.
         canary_percent: u32,
     },

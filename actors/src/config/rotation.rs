@@ -179,7 +179,7 @@ pub(super) fn resealed(
         version: head.version + 1,
         time_ms: now_ms.max(head.time_ms),
         who: who.to_owned(),
-        reason: format!("{secrets} secrets were sealed with key {}", vault.current()),
+        reason: format!("secrets sealed with key {}: {secrets}", vault.current()),
         kind: Kind::Rotate,
         canary: 0,
         edits: Vec::new(),

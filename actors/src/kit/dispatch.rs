@@ -113,9 +113,7 @@ impl Dispatch {
         if self.0.directory.contains(head.service.as_str()) {
             return self.0.directory.call(Invocation { head, body }).await;
         }
-        if self.0.registry.is_withdrawn() {
-            return Err(Fault::new(Code::Unavailable, "the node is shutting down").help("try another node"));
-        }
+        self.0.registry.open_for_calls()?;
         if head.hops > HOPS_MAX {
             return Err(Fault::new(Code::Unavailable, format!("the call went through {} nodes", head.hops))
                 .help("the service is moving: try again"));

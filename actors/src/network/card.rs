@@ -34,7 +34,9 @@ pub enum Phase {
     Starting,
     /// Serving.
     Ready,
-    /// Draining.
+    /// A member that is to do nothing for a while.
+    Drained,
+    /// On its way out.
     Leaving,
 }
 
@@ -43,6 +45,7 @@ impl Phase {
         match self {
             Phase::Starting => "starting",
             Phase::Ready => "ready",
+            Phase::Drained => "drained",
             Phase::Leaving => "leaving",
         }
     }
@@ -107,6 +110,7 @@ impl Heard<'_> {
         match self.value(PHASE_KEY) {
             _ if !self.0.alive => NodeState::Down,
             Some("ready") => NodeState::Ready,
+            Some("drained") => NodeState::Drained,
             Some("leaving") => NodeState::Leaving,
             _ => NodeState::Starting,
         }

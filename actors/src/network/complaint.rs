@@ -1,22 +1,32 @@
 //! What a node finds wrong with itself and can't mend alone. Told by gossip, so that the status on every node shows it.
 
+use crate::network::NodeCard;
+use micro_mesh::Mesh;
 use micro_sdk::wire::status::{Problem, Severity};
+use std::{
+    collections::BTreeSet,
+    sync::{Arc, Mutex},
+};
 
 /// One such thing.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Complaint {
     /// The key of the seal on the mesh's authority is lost or damaged: this node can admit nobody and renew nothing.
     SealKey,
+    /// The disk is nearly full: this node takes no writes.
+    DiskFull,
 }
 
 /// The words under which they travel. One of a newer build is not known here, and still shown.
 const SEAL_KEY: &str = "seal-key";
+const DISK_FULL: &str = "disk-full";
 
 impl Complaint {
     /// As it travels.
     pub fn as_str(self) -> &'static str {
         match self {
             Complaint::SealKey => SEAL_KEY,
+            Complaint::DiskFull => DISK_FULL,
         }
     }
 
@@ -35,6 +45,11 @@ impl Complaint {
                        from a copy, or no node can join and certificates expire"
                         .to_owned(),
             },
+            DISK_FULL => Problem {
+                severity: Severity::Critical,
+                message: format!("the disk of node {node} is nearly full: it takes no writes"),
+                help: "free some space there, or give it more: it takes writes again by itself".to_owned(),
+            },
             other => Problem {
                 severity: Severity::Warning,
                 message: format!("node {node} has a problem that this version does not know: {other}"),
@@ -42,6 +57,35 @@ impl Complaint {
             },
         };
         complaints.map(problem).collect()
+    }
+}
+
+/// All that one node complains of at present. Clones are the same.
+#[derive(Clone)]
+pub(crate) struct Complaints {
+    mesh: Mesh,
+    present: Arc<Mutex<BTreeSet<Complaint>>>,
+}
+
+impl Complaints {
+    /// None, told through `mesh` when that changes.
+    pub fn new(mesh: Mesh) -> Self {
+        Complaints { mesh, present: Arc::default() }
+    }
+
+    /// Whether it is made at present.
+    pub fn is(&self, complaint: Complaint) -> bool {
+        self.present.lock().expect("no code panics while it holds the complaints").contains(&complaint)
+    }
+
+    /// Makes one, or takes it back.
+    pub fn set(&self, complaint: Complaint, present: bool) {
+        let mut all = self.present.lock().expect("no code panics while it holds the complaints");
+        let changed = if present { all.insert(complaint) } else { all.remove(&complaint) };
+        if changed {
+            let all: Vec<Complaint> = all.iter().copied().collect();
+            NodeCard::publish_complaints(&self.mesh, &all);
+        }
     }
 }
 

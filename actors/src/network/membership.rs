@@ -2,7 +2,9 @@
 
 use crate::{
     auth::{decode, node_head},
-    network::{NETWORK, NetworkService, card::Heard, departure::voters_without, steward::fit_learners},
+    network::{
+        Complaint, NETWORK, NetworkService, card::Heard, departure::voters_without, steward::fit_learners,
+    },
 };
 use bincode::{Decode, Encode};
 use bytes::Bytes;
@@ -254,7 +256,7 @@ impl NetworkService {
     }
 
     /// Whether a node is up and does not say that it shuts down.
-    fn stays(&self, node: NodeId) -> bool {
+    pub(super) fn stays(&self, node: NodeId) -> bool {
         stays(&self.mesh, node)
     }
 
@@ -267,7 +269,7 @@ impl NetworkService {
     }
 
     /// The member of the mesh with this name or id. Its host may be gone for long.
-    fn member(&self, name_or_id: &str) -> Result<NodeId, Fault> {
+    pub(super) fn member(&self, name_or_id: &str) -> Result<NodeId, Fault> {
         let addresses = self.consensus.observe().addresses;
         let mut members: BTreeSet<NodeId> = addresses.iter().map(|(node, _)| *node).collect();
         members.extend(self.mesh.gossip().members().iter().map(|member| member.node));
@@ -292,12 +294,13 @@ impl NetworkService {
     }
 }
 
-/// Whether a node is up and does not say that it shuts down.
+/// Whether a node may lead: it is up, and does not say that it shuts down, is drained, or has no room for writes.
 pub(crate) fn stays(mesh: &Mesh, node: NodeId) -> bool {
     let members = mesh.gossip().members();
     members.iter().any(|member| {
         let state = Heard(member).state();
-        member.node == node && state != NodeState::Down && state != NodeState::Leaving
+        let able = !matches!(state, NodeState::Down | NodeState::Leaving | NodeState::Drained);
+        member.node == node && able && !Heard(member).complains_of(Complaint::DiskFull)
     })
 }
 

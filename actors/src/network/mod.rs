@@ -4,6 +4,7 @@
 mod card;
 mod complaint;
 mod departure;
+mod drain;
 mod membership;
 mod placement;
 mod platform;
@@ -11,11 +12,14 @@ mod problems;
 mod replicas;
 mod status;
 mod steward;
+mod watermark;
 
 pub use card::{NodeCard, Phase};
-pub(crate) use complaint::Complaint;
+pub(crate) use complaint::{Complaint, Complaints};
+pub use drain::DrainRequest;
 pub(crate) use membership::stays;
 pub use membership::{MemberReply, RemoveRequest, TransferRequest};
 pub(crate) use platform::NetworkParts;
 pub use platform::{NETWORK, NetworkService};
-pub use steward::Steward;
+pub(crate) use steward::Steward;
+pub(crate) use watermark::Watermark;

@@ -4,7 +4,8 @@ use crate::{
     Directory, Dispatch, Invocation, Platform,
     auth::{AuthService, decode, node_head},
     network::{
-        NodeCard, RemoveRequest, TransferRequest, membership::RemoveMember, replicas::Replicas, status::View,
+        NodeCard, RemoveRequest, TransferRequest, drain::DrainHere, membership::RemoveMember,
+        replicas::Replicas, status::View,
     },
     registry::Registry,
 };
@@ -128,6 +129,11 @@ impl Platform for NetworkService {
                 "replication" => {
                     let seen = self.consensus.observe();
                     Ok(Codec::encode(&seen.leading.then(|| Replicas::seen_by_leader(&seen))).into())
+                }
+                "drain" => Ok(Codec::encode(&self.drain(decode(&call.body)?, deadline).await?).into()),
+                "drain-here" => {
+                    let drain: DrainHere = decode(&call.body)?;
+                    Ok(Codec::encode(&self.drain_here(drain).await?).into())
                 }
                 "leave" => self.leave().await.map(|()| Bytes::new()),
                 "leave-member" => self.leave_member(&call.head.caller, deadline).await.map(|()| Bytes::new()),

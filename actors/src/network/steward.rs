@@ -4,10 +4,12 @@
 use crate::{
     auth::AuthService,
     network::{
-        Complaint,
+        Complaint, Complaints,
         card::Heard,
+        membership::stays,
         placement::{Candidate, next_voters},
     },
+    registry::Registry,
 };
 use micro_consensus::{Consensus, Observation};
 use micro_mesh::{Member, Mesh};
@@ -17,11 +19,16 @@ use tokio::time::{Instant, sleep};
 
 /// How often the steward looks. A new node is a voter within a second or two of having caught up.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
+/// After this many looks a change of voters that goes on counts as left by its leader: it takes two rounds through the
+/// log. Completed too early, it is complete all the same.
+const CHANGING_LOOKS_MAX: u32 = 3;
 /// How many entries a learner may be behind to count as caught up: what a busy leader writes in a few heartbeats.
 pub(crate) const CAUGHT_UP_LAG: u64 = 1000;
 /// How long handing over the seal may take.
 const SEAL_DEADLINE: Duration = Duration::from_secs(3);
 
+/// How long the next leader may take to take over from one that is drained or has no room.
+const HAND_OVER_PATIENCE: Duration = Duration::from_secs(3);
 /// How long a node that left is still talked to: it has to hear that it may go.
 const FAREWELL: Duration = Duration::from_secs(2);
 
@@ -30,6 +37,8 @@ pub struct Steward {
     mesh: Mesh,
     consensus: Consensus,
     auth: Arc<AuthService>,
+    registry: Registry,
+    complaints: Complaints,
     voters_wanted: usize,
 }
 
@@ -50,7 +59,8 @@ pub(crate) fn fit_learners(seen: &Observation, members: &[Member]) -> Vec<NodeId
         let matched = seen.replication.iter().find(|replica| replica.node == *node);
         let matched = matched.and_then(|replica| replica.matched);
         let alive = members.iter().any(|member| {
-            member.node == *node && member.alive && Heard(member).state() != NodeState::Leaving
+            let goes = matches!(Heard(member).state(), NodeState::Leaving | NodeState::Drained);
+            member.node == *node && member.alive && !goes
         });
         alive && caught_up(matched, seen.last_log)
     };
@@ -59,19 +69,32 @@ pub(crate) fn fit_learners(seen: &Observation, members: &[Member]) -> Vec<NodeId
 
 impl Steward {
     /// A steward that grows the group to `voters_wanted` voters.
-    pub fn new(mesh: Mesh, consensus: Consensus, auth: Arc<AuthService>, voters_wanted: usize) -> Self {
-        Steward { mesh, consensus, auth, voters_wanted }
+    pub fn new(
+        mesh: Mesh,
+        consensus: Consensus,
+        auth: Arc<AuthService>,
+        registry: Registry,
+        complaints: Complaints,
+        voters_wanted: usize,
+    ) -> Self {
+        Steward { mesh, consensus, auth, registry, complaints, voters_wanted }
     }
 
     /// Looks after the voters until the task is ended.
     pub async fn run(self) {
-        let mut removals = 0;
+        let (mut removals, mut changing_looks) = (0, 0);
         loop {
             sleep(LOOK_EVERY).await;
             self.part(&mut removals).await;
             let seen = self.consensus.observe();
-            if seen.leading && !seen.changing {
+            changing_looks = if seen.leading && seen.changing { changing_looks + 1 } else { 0 };
+            if seen.leading && (self.registry.is_drained() || self.complaints.is(Complaint::DiskFull)) {
+                self.consensus.hand_over(|other| stays(&self.mesh, other), HAND_OVER_PATIENCE).await;
+            } else if seen.leading && !seen.changing {
+                self.note_addresses(&seen).await;
                 self.look(&seen).await;
+            } else if changing_looks > CHANGING_LOOKS_MAX {
+                self.finish_change().await;
             }
             if seen.voters.contains(&seen.node) {
                 self.mend_seals(&seen).await;
@@ -112,6 +135,34 @@ impl Steward {
                 Ok(()) => tracing::info!(%node, "gave a voter the key of the seal again"),
                 Err(fault) => tracing::info!(%node, %fault, "a voter did not take the key of the seal"),
             }
+        }
+    }
+
+    /// Keeps the address book of the group true: a host may have moved, and who is told where it is by nobody else
+    /// looks there.
+    async fn note_addresses(&self, seen: &Observation) {
+        let members = self.mesh.gossip().members();
+        let told = |node: NodeId| match node == seen.node {
+            true => Some(self.mesh.advertise()),
+            false => {
+                members.iter().find(|member| member.node == node && member.alive).map(|member| member.address)
+            }
+        };
+        for (node, noted) in &seen.addresses {
+            let Some(address) = told(*node).filter(|address| address.to_string() != *noted) else { continue };
+            match self.consensus.set_address(*node, address).await {
+                Ok(()) => tracing::info!(%node, %address, "a member has another address"),
+                Err(error) => tracing::info!(%node, %error, "the address of a member could not be noted"),
+            }
+        }
+    }
+
+    /// Completes a change of voters whose leader did not live, or did not lead, to complete it. Until then no other
+    /// change is possible, and a quorum of both sets is needed for everything.
+    async fn finish_change(&self) {
+        match self.consensus.finish_change().await {
+            Ok(()) => tracing::info!("a change of voters that was left unfinished is complete"),
+            Err(error) => tracing::warn!(%error, "a change of voters could not be completed yet"),
         }
     }
 

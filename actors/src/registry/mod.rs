@@ -19,10 +19,7 @@ use micro_sdk::wire::{
 };
 use std::{
     collections::BTreeMap,
-    sync::{
-        Arc, RwLock,
-        atomic::{AtomicBool, Ordering},
-    },
+    sync::{Arc, RwLock},
 };
 use table::{announcement_key, announcement_value};
 
@@ -51,10 +48,31 @@ struct Inner {
     mesh: Mesh,
     seams: Seams,
     attached: RwLock<BTreeMap<InstanceId, Arc<Attachment>>>,
-    /// Set when the node stops: its instances finish what they have, and get nothing more.
-    withdrawn: AtomicBool,
+    /// Whether this node's instances may be called.
+    work: RwLock<Work>,
     /// The table made of the gossip of this version.
     table: RwLock<(u64, Arc<Table>)>,
+}
+
+/// Whether a node's instances may be called. Those that may not finish what they have.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Work {
+    Open,
+    /// Until the node is told to work again.
+    Drained,
+    /// The node stops.
+    Ended,
+}
+
+impl Work {
+    fn refuse(self) -> Result<(), Fault> {
+        match self {
+            Work::Open => Ok(()),
+            Work::Drained => Err(Fault::new(Code::Unavailable, "the node is drained")
+                .help("`micro-node drain --undo` on it puts it to work again")),
+            Work::Ended => Err(Fault::new(Code::Unavailable, "the node is shutting down")),
+        }
+    }
 }
 
 /// Keeps an instance attached; dropping it detaches the instance and tells the mesh.
@@ -82,14 +100,15 @@ impl Drop for AttachGuard {
 impl Registry {
     pub(crate) fn new(mesh: Mesh, seams: Seams) -> Self {
         let table = RwLock::new((u64::MAX, Arc::new(Table::default())));
-        let (attached, withdrawn) = (RwLock::default(), AtomicBool::new(false));
-        Registry(Arc::new(Inner { mesh, seams, attached, withdrawn, table }))
+        let (attached, work) = (RwLock::default(), RwLock::new(Work::Open));
+        Registry(Arc::new(Inner { mesh, seams, attached, work, table }))
     }
 
     /// Attaches an instance to this node for as long as the guard is kept.
     ///
     /// # Errors
-    /// [`Code::Conflict`] if the name is the platform's, [`Code::Unavailable`] if the node has too many, or stops.
+    /// [`Code::Conflict`] if the name is the platform's, [`Code::Unavailable`] if the node has too many, is drained, or
+    /// stops.
     pub fn attach(
         &self,
         namespace: Namespace,
@@ -106,9 +125,7 @@ impl Registry {
                 Fault::new(Code::Usage, message).help("what begins with a dash is the platform's own")
             );
         }
-        if self.is_withdrawn() {
-            return Err(Fault::new(Code::Unavailable, "the node is shutting down"));
-        }
+        self.work().refuse()?;
         let instance = Instance {
             id: u64::from_le_bytes(self.0.seams.random()),
             namespace,
@@ -133,17 +150,61 @@ impl Registry {
         Ok(AttachGuard { registry: self.clone(), instance })
     }
 
-    /// Tells the mesh that this node's instances take no more calls. Those in work go on.
+    fn work(&self) -> Work {
+        *self.0.work.read().expect("no code panics while it holds the word")
+    }
+
+    /// From `Ended` there is no way back.
+    fn set_work(&self, next: Work) {
+        let mut work = self.0.work.write().expect("no code panics while it holds the word");
+        if *work != Work::Ended {
+            *work = next;
+        }
+    }
+
+    /// Tells the mesh that this node's instances take no more calls, for good. Those in work go on.
     pub(crate) fn withdraw(&self) {
-        self.0.withdrawn.store(true, Ordering::Relaxed);
+        self.set_work(Work::Ended);
+        self.recall();
+    }
+
+    /// The same for a while.
+    pub(crate) fn drain(&self) {
+        self.set_work(Work::Drained);
+        self.recall();
+    }
+
+    fn recall(&self) {
         for attachment in self.attached() {
             self.0.mesh.gossip().remove(&announcement_key(&attachment.instance));
         }
     }
 
-    /// Whether this node's instances take no more calls.
-    pub(crate) fn is_withdrawn(&self) -> bool {
-        self.0.withdrawn.load(Ordering::Relaxed)
+    /// Announces this node's instances again.
+    ///
+    /// # Errors
+    /// [`Code::Unavailable`] if the node stops.
+    pub(crate) fn resume(&self) -> Result<(), Fault> {
+        self.set_work(Work::Open);
+        self.work().refuse()?;
+        for attachment in self.attached() {
+            let instance = &attachment.instance;
+            self.0.mesh.gossip().set(&announcement_key(instance), announcement_value(instance));
+        }
+        Ok(())
+    }
+
+    /// Whether this node was told to do nothing for a while.
+    pub(crate) fn is_drained(&self) -> bool {
+        self.work() == Work::Drained
+    }
+
+    /// Refuses what another node passes on, unless this node's instances may be called.
+    ///
+    /// # Errors
+    /// [`Code::Unavailable`], with why. Nothing was done then.
+    pub(crate) fn open_for_calls(&self) -> Result<(), Fault> {
+        self.work().refuse().map_err(|fault| fault.help("try another node"))
     }
 
     fn attached(&self) -> Vec<Arc<Attachment>> {
@@ -172,8 +233,8 @@ impl Registry {
     /// [`Code::NotFound`], with what was looked up where.
     pub fn candidates(&self, namespace: &Namespace, service: &ServiceName) -> Result<Vec<Instance>, Fault> {
         let here = self.0.mesh.node();
-        let mut candidates: Vec<Instance> = self
-            .attached()
+        let attached = if self.is_drained() { Vec::new() } else { self.attached() };
+        let mut candidates: Vec<Instance> = attached
             .iter()
             .map(|attachment| &attachment.instance)
             .filter(|instance| instance.service == *service && instance.namespace == *namespace)
@@ -194,9 +255,11 @@ impl Registry {
         // A node that has said that it shuts down is not dialled for a call: gossip is only late with the news.
         others.retain(|instance| !routes.iter().any(|route| route.node == instance.node && route.left));
         let routes: BTreeMap<NodeId, _> = routes.into_iter().map(|route| (route.node, route.rtt)).collect();
-        others.sort_by_key(|instance| match routes.get(&instance.node) {
-            Some(Some(rtt)) => (0, *rtt, instance.id),
-            _ => (1, std::time::Duration::ZERO, instance.id),
+        // The nearest node first, and of several instances there another one each time.
+        let chance = u64::from_le_bytes(self.0.seams.random());
+        others.sort_by_cached_key(|instance| match routes.get(&instance.node) {
+            Some(Some(rtt)) => (0, *rtt, instance.node, instance.id ^ chance),
+            _ => (1, std::time::Duration::ZERO, instance.node, instance.id ^ chance),
         });
         candidates.extend(others.into_iter().cloned());
         Ok(candidates)

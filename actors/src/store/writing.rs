@@ -210,14 +210,17 @@ impl StoreService {
         deadline: Instant,
     ) -> Result<StoreOutcome, Fault> {
         let command = envelope(MachineId::Store, command);
+        // Why the outcome of an earlier try is not known. A later one that did nothing says nothing of that one.
+        let mut tried = None;
         let outcome = loop {
             match self.consensus.propose(command.clone(), deadline).await {
                 Ok((_, outcome)) => break outcome,
                 Err(ProposeError::Unknown(why)) if repeatable && Instant::now() + RETRY_PAUSE < deadline => {
                     tracing::debug!(why, "a change that may be repeated is proposed again");
+                    tried.get_or_insert(why);
                     sleep(RETRY_PAUSE).await;
                 }
-                Err(error) => return Err(error.into()),
+                Err(error) => return Err(tried.map_or(error, ProposeError::Unknown).into()),
             }
         };
         Codec::decode::<_, OUTCOME_BYTES_MAX>(&outcome).map_err(|error| {

@@ -1,4 +1,4 @@
-//! The question before something that can't be undone.
+//! The question before something that is hard to undo, or can't be.
 
 use super::{failure::Failure, globals::Globals};
 use micro_sdk::wire::{Code, Fault};
@@ -13,9 +13,8 @@ pub(super) fn ask(globals: &Globals, question: &str) -> Result<(), Failure> {
         return Ok(());
     }
     if !io::stdin().is_terminal() {
-        let fault =
-            Fault::new(Code::Usage, "this can't be undone, and there is nobody to ask: nothing was done")
-                .help("add --yes to do it all the same");
+        let fault = Fault::new(Code::Usage, "there is nobody to ask whether this is meant: nothing was done")
+            .help("add --yes to do it all the same");
         return Err(fault.into());
     }
     // The question goes to stderr, unstyled and flushed before the wait.

@@ -10,8 +10,10 @@
 
 mod call;
 mod cluster;
+mod config;
 mod confirmation;
 mod data_dir;
+mod drain;
 mod election;
 mod failure;
 mod globals;
@@ -20,6 +22,7 @@ mod input;
 mod leave;
 mod lock;
 mod output;
+mod progress;
 mod reset;
 mod secret;
 mod services;
@@ -46,6 +49,7 @@ Examples:
   micro-node token create                            how another host joins
   micro-node call helloworld call '{\"name\":\"Jane\"}'
   micro-node store write greeting hello && micro-node store read greeting
+  micro-node config set shop.limits.items 20         what services watch
 
 Exit codes: 0 ok, 1 failed, 2 usage, 3 unreachable, 4 denied, 5 not found, 6 conflict, 7 timeout,
 8 unavailable, 9 outcome unknown, 130 interrupted.";
@@ -70,10 +74,12 @@ enum Command {
     Services(services::Services),
     Call(call::Call),
     Store(store::StoreCommand),
+    Config(config::ConfigCommand),
     Lock(lock::Lock),
     Election(election::Election),
     Token(token::TokenCommand),
     Cluster(cluster::ClusterCommand),
+    Drain(drain::Drain),
     Leave(leave::Leave),
     Reset(reset::Reset),
     Version(version::Version),
@@ -111,10 +117,12 @@ fn run(cli: Cli, output: &Output) -> Result<(), Failure> {
         Command::Services(command) => command.run(globals, output),
         Command::Call(command) => command.run(globals, output),
         Command::Store(command) => command.run(globals, output),
+        Command::Config(command) => command.run(globals, output),
         Command::Lock(command) => command.run(globals, output),
         Command::Election(command) => command.run(globals, output),
         Command::Token(command) => command.run(globals, output),
         Command::Cluster(command) => command.run(globals, output),
+        Command::Drain(command) => command.run(globals, output),
         Command::Leave(command) => command.run(globals, output),
         Command::Reset(command) => command.run(globals, output),
         Command::Version(command) => command.run(output),

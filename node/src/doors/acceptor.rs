@@ -90,6 +90,14 @@ impl Guard {
     }
 }
 
+/// The process at the other end of a local connection, as the kernel tells of it. It goes with each request as an
+/// extension, and nothing else puts it there.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Peer {
+    /// The user that it runs as.
+    pub uid: u32,
+}
+
 /// Serves one door.
 pub(super) struct Acceptor {
     pub guard: Guard,
@@ -143,14 +151,15 @@ impl Acceptor {
         // Tools and services of this host, seldom in a hurry: not worth another thread.
         self.run(accept, |threads, (stream, uid), graceful, permit| {
             let thread = threads.own();
+            let peer = Some(Peer { uid });
             if uid == 0 || uid == rustix::process::geteuid().as_raw() {
-                thread.spawn(grpc_connection(stream, &guard, &thread.services, graceful, permit));
+                thread.spawn(grpc_connection(stream, &guard, peer, &thread.services, graceful, permit));
                 return Ok(());
             }
             tracing::warn!(uid, "a process of another user was turned away from the socket");
             if let Ok(permit) = strangers.clone().try_acquire_owned() {
                 let guard = Guard::Stranger(uid);
-                let refusing = grpc_connection(stream, &guard, &thread.services, graceful, permit);
+                let refusing = grpc_connection(stream, &guard, peer, &thread.services, graceful, permit);
                 thread.spawn(async move { drop(timeout(STRANGER_PATIENCE, refusing).await) });
             }
             Ok(())
@@ -167,7 +176,7 @@ impl Acceptor {
             let thread = threads.idlest();
             let stream = stream.into_std()?;
             let stream = thread.enter(|| TcpStream::from_std(stream))?;
-            thread.spawn(grpc_connection(stream, &guard, &thread.services, graceful, permit));
+            thread.spawn(grpc_connection(stream, &guard, None, &thread.services, graceful, permit));
             Ok(())
         })
         .await;
@@ -235,6 +244,7 @@ where
 fn grpc_connection<S>(
     stream: S,
     guard: &Guard,
+    peer: Option<Peer>,
     services: &Services,
     graceful: &GracefulShutdown,
     permit: OwnedSemaphorePermit,
@@ -247,6 +257,7 @@ where
         match guard.caller(&request) {
             Ok(caller) => {
                 request.extensions_mut().insert(caller);
+                peer.map(|peer| request.extensions_mut().insert(peer));
                 services.call(request)
             }
             Err(fault) => Box::pin(ready(Ok(refuse(fault)))),

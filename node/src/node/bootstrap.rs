@@ -9,12 +9,10 @@
 //! A new mesh is begun only in a directory without an identity and only when nobody said to join: never because nobody
 //! answered. The identity is written last, so that a crash before leaves a directory as good as new.
 
+use super::founding::{AUTHORITY_FILE, Founding};
 use crate::config::{Config, Join};
-use micro_actors::{
-    IDENTITY_FILE, System,
-    auth::{AuthState, SealKey},
-};
-use micro_mesh::{Authority, Expulsion, Identity, JoinRequest, NodeKey, Socket};
+use micro_actors::{IDENTITY_FILE, System};
+use micro_mesh::{Expulsion, Identity, JoinRequest, NodeKey, Socket};
 use micro_sdk::wire::{Code, Codec, Fault, NodeId, Seams};
 use micro_storage::{Family, FileStore, LogMark, ScanRange, Storage};
 use std::{net::SocketAddr, path::Path, time::Duration};
@@ -22,12 +20,12 @@ use tokio::time::Instant;
 
 /// Counts the starts of this directory: gossip tells a node's lives apart by it.
 const BOOT_FILE: &str = "boot";
-/// The sealed authority of a new mesh, until the group has it.
-const AUTHORITY_FILE: &str = "authority";
 /// The nodes of the mesh as they were when this one joined: whom to dial first.
 const PEERS_FILE: &str = "peers";
 /// There when the node of this directory must not come back, with the reason.
 const RETIRED_FILE: &str = "retired";
+/// There while a backup is being restored.
+pub(super) const RESTORING_FILE: &str = "restoring";
 /// How long joining may take before it is tried again.
 const JOIN_TTL: Duration = Duration::from_secs(20);
 /// How often a join that found nobody is tried, with a second in between: a mesh that elects comes back in that time.
@@ -143,12 +141,16 @@ impl Bootstrap {
         seams: &Seams,
     ) -> Result<Self, Fault> {
         let files = &*storage.files;
-        let kept = Self::check(config, storage)?;
+        let kept = Self::check(&config.data_dir, config.join.as_ref(), storage)?;
         let fresh = kept.is_none();
         let identity = match (kept, &config.join) {
             (Some(identity), _) => identity,
             (None, Some(join)) => Self::join(config, name, join, files, socket, advertise, seams).await?,
-            (None, None) => Self::found(storage, seams)?,
+            (None, None) => {
+                let founding = Founding::new(seams)?;
+                founding.keep(storage)?;
+                founding.identity
+            }
         };
         let number = Self::next_boot(files)?;
         let peers = files.read(PEERS_FILE).map_err(failed)?;
@@ -162,20 +164,26 @@ impl Bootstrap {
     ///
     /// # Errors
     /// If its node has left, its identity is lost, or it belongs to another mesh than the one to be joined.
-    pub fn check(config: &Config, storage: &Storage) -> Result<Option<Identity>, Fault> {
+    pub fn check(data_dir: &Path, join: Option<&Join>, storage: &Storage) -> Result<Option<Identity>, Fault> {
         if let Some(why) = storage.files.read(RETIRED_FILE).map_err(failed)? {
-            return Err(Retired::of(&why).fault(&config.data_dir));
+            return Err(Retired::of(&why).fault(data_dir));
+        }
+        if storage.files.read(RESTORING_FILE).map_err(failed)?.is_some() {
+            let dir = data_dir.display();
+            return Err(Fault::new(
+                Code::Conflict,
+                format!("a backup was being restored into {dir}, and not to its end"),
+            )
+            .help(format!(
+                "wipe it with `micro-node reset --data-dir {dir}`, then restore the backup again"
+            )));
         }
         let Some(bytes) = storage.files.read(IDENTITY_FILE).map_err(failed)? else {
-            return if used(storage)? {
-                Err(lost_identity(&config.data_dir, "is missing"))
-            } else {
-                Ok(None)
-            };
+            return if used(storage)? { Err(lost_identity(data_dir, "is missing")) } else { Ok(None) };
         };
         let identity = Identity::decode(&bytes)
-            .map_err(|error| lost_identity(&config.data_dir, &format!("is damaged: {error}")))?;
-        Self::check_same_mesh(&identity, config.join.as_ref())?;
+            .map_err(|error| lost_identity(data_dir, &format!("is damaged: {error}")))?;
+        Self::check_same_mesh(&identity, join)?;
         Ok(Some(identity))
     }
 
@@ -242,22 +250,6 @@ impl Bootstrap {
         let identity = identity.map_err(failed)?;
         files.write(PEERS_FILE, &Codec::encode::<Peers>(&grant.peers)).map_err(failed)?;
         files.write(IDENTITY_FILE, &identity.encode()).map_err(failed)?;
-        Ok(identity)
-    }
-
-    /// Founds a new mesh.
-    fn found(storage: &Storage, seams: &Seams) -> Result<Identity, Fault> {
-        let (cluster, node, now) = (seams.cluster_id(), seams.node_id(), seams.clock.now());
-        let authority = Authority::generate(cluster, now);
-        let key = NodeKey::generate();
-        let certificate = authority.issue(&key.request(node), now).map_err(failed)?;
-        let identity = key.with_certificate(&certificate, node, cluster, now).map_err(failed)?;
-        let seal = SealKey::generate(seams);
-        let sealed = seal.seal(seams, cluster, &authority.encode());
-        let state = AuthState::new(cluster, storage.state.clone(), storage.files.clone());
-        state.keep_seal_key(&seal)?;
-        storage.files.write(AUTHORITY_FILE, &sealed).map_err(failed)?;
-        storage.files.write(IDENTITY_FILE, &identity.encode()).map_err(failed)?;
         Ok(identity)
     }
 

@@ -4,7 +4,8 @@ use bytes::Bytes;
 use micro_actors::{
     Answer, System,
     auth::{AUTH, CreateTokenReply, CreateTokenRequest},
-    network::{MemberReply, NETWORK, RemoveRequest, TransferRequest},
+    config::ConfigService,
+    network::{DrainRequest, MemberReply, NETWORK, RemoveRequest, TransferRequest},
     registry::{AttachGuard, Backend, DescribeReply, InsideHandler, REGISTRY},
     store::StoreService,
 };
@@ -24,6 +25,8 @@ const PERMITS_DEFAULT: usize = 1024;
 pub struct Context {
     /// Who calls.
     pub caller: Caller,
+    /// The user of this host whose process calls, as the kernel told the door.
+    pub uid: Option<u32>,
     /// The time left; none means the default.
     pub deadline: Option<Duration>,
     /// The trace it belongs to; none starts one.
@@ -35,7 +38,7 @@ pub struct Context {
 impl Context {
     /// A call by `caller` with nothing else said.
     pub fn of(caller: Caller) -> Self {
-        Context { caller, deadline: None, trace: None, idempotency_key: None }
+        Context { caller, uid: None, deadline: None, trace: None, idempotency_key: None }
     }
 
     fn left(&self) -> Duration {
@@ -67,18 +70,20 @@ impl Context {
 pub struct Local {
     pub(super) system: Arc<System>,
     pub(super) store: Arc<StoreService>,
+    pub(super) config: Arc<ConfigService>,
     seams: Seams,
 }
 
 impl Local {
     pub(super) fn new(system: Arc<System>, seams: Seams) -> Self {
-        Local { store: system.store().clone(), system, seams }
+        Local { store: system.store().clone(), config: system.config().clone(), system, seams }
     }
 
     /// The same for callers on another thread: called on that thread's runtime.
     #[must_use]
     pub fn fork(&self) -> Self {
-        Local { store: Arc::new(self.store.fork()), ..self.clone() }
+        let store = Arc::new(self.store.fork());
+        Local { config: Arc::new(self.config.over(store.clone())), store, ..self.clone() }
     }
 
     /// The head of a call. The deadline is set here and only shrinks from here on.
@@ -142,6 +147,16 @@ impl Local {
     pub async fn transfer(&self, context: &Context, to: Option<String>) -> Result<MemberReply, Fault> {
         let head = self.head(context, NETWORK.parse().expect("a good name"), "transfer");
         let answer = self.system.dispatch().call(head, Codec::encode(&TransferRequest { to }).into()).await?;
+        member(&answer.body)
+    }
+
+    /// Takes a node out of work, or puts it to work again. Returns which one.
+    ///
+    /// # Errors
+    /// If there is no such node, or it can't be reached.
+    pub async fn drain(&self, context: &Context, request: DrainRequest) -> Result<MemberReply, Fault> {
+        let head = self.head(context, NETWORK.parse().expect("a good name"), "drain");
+        let answer = self.system.dispatch().call(head, Codec::encode(&request).into()).await?;
         member(&answer.body)
     }
 

@@ -3,14 +3,21 @@
 
 mod addresses;
 mod admin_secret;
+mod backup;
 mod bootstrap;
+mod configuration;
+mod founding;
 mod local;
 mod name;
 mod records;
+mod restore;
 mod seams;
+mod user;
 
 pub use admin_secret::AdminSecret;
+pub use configuration::ConfigChange;
 pub use local::{Context, Local};
+pub use restore::{Restored, restore, restore_fault};
 pub use seams::production_seams;
 
 use crate::{
@@ -138,7 +145,7 @@ impl Node {
         let storage = micro_storage::disk::open(&config.data_dir)
             .map_err(|error| storage_fault(error, &config.data_dir))?;
         // Before anything is written: a damaged directory is left as it is.
-        Bootstrap::check(&config, &storage)?;
+        Bootstrap::check(&config.data_dir, config.join.as_ref(), &storage)?;
         let files = storage.files.clone();
         let chosen = Addresses::choose(&config, Addresses::of_last_start(&*files)?)?;
         (config.api, config.proxy, config.advertise) = (chosen.api, chosen.proxy, chosen.advertise);

@@ -28,6 +28,7 @@
 //! it. What goes on for long (watches, leases, and what stands on them) asks again by itself, within a budget.
 
 mod address;
+mod backup;
 mod call;
 mod config;
 mod dial;
@@ -35,11 +36,13 @@ mod directory;
 mod election;
 mod line;
 mod lock;
+mod membership;
 mod node;
 mod store;
 mod token;
 
 pub use address::{Address, AddressError, default_socket};
+pub use backup::Backup;
 pub use call::{Call, Reply};
 pub use config::{
     ConfigCanary, ConfigChange, ConfigChanged, ConfigEdit, ConfigHistory, ConfigLeaf, ConfigOrigin,
@@ -49,7 +52,8 @@ pub use config::{
 pub use directory::{ServiceDescription, ServiceInstance, ServiceListing};
 pub use election::{Election, Leader, Leadership, Observer};
 pub use lock::{Lock, LockGuard};
-pub use node::{JoinToken, Member, Node};
+pub use membership::Member;
+pub use node::{JoinToken, Node};
 pub use store::{
     Batch, BatchError, Batched, Change, ChangeKind, Comparand, Compare, Delete, DeleteRange, Fence, Found,
     Get, History, Lease, LeaseListing, List, Op, OpResult, Order, Page, Put, Record, Relation, Revision,

@@ -16,15 +16,9 @@ use crate::{
         status::Status,
     },
 };
-use serde::Serialize;
 use serde_json::Value;
 use std::{error::Error, fmt, sync::Arc, time::Duration};
 use tonic::{Request, Response, metadata::MetadataValue, transport::Channel};
-
-/// Leaving hands leadership over and waits until the others have agreed.
-const LEAVE_TIMEOUT: Duration = Duration::from_secs(60);
-/// Removing a node asks all others and changes the voters.
-const REMOVE_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// A client of one node. Cloning is cheap, and clones share the connection.
 ///
@@ -47,22 +41,6 @@ pub struct JoinToken {
     pub addresses: Vec<String>,
     /// When it stops working, as RFC 3339.
     pub expires: String,
-}
-
-/// A node of the mesh.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Member {
-    /// Its id.
-    pub id: String,
-    /// Its name.
-    pub name: String,
-}
-
-impl From<proto::Member> for Member {
-    fn from(member: proto::Member) -> Self {
-        let proto::Member { id, name } = member;
-        Member { id, name }
-    }
 }
 
 /// What is at stake in a request: what its failure says depends on it.
@@ -222,45 +200,6 @@ impl Node {
         let response = self.ask(Stake::Call, self.timeout, message, sent).await?;
         let proto::CreateTokenResponse { token, addresses, expires } = response;
         Ok(JoinToken { token: Token::new(token), addresses, expires })
-    }
-
-    /// Gives up the node's membership for good, and ends its process.
-    ///
-    /// # Errors
-    /// `Unavailable` without quorum; else as every request.
-    pub async fn leave(&self) -> Result<(), Fault> {
-        let mut client = self.client();
-        let sent = |request| async move { client.leave(request).await };
-        self.ask(Stake::Call, self.timeout.max(LEAVE_TIMEOUT), proto::LeaveRequest {}, sent).await?;
-        Ok(())
-    }
-
-    /// Hands the leadership of the mesh to `to`, the name or id of a voter, or to the one that is furthest, and gives
-    /// who leads now. Whoever leads already is no error.
-    ///
-    /// # Errors
-    /// `NotFound` if there is no such node, `Conflict` if it does not vote, `Unavailable` if it did not take it over;
-    /// else as every request.
-    pub async fn transfer_leadership(&self, to: Option<&str>) -> Result<Member, Fault> {
-        let mut client = self.client();
-        let sent = |request| async move { client.transfer(request).await };
-        let message = proto::TransferRequest { to: to.unwrap_or_default().to_owned() };
-        let response = self.ask(Stake::Call, self.timeout, message, sent).await?;
-        Ok(response.leader.unwrap_or_default().into())
-    }
-
-    /// Takes another node, by its name or id, out of the mesh for good: one whose host is lost. It is not let in again.
-    /// `even_if_up` is for one that lives and can't be told to leave.
-    ///
-    /// # Errors
-    /// `NotFound` if there is no such node, `Conflict` if it is up or the others would have no quorum, `Unavailable`
-    /// without one; else as every request.
-    pub async fn remove_node(&self, node: &str, even_if_up: bool) -> Result<Member, Fault> {
-        let mut client = self.client();
-        let sent = |request| async move { client.remove(request).await };
-        let message = proto::RemoveRequest { node: node.to_owned(), even_if_up };
-        let response = self.ask(Stake::Call, self.timeout.max(REMOVE_TIMEOUT), message, sent).await?;
-        Ok(response.removed.unwrap_or_default().into())
     }
 
     /// The timeout of requests that set none.

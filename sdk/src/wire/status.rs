@@ -35,6 +35,8 @@ pub enum NodeState {
     Ready,
     /// Reachable, not yet caught up or not yet serving.
     Starting,
+    /// A member that is to do nothing for a while: it was told so.
+    Drained,
     /// On its way out: it takes no new work.
     Leaving,
     /// Not heard of for a while, though a member.

@@ -58,9 +58,21 @@ async fn a_fault_comes_as_the_node_made_it() {
     assert_eq!((fault.code, fault.help.len()), (Code::NotFound, 1));
     assert_eq!(node.leave().await.expect_err("no quorum").code, Code::Unavailable);
     assert_eq!(node.transfer_leadership(Some("b")).await.expect("it was handed over").name, "b");
+    assert_eq!(node.drain(Some("b"), true).await.expect("it works again").name, "b:true");
     node.remove_node("c", false).await.expect_err("it is up");
     assert_eq!(node.remove_node("c", true).await.expect("it was removed").name, "c");
     assert_eq!(node.status().await.expect_err("it is no status").code, Code::Internal);
+}
+
+#[tokio::test]
+async fn a_backup_that_ends_early_is_an_error() {
+    let (_fake, node) = node().await;
+    let mut backup = node.backup().await.expect("it begins");
+    assert_eq!(backup.bytes(), 9);
+    for part in ["one", "two"] {
+        assert_eq!(backup.next().await.expect("there is more"), Some(part.into()));
+    }
+    assert_eq!(backup.next().await.expect_err("it was cut off").code, Code::Unavailable);
 }
 
 #[tokio::test]

@@ -161,6 +161,24 @@ impl registry_server::Registry for Asked {
 
 #[tonic::async_trait]
 impl node_server::Node for Asked {
+    type BackupStream = Pin<Box<dyn Stream<Item = Result<proto::BackupResponse, Status>> + Send>>;
+
+    /// Two parts, and then it fails.
+    async fn backup(&self, _: Request<proto::BackupRequest>) -> Result<Response<Self::BackupStream>, Status> {
+        let part = |text: &'static str| Ok(proto::BackupResponse { chunk: text.into(), bytes: 9 });
+        let parts = [part("one"), part("two"), Err(Status::unavailable("the node stops"))];
+        Ok(Response::new(Box::pin(stream::iter(parts))))
+    }
+
+    async fn drain(
+        &self,
+        request: Request<proto::DrainRequest>,
+    ) -> Result<Response<proto::DrainResponse>, Status> {
+        let proto::DrainRequest { node, undo } = request.into_inner();
+        let drained = proto::Member { id: "3".to_owned(), name: format!("{node}:{undo}") };
+        Ok(Response::new(proto::DrainResponse { drained: Some(drained) }))
+    }
+
     /// Gives back what it got.
     async fn call(
         &self,

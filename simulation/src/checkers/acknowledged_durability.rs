@@ -75,7 +75,7 @@ mod tests {
         };
         let mut history = vec![op(Asked::Write { value: 7 }, 5, Told::Done(3), 6)];
         history.extend(delete_at.map(|at| op(Asked::Delete, at, Told::Done(0), at + 1)));
-        Ending { history, finals: BTreeMap::from([("k".to_owned(), found)]), states: BTreeMap::new() }
+        Ending { history, finals: BTreeMap::from([("k".to_owned(), found)]), ..Ending::default() }
     }
 
     #[test]

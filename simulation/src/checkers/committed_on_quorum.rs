@@ -11,24 +11,21 @@ use std::collections::BTreeSet;
 #[derive(Default)]
 pub struct CommittedOnQuorum {
     ledger: Ledger,
-    /// All sets of voters seen, the newest last.
-    sets: Vec<BTreeSet<NodeId>>,
+    /// The voters, as the last leader knew them.
+    voters: BTreeSet<NodeId>,
     /// Entries up to here may have been committed by an older set.
     floor: u64,
 }
 
 impl CommittedOnQuorum {
-    /// Notes sets of voters never seen before.
+    /// Notes who votes, by the newest leader: others may know it late.
     fn learn_voters(&mut self, sighting: &Sighting) {
         let last = sighting.running().filter_map(|(_, _, progress)| progress.last).max().unwrap_or(0);
-        for (_, _, progress) in sighting.running() {
-            if progress.changing {
-                self.floor = last.max(self.floor);
-            }
-            if !progress.voters.is_empty() && !self.sets.contains(&progress.voters) {
-                self.sets.push(progress.voters.clone());
-                self.floor = last.max(self.floor);
-            }
+        let leaders = sighting.running().filter(|(_, _, progress)| progress.leading);
+        let Some((_, _, leader)) = leaders.max_by_key(|(_, _, progress)| progress.term) else { return };
+        if leader.changing || self.voters != leader.voters {
+            self.voters.clone_from(&leader.voters);
+            self.floor = last.max(self.floor);
         }
     }
 }
@@ -41,7 +38,7 @@ impl Checker for CommittedOnQuorum {
     fn look(&mut self, sighting: &Sighting) -> Result<(), Violation> {
         self.learn_voters(sighting);
         let learned = self.ledger.learn(sighting);
-        let Some(voters) = self.sets.last() else { return Ok(()) };
+        let voters = &self.voters;
         let disks: Vec<_> =
             sighting.nodes.values().filter(|node| node.id.is_some_and(|id| voters.contains(&id))).collect();
         for entry in learned.iter().filter(|entry| entry.known.is_none() && entry.index > self.floor) {

@@ -8,11 +8,14 @@
 //! planted bug that it finds.
 
 mod acknowledged_durability;
+mod bank_balance;
 mod committed_immutable;
 mod committed_on_quorum;
 mod echo_answers;
 mod election_safety;
 mod equal_replicas;
+mod fencing;
+mod idempotency;
 mod kept_votes;
 mod leader_completeness;
 mod ledger;
@@ -21,12 +24,15 @@ mod log_matching;
 mod monotonic_progress;
 mod progress_order;
 mod running_nodes;
+mod serializability;
+mod set_elements;
 mod stale_reads;
 mod state_machine_safety;
+mod watches;
 
 use crate::{
     sighting::{Sighting, StatePrint},
-    workload::Op,
+    workload::{Journals, Op},
 };
 use std::{collections::BTreeMap, fmt};
 
@@ -50,6 +56,8 @@ impl fmt::Display for Violation {
 pub struct Ending {
     /// All operations of all clients.
     pub history: Vec<Op>,
+    /// All requests of other kinds of work.
+    pub journals: Journals,
     /// The value and version of every key, read from a quorum at the end. Empty if that never worked.
     pub finals: BTreeMap<String, Option<(u64, u64)>>,
     /// The applied state of every node.
@@ -100,6 +108,12 @@ pub fn all() -> Vec<Box<dyn Checker>> {
         Box::<linearizability::Linearizability>::default(),
         Box::<stale_reads::StaleReads>::default(),
         Box::<echo_answers::EchoAnswers>::default(),
+        Box::<bank_balance::BankBalance>::default(),
+        Box::<set_elements::SetElements>::default(),
+        Box::<idempotency::Idempotency>::default(),
+        Box::<serializability::Serializability>::default(),
+        Box::<watches::Watches>::default(),
+        Box::<fencing::Fencing>::default(),
         Box::<equal_replicas::EqualReplicas>::default(),
     ]
 }

@@ -12,16 +12,21 @@ mod one_way;
 mod partition;
 mod pause;
 mod power_cut;
+mod replace;
 mod restart;
 mod rough_links;
+mod script;
 mod slow_disk;
 mod slow_links;
 mod storm;
+mod transfer;
 
+pub use script::{Move, Moves, Script, Who};
 pub use storm::Storm;
 
 use crate::world::World;
 use rand::rngs::SmallRng;
+use std::collections::BTreeMap;
 
 /// One fault: it begins, lasts for a while, and is taken back.
 pub trait Fault {
@@ -30,6 +35,18 @@ pub trait Fault {
 
     /// Takes back what it did, and nothing else.
     fn heal(&mut self, world: &mut World, rng: &mut SmallRng);
+}
+
+/// What goes wrong in a run, and when.
+pub trait Plan {
+    /// Heals and begins what is due.
+    fn step(&mut self, world: &mut World);
+
+    /// Heals everything.
+    fn calm(&mut self, world: &mut World);
+
+    /// How often each kind happened.
+    fn fired(&self) -> &BTreeMap<&'static str, u64>;
 }
 
 /// A kind of fault. Two of one kind never overlap.
@@ -103,6 +120,18 @@ pub const KINDS: &[Kind] = &[
         weight: 1,
         lasts_ms: (500, 4000),
         fresh: || Box::<full_disk::FullDisk>::default(),
+    },
+    Kind {
+        name: "replace",
+        weight: 2,
+        lasts_ms: (3000, 12_000),
+        fresh: || Box::<replace::Replace>::default(),
+    },
+    Kind {
+        name: "transfer",
+        weight: 2,
+        lasts_ms: (1000, 3000),
+        fresh: || Box::<transfer::Transfer>::default(),
     },
     Kind {
         name: "clock-step",

@@ -12,13 +12,15 @@ pub struct Partition {
 
 impl Fault for Partition {
     fn begin(&mut self, world: &mut World, rng: &mut SmallRng) -> Option<String> {
-        let count = world.seats().count();
-        if count < 2 {
+        let seats: Vec<Seat> = world.seats().collect();
+        if seats.len() < 2 {
             return None;
         }
         // Each host's side is a bit. Neither all on one side nor all on the other.
-        let sides = rng.random_range(1..(1_u64 << count) - 1);
-        let side = |seat: Seat| sides >> seat.0 & 1 == 1;
+        let sides = rng.random_range(1..(1_u64 << seats.len()) - 1);
+        let side = |seat: Seat| {
+            seats.iter().position(|other| *other == seat).is_some_and(|bit| sides >> bit & 1 == 1)
+        };
         for from in world.seats() {
             for to in world.seats().filter(|to| side(*to) != side(from)) {
                 world.block(from, to);

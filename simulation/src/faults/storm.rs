@@ -1,6 +1,6 @@
 //! The plan of a run's faults, drawn from its seed while it goes.
 
-use super::{Fault, KINDS, Kind};
+use super::{Fault, KINDS, Kind, Plan};
 use crate::world::World;
 use rand::{Rng, SeedableRng, rngs::SmallRng};
 use std::{collections::BTreeMap, time::Duration};
@@ -32,31 +32,6 @@ impl Storm {
         Storm { rng: SmallRng::seed_from_u64(seed), next: begin, active: Vec::new(), fired: BTreeMap::new() }
     }
 
-    /// How often each kind happened.
-    pub fn fired(&self) -> &BTreeMap<&'static str, u64> {
-        &self.fired
-    }
-
-    /// Heals what has lasted long enough and begins what is due.
-    pub fn step(&mut self, world: &mut World) {
-        let now = world.now();
-        let over = |active: &mut Active| active.until <= now;
-        let healed: Vec<Active> = self.active.extract_if(.., over).collect();
-        self.heal(healed, world);
-        if now >= self.next {
-            self.next = now + milliseconds(&mut self.rng, BETWEEN_MS);
-            if self.active.len() < AT_ONCE_MAX {
-                self.begin(world);
-            }
-        }
-    }
-
-    /// Heals everything.
-    pub fn calm(&mut self, world: &mut World) {
-        let all = std::mem::take(&mut self.active);
-        self.heal(all, world);
-    }
-
     fn heal(&mut self, over: Vec<Active>, world: &mut World) {
         for mut active in over {
             world.shared().trace.line("fault", format_args!("{} is over", active.kind.name));
@@ -75,6 +50,30 @@ impl Storm {
             let until = world.now() + milliseconds(&mut self.rng, kind.lasts_ms);
             self.active.push(Active { kind, fault, until });
         }
+    }
+}
+
+impl Plan for Storm {
+    fn fired(&self) -> &BTreeMap<&'static str, u64> {
+        &self.fired
+    }
+
+    fn step(&mut self, world: &mut World) {
+        let now = world.now();
+        let over = |active: &mut Active| active.until <= now;
+        let healed: Vec<Active> = self.active.extract_if(.., over).collect();
+        self.heal(healed, world);
+        if now >= self.next {
+            self.next = now + milliseconds(&mut self.rng, BETWEEN_MS);
+            if self.active.len() < AT_ONCE_MAX {
+                self.begin(world);
+            }
+        }
+    }
+
+    fn calm(&mut self, world: &mut World) {
+        let all = std::mem::take(&mut self.active);
+        self.heal(all, world);
     }
 }
 

@@ -1,10 +1,10 @@
 //! One client: what it asks its node, written into the history with what it is told.
 
-use super::{Asked, History, Told};
-use crate::{checkers::Violation, host::Door, machine::Shared, options::PlantedBug};
+use super::{Asked, History, Journal, Outcome, Told};
+use crate::{checkers::Violation, door::Door, machine::Shared};
 use micro_sdk::wire::{Code, Effect, Fault};
 use rand::{Rng, rngs::SmallRng};
-use std::{future::Future, rc::Rc, time::Duration};
+use std::{fmt::Debug, future::Future, rc::Rc, time::Duration};
 use tokio::time::{sleep, timeout};
 
 /// What a request may take.
@@ -45,21 +45,46 @@ impl Client {
     ) -> Told {
         let what = format!("{asked:?}");
         let id = self.history().ask(&self.name, key, asked, self.shared.trace.now());
-        let told = match timeout(DEADLINE + LATE_MAX, request).await {
-            Ok(Ok(answer)) => tell(answer),
-            Ok(Err(fault)) if fault.effect == Effect::Unknown => Told::Unknown,
-            Ok(Err(fault)) if fault.code == Code::Conflict => Told::Refused,
-            Ok(Err(_)) => Told::Failed,
-            Err(_) => {
-                let what =
-                    format!("{} was not answered within {:?}: {what} {key}", self.name, DEADLINE + LATE_MAX);
-                self.shared.violations.borrow_mut().push(Violation { checker: "deadlines", what });
-                Told::Unknown
-            }
+        let told = match self.answer(&what, request).await {
+            Outcome::Done(answer) => tell(answer),
+            Outcome::Refused => Told::Refused,
+            Outcome::Failed => Told::Failed,
+            Outcome::Unknown => Told::Unknown,
         };
         self.shared.trace.line(&self.name, format_args!("{key} {what} -> {told:?}"));
         self.history().tell(id, told.clone(), self.shared.trace.now());
         told
+    }
+
+    /// Waits for an answer as long as one may take.
+    async fn answer<T>(&self, what: &str, request: impl Future<Output = Result<T, Fault>>) -> Outcome<T> {
+        let patience = DEADLINE + LATE_MAX;
+        match timeout(patience, request).await {
+            Ok(Ok(answer)) => Outcome::Done(answer),
+            Ok(Err(fault)) if fault.effect == Effect::Unknown => Outcome::Unknown,
+            Ok(Err(fault)) if matches!(fault.code, Code::Conflict | Code::NotFound) => Outcome::Refused,
+            Ok(Err(_)) => Outcome::Failed,
+            Err(_) => {
+                let what = format!("{} was not answered within {patience:?}: {what}", self.name);
+                self.shared.violations.borrow_mut().push(Violation { checker: "deadlines", what });
+                Outcome::Unknown
+            }
+        }
+    }
+
+    /// Asks, and writes down in `journal` what was asked and told.
+    pub async fn attempt<A: Clone + Debug, T: Clone + Debug>(
+        &self,
+        journal: &Journal<A, T>,
+        asked: A,
+        request: impl Future<Output = Result<T, Fault>>,
+    ) -> Outcome<T> {
+        let what = format!("{asked:?}");
+        let place = journal.ask(&self.name, asked, self.shared.trace.now());
+        let outcome = self.answer(&what, request).await;
+        self.shared.trace.line(&self.name, format_args!("{what} -> {outcome:?}"));
+        journal.tell(place, outcome.clone(), self.shared.trace.now());
+        outcome
     }
 
     /// Writes a value never used before. Returns it with what was told.
@@ -84,8 +109,7 @@ impl Client {
 
     /// Reads a key from a quorum.
     pub async fn read(&self, key: &str) -> Told {
-        let stale = self.shared.options.planted_bug == Some(PlantedBug::StaleReads);
-        self.ask(key, Asked::Read, self.door.read(key, stale), Told::Found).await
+        self.ask(key, Asked::Read, self.door.read(key, false), Told::Found).await
     }
 
     /// Reads a key from the replica at hand.

@@ -13,8 +13,9 @@ pub async fn run(mut client: Client, shared: Rc<Shared>) {
     while shared.phase.get() <= Phase::Storm {
         client.think(THINK_MS_MAX).await;
         if shared.phase.get() == Phase::Storm {
-            let node = client.rng.random_range(0..shared.machines.len());
-            client.echo(&shared.machines[node].name).await;
+            let names: Vec<&str> = shared.members().map(|machine| machine.name.as_str()).collect();
+            let name = names[client.rng.random_range(0..names.len())];
+            client.echo(name).await;
         }
     }
 }

@@ -2,13 +2,14 @@
 
 use super::{Client, KEYS, Told};
 use crate::machine::{Phase, Shared};
+use micro_actors::store::{TablePath, WriteRequest};
 use std::{collections::BTreeMap, rc::Rc, time::Duration};
 use tokio::time::sleep;
 
 /// The pause before everything is tried again.
 const AGAIN: Duration = Duration::from_millis(200);
 
-/// Tries after the heal until all works, and reads all keys in the end if it is the first to do so.
+/// Tries after the heal until all works, and looks at everything in the end.
 pub async fn run(client: Client, shared: Rc<Shared>) {
     let machine = shared.machines.iter().find(|machine| machine.name == client.door.name());
     let machine = machine.expect("every door is that of a machine");
@@ -18,12 +19,19 @@ pub async fn run(client: Client, shared: Rc<Shared>) {
             machine.probed.set(true);
         }
     }
-    while shared.finals.borrow().is_none() {
+    while !machine.shown.get() {
         sleep(AGAIN).await;
-        if shared.phase.get() == Phase::Last && machine.name == shared.machines[0].name {
+        if shared.phase.get() != Phase::Last || !super::last(&client, &shared).await {
+            continue;
+        }
+        if shared.members().next().is_some_and(|first| first.name == machine.name) {
             let finals = read_all(&client).await;
+            if finals.is_none() {
+                continue;
+            }
             shared.finals.replace(finals);
         }
+        machine.shown.set(true);
     }
 }
 
@@ -49,7 +57,7 @@ async fn served(client: &Client, shared: &Shared) -> bool {
     if !ends(client).await {
         return false;
     }
-    for machine in &shared.machines {
+    for machine in shared.members() {
         let (value, told) = client.echo(&machine.name).await;
         if told != Told::Found(Some((value, 0))) {
             return false;
@@ -62,7 +70,8 @@ async fn served(client: &Client, shared: &Shared) -> bool {
 async fn ends(client: &Client) -> bool {
     // Of no interest to the history, which knows only of what clients do.
     let key = format!("ending-{}", client.door.name());
-    let written = client.door.write_ending(&key, 1, ENDS_AFTER_MS).await;
+    let write = WriteRequest::new(TablePath::default(), &*key, "1");
+    let written = client.door.put(WriteRequest { ttl_ms: ENDS_AFTER_MS, ..write }, None).await;
     if written.is_err() || !matches!(client.door.read(&key, false).await, Ok(Some(_))) {
         return false;
     }

@@ -25,6 +25,7 @@ mod files;
 mod log;
 mod manifest;
 mod options;
+mod room;
 mod snapshots;
 mod state;
 #[cfg(test)]
@@ -68,5 +69,6 @@ fn open_with(path: &Path, segment_bytes: u64) -> Result<Storage, StorageError> {
         log: Arc::new(log),
         state,
         snapshots: Arc::new(snapshots),
+        room: Arc::new(room::DiskRoom(directory)),
     })
 }

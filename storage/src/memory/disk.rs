@@ -1,7 +1,7 @@
 //! The disk itself: what it holds, its faults, and the crash.
 
 use super::{log::LogPlatter, snapshots::SnapshotPlatter, state::StatePlatter};
-use crate::StorageError;
+use crate::{Room, StorageError};
 use rand::{Rng, SeedableRng, rngs::SmallRng};
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -18,6 +18,8 @@ pub struct Faults {
     /// Whether there is no room left: what writes fails with [`StorageError::Full`], and the log takes no more writes
     /// until it is opened again.
     pub full: bool,
+    /// Whether there is little room left. Writes succeed: it is on those who write to stop.
+    pub scarce: bool,
     /// Whether the next sync of the log fails with an I/O error, after which it takes no more writes until it is opened
     /// again. Falls back to false when it has happened.
     pub sync_fails_next: bool,
@@ -26,7 +28,12 @@ pub struct Faults {
 impl Default for Faults {
     fn default() -> Self {
         // What a cloud's local SSD takes to flush.
-        Faults { sync_latency: Duration::from_micros(500), full: false, sync_fails_next: false }
+        Faults {
+            sync_latency: Duration::from_micros(500),
+            full: false,
+            scarce: false,
+            sync_fails_next: false,
+        }
     }
 }
 
@@ -144,6 +151,13 @@ impl Handle {
         let disk = self.lock()?;
         disk.faults.check_room()?;
         Ok(disk)
+    }
+}
+
+impl Room for Handle {
+    fn free_bytes(&self) -> Result<u64, StorageError> {
+        let faults = self.lock()?.faults;
+        Ok(if faults.full || faults.scarce { 0 } else { u64::MAX })
     }
 }
 

@@ -42,6 +42,7 @@ pub fn open(disk: &Arc<MemoryDisk>, timer: Arc<dyn Timer>) -> Result<Storage, St
         files: Arc::new(handle.clone()),
         log: Arc::new(MemoryLog::new(handle.clone(), timer)),
         state: Arc::new(handle.clone()),
-        snapshots: Arc::new(handle),
+        snapshots: Arc::new(handle.clone()),
+        room: Arc::new(handle),
     })
 }

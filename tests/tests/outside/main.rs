@@ -3,6 +3,8 @@
 #![allow(clippy::disallowed_methods, reason = "real processes live in real time, on the real disk")]
 
 mod admission;
+mod backup;
+mod config;
 mod copies;
 mod damage;
 mod first_start;

@@ -46,6 +46,23 @@ fn objects_are_merged_and_all_else_replaces() {
 }
 
 #[test]
+fn what_replaces_leaves_nothing_else_and_what_is_the_same_alone() {
+    let mut desk = Desk::new();
+    desk.set("shop", r#"{"a":1,"b":{"c":2,"d":3}}"#).expect("it fits");
+    let mut what = setting("shop", r#"{"a":1,"b":{"c":4}}"#);
+    if let What::Set { replace, .. } = &mut what {
+        *replace = true;
+    }
+    let request = desk.request(what);
+    let reply = desk.change(&request).expect("it fits");
+    assert_eq!(edits(&reply), [("shop.b.c", Some("2"), Some("4")), ("shop.b.d", Some("3"), None)]);
+    assert_eq!(desk.get("shop").as_deref(), Some(r#"{"a":1,"b":{"c":4}}"#));
+    let versions: Vec<u64> =
+        desk.state(|state| Ok(state.tree()?.leaves().map(|(_, leaf)| leaf.version).collect()));
+    assert_eq!(versions, [1, 2]);
+}
+
+#[test]
 fn what_is_there_already_is_no_change() {
     let mut desk = Desk::new();
     desk.set("a", "1").expect("it fits");
@@ -178,6 +195,7 @@ fn limits_are_named() {
         path: ConfigPath::default(),
         value: Plaintext::new("{}"),
         secret: false,
+        replace: false,
         canary_percent: 0,
     };
     let request = desk.request(what);

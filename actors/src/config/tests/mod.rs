@@ -214,5 +214,11 @@ pub(super) fn path(text: &str) -> ConfigPath {
 }
 
 pub(super) fn setting(at: &str, value: &str) -> What {
-    What::Set { path: path(at), value: Plaintext::new(value), secret: false, canary_percent: 0 }
+    What::Set {
+        path: path(at),
+        value: Plaintext::new(value),
+        secret: false,
+        replace: false,
+        canary_percent: 0,
+    }
 }

@@ -67,6 +67,18 @@ fn what_is_a_secret_stays_one() {
 }
 
 #[test]
+fn what_was_shown_without_its_secrets_is_written_back_with_them() {
+    let mut desk = Desk::new();
+    desk.set_secret("shop.key", SECRET).expect("it fits");
+    let shown = desk.get("shop").expect("it is there");
+    assert_eq!(desk.set("shop", &shown).expect("it fits").edits, []);
+    desk.set("shop", r#"{"key":"[secret]","open":true}"#).expect("it fits");
+    assert_eq!(desk.get_secret("shop.key").expect("the key is here").as_deref(), Some(SECRET));
+    let fault = desk.set("shop.pin", "\"[secret]\"").expect_err("no secret is there");
+    assert!(fault.code == Code::Usage && fault.message.contains("shop.pin"), "{fault}");
+}
+
+#[test]
 fn a_plain_value_that_becomes_a_secret_is_not_shown_as_it_was() {
     let mut desk = Desk::new();
     desk.set("shop.key", SECRET).expect("it fits");
@@ -127,6 +139,7 @@ fn a_rotation_goes_on_where_it_was_while_others_write() {
         path: path("s.late"),
         value: super::Plaintext::new("1"),
         secret: true,
+        replace: false,
         canary_percent: 0,
     });
     let Ok(super::Planned::Make(sealed_with_old, _)) = desk.plan(&late) else { panic!("there is a key") };

@@ -103,7 +103,7 @@ fn nodes(status: &Status, wide: bool, notes: bool) -> Table {
         }
         let tone = match node.state {
             NodeState::Ready => Tone::Plain,
-            NodeState::Starting | NodeState::Leaving => Tone::Warning,
+            NodeState::Starting | NodeState::Drained | NodeState::Leaving => Tone::Warning,
             NodeState::Down => Tone::Alarm,
         };
         table.row_in(tone, cells);
@@ -216,6 +216,7 @@ pub(in crate::cli) fn state_name(state: NodeState) -> &'static str {
     match state {
         NodeState::Ready => "ready",
         NodeState::Starting => "starting",
+        NodeState::Drained => "drained",
         NodeState::Leaving => "leaving",
         NodeState::Down => "down",
     }

@@ -1,16 +1,21 @@
 //! The gRPC services of a node: thin translations between protobuf and the platform's own requests.
 
+mod config;
 mod node;
 mod records;
 mod registry;
+mod settings;
 mod store;
 mod streams;
 
-use crate::node::{Context, Local};
+use crate::{
+    doors::acceptor::Peer,
+    node::{Context, Local},
+};
 use futures::future::{BoxFuture, ready};
 use hyper::body::Incoming;
 use micro_sdk::{
-    proto::{MESSAGE_BYTES_MAX, node_server, registry_server, store_server},
+    proto::{MESSAGE_BYTES_MAX, config_server, node_server, registry_server, store_server},
     wire::{Caller, Code, Fault, Namespace},
 };
 use std::{convert::Infallible, sync::Arc, time::Duration};
@@ -22,13 +27,14 @@ use tower::Service as _;
 /// An answer on its way.
 pub(super) type Answering = BoxFuture<'static, Result<http::Response<Body>, Infallible>>;
 
-/// All gRPC services of a node, told apart by the first part of the path: a router in front of three services cost
+/// All gRPC services of a node, told apart by the first part of the path: a router in front of them cost
 /// as much as a read.
 #[derive(Clone)]
 pub(super) struct Services {
     store: store_server::StoreServer<Door>,
     registry: registry_server::RegistryServer<Door>,
     node: node_server::NodeServer<Door>,
+    config: config_server::ConfigServer<Door>,
 }
 
 impl Services {
@@ -37,12 +43,14 @@ impl Services {
         let door = Arc::new(Door { local: local.clone(), draining, seats: Seats::default() });
         let registry = registry_server::RegistryServer::from_arc(door.clone());
         let node = node_server::NodeServer::from_arc(door.clone());
+        let config = config_server::ConfigServer::from_arc(door.clone());
         Services {
             store: store_server::StoreServer::from_arc(door).max_decoding_message_size(MESSAGE_BYTES_MAX),
             registry: registry.max_decoding_message_size(MESSAGE_BYTES_MAX),
             node: node
                 .max_decoding_message_size(MESSAGE_BYTES_MAX)
                 .max_encoding_message_size(MESSAGE_BYTES_MAX),
+            config: config.max_decoding_message_size(MESSAGE_BYTES_MAX),
         }
     }
 
@@ -53,6 +61,7 @@ impl Services {
             Some(store_server::SERVICE_NAME) => self.store.clone().call(request),
             Some(registry_server::SERVICE_NAME) => self.registry.clone().call(request),
             Some(node_server::SERVICE_NAME) => self.node.clone().call(request),
+            Some(config_server::SERVICE_NAME) => self.config.clone().call(request),
             _ => {
                 let status = Status::unimplemented(format!("nothing is at {:?}", request.uri().path()));
                 Box::pin(ready(Ok(status.into_http())))
@@ -79,6 +88,7 @@ fn context(metadata: &MetadataMap, extensions: &Extensions) -> Result<Context, F
     let text = |name: &str| metadata.get(name).and_then(|value| value.to_str().ok());
     Ok(Context {
         caller,
+        uid: extensions.get::<Peer>().map(|peer| peer.uid),
         deadline: text("grpc-timeout").and_then(grpc_timeout).map(|time| time - (time / 20).min(MARGIN_MAX)),
         trace: text("traceparent").and_then(crate::doors::api::trace_of),
         idempotency_key: None,

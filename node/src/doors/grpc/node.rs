@@ -1,13 +1,17 @@
 //! The node itself: calls by name, status, membership.
 
-use super::{Door, context, idempotency_key, namespace, usage};
+use super::{
+    Door, context, idempotency_key, namespace,
+    streams::{Answers, backing_up},
+    usage,
+};
 use jiff::Timestamp;
 use micro_actors::network;
 use micro_sdk::{
     proto::{
-        CallRequest, CallResponse, CreateTokenRequest, CreateTokenResponse, LeaveRequest, LeaveResponse,
-        Member, RemoveRequest, RemoveResponse, StatusRequest, StatusResponse, TransferRequest,
-        TransferResponse, node_server,
+        BackupRequest, BackupResponse, CallRequest, CallResponse, CreateTokenRequest, CreateTokenResponse,
+        DrainRequest, DrainResponse, LeaveRequest, LeaveResponse, Member, RemoveRequest, RemoveResponse,
+        StatusRequest, StatusResponse, TransferRequest, TransferResponse, node_server,
     },
     wire::{ServiceName, TraceId},
 };
@@ -16,6 +20,8 @@ use tonic::{Request, Response, Status};
 
 #[tonic::async_trait]
 impl node_server::Node for Door {
+    type BackupStream = Answers<BackupResponse>;
+
     async fn call(&self, request: Request<CallRequest>) -> Result<Response<CallResponse>, Status> {
         let (metadata, extensions, request) = request.into_parts();
         let mut context =
@@ -54,6 +60,21 @@ impl node_server::Node for Door {
             addresses: reply.addresses.iter().map(ToString::to_string).collect(),
             expires: expires.map(|at| at.to_string()).unwrap_or_default(),
         }))
+    }
+
+    async fn drain(&self, request: Request<DrainRequest>) -> Result<Response<DrainResponse>, Status> {
+        let (metadata, extensions, request) = request.into_parts();
+        let node = Some(request.node).filter(|node| !node.is_empty());
+        let drain = network::DrainRequest { node, undo: request.undo };
+        let drained = self.local.drain(&context(&metadata, &extensions)?, drain).await?;
+        Ok(Response::new(DrainResponse { drained: Some(member(drained)) }))
+    }
+
+    async fn backup(&self, request: Request<BackupRequest>) -> Result<Response<Self::BackupStream>, Status> {
+        let (metadata, extensions, _) = request.into_parts();
+        let seat = self.seats.take()?;
+        let backup = self.local.backup(&context(&metadata, &extensions)?).await?;
+        Ok(Response::new(backing_up(backup, seat)))
     }
 
     async fn leave(&self, request: Request<LeaveRequest>) -> Result<Response<LeaveResponse>, Status> {

@@ -3,12 +3,16 @@
 //! Nothing is gathered here: the next event is asked for once HTTP/2 has room for it. What waits, waits in the store's
 //! queue of that watch, which has a bound.
 
-use super::records;
+use super::{records, settings};
 use crate::node::{Context, Local};
 use futures::{Stream, StreamExt, stream};
-use micro_actors::store::{LeaseRequest, Watch};
+use micro_actors::{
+    config::ConfigWatch,
+    store::{LeaseRequest, Watch},
+};
+use micro_consensus::Backup;
 use micro_sdk::{
-    proto::{self, LeaseResponse, WatchResponse},
+    proto::{self, BackupResponse, LeaseResponse, WatchConfigResponse, WatchResponse},
     wire::{Code, Fault},
 };
 use std::{pin::Pin, sync::Arc};
@@ -52,6 +56,32 @@ pub(super) fn watching(watch: Watch, seat: OwnedSemaphorePermit) -> Answers<Watc
         event.map(records::event).map_err(Status::from)
     });
     stream::once(async move { Ok(begin) }).chain(events).boxed()
+}
+
+/// What a watcher of the configuration is sent: what is there, and then what changes.
+pub(super) fn watching_config(
+    watch: ConfigWatch,
+    seat: OwnedSemaphorePermit,
+) -> Answers<WatchConfigResponse> {
+    let updates = watch.into_stream().map(move |update| {
+        let _seat = &seat;
+        update.map(settings::update).map_err(Status::from)
+    });
+    updates.boxed()
+}
+
+/// A backup, chunk by chunk.
+pub(super) fn backing_up(backup: Backup, seat: OwnedSemaphorePermit) -> Answers<BackupResponse> {
+    let Backup { mut chunks, bytes, .. } = backup;
+    let chunks = stream::poll_fn(move |context| chunks.poll_recv(context));
+    let answers = chunks.map(move |chunk| {
+        let _seat = &seat;
+        let chunk = chunk.map_err(|error| {
+            Fault::new(Code::Failed, format!("the backup ended early: {error}")).help("take it again")
+        })?;
+        Ok(BackupResponse { chunk, bytes })
+    });
+    answers.boxed()
 }
 
 /// Leases that a caller keeps alive: one answer for each request, in order.

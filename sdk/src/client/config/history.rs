@@ -10,7 +10,7 @@ use std::time::SystemTime;
 pub struct ConfigChange {
     /// The version of the tree after it.
     pub version: u64,
-    /// When it was: the leader's time of day.
+    /// When it was, by the time of the mesh.
     pub time: SystemTime,
     /// Who made it.
     pub who: String,
@@ -18,6 +18,8 @@ pub struct ConfigChange {
     pub reason: String,
     /// What kind of change: set, delete, rollback, stage, promote, abort or rotate.
     pub action: String,
+    /// The staged change that it made or ended, if any.
+    pub canary: Option<u64>,
     /// What changed.
     pub edits: Vec<ConfigEdit>,
 }
@@ -63,9 +65,10 @@ impl TryFrom<proto::ConfigChange> for ConfigChange {
     type Error = Fault;
 
     fn try_from(change: proto::ConfigChange) -> Result<ConfigChange, Fault> {
-        let proto::ConfigChange { version, time_ms, who, reason, edits, action } = change;
+        let proto::ConfigChange { version, time_ms, who, reason, edits, action, canary } = change;
         let edits = edits.into_iter().map(ConfigEdit::try_from).collect::<Result<_, _>>()?;
-        Ok(ConfigChange { version, time: time_of(time_ms), who, reason, action, edits })
+        let canary = (canary != 0).then_some(canary);
+        Ok(ConfigChange { version, time: time_of(time_ms), who, reason, action, canary, edits })
     }
 }
 

@@ -19,6 +19,7 @@ pub struct SetConfig {
     /// None if the value could not be made.
     text: Result<String, Fault>,
     secret: bool,
+    replace: bool,
     if_version: Option<u64>,
     reason: String,
     canary_percent: u32,
@@ -42,6 +43,7 @@ impl SetConfig {
             path,
             text,
             secret: false,
+            replace: false,
             if_version: None,
             reason: String::new(),
             canary_percent: 0,
@@ -54,6 +56,12 @@ impl SetConfig {
     /// is one already stays one without this.
     pub fn secret(mut self) -> SetConfig {
         self.secret = true;
+        self
+    }
+
+    /// An object too replaces what is there, instead of being merged into it.
+    pub fn replace(mut self) -> SetConfig {
+        self.replace = true;
         self
     }
 
@@ -110,6 +118,7 @@ impl IntoFuture for SetConfig {
                 path: self.path,
                 value: self.text?,
                 secret: self.secret,
+                replace: self.replace,
                 if_version: self.if_version,
                 reason: self.reason,
                 idempotency_key: key_bytes(self.idempotency_key),

@@ -4,6 +4,7 @@ use crate::{
     figure::{Bar, Figure, Sample},
     frame::{Kind, VALUE},
     load::{Load, Pressure},
+    mesh::Plan,
     selection::Selection,
     side::{Role, Side},
 };
@@ -55,16 +56,11 @@ fn wanted(selection: &Selection) -> impl Iterator<Item = (Role, &'static Row)> {
     all.filter(|(role, row)| selection.wants(&row.name(*role)))
 }
 
-/// Measures all rows that are wanted, `runs` times each, on all sides: ours first, and etcd's if there is one.
+/// Measures all rows that are wanted on all sides: ours first, and etcd's if there is one.
 ///
 /// # Errors
 /// If a request fails, or what is read is not what was written.
-pub async fn measure(
-    load: &Load,
-    sides: &[Side],
-    selection: &Selection,
-    runs: usize,
-) -> anyhow::Result<Vec<Figure>> {
+pub async fn measure(load: &Load, sides: &[Side], plan: &Plan) -> anyhow::Result<Vec<Figure>> {
     for side in sides {
         side.check_before(load).await?;
         for role in [Role::Leader, Role::Follower] {
@@ -72,7 +68,8 @@ pub async fn measure(
         }
     }
     let mut figures = Vec::new();
-    for (role, row) in wanted(selection) {
+    for (role, row) in wanted(&plan.selection) {
+        let runs = if row.bar.is_some() { plan.runs_for_bar } else { plan.runs };
         figures.push(measure_row(load, sides, role, row, runs).await?);
     }
     for side in sides {

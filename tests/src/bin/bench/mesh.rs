@@ -27,6 +27,8 @@ pub struct Plan {
     pub selection: Selection,
     /// How often each: the median counts.
     pub runs: usize,
+    /// How often each that has a bar.
+    pub runs_for_bar: usize,
     /// One in this many requests is sent.
     pub share: u32,
     /// Where etcd is kept, unless it is left out.
@@ -95,7 +97,7 @@ async fn compare(
     if let Some(etcd) = &etcd {
         sides.push(etcd.side().await?);
     }
-    let figures = contest::measure(load, &sides, &plan.selection, plan.runs).await?;
+    let figures = contest::measure(load, &sides, plan).await?;
 
     // A leader that changed on the way would have made leader and follower rows the same thing.
     ensure!(cluster.leader(0).await? == leader, "the leader has changed under load");

@@ -2,6 +2,7 @@
 
 mod torture;
 
+use anyhow::Context;
 use micro_tests::{Member, until};
 use std::{
     fs,
@@ -37,29 +38,30 @@ impl Drop for SmallDisk<'_> {
     }
 }
 
+/// Half a megabyte that no compression makes smaller.
+fn noise(seed: u64) -> String {
+    let mut state = seed + 1;
+    let byte = |state: &mut u64| {
+        *state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        char::from(b'!' + (*state >> 33) as u8 % 90)
+    };
+    (0..500_000).map(|_| byte(&mut state)).collect()
+}
+
 #[tokio::test]
-async fn a_full_disk_refuses_writes_and_keeps_what_was_acknowledged() -> anyhow::Result<()> {
+async fn a_full_disk_makes_the_node_read_only_until_there_is_room_again() -> anyhow::Result<()> {
     let home = tempfile::Builder::new().prefix("micro-node-").tempdir_in("/tmp")?;
     let folder = home.path().join("alpha");
-    std::fs::create_dir(&folder)?;
-    let disk = SmallDisk::mount(&folder, "48m")?;
+    fs::create_dir(&folder)?;
+    let disk = SmallDisk::mount(&folder, "256m")?;
     let mut member = Member::new(home.path(), "alpha", Vec::new())?;
     member.start(&[]).await?;
 
-    // Random-looking values, so that compression does not make room.
-    let value = |seed: u64| {
-        let mut state = seed + 1;
-        let byte = |state: &mut u64| {
-            *state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-            char::from(b'!' + (*state >> 33) as u8 % 90)
-        };
-        (0..500_000).map(|_| byte(&mut state)).collect::<String>()
-    };
     let file = home.path().join("value");
     let mut acknowledged = Vec::new();
     let mut refused = None;
-    for number in 0..200 {
-        std::fs::write(&file, value(number))?;
+    for number in 0..500 {
+        fs::write(&file, noise(number))?;
         let key = format!("k{number}");
         let write = ["--timeout", "5s", "store", "write", &key, &format!("@{}", file.display())];
         let outcome = member.cli()?.run(&write).await?;
@@ -69,21 +71,34 @@ async fn a_full_disk_refuses_writes_and_keeps_what_was_acknowledged() -> anyhow:
         }
         acknowledged.push(number);
     }
-    let refused = refused.expect("100 MB do not fit on a disk of 48");
-    assert!(!refused.stderr.contains("panicked"), "{}", refused.stderr);
+    let refused = refused.context("250 MB do not fit on a disk of 256 with room to spare")?;
+    assert_eq!(refused.code, 8, "{}", refused.stderr);
+    assert!(refused.stderr.contains("nearly full"), "{}", refused.stderr);
 
-    // With room again, everything that was acknowledged is there.
-    if member.is_running() {
-        member.kill().await?;
+    // It lives, answers reads of both kinds, and says what is wrong.
+    assert!(member.is_running(), "the node has ended: {}", member.last_words());
+    let first = format!("k{}", acknowledged[0]);
+    for read in [&["store", "read", &first][..], &["store", "read", &first, "--stale"]] {
+        assert!(member.cli()?.ok(read).await? == noise(acknowledged[0]), "{first} is not what was written");
     }
-    let status = Command::new("mount").args(["-o", "remount,size=512m"]).arg(disk.folder).status()?;
+    let status = member.cli()?.json(&["-o", "json", "status"]).await?;
+    let problem = &status["problems"][0];
+    assert!(problem["severity"] == "critical" && problem["message"].to_string().contains("full"), "{status}");
+
+    // With room again it takes writes by itself, and everything that was acknowledged is there.
+    let status = Command::new("mount").args(["-o", "remount,size=640m"]).arg(disk.folder).status()?;
     anyhow::ensure!(status.success(), "remount");
+    until("a write", Duration::from_secs(10), async || {
+        member.cli()?.ok(&["--timeout", "2s", "store", "write", "after", "1"]).await
+    })
+    .await?;
+    let status = member.cli()?.json(&["-o", "json", "status"]).await?;
+    assert_eq!(status["problems"].as_array().map(Vec::len), Some(0), "{status}");
+    member.kill().await?;
     member.start(&[]).await?;
     for number in acknowledged {
         let key = format!("k{number}");
-        let found =
-            until(&key, Duration::from_secs(10), async || member.cli()?.ok(&["store", "read", &key]).await);
-        assert!(found.await? == value(number), "{key} is not what was written");
+        assert!(member.cli()?.ok(&["store", "read", &key]).await? == noise(number), "{key} is another");
     }
     member.kill().await
 }

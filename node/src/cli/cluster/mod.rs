@@ -1,4 +1,7 @@
-//! `micro-node cluster`: who is a member, and who leads.
+//! `micro-node cluster`: who is a member, who leads, and a copy of it all.
+
+mod backup;
+mod restore;
 
 use super::{
     confirmation,
@@ -24,9 +27,11 @@ Examples:
   micro-node cluster members
   micro-node cluster leader
   micro-node cluster transfer b                      b leads from now on
-  micro-node cluster remove c                        its host is lost; a learner takes its vote, if there is one";
+  micro-node cluster remove c                        its host is lost; a learner takes its vote, if there is one
+  micro-node cluster backup mesh.backup              all that the mesh agrees on
+  micro-node cluster restore mesh.backup --data-dir ./restored";
 
-/// See who is a member of the mesh and who leads, and change that
+/// See who is a member of the mesh and who leads, and change that; back up and restore
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub(super) struct ClusterCommand {
@@ -40,6 +45,9 @@ enum Verb {
     Leader(Leader),
     Transfer(Transfer),
     Remove(Remove),
+    Backup(backup::Backup),
+    Verify(backup::Verify),
+    Restore(restore::Restore),
 }
 
 /// List the members of the mesh, with their votes
@@ -89,6 +97,9 @@ impl ClusterCommand {
                 told(output, "micro-node/leader/v1", &leader, &format!("node {} leads", leader.name))
             }
             Verb::Remove(remove) => remove.run(globals, output),
+            Verb::Backup(backup) => backup.run(globals, output),
+            Verb::Verify(verify) => verify.run(output),
+            Verb::Restore(restore) => restore.run(output),
         }
     }
 }

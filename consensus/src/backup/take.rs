@@ -1,0 +1,129 @@
+//! Taking a backup.
+
+use super::{BackupFacts, Head, MAGIC};
+use crate::{
+    entry::{AppliedRecord, decode},
+    replica::Replica,
+    snapshot::ManifestRecord,
+};
+use bytes::{BufMut, Bytes, BytesMut};
+use micro_sdk::wire::{ClusterId, Codec};
+use micro_storage::Manifest;
+use ring::digest::{Context, SHA256};
+use std::{io, time::Duration};
+use tokio::{
+    sync::{OwnedMutexGuard, mpsc},
+    time::timeout,
+};
+
+/// The bytes in one chunk: a read of them does not hold a thread of the blocking pool for long.
+const CHUNK_BYTES: usize = 512 << 10;
+/// How many chunks wait for whoever takes the backup.
+const CHUNKS_WAITING: usize = 2;
+/// How long nobody may take a chunk: the node makes and takes in no snapshots meanwhile, so that its log grows.
+const STALL: Duration = Duration::from_secs(30);
+
+/// A backup on its way out.
+#[derive(Debug)]
+pub struct Backup {
+    /// What it is of.
+    pub facts: BackupFacts,
+    /// All of its bytes, in order. An error ends it: what came before is no backup.
+    pub chunks: mpsc::Receiver<io::Result<Bytes>>,
+    /// How many bytes there are in all.
+    pub bytes: u64,
+}
+
+/// Who takes it: for people who wonder years later what a file is.
+pub(crate) struct Origin {
+    pub cluster: ClusterId,
+    pub node: String,
+    pub version: String,
+    pub time_ms: u64,
+}
+
+impl Backup {
+    /// Copies the state as it is and starts to read the copy.
+    ///
+    /// # Errors
+    /// If the copy can't be made.
+    pub(crate) async fn take(replica: Replica, origin: Origin) -> io::Result<Backup> {
+        let turn = replica.own_snapshot_turn().await;
+        let manifest = replica.make_snapshot().await?;
+        let applied = decode::<AppliedRecord>(&manifest.applied)?;
+        let Origin { cluster, node, version, time_ms } = origin;
+        let revision = applied.last.map_or(0, |last| last.index);
+        let head =
+            Head { cluster, node, version, time_ms, revision, manifest: ManifestRecord::from(&manifest) };
+        let facts = head.facts();
+        let begin = begin(&head);
+        let bytes = begin.len() as u64 + facts.state_bytes + super::DIGEST_BYTES as u64;
+        let (sender, chunks) = mpsc::channel(CHUNKS_WAITING);
+        let reading = Reading { replica, manifest, sender, digest: Context::new(&SHA256), _turn: turn };
+        tokio::spawn(reading.run(begin));
+        Ok(Backup { facts, chunks, bytes })
+    }
+}
+
+/// Everything before the files.
+fn begin(head: &Head) -> Bytes {
+    let head = Codec::encode(head);
+    let mut begin = BytesMut::with_capacity(MAGIC.len() + 4 + head.len());
+    begin.put_slice(MAGIC);
+    begin.put_u32(u32::try_from(head.len()).expect("a manifest has a bounded number of files"));
+    begin.put_slice(&head);
+    begin.freeze()
+}
+
+/// Reads the copy for whoever takes the backup, and holds it until then.
+struct Reading {
+    replica: Replica,
+    manifest: Manifest,
+    sender: mpsc::Sender<io::Result<Bytes>>,
+    digest: Context,
+    _turn: OwnedMutexGuard<()>,
+}
+
+impl Reading {
+    async fn run(mut self, begin: Bytes) {
+        if let Err(error) = self.read(begin).await {
+            tracing::warn!(%error, "a backup ended early");
+            // If there is room: who is too slow for it sees the end come too early.
+            drop(self.sender.try_send(Err(error)));
+        }
+    }
+
+    async fn read(&mut self, begin: Bytes) -> io::Result<()> {
+        self.hand_out(begin).await?;
+        let files = std::mem::take(&mut self.manifest.files);
+        for file in &files {
+            let mut at = 0;
+            while at < file.bytes {
+                let (snapshots, id, name) =
+                    (self.replica.snapshots(), self.manifest.id.clone(), file.name.clone());
+                let chunk =
+                    self.replica.blocking(move || snapshots.read(&id, &name, at, CHUNK_BYTES)).await?;
+                if chunk.is_empty() {
+                    return Err(io::Error::other(format!("file {} of the copy is cut short", file.name)));
+                }
+                at += chunk.len() as u64;
+                self.hand_out(chunk).await?;
+            }
+        }
+        let digest = std::mem::replace(&mut self.digest, Context::new(&SHA256)).finish();
+        self.send(Bytes::copy_from_slice(digest.as_ref())).await
+    }
+
+    async fn hand_out(&mut self, chunk: Bytes) -> io::Result<()> {
+        self.digest.update(&chunk);
+        self.send(chunk).await
+    }
+
+    async fn send(&self, chunk: Bytes) -> io::Result<()> {
+        match timeout(STALL, self.sender.send(Ok(chunk))).await {
+            Ok(Ok(())) => Ok(()),
+            Ok(Err(_)) => Err(io::Error::other("whoever took it went away")),
+            Err(_) => Err(io::Error::other(format!("nobody took a part of it for {} s", STALL.as_secs()))),
+        }
+    }
+}

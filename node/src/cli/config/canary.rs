@@ -1,0 +1,126 @@
+//! `micro-node config canaries`, `promote` and `abort`: changes that some instances have and others have not yet.
+
+use super::{
+    failure::Failure,
+    globals::Globals,
+    item::{EditItem, edit_items, excerpt, or_nothing, rfc3339, show_changed},
+    output::Output,
+    session,
+    table::Table,
+};
+use clap::Args;
+use serde::Serialize;
+
+/// List the staged changes, and which instances have them
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  micro-node config canaries
+  micro-node config canaries -o json | jq '.items[].instances'")]
+pub(super) struct Canaries {}
+
+/// Make a staged change everybody's
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Example:
+  micro-node config promote 12 --reason 'no complaints'")]
+pub(super) struct Promote {
+    #[command(flatten)]
+    end: End,
+}
+
+/// Take a staged change back
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Example:
+  micro-node config abort 12 --reason 'the basket was slow'")]
+pub(super) struct Abort {
+    #[command(flatten)]
+    end: End,
+}
+
+/// Which staged change ends, and why.
+#[derive(Debug, Args)]
+struct End {
+    /// Its number, as micro-node config canaries shows it
+    canary: u64,
+
+    /// Why, for the history
+    #[arg(long, short = 'm', value_name = "TEXT", default_value = "", hide_default_value = true)]
+    reason: String,
+}
+
+#[derive(Serialize)]
+struct CanaryItem<'a> {
+    canary: u64,
+    /// RFC 3339.
+    time: String,
+    by: &'a str,
+    reason: &'a str,
+    percent: u32,
+    instances: &'a [String],
+    edits: Vec<EditItem<'a>>,
+}
+
+#[derive(Serialize)]
+struct CanariesSummary {
+    count: usize,
+}
+
+impl Canaries {
+    pub(super) fn run(self, globals: &Globals, output: &Output) -> Result<(), Failure> {
+        let canaries = session::run(globals, async |node| Ok(node.config().canaries().await?))?;
+        if output.json() {
+            let items: Vec<CanaryItem> = canaries
+                .iter()
+                .map(|canary| CanaryItem {
+                    canary: canary.canary,
+                    time: rfc3339(canary.time),
+                    by: &canary.who,
+                    reason: &canary.reason,
+                    percent: canary.percent,
+                    instances: &canary.instances,
+                    edits: edit_items(&canary.edits),
+                })
+                .collect();
+            let summary = CanariesSummary { count: items.len() };
+            return output.items("micro-node/config-canaries/v1", &items, &summary);
+        }
+        let mut table =
+            Table::new(["CANARY", "SHARE", "INSTANCES", "PATH", "BEFORE", "AFTER", "BY", "REASON"]);
+        for canary in &canaries {
+            for edit in &canary.edits {
+                table.row([
+                    canary.canary.to_string(),
+                    format!("{}%", canary.percent),
+                    or_nothing(&canary.instances.join(",")),
+                    edit.path.clone(),
+                    excerpt(edit.before.as_ref()),
+                    excerpt(edit.after.as_ref()),
+                    canary.who.clone(),
+                    or_nothing(&canary.reason),
+                ]);
+            }
+        }
+        output
+            .table(&table, "nothing is staged: micro-node config set PATH VALUE --canary 10% stages a change")
+    }
+}
+
+impl Promote {
+    pub(super) fn run(self, globals: &Globals, output: &Output) -> Result<(), Failure> {
+        let End { canary, reason } = self.end;
+        let changed =
+            session::run(globals, async |node| Ok(node.config().promote(canary).reason(reason).await?))?;
+        show_changed(&changed, false, output)
+    }
+}
+
+impl Abort {
+    pub(super) fn run(self, globals: &Globals, output: &Output) -> Result<(), Failure> {
+        let End { canary, reason } = self.end;
+        let changed =
+            session::run(globals, async |node| Ok(node.config().abort(canary).reason(reason).await?))?;
+        show_changed(&changed, false, output)
+    }
+}

@@ -1,0 +1,54 @@
+//! `micro-node config del`.
+
+use super::{
+    Terms, confirmation,
+    failure::Failure,
+    globals::Globals,
+    item::{leaves, show_changed},
+    output::Output,
+    session, under,
+};
+use clap::Args;
+
+/// Remove what is at a path; that nothing is there is not an error
+#[derive(Debug, Args)]
+#[command(
+    visible_aliases = ["rm", "delete"],
+    after_help = "\
+Examples:
+  micro-node config del shop.limits.items
+  micro-node config del shop --dry-run                  what would go
+  micro-node config del shop --yes                      more than one value goes without a question"
+)]
+pub(super) struct Delete {
+    /// Where; an empty one is the whole tree
+    path: String,
+
+    #[command(flatten)]
+    terms: Terms,
+}
+
+impl Delete {
+    pub(super) fn run(mut self, globals: &Globals, output: &Output) -> Result<(), Failure> {
+        if !self.terms.dry_run && !globals.yes {
+            self.confirm(globals)?;
+        }
+        let changed = session::run(globals, async |node| {
+            Ok(under!(&self.terms, node.config().delete(&self.path)).await?)
+        })?;
+        show_changed(&changed, self.terms.dry_run, output)
+    }
+
+    /// Asks before more than one value goes. What is answered for is what goes, or nothing.
+    fn confirm(&mut self, globals: &Globals) -> Result<(), Failure> {
+        let would =
+            session::run(globals, async |node| Ok(node.config().delete(&self.path).dry_run().await?))?;
+        if would.edits.len() < 2 {
+            return Ok(());
+        }
+        let place = if self.path.is_empty() { "the whole tree" } else { &self.path };
+        confirmation::ask(globals, &format!("remove {} under {place}?", leaves(would.edits.len())))?;
+        self.terms.if_version = self.terms.if_version.or(Some(would.version));
+        Ok(())
+    }
+}

@@ -1,0 +1,119 @@
+//! `micro-node config get --origin`: what the instances of a service use, and where that comes from.
+
+use super::{
+    failure::Failure,
+    globals::Globals,
+    item::{excerpt, or_nothing},
+    output::Output,
+    session,
+    table::{NOTHING, Table, Tone},
+};
+use micro_sdk::{
+    client::{ConfigOrigin, InstanceConfig},
+    wire::{Code, Fault},
+};
+use serde::Serialize;
+use serde_json::Value;
+
+#[derive(Serialize)]
+struct InstanceItem<'a> {
+    instance: &'a str,
+    node: &'a str,
+    /// The version of the tree that it has; none if that is not known.
+    version: Option<u64>,
+    /// Why nothing is known of it.
+    problem: Option<&'a str>,
+    values: Vec<OriginItem<'a>>,
+}
+
+#[derive(Serialize)]
+struct OriginItem<'a> {
+    path: &'a str,
+    value: &'a Value,
+    source: &'a str,
+    place: &'a str,
+    shadowed: &'a [String],
+}
+
+#[derive(Serialize)]
+struct OriginsSummary {
+    instances: usize,
+    silent: usize,
+}
+
+/// Whether a value is at a path or under it. Names are compared as the service gives them.
+fn within(origin: &ConfigOrigin, path: &str) -> bool {
+    let rest = origin.path.strip_prefix(path);
+    rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
+}
+
+/// Asks and shows.
+pub(super) fn run(path: &str, globals: &Globals, output: &Output) -> Result<(), Failure> {
+    let Some(service) = path.split('.').next().filter(|service| !service.is_empty()) else {
+        let fault = Fault::new(Code::Usage, "it takes a path that begins with the name of a service");
+        return Err(fault.help("such as: micro-node config get shop --origin").into());
+    };
+    let instances = session::run(globals, async |node| Ok(node.config().origins(service).await?))?;
+    if output.json() {
+        let silent = instances.iter().filter(|instance| instance.problem.is_some()).count();
+        let items: Vec<InstanceItem> = instances.iter().map(|instance| item(instance, path)).collect();
+        let summary = OriginsSummary { instances: items.len(), silent };
+        return output.items("micro-node/config-origins/v1", &items, &summary);
+    }
+    let mut table = Table::new(["INSTANCE", "NODE", "PATH", "VALUE", "SOURCE", "PLACE", "INSTEAD OF"]);
+    for instance in &instances {
+        let head = [instance.instance.clone(), instance.node_name.clone()];
+        if let Some(problem) = &instance.problem {
+            let rest = [NOTHING, NOTHING, NOTHING].map(str::to_owned);
+            table.row_in(Tone::Warning, head.into_iter().chain(rest).chain([problem.clone()]));
+            continue;
+        }
+        for origin in instance.values.iter().filter(|origin| within(origin, path)) {
+            let row = [
+                origin.path.clone(),
+                excerpt(Some(&origin.value)),
+                origin.source.clone(),
+                or_nothing(&origin.place),
+                or_nothing(&origin.shadowed.join(", ")),
+            ];
+            table.row(head.clone().into_iter().chain(row));
+        }
+    }
+    output.table(&table, &format!("no instance of {service} uses a value at {path}"))
+}
+
+fn item<'a>(instance: &'a InstanceConfig, path: &str) -> InstanceItem<'a> {
+    let values = instance.values.iter().filter(|origin| within(origin, path));
+    let values = values.map(|origin| OriginItem {
+        path: &origin.path,
+        value: &origin.value,
+        source: &origin.source,
+        place: &origin.place,
+        shadowed: &origin.shadowed,
+    });
+    InstanceItem {
+        instance: &instance.instance,
+        node: &instance.node_name,
+        version: instance.problem.is_none().then_some(instance.version),
+        problem: instance.problem.as_deref(),
+        values: values.collect(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_value_is_within_its_path_and_those_above() {
+        let origin = |path: &str| ConfigOrigin {
+            path: path.to_owned(),
+            value: Value::Null,
+            source: String::new(),
+            place: String::new(),
+            shadowed: Vec::new(),
+        };
+        assert!(within(&origin("shop.a.b"), "shop") && within(&origin("shop.a"), "shop.a"));
+        assert!(!within(&origin("shop-2.a"), "shop") && !within(&origin("shop"), "shop.a"));
+    }
+}

@@ -1,0 +1,33 @@
+//! How far long work has got, on stderr, where a person looks on.
+
+use super::output::Output;
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+
+/// A bar that is taken away when it is dropped. Shows nothing where stderr is no terminal, or with `--quiet`.
+pub(super) struct Progress(ProgressBar);
+
+impl Progress {
+    /// A bar for `total` bytes of what is being done.
+    pub(super) fn bytes(output: &Output, doing: &'static str, total: u64) -> Progress {
+        let target = match output.verbosity() {
+            ..0 => ProgressDrawTarget::hidden(),
+            _ => ProgressDrawTarget::stderr(),
+        };
+        let style = ProgressStyle::with_template("{msg} {wide_bar} {bytes}/{total_bytes} {eta}");
+        let bar = ProgressBar::with_draw_target(Some(total), target)
+            .with_style(style.expect("the template is a good one"))
+            .with_message(doing);
+        Progress(bar)
+    }
+
+    /// So many bytes are done.
+    pub(super) fn at(&self, bytes: u64) {
+        self.0.set_position(bytes);
+    }
+}
+
+impl Drop for Progress {
+    fn drop(&mut self) {
+        self.0.finish_and_clear();
+    }
+}

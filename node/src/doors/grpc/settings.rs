@@ -1,0 +1,112 @@
+//! The configuration and what is asked about it, between protobuf and the platform's own types.
+
+use super::usage;
+use micro_actors::config::{
+    CanaryView, ChangeReply, ChangeView, ConfigUpdate, EditView, InstanceReply, LeafView, Origin, Reading,
+};
+use micro_sdk::{
+    proto::{
+        ChangeConfigResponse, ConfigCanary, ConfigChange, ConfigEdit, ConfigLeaf, ConfigOrigin,
+        GetConfigResponse, InstanceConfig, WatchConfigResponse,
+    },
+    wire::{Fault, InstanceId},
+};
+
+/// The instance that a caller names, if it names one.
+pub(super) fn instance(text: &str) -> Result<Option<InstanceId>, Fault> {
+    if text.is_empty() {
+        return Ok(None);
+    }
+    let id = InstanceId::from_str_radix(text, 16);
+    id.map(Some).map_err(|_| {
+        usage(format!("{text:?} is no instance")).help("`micro-node services NAME` shows those of a service")
+    })
+}
+
+/// An instance as it is called everywhere.
+fn instance_name(id: InstanceId) -> String {
+    format!("{id:016x}")
+}
+
+fn leaf(leaf: LeafView) -> ConfigLeaf {
+    let LeafView { path, value, secret, version, canary } = leaf;
+    ConfigLeaf { path, value: value.into_exposed(), secret, version, canary }
+}
+
+pub(super) fn edit(edit: EditView) -> ConfigEdit {
+    let EditView { path, before, after, secret } = edit;
+    ConfigEdit { path, before, after, secret }
+}
+
+fn edits(edits: Vec<EditView>) -> Vec<ConfigEdit> {
+    edits.into_iter().map(edit).collect()
+}
+
+pub(super) fn reading(reading: Reading) -> GetConfigResponse {
+    let Reading { value, version, leaves, .. } = reading;
+    GetConfigResponse {
+        value: value.map(micro_actors::config::Plaintext::into_exposed),
+        version,
+        leaves: leaves.into_iter().map(leaf).collect(),
+    }
+}
+
+pub(super) fn update(update: ConfigUpdate) -> WatchConfigResponse {
+    let who = update.reading.who.clone();
+    let GetConfigResponse { value, version, leaves } = reading(update.reading);
+    WatchConfigResponse { value, version, leaves, edits: edits(update.edits), who }
+}
+
+pub(super) fn changed(reply: ChangeReply) -> ChangeConfigResponse {
+    ChangeConfigResponse { version: reply.version, edits: edits(reply.edits), canary: reply.canary }
+}
+
+pub(super) fn change(change: ChangeView) -> ConfigChange {
+    ConfigChange {
+        version: change.version,
+        time_ms: change.time_ms,
+        who: change.who,
+        reason: change.reason,
+        edits: edits(change.edits),
+        action: change.action.to_owned(),
+        canary: change.canary,
+    }
+}
+
+pub(super) fn canary(canary: CanaryView) -> ConfigCanary {
+    ConfigCanary {
+        canary: canary.canary,
+        time_ms: canary.time_ms,
+        who: canary.who,
+        reason: canary.reason,
+        percent: canary.percent,
+        edits: edits(canary.edits),
+        instances: canary.instances.into_iter().map(instance_name).collect(),
+    }
+}
+
+pub(super) fn origins(reply: InstanceReply) -> InstanceConfig {
+    let origin = |origin: Origin| {
+        let Origin { path, value, source, place, shadowed } = origin;
+        ConfigOrigin { path, value, source, place, shadowed }
+    };
+    InstanceConfig {
+        instance: instance_name(reply.instance.id),
+        node_name: reply.node_name,
+        version: reply.version,
+        values: reply.values.into_iter().map(origin).collect(),
+        problem: reply.problem.unwrap_or_default(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_instance_is_named_as_it_is_shown() {
+        assert_eq!(instance(&instance_name(0xabc)), Ok(Some(0xabc)));
+        assert_eq!(instance(""), Ok(None));
+        assert!(instance("x").is_err());
+    }
+}

@@ -1,0 +1,17 @@
+//! A backup of the mesh, as a caller takes it.
+
+use super::{Context, Local};
+use micro_actors::network::NETWORK;
+use micro_consensus::Backup;
+use micro_sdk::wire::Fault;
+
+impl Local {
+    /// Takes a backup that shows everything acknowledged before the call.
+    ///
+    /// # Errors
+    /// If the caller may not, there is no quorum, or the state can't be copied.
+    pub async fn backup(&self, context: &Context) -> Result<Backup, Fault> {
+        let _permit = self.system.dispatch().admit(&context.caller, NETWORK, "backup")?;
+        self.system.backup(context.until()).await
+    }
+}

@@ -1,0 +1,178 @@
+//! The configuration of the mesh as this node's own process calls it: directly, without the mailbox.
+
+use super::{Context, Local, user};
+use micro_actors::config::{
+    CONFIG, CanaryView, ChangeReply, ChangeRequest, ConfigWatch, DiffRequest, EditView, GetRequest,
+    HistoryReply, HistoryRequest, InstanceReply, OriginsRequest, Reading, RotateReply, RotateRequest,
+    SetSchemaRequest, WatchConfigRequest, What,
+};
+use micro_sdk::wire::{Caller, Fault, Namespace, ServiceName};
+use tokio::sync::OwnedSemaphorePermit;
+
+/// A change of the tree, but for who makes it: that is not the caller's to say.
+#[derive(Clone, Debug)]
+pub struct ConfigChange {
+    /// The tenant.
+    pub namespace: Namespace,
+    /// What is to be done.
+    pub what: What,
+    /// Only if this is the version of the tree.
+    pub if_version: Option<u64>,
+    /// Why, for the history.
+    pub reason: String,
+    /// Say what would change, and change nothing.
+    pub dry_run: bool,
+}
+
+/// Who a caller is, for the history.
+fn who(context: &Context) -> String {
+    match (&context.caller, context.uid) {
+        (Caller::Admin, Some(uid)) => user::name_of(uid),
+        (Caller::Admin, None) => "admin".to_owned(),
+        (Caller::Node(node), _) => format!("node {node}"),
+        (Caller::Anonymous, _) => "anonymous".to_owned(),
+    }
+}
+
+impl Local {
+    /// What every call of the configuration passes: `authorize`, and a permit.
+    fn admit_config(&self, context: &Context, endpoint: &str) -> Result<OwnedSemaphorePermit, Fault> {
+        self.system.dispatch().admit(&context.caller, CONFIG, endpoint)
+    }
+
+    /// What is at a path.
+    ///
+    /// # Errors
+    /// [`Code::Denied`](micro_sdk::wire::Code::Denied) if the caller may not see secrets that it asks for; as the service
+    /// answers.
+    pub async fn config(&self, context: &Context, request: GetRequest) -> Result<Reading, Fault> {
+        let _permit = self.admit_config(context, "get")?;
+        if request.show_secrets {
+            self.system.dispatch().may_read_secrets(&context.caller)?;
+        }
+        self.config.get(request, context.until()).await
+    }
+
+    /// Changes the tree.
+    ///
+    /// # Errors
+    /// As the service answers.
+    pub async fn change_config(&self, context: &Context, change: ConfigChange) -> Result<ChangeReply, Fault> {
+        let _permit = self.admit_config(context, "set")?;
+        let ConfigChange { namespace, what, if_version, reason, dry_run } = change;
+        let (who, idempotency_key) = (who(context), context.idempotency_key);
+        let request = ChangeRequest { namespace, what, if_version, who, reason, dry_run, idempotency_key };
+        self.config.change(request, context.until()).await
+    }
+
+    /// Watches what is at a path. The permit is for its beginning; whoever takes the watch bounds how many there are.
+    ///
+    /// # Errors
+    /// As [`config`](Self::config).
+    pub async fn watch_config(
+        &self,
+        context: &Context,
+        request: WatchConfigRequest,
+    ) -> Result<ConfigWatch, Fault> {
+        let _permit = self.admit_config(context, "watch")?;
+        if request.show_secrets {
+            self.system.dispatch().may_read_secrets(&context.caller)?;
+        }
+        self.config.watch(request, context.until()).await
+    }
+
+    /// The changes at or under a path, latest first.
+    ///
+    /// # Errors
+    /// As the service answers.
+    pub async fn config_history(
+        &self,
+        context: &Context,
+        request: HistoryRequest,
+    ) -> Result<HistoryReply, Fault> {
+        let _permit = self.admit_config(context, "history")?;
+        self.config.history(request, context.until()).await
+    }
+
+    /// What is different between two versions.
+    ///
+    /// # Errors
+    /// As the service answers.
+    pub async fn diff_config(&self, context: &Context, request: DiffRequest) -> Result<Vec<EditView>, Fault> {
+        let _permit = self.admit_config(context, "diff")?;
+        self.config.diff(request, context.until()).await
+    }
+
+    /// The staged changes.
+    ///
+    /// # Errors
+    /// As the service answers.
+    pub async fn config_canaries(
+        &self,
+        context: &Context,
+        namespace: Namespace,
+    ) -> Result<Vec<CanaryView>, Fault> {
+        let _permit = self.admit_config(context, "canaries")?;
+        self.config.canaries(namespace, context.until()).await
+    }
+
+    /// Registers the schema of a service's part, or takes it away.
+    ///
+    /// # Errors
+    /// As the service answers.
+    pub async fn set_config_schema(&self, context: &Context, request: SetSchemaRequest) -> Result<(), Fault> {
+        let _permit = self.admit_config(context, "schema")?;
+        self.config.set_schema(request, context.until()).await
+    }
+
+    /// The schema of a service's part, if it has one.
+    ///
+    /// # Errors
+    /// As the service answers.
+    pub async fn config_schema(
+        &self,
+        context: &Context,
+        namespace: Namespace,
+        service: ServiceName,
+    ) -> Result<Option<String>, Fault> {
+        let _permit = self.admit_config(context, "schema")?;
+        self.config.schema(namespace, service, context.until()).await
+    }
+
+    /// Where the values come from that the instances of a service use.
+    ///
+    /// # Errors
+    /// As the service answers.
+    pub async fn config_origins(
+        &self,
+        context: &Context,
+        request: OriginsRequest,
+    ) -> Result<Vec<InstanceReply>, Fault> {
+        let _permit = self.admit_config(context, "origins")?;
+        self.config.origins(request, context.until()).await
+    }
+
+    /// Makes a new key of secrets.
+    ///
+    /// # Errors
+    /// As the service answers.
+    pub async fn rotate_config_key(&self, context: &Context) -> Result<RotateReply, Fault> {
+        let _permit = self.admit_config(context, "rotate-key")?;
+        self.config.rotate(RotateRequest { who: who(context) }, context.until()).await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use micro_sdk::wire::NodeId;
+
+    #[test]
+    fn who_is_as_the_door_has_made_sure_of_it() {
+        let mut context = Context::of(Caller::Admin);
+        assert_eq!(who(&context), "admin");
+        context.uid = Some(0);
+        assert_eq!(who(&context), "root (uid 0)");
+        assert!(who(&Context::of(Caller::Node(NodeId(7)))).starts_with("node "));
+    }
+}

@@ -1,0 +1,68 @@
+//! Restoring a backup: a data directory for the first node of a new mesh, with the records of the old one.
+
+use super::{
+    bootstrap::{Bootstrap, RESTORING_FILE},
+    founding::Founding,
+    production_seams, storage_fault,
+};
+use micro_consensus::{BackupFacts, Restoration, RestoreError};
+use micro_sdk::wire::{ClusterId, Code, Fault, NodeId};
+use micro_storage::Family;
+use std::{io::Read, path::Path};
+
+/// What a restored directory holds.
+#[derive(Clone, Debug)]
+pub struct Restored {
+    /// What the backup was of.
+    pub facts: BackupFacts,
+    /// The new mesh.
+    pub cluster: ClusterId,
+    /// Its first node.
+    pub node: NodeId,
+}
+
+/// Puts the backup in `source` into a data directory, which must not hold a node, so that the next start there begins
+/// a new mesh with what was backed up. Nodes, tokens and keys of the old mesh are left behind: its members would not
+/// know the new one. `progress` is told how many bytes were read.
+///
+/// # Errors
+/// If the directory is in use or holds a node, or the backup is damaged.
+pub fn restore(data_dir: &Path, source: impl Read, progress: impl FnMut(u64)) -> Result<Restored, Fault> {
+    let restoration = Restoration::open(source).map_err(restore_fault)?;
+    let dir = data_dir.display();
+    let storage = micro_storage::disk::open(data_dir).map_err(|error| storage_fault(error, data_dir))?;
+    if Bootstrap::check(data_dir, None, &storage)?.is_some() {
+        return Err(Fault::new(Code::Conflict, format!("a node lives in {dir} already"))
+            .help("restore into another directory: --data-dir DIR")
+            .help(format!("or give that node up first: `micro-node reset --data-dir {dir}`")));
+    }
+    let founding = Founding::new(&production_seams())?;
+    let facts = restoration.facts();
+    let (cluster, node) = (founding.identity.cluster, founding.identity.node);
+    storage.files.write(RESTORING_FILE, b"").map_err(failed)?;
+    let restored = restoration.restore(&storage, node, &[Family::Auth], progress);
+    restored.map_err(restore_fault).map_err(|fault| {
+        fault.help(format!("{dir} can't be started in: `micro-node reset --data-dir {dir}` wipes it"))
+    })?;
+    founding.keep(&storage)?;
+    storage.files.remove(RESTORING_FILE).map_err(failed)?;
+    Ok(Restored { facts, cluster, node })
+}
+
+fn failed(error: impl std::fmt::Display) -> Fault {
+    Fault::new(Code::Failed, error.to_string())
+}
+
+/// What is said of a backup that can't be used.
+pub fn restore_fault(error: RestoreError) -> Fault {
+    let message = error.to_string();
+    match error {
+        RestoreError::Foreign => {
+            Fault::new(Code::Usage, message).help("backups are made by `micro-node cluster backup FILE`")
+        }
+        RestoreError::Damaged(_) => {
+            Fault::new(Code::Failed, message).help("use another copy of it, or an earlier backup")
+        }
+        RestoreError::Read(_) | RestoreError::Storage(_) => Fault::new(Code::Failed, message),
+    }
+}

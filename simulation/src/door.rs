@@ -1,0 +1,256 @@
+//! One node as clients ask it, and the bugs that a careless client or door would have.
+
+use crate::{
+    options::PlantedBug,
+    workload::{DEADLINE, Table},
+};
+use bytes::Bytes;
+use micro_actors::{
+    registry::{AttachGuard, InsideHandler},
+    store::{
+        CompactRequest, Comparand, DeleteRequest, GrantRequest, LeaseItem, LeaseRequest, LeasesRequest,
+        ListRequest, ReadRequest, Record, RecordOp, RecordRange, TablePath, TransactReply, TransactRequest,
+        Watch, WatchRequest, WriteRequest,
+    },
+};
+use micro_node::node::{Context, Local};
+use micro_sdk::wire::{Caller, Code, Endpoint, Fault};
+use std::sync::Arc;
+use tokio::time::Instant;
+
+/// The one endpoint of the echo service.
+const ECHO: &str = "Echo.call";
+
+/// Who asks: one who may do everything.
+pub fn operator() -> Context {
+    Context::of(Caller::Admin).within(DEADLINE)
+}
+
+/// The name of a node's own echo service.
+fn echo_service(node: &str) -> String {
+    format!("echo-{node}")
+}
+
+/// Offers a node's own echo service, as long as the guard lives.
+///
+/// # Errors
+/// As the node answers.
+pub fn attach_echo(local: &Local, node: &str) -> Result<AttachGuard, Fault> {
+    let endpoint = Endpoint {
+        name: ECHO.to_owned(),
+        request_schema: "{}".to_owned(),
+        response_schema: "{}".to_owned(),
+        doc: "Answers what it is sent.".to_owned(),
+    };
+    let echo: InsideHandler = Arc::new(|_, body| Box::pin(async move { Ok(body) }));
+    local.attach_inside(echo_service(node).parse().expect("a good name"), vec![endpoint], echo)
+}
+
+/// One node as clients ask it.
+#[derive(Clone)]
+pub struct Door {
+    name: String,
+    local: Local,
+    planted_bug: Option<PlantedBug>,
+    /// When all that is asked has to be answered, if that is one thing for the client.
+    end: Option<Instant>,
+}
+
+impl Door {
+    /// The door of the node that is called `name`.
+    pub fn new(name: &str, local: Local, planted_bug: Option<PlantedBug>) -> Self {
+        Door { name: name.to_owned(), local, planted_bug, end: None }
+    }
+
+    /// The node.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The same door for several requests that together may take as long as one.
+    #[must_use]
+    pub fn hurried(&self) -> Self {
+        Door { end: Some(Instant::now() + DEADLINE), ..self.clone() }
+    }
+
+    fn context(&self) -> Context {
+        let left = self.end.map_or(DEADLINE, |end| end.saturating_duration_since(Instant::now()));
+        operator().within(left)
+    }
+
+    fn planted(&self, bug: PlantedBug) -> bool {
+        self.planted_bug == Some(bug)
+    }
+
+    /// The idempotency key, unless it gets lost.
+    fn kept(&self, key: Option<u128>) -> Option<u128> {
+        key.filter(|_| !self.planted(PlantedBug::KeysDropped))
+    }
+
+    /// Writes a value and returns its version. With a version, only if the key has that one still.
+    ///
+    /// # Errors
+    /// As the node answers.
+    pub async fn write(&self, key: &str, value: u64, if_version: Option<u64>) -> Result<u64, Fault> {
+        let request = WriteRequest::new(TablePath::default(), key, value.to_string());
+        self.put(WriteRequest { if_version, ..request }, None).await
+    }
+
+    /// Writes a record and returns its version.
+    ///
+    /// # Errors
+    /// As the node answers.
+    pub async fn put(&self, request: WriteRequest, key: Option<u128>) -> Result<u64, Fault> {
+        Ok(self.local.write(&self.context().with_key(self.kept(key)), request).await?.version)
+    }
+
+    /// Deletes a key.
+    ///
+    /// # Errors
+    /// As the node answers.
+    pub async fn delete(&self, key: &str) -> Result<(), Fault> {
+        let request = DeleteRequest { table: TablePath::default(), key: key.to_owned(), if_version: None };
+        self.local.delete(&self.context(), request).await.map(drop)
+    }
+
+    /// Reads value and version of a key.
+    ///
+    /// # Errors
+    /// As the node answers.
+    pub async fn read(&self, key: &str, stale: bool) -> Result<Option<(u64, u64)>, Fault> {
+        let stale = stale || self.planted(PlantedBug::StaleReads);
+        let request = ReadRequest { key: key.to_owned(), stale, ..ReadRequest::default() };
+        let Some(record) = self.local.read(&self.context(), request).await?.record else { return Ok(None) };
+        Ok(Some((number(&record.value.0)?, record.version)))
+    }
+
+    /// Compares and does one list of operations or the other.
+    ///
+    /// # Errors
+    /// As the node answers.
+    pub async fn transact(
+        &self,
+        mut request: TransactRequest,
+        key: Option<u128>,
+    ) -> Result<TransactReply, Fault> {
+        if self.planted(PlantedBug::ComparesIgnored) {
+            request.compares.clear();
+        }
+        if self.planted(PlantedBug::FenceNotChecked) {
+            request.compares.retain(|compare| !matches!(compare.with, Comparand::Created(_)));
+        }
+        if self.planted(PlantedBug::ReadsNotCompared) {
+            let written = |key: &String| {
+                request.then.iter().any(|op| matches!(op, RecordOp::Write(write) if write.key == *key))
+            };
+            request.compares.retain(|compare| written(&compare.key));
+        }
+        self.local.transact(&self.context().with_key(self.kept(key)), request).await
+    }
+
+    /// All pages of a list, and the revision that it shows. All of it takes no longer than one request may.
+    ///
+    /// # Errors
+    /// As the node answers.
+    pub async fn list_all(
+        &self,
+        table: Table,
+        page_size: u32,
+        at: Option<u64>,
+        stale: bool,
+    ) -> Result<(Vec<Record>, u64), Fault> {
+        let mut request = ListRequest { limit: page_size, at, stale, ..ListRequest::default() };
+        request.range.table = table.path();
+        let door = self.hurried();
+        let mut reply = door.local.list(&door.context(), request.clone()).await?;
+        let revision = reply.revision;
+        let mut records = std::mem::take(&mut reply.records);
+        while reply.more {
+            let Some(last) = records.last() else { break };
+            if self.planted(PlantedBug::TornPages) {
+                request.after = last.key.clone();
+            } else {
+                request.page = reply.page;
+            }
+            reply = door.local.list(&door.context(), request.clone()).await?;
+            records.append(&mut reply.records);
+        }
+        Ok((records, revision))
+    }
+
+    /// Watches a table from a revision on, or from now on.
+    ///
+    /// # Errors
+    /// As the node answers.
+    pub async fn watch(&self, table: Table, from: Option<u64>) -> Result<Watch, Fault> {
+        let from_revision = match from {
+            Some(from) if self.planted(PlantedBug::WatchSkips) => Some(from + 1),
+            Some(from) if self.planted(PlantedBug::WatchRepeats) => Some(from.saturating_sub(1)),
+            from => from,
+        };
+        let range = RecordRange { table: table.path(), ..RecordRange::default() };
+        self.local.watch(&self.context(), WatchRequest { range, from_revision, stale: false }).await
+    }
+
+    /// Gives up the history up to a revision.
+    ///
+    /// # Errors
+    /// As the node answers.
+    pub async fn compact(&self, revision: u64) -> Result<(), Fault> {
+        self.local.compact(&self.context(), CompactRequest { revision }).await.map(drop)
+    }
+
+    /// Makes a lease.
+    ///
+    /// # Errors
+    /// As the node answers.
+    pub async fn grant(&self, ttl_ms: u64, key: u128) -> Result<u64, Fault> {
+        let context = self.context().with_key(Some(key));
+        Ok(self.local.grant(&context, GrantRequest { ttl_ms }).await?.lease)
+    }
+
+    /// Lets a lease live on.
+    ///
+    /// # Errors
+    /// As the node answers.
+    pub async fn keep_alive(&self, lease: u64) -> Result<u64, Fault> {
+        Ok(self.local.keep_alive(&self.context(), LeaseRequest { lease }).await?.lease)
+    }
+
+    /// Ends a lease.
+    ///
+    /// # Errors
+    /// As the node answers.
+    pub async fn revoke(&self, lease: u64) -> Result<(), Fault> {
+        self.local.revoke(&self.context(), LeaseRequest { lease }).await.map(drop)
+    }
+
+    /// The first leases that were made after another.
+    ///
+    /// # Errors
+    /// As the node answers.
+    pub async fn leases(&self, after: u64) -> Result<Vec<LeaseItem>, Fault> {
+        let request = LeasesRequest { after, stale: false };
+        Ok(self.local.leases(&self.context(), request).await?.leases)
+    }
+
+    /// Calls the echo service of a node.
+    ///
+    /// # Errors
+    /// As the node answers.
+    pub async fn echo(&self, node: &str, value: u64) -> Result<u64, Fault> {
+        let service = echo_service(node).parse().expect("a good name");
+        let body = Bytes::from(value.to_string());
+        let head = self.local.head(&self.context(), service, ECHO);
+        number(&self.local.call(head, body).await?.body)
+    }
+}
+
+/// The number that a client wrote.
+///
+/// # Errors
+/// [`Code::Internal`] if it is none: no client wrote it then.
+pub fn number<N: std::str::FromStr>(bytes: &[u8]) -> Result<N, Fault> {
+    let number = std::str::from_utf8(bytes).ok().and_then(|text| text.parse().ok());
+    number.ok_or_else(|| Fault::new(Code::Internal, format!("{bytes:?} is not a number that a client wrote")))
+}

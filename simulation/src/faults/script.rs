@@ -1,0 +1,190 @@
+//! A plan of faults written down beforehand: that of a defect that others had, replayed on us.
+
+use super::Plan;
+use crate::{machine::Seat, world::World};
+use micro_storage::memory::Faults;
+use rand::{SeedableRng, rngs::SmallRng};
+use std::{
+    collections::{BTreeMap, BTreeSet, VecDeque},
+    time::Duration,
+};
+
+/// A host.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Who {
+    /// By its number, from 1 on.
+    Node(usize),
+    /// The one that leads now, if there is one.
+    Leader,
+    /// The one that was last called the leader.
+    FormerLeader,
+}
+
+/// What happens to it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Move {
+    /// What travels to and from it is held back.
+    Pause,
+    /// It is let go.
+    Resume,
+    /// It loses its power, and what its disk did not sync.
+    CutPower,
+    /// Its process dies.
+    Kill,
+    /// It is started.
+    Start,
+    /// It can't talk to any other.
+    Isolate,
+    /// It can again.
+    Rejoin,
+    /// It and this other one can't talk to each other.
+    CutLink(usize),
+    /// They can again.
+    MendLink(usize),
+    /// Its next sync fails.
+    FailSync,
+    /// Its node is taken out of the mesh for good, as soon as that can be.
+    Remove,
+}
+
+/// Moves by time from the beginning on.
+pub type Moves = &'static [(u64, Who, Move)];
+
+/// Carries out moves.
+pub struct Script {
+    moves: VecDeque<(Duration, Who, Move)>,
+    begin: Option<Duration>,
+    rng: SmallRng,
+    former_leader: Option<Seat>,
+    held: BTreeSet<Seat>,
+    cut: BTreeSet<(Seat, Seat)>,
+    fired: BTreeMap<&'static str, u64>,
+}
+
+impl Script {
+    /// These moves, each at its time in milliseconds. Chance, as far as a move leaves room for it, comes from `seed`.
+    pub fn new(seed: u64, moves: Moves) -> Self {
+        Script {
+            moves: moves.iter().map(|(ms, who, what)| (Duration::from_millis(*ms), *who, *what)).collect(),
+            begin: None,
+            rng: SmallRng::seed_from_u64(seed),
+            former_leader: None,
+            held: BTreeSet::new(),
+            cut: BTreeSet::new(),
+            fired: BTreeMap::new(),
+        }
+    }
+
+    fn seat(&mut self, world: &World, who: Who) -> Option<Seat> {
+        if who == Who::Leader {
+            self.former_leader = world.leader();
+        }
+        match who {
+            Who::Node(number) => Some(Seat(number - 1)),
+            Who::Leader | Who::FormerLeader => self.former_leader,
+        }
+    }
+
+    fn carry_out(&mut self, world: &mut World, seat: Seat, what: Move) -> &'static str {
+        match what {
+            Move::Pause => {
+                if self.held.insert(seat) {
+                    world.hold(seat);
+                }
+                "pause"
+            }
+            Move::Resume => {
+                if self.held.remove(&seat) {
+                    world.release(seat);
+                }
+                "resume"
+            }
+            Move::CutPower => {
+                world.cut_power(seat, &mut self.rng);
+                "power-cut"
+            }
+            Move::Kill => {
+                world.kill(seat);
+                "kill"
+            }
+            Move::Start => {
+                world.start(seat);
+                "start"
+            }
+            Move::Isolate => {
+                world.others(seat).for_each(|other| self.cut(world, seat, other));
+                "isolate"
+            }
+            Move::Rejoin => {
+                world.others(seat).for_each(|other| self.mend(world, seat, other));
+                "rejoin"
+            }
+            Move::CutLink(number) => {
+                self.cut(world, seat, Seat(number - 1));
+                "cut-link"
+            }
+            Move::MendLink(number) => {
+                self.mend(world, seat, Seat(number - 1));
+                "mend-link"
+            }
+            Move::Remove => {
+                world.machine(seat).leaving.set(true);
+                "remove"
+            }
+            Move::FailSync => {
+                let machine = world.machine(seat);
+                machine.damaged.set(true);
+                machine.disk.set_faults(Faults { sync_fails_next: true, ..machine.disk.faults() });
+                "failed-sync"
+            }
+        }
+    }
+
+    fn cut(&mut self, world: &World, one: Seat, other: Seat) {
+        if self.cut.insert((one.min(other), one.max(other))) {
+            world.block(one, other);
+            world.block(other, one);
+        }
+    }
+
+    fn mend(&mut self, world: &World, one: Seat, other: Seat) {
+        if self.cut.remove(&(one.min(other), one.max(other))) {
+            world.unblock(one, other);
+            world.unblock(other, one);
+        }
+    }
+}
+
+impl Plan for Script {
+    fn step(&mut self, world: &mut World) {
+        let begin = *self.begin.get_or_insert(world.now());
+        while let Some((_, who, what)) = self.moves.pop_front_if(|(at, ..)| begin + *at <= world.now()) {
+            let Some(seat) = self.seat(world, who) else { continue };
+            let name = world.machine(seat).name.clone();
+            world.shared().trace.line("fault", format_args!("{what:?}: {name}"));
+            let kind = self.carry_out(world, seat, what);
+            *self.fired.entry(kind).or_default() += 1;
+        }
+    }
+
+    fn calm(&mut self, world: &mut World) {
+        for seat in std::mem::take(&mut self.held) {
+            world.release(seat);
+        }
+        for (one, other) in std::mem::take(&mut self.cut) {
+            world.unblock(one, other);
+            world.unblock(other, one);
+        }
+        for seat in world.seats() {
+            let machine = world.machine(seat);
+            machine.disk.set_faults(Faults { sync_fails_next: false, ..machine.disk.faults() });
+            if !machine.wanted.get() {
+                world.start(seat);
+            }
+        }
+    }
+
+    fn fired(&self) -> &BTreeMap<&'static str, u64> {
+        &self.fired
+    }
+}

@@ -1,0 +1,126 @@
+//! Bugs of an engine of storage, planted between it and the node.
+
+use crate::options::PlantedBug;
+use bytes::Bytes;
+use micro_storage::{
+    Batch, Change, Completion, Family, LogMark, LogOp, LogRecord, LogStore, Manifest, ScanRange,
+    SnapshotStore, StateStore, StateView, Storage, StorageError,
+};
+use std::{
+    ops::{Bound, Range},
+    sync::{Arc, Mutex},
+};
+
+/// The storage with its bug, if it is to have one.
+pub fn with_bug(mut storage: Storage, bug: Option<PlantedBug>) -> Storage {
+    match bug {
+        Some(PlantedBug::SyncErrorSwallowed) => storage.log = Arc::new(SwallowingLog(storage.log)),
+        Some(PlantedBug::OutcomesLostInSnapshots) => {
+            let state = storage.state.clone();
+            storage.snapshots = Arc::new(ForgetfulSnapshots { snapshots: storage.snapshots, state });
+        }
+        Some(PlantedBug::AppliedIndexApart) => {
+            let state = storage.state;
+            storage.state = Arc::new(ApartState { state, owed: Mutex::default() });
+        }
+        _ => {}
+    }
+    storage
+}
+
+/// Says that a sync went well that did not (Rebello and others: "Can applications recover from fsync failures?", ATC
+/// 2020).
+struct SwallowingLog(Arc<dyn LogStore>);
+
+impl LogStore for SwallowingLog {
+    fn submit(&self, op: LogOp, done: Completion) {
+        self.0.submit(op, Box::new(move |_| done(Ok(()))));
+    }
+
+    fn read(&self, range: Range<u64>, bytes_max: usize) -> Result<Vec<LogRecord>, StorageError> {
+        self.0.read(range, bytes_max)
+    }
+
+    fn range(&self) -> Result<Range<u64>, StorageError> {
+        self.0.range()
+    }
+
+    fn mark(&self, mark: LogMark) -> Result<Option<Bytes>, StorageError> {
+        self.0.mark(mark)
+    }
+}
+
+/// Snapshots without what repeated requests were answered.
+struct ForgetfulSnapshots {
+    snapshots: Arc<dyn SnapshotStore>,
+    state: Arc<dyn StateStore>,
+}
+
+impl SnapshotStore for ForgetfulSnapshots {
+    fn create(&self, id: &str) -> Result<Manifest, StorageError> {
+        self.snapshots.create(id)
+    }
+
+    fn current(&self) -> Result<Option<Manifest>, StorageError> {
+        self.snapshots.current()
+    }
+
+    fn read(&self, id: &str, file: &str, offset: u64, bytes: usize) -> Result<Bytes, StorageError> {
+        self.snapshots.read(id, file, offset, bytes)
+    }
+
+    fn receive(&self, manifest: &Manifest) -> Result<(), StorageError> {
+        self.snapshots.receive(manifest)
+    }
+
+    fn receive_chunk(&self, file: &str, chunk: &[u8]) -> Result<(), StorageError> {
+        self.snapshots.receive_chunk(file, chunk)
+    }
+
+    fn install(&self, manifest: &Manifest) -> Result<(), StorageError> {
+        self.snapshots.install(manifest)?;
+        let all = ScanRange { start: Bound::Unbounded, end: Bound::Unbounded };
+        let outcomes = self.state.scan(Family::Outcomes, all, usize::MAX, usize::MAX)?;
+        let mut batch = Batch::default();
+        outcomes.into_iter().for_each(|(key, _)| batch.delete(Family::Outcomes, key));
+        self.state.write(batch)
+    }
+}
+
+/// Writes how far the log has been applied not with the effects, but along with the next ones (etcd 3.5's first
+/// releases, etcd-io/etcd#13766).
+struct ApartState {
+    state: Arc<dyn StateStore>,
+    owed: Mutex<Vec<(Family, Bytes, Change)>>,
+}
+
+impl StateStore for ApartState {
+    fn get(&self, family: Family, key: &[u8]) -> Result<Option<Bytes>, StorageError> {
+        self.state.get(family, key)
+    }
+
+    fn scan(
+        &self,
+        family: Family,
+        range: ScanRange,
+        limit: usize,
+        bytes_max: usize,
+    ) -> Result<Vec<(Bytes, Bytes)>, StorageError> {
+        self.state.scan(family, range, limit, bytes_max)
+    }
+
+    fn view(&self, look: &mut dyn FnMut(&dyn StateView)) -> Result<(), StorageError> {
+        self.state.view(look)
+    }
+
+    fn write(&self, mut batch: Batch) -> Result<(), StorageError> {
+        let own: Vec<_> = batch.changes.extract_if(.., |(family, ..)| *family == Family::Raft).collect();
+        let owed = std::mem::replace(&mut *self.owed.lock().expect("nothing panics while it owes"), own);
+        batch.changes.extend(owed);
+        self.state.write(batch)
+    }
+
+    fn flush(&self) -> Result<(), StorageError> {
+        self.state.flush()
+    }
+}

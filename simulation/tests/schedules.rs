@@ -1,0 +1,219 @@
+//! Defects that others had, as schedules: what led to each is done to us, while clients of all kinds work and all
+//! checkers look. The names are those of the reports.
+
+use micro_simulation::{
+    faults::{
+        Move::{
+            self, CutLink, CutPower, FailSync, Isolate, Kill, MendLink, Pause, Rejoin, Remove, Resume, Start,
+        },
+        Moves,
+        Who::{self, FormerLeader, Leader, Node},
+    },
+    options::Options,
+    report::Report,
+    run::run_schedule,
+    workload::Kind,
+};
+use std::time::Duration;
+
+/// How long clients work on after the last move.
+const REST: Duration = Duration::from_secs(3);
+
+#[track_caller]
+fn holds(nodes: usize, kinds: &[Kind], moves: Moves) -> Report {
+    let last: u64 = moves.iter().map(|(at, ..)| *at).max().unwrap_or(0);
+    let storm = Duration::from_millis(last) + REST;
+    let options = Options { nodes, storm, workloads: Some(kinds.to_vec()), ..Options::new(1) };
+    let report = run_schedule(options, moves);
+    report.expect_good();
+    report
+}
+
+/// NATS, nats-server#7567: one host lost its power while two others stood still, and with what it had forgotten it made
+/// a quorum with them that lost what was acknowledged.
+#[test]
+fn j_nats_7567_one_power_cut_and_two_pauses_lose_nothing() {
+    holds(
+        5,
+        &[Kind::Set, Kind::Append],
+        &[
+            (4_000, Node(1), Pause),
+            (4_000, Node(2), Pause),
+            (6_000, Node(3), CutPower),
+            (6_050, Node(1), Resume),
+            (6_050, Node(2), Resume),
+            (6_050, Node(4), Pause),
+            (6_050, Node(5), Pause),
+            (6_100, Node(3), Start),
+            (12_000, Node(4), Resume),
+            (12_000, Node(5), Resume),
+        ],
+    );
+}
+
+/// NATS, nats-server#7564: what was acknowledged was not on the disks yet when all lost their power.
+#[test]
+fn j_nats_7564_a_power_cut_of_all_loses_nothing() {
+    const fn all(at: u64, what: Move) -> [(u64, Who, Move); 3] {
+        [(at, Node(1), what), (at, Node(2), what), (at, Node(3), what)]
+    }
+    const MOVES: &[[(u64, Who, Move); 3]] = &[
+        all(3_000, CutPower),
+        all(3_200, Start),
+        all(7_000, CutPower),
+        all(7_020, Start),
+        all(11_000, CutPower),
+        all(12_000, Start),
+    ];
+    holds(3, &[Kind::Set, Kind::Queue], MOVES.as_flattened());
+}
+
+/// NATS, nats-server#7545: a partition, kills and a removal in quick succession lost what was acknowledged.
+#[test]
+fn j_nats_7545_a_removal_amid_a_partition_and_kills_loses_nothing() {
+    holds(
+        5,
+        &[Kind::Set, Kind::Queue],
+        &[
+            (3_000, Node(1), Isolate),
+            (4_000, Node(1), Kill),
+            (4_000, Node(2), Kill),
+            (4_000, Node(3), Kill),
+            (4_200, Node(4), Remove),
+            (5_000, Node(1), Start),
+            (5_000, Node(2), Start),
+            (5_500, Node(3), Start),
+            (9_000, Node(1), Rejoin),
+        ],
+    );
+}
+
+/// etcd, etcd-io/etcd#14370: a cluster of one acknowledged before it had synced.
+#[test]
+fn e_14370_a_quorum_of_one_syncs_too() {
+    holds(
+        1,
+        &[Kind::Set, Kind::Bank],
+        &[
+            (2_000, Node(1), CutPower),
+            (2_050, Node(1), Start),
+            (4_500, Node(1), CutPower),
+            (4_550, Node(1), Start),
+            (7_000, Node(1), Kill),
+            (7_050, Node(1), Start),
+        ],
+    );
+}
+
+/// etcd, etcd-io/etcd#13766: how far the log was applied was written apart from the effects.
+#[test]
+fn e_13766_a_crash_while_entries_are_applied_applies_them_once() {
+    holds(
+        3,
+        &[Kind::Queue, Kind::Bank, Kind::Append],
+        &[
+            (2_000, Node(1), CutPower),
+            (2_100, Node(1), Start),
+            (4_000, Node(2), CutPower),
+            (4_100, Node(2), Start),
+            (6_000, Node(3), Kill),
+            (6_100, Node(3), Start),
+            (8_000, Leader, CutPower),
+            (8_100, FormerLeader, Start),
+            // Once more while it recovers.
+            (8_150, FormerLeader, CutPower),
+            (8_300, FormerLeader, Start),
+            (11_000, Leader, CutPower),
+            (11_100, FormerLeader, Start),
+        ],
+    );
+}
+
+/// etcd and Consul 2014, and etcd-io/etcd#20418: a leader that had lost its office, or was slow to learn it, answered
+/// linearizable reads.
+#[test]
+fn e_20418_a_former_leader_answers_no_linearizable_read() {
+    holds(
+        3,
+        &[Kind::Set, Kind::Bank],
+        &[
+            (2_000, Leader, Isolate),
+            (6_000, FormerLeader, Rejoin),
+            (8_000, Leader, Pause),
+            (12_000, FormerLeader, Resume),
+            (14_000, Leader, Isolate),
+            (18_000, FormerLeader, Rejoin),
+        ],
+    );
+}
+
+/// openraft, databendlabs/openraft#1220: a candidate that lacked entries was taken for elected.
+#[test]
+fn or_1220_a_candidate_that_lacks_entries_is_not_elected() {
+    holds(
+        3,
+        &[Kind::Set, Kind::Append],
+        &[
+            (2_000, Node(3), Isolate),
+            (6_000, Node(1), CutPower),
+            (6_000, Node(3), Rejoin),
+            (6_100, Node(1), Start),
+            (9_000, Node(1), Isolate),
+            (12_000, Node(2), CutPower),
+            (12_000, Node(1), Rejoin),
+            (12_100, Node(2), Start),
+        ],
+    );
+}
+
+/// openraft#1808 and etcd-io/etcd#18055: a leader that had been away was brought up to date by a snapshot, and by
+/// another right after it.
+#[test]
+fn or_1808_a_former_leader_takes_in_snapshots_one_after_another() {
+    holds(
+        3,
+        &[Kind::Queue, Kind::Set, Kind::Watch],
+        &[
+            (2_000, Leader, Isolate),
+            (14_000, FormerLeader, Rejoin),
+            (14_400, FormerLeader, Isolate),
+            (24_000, FormerLeader, Rejoin),
+            (26_000, Leader, Isolate),
+            (38_000, FormerLeader, Rejoin),
+            (38_200, FormerLeader, CutPower),
+            (38_300, FormerLeader, Start),
+        ],
+    );
+}
+
+/// Cloudflare's six hours of 2020: two nodes that did not hear each other, but both heard the third, elected for ever.
+#[test]
+fn cf_2020_a_broken_link_leaves_a_leader() {
+    let report = holds(
+        3,
+        &[Kind::Set, Kind::Lock],
+        &[
+            (2_000, Node(1), CutLink(2)),
+            (12_000, Node(1), MendLink(2)),
+            (13_000, Node(2), CutLink(3)),
+            (23_000, Node(2), MendLink(3)),
+        ],
+    );
+    assert!(report.writes.ok > 4 * report.writes.failed, "most writes are served meanwhile\n{report}");
+}
+
+/// PostgreSQL's fsyncgate (Rebello and others, ATC 2020): after a failed sync the next one lies. So the node ends, that
+/// one and no other, and comes back with what its disk has.
+#[test]
+fn fsyncgate_a_failed_sync_ends_that_node_and_no_other() {
+    let report =
+        holds(3, &[Kind::Set, Kind::Append], &[(3_000, Node(2), FailSync), (8_000, Node(3), FailSync)]);
+    let lines = report.trace.text();
+    for (node, starts) in [("n1", 1), ("n2", 2), ("n3", 2)] {
+        let of = |what: &str| {
+            lines.lines().filter(|line| line[11..].starts_with(&format!("{node:<6} {what}"))).count()
+        };
+        assert_eq!(of("start "), starts, "starts of {node}\n{report}");
+        assert_eq!(of("ended: "), starts - 1, "ends of {node} with a fault\n{report}");
+    }
+}

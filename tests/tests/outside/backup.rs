@@ -1,0 +1,124 @@
+//! Backups: of a mesh at work, into a mesh of another size.
+
+use anyhow::ensure;
+use micro_tests::{Cluster, CommandLine, Member, Writers, check_acknowledged, until};
+use std::{fs, path::Path, time::Duration};
+
+const SOON: Duration = Duration::from_secs(20);
+
+fn text(path: &Path) -> String {
+    path.display().to_string()
+}
+
+#[tokio::test]
+async fn a_mesh_at_work_is_backed_up_and_goes_on_as_one_of_another_size() -> anyhow::Result<()> {
+    let mut cluster = Cluster::of(3).await?;
+    // Some terms on, so that the new mesh would fall behind if it counted on.
+    for _ in 0..2 {
+        let leader = until("a leader", SOON, async || cluster.leader(0).await).await?;
+        cluster.members[leader].stop().await?;
+        cluster.members[leader].start(&[]).await?;
+    }
+    cluster.cli(0)?.ok(&["store", "write", "k", "old"]).await?;
+    cluster.cli(0)?.ok(&["store", "write", "k", "new", "--meta", "by=me"]).await?;
+    let before = cluster.cli(0)?.json(&["-o", "json", "store", "read", "k"]).await?;
+
+    let writers = Writers::start("before", [cluster.client(0).await?, cluster.client(1).await?]);
+    writers.more(200).await?;
+    let acknowledged = writers.finish().await;
+    let file = cluster.root().join("mesh.backup");
+    let writers = Writers::start("meanwhile", [cluster.client(0).await?]);
+    let taken = cluster.cli(2)?.json(&["-o", "json", "cluster", "backup", &text(&file)]).await?;
+    writers.more(50).await?;
+    writers.finish().await;
+    let again = cluster.cli(2)?.run(&["cluster", "backup", &text(&file)]).await?;
+    assert_eq!(again.code, 6, "{}", again.stderr);
+
+    let folder = tempfile::tempdir()?;
+    let tool = CommandLine::new(None, folder.path())?;
+    let data = folder.path().join("restored");
+    let restored =
+        tool.json(&["-o", "json", "cluster", "restore", &text(&file), "--data-dir", &text(&data)]).await?;
+    assert_eq!(restored["item"]["revision"], taken["item"]["revision"]);
+    assert_eq!(restored["item"]["from_cluster"], taken["item"]["cluster"]);
+    let twice = tool.run(&["cluster", "restore", &text(&file), "--data-dir", &text(&data)]).await?;
+    assert_eq!(twice.code, 6, "{}", twice.stderr);
+
+    let mut first = Member::new(folder.path(), "n1", vec![])?.with_data(data);
+    first.start(&[]).await?;
+    let mut second = Member::new(folder.path(), "n2", vec![])?;
+    second.start(&first.invite("n2").await?).await?;
+    for member in [&first, &second] {
+        assert_eq!(
+            member.cli()?.json(&["-o", "json", "store", "read", "k"]).await?,
+            before,
+            "the record as it was"
+        );
+    }
+    let revision: u64 = serde_json::from_value(taken["item"]["revision"].clone())?;
+    let old = format!("{}", before["item"]["version"].as_u64().expect("a version") - 1);
+    assert_eq!(first.cli()?.ok(&["store", "read", "k", "--at", &old]).await?, "old", "the past is there too");
+    let next = first.cli()?.json(&["-o", "json", "store", "write", "k", "newer"]).await?;
+    ensure!(next["item"]["version"].as_u64() > Some(revision), "a revision was given twice: {next}");
+    check_acknowledged(&second.client().await?, &acknowledged).await?;
+    assert_eq!(second.stop().await?, 0);
+    assert_eq!(first.stop().await?, 0);
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_damaged_backup_is_told_and_leaves_nothing_behind() -> anyhow::Result<()> {
+    let cluster = Cluster::of(1).await?;
+    cluster.cli(0)?.ok(&["store", "write", "k", "v"]).await?;
+    let (file, bad) = (cluster.root().join("good.backup"), cluster.root().join("bad.backup"));
+    cluster.cli(0)?.ok(&["cluster", "backup", &text(&file)]).await?;
+    cluster.cli(0)?.ok(&["cluster", "verify", &text(&file)]).await?;
+    let good = fs::read(&file)?;
+    let data = cluster.root().join("restored");
+    let restore =
+        async || cluster.cli(0)?.run(&["cluster", "restore", &text(&bad), "--data-dir", &text(&data)]).await;
+    for (cut, flip) in
+        [(good.len() - 1, None), (good.len() / 2, None), (10, None), (good.len(), Some(good.len() / 3))]
+    {
+        let mut bytes = good[..cut].to_vec();
+        if let Some(at) = flip {
+            bytes[at] ^= 1;
+        }
+        fs::write(&bad, bytes)?;
+        for outcome in [cluster.cli(0)?.run(&["cluster", "verify", &text(&bad)]).await?, restore().await?] {
+            assert!([1, 2].contains(&outcome.code), "{cut} {flip:?}: {} {}", outcome.code, outcome.stderr);
+            assert!(outcome.stderr.contains("backup"), "{}", outcome.stderr);
+        }
+        ensure!(!data.exists(), "something was made of a damaged backup");
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_drained_node_is_not_called_and_does_not_lead() -> anyhow::Result<()> {
+    let cluster = Cluster::of(3).await?;
+    let leader = until("a leader", SOON, async || cluster.leader(0).await).await?;
+    let (name, other) = (cluster.members[leader].name().to_owned(), (leader + 1) % 3);
+    cluster.cli(other)?.ok(&["drain", &name]).await?;
+    let state = async || {
+        let status = cluster.status(other).await?;
+        let nodes = status["nodes"].as_array().cloned().unwrap_or_default();
+        let node = nodes.iter().find(|node| node["name"] == name.as_str()).cloned();
+        node.ok_or_else(|| anyhow::anyhow!("{status}"))
+    };
+    until("the node drained", SOON, async || {
+        let node = state().await?;
+        ensure!(node["state"] == "drained" && node["role"] == "voter", "{node}");
+        Ok(())
+    })
+    .await?;
+    cluster.cli(leader)?.ok(&["store", "write", "still", "written"]).await?;
+    cluster.cli(leader)?.ok(&["drain", "--undo"]).await?;
+    until("the node at work", SOON, async || {
+        let node = state().await?;
+        ensure!(node["state"] == "ready", "{node}");
+        Ok(())
+    })
+    .await?;
+    Ok(())
+}
