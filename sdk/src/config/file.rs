@@ -94,12 +94,7 @@ impl ConfigFile {
             }),
             Format::Json => serde_json::from_str(text).map_err(|error| error.to_string()),
             Format::Yaml if text.trim().is_empty() => Ok(Value::Null),
-            Format::Yaml => {
-                // Of YAML 1.2: `no` and `on` are texts, of which 1.1 made truth values.
-                let options = serde_saphyr::options! { strict_booleans: true };
-                let parsed = serde_saphyr::from_str_with_options(text, options);
-                parsed.map_err(|error| error.without_snippet().to_string())
-            }
+            Format::Yaml => yaml_serde::from_str(text).map_err(|error| error.to_string()),
         };
         match parsed.map_err(refused)? {
             // A file of comments.

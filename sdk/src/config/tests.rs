@@ -119,6 +119,12 @@ async fn what_can_not_be_understood_keeps_a_program_from_starting() {
     let none = folder.path().join("none.toml");
     let fault = Config::for_service("shop").required_file(none).start().await.expect_err("it is not there");
     assert_eq!(fault.code, Code::NotFound);
+    for name in ["empty.toml", "empty.yaml", "empty.yml"] {
+        for text in ["", "# nothing yet\n"] {
+            let config = Config::for_service("shop").required_file(write(&folder, name, text)).start().await;
+            assert_eq!(config.expect("it says nothing").get::<Value>(""), Ok(None), "{name}");
+        }
+    }
     for builder in [
         Config::for_service("shop").flags([("a..b", "1")]),
         Config::for_service("shop").args(["--set", "a"]),
