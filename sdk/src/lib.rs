@@ -3,6 +3,7 @@
 //! - [`wire`]: the types that travel (ids, names, faults, heads), the seams of time and chance. No I/O, no tokio.
 //! - `proto` (feature): gRPC stubs of a node's API, made from `sdk/proto`, and how a fault crosses gRPC.
 //! - `client` (feature): a client of a node; and `model`, typed records with indexes on its store.
+//! - `config` (feature): a program's configuration, from defaults, files, the environment, the mesh and flags.
 //! - `serve` (feature): attach a service to the node on this host and answer its calls.
 //!
 //! A service is a plain `impl` and one attribute:
@@ -48,6 +49,8 @@ extern crate self as micro_sdk;
 mod chance;
 #[cfg(feature = "client")]
 pub mod client;
+#[cfg(feature = "config")]
+pub mod config;
 #[cfg(feature = "proto")]
 mod fault_status;
 #[cfg(feature = "client")]

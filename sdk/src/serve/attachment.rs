@@ -28,6 +28,9 @@ pub(crate) struct Attachment {
     pub(crate) token: Option<Token>,
     pub(crate) namespace: Namespace,
     pub(crate) request: AttachRequest,
+    /// Is told which instance the service is.
+    #[cfg(feature = "config")]
+    pub(crate) config: Option<crate::config::Config>,
 }
 
 impl Attachment {
@@ -81,6 +84,8 @@ impl Attachment {
                     say(format_args!("{name} attached to node {}", attached.node_name));
                     confirmed = true;
                     on_attached();
+                    #[cfg(feature = "config")]
+                    self.config.iter().for_each(|config| config.attached(&attached.instance));
                 }
                 // It sends no more calls, and ends the stream when those in flight are done.
                 Ok(Some(Some(Event::Draining(_)))) => say(format_args!("{name}: its node is draining")),

@@ -24,6 +24,13 @@ pub(crate) fn router(service: Arc<dyn Service>) -> Router {
     Router::new().route("/health", get(|| async { "ok" })).fallback(answer).with_state(door)
 }
 
+/// The same with the reserved endpoint `-.config`, which only a node asks for: it is in no listing, and a service can
+/// offer none with such a name.
+#[cfg(feature = "config")]
+pub(crate) fn with_config(router: Router, config: crate::config::Config) -> Router {
+    router.route("/-/config", axum::routing::post(async move || axum::Json(config.report())))
+}
+
 struct Door {
     service: Arc<dyn Service>,
     /// The endpoints' names: asking the service makes every schema anew.

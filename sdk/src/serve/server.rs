@@ -1,6 +1,8 @@
 //! A service as a process: its port, its attachment, its end.
 
 use super::{Result, Service, about::Question, attachment::Attachment, door, say};
+#[cfg(feature = "config")]
+use crate::config::Config;
 use crate::{
     client::{Address, Token},
     proto::AttachRequest,
@@ -48,6 +50,8 @@ pub struct Server {
     token: Option<Token>,
     namespace: Namespace,
     permits: u32,
+    #[cfg(feature = "config")]
+    config: Option<Config>,
 }
 
 impl Server {
@@ -62,6 +66,8 @@ impl Server {
             token: None,
             namespace: Namespace::default(),
             permits: PERMITS_DEFAULT,
+            #[cfg(feature = "config")]
+            config: None,
         }
     }
 
@@ -98,6 +104,14 @@ impl Server {
     /// The most calls in flight at once; 1024 unless set. The node refuses more.
     pub fn permits(mut self, permits: u32) -> Server {
         self.permits = permits.max(1);
+        self
+    }
+
+    /// The service's configuration: nodes may ask where its values come from, and changes that are staged for this
+    /// instance reach it.
+    #[cfg(feature = "config")]
+    pub fn config(mut self, config: &Config) -> Server {
+        self.config = Some(config.clone());
         self
     }
 
@@ -144,10 +158,17 @@ impl Server {
                 permits: self.permits,
             },
             namespace: self.namespace,
+            #[cfg(feature = "config")]
+            config: self.config.clone(),
+        };
+        let router = door::router(self.service);
+        #[cfg(feature = "config")]
+        let router = match self.config {
+            Some(config) => door::with_config(router, config),
+            None => router,
         };
         let (stopping, watched) = watch::channel(false);
-        let mut connections =
-            tokio::spawn(accept(listener, door::router(self.service), self.permits, watched));
+        let mut connections = tokio::spawn(accept(listener, router, self.permits, watched));
         let result = tokio::select! {
             biased;
             () = stop => Ok(()),

@@ -8,6 +8,7 @@ mod config;
 mod copies;
 mod damage;
 mod first_start;
+mod layered_config;
 mod membership;
 mod model;
 mod needs_root;
