@@ -6,8 +6,8 @@ use ring::digest::{SHA256, digest};
 
 impl Canary {
     /// Those of `instances`, all of one service, that have it: its share of them, and at least one. Each instance has a
-    /// rank that depends on nothing but its id and the canary, so that one that comes or goes changes little for others.
-    /// With another canary the ranks are others.
+    /// rank that depends on nothing but its id and the canary, so that one that comes or goes changes little for
+    /// others. With another canary the ranks are others.
     pub fn holders(&self, instances: impl IntoIterator<Item = InstanceId>) -> Vec<InstanceId> {
         let mut ranked: Vec<([u8; 32], InstanceId)> =
             instances.into_iter().map(|instance| (self.rank(instance), instance)).collect();

@@ -1,5 +1,5 @@
-//! A change as one transaction of the store: what it writes, that the head is still what it was, and what of the history
-//! is given up for it.
+//! A change as one transaction of the store: what it writes, that the head is still what it was, and what of the
+//! history is given up for it.
 
 use crate::{
     config::{
@@ -10,8 +10,8 @@ use crate::{
 };
 use micro_sdk::wire::{Code, Codec, Fault};
 
-/// How many changes of a namespace are kept: some years of a person who changes something each day, some hours of a program
-/// that does each few seconds; a reader of the first version walks back through as many.
+/// How many changes of a namespace are kept: some years of a person who changes something each day, some hours of a
+/// program that does each few seconds; a reader of the first version walks back through as many.
 pub(crate) const CHANGES_KEPT: u64 = 1000;
 /// The bytes of these changes: they are in every snapshot.
 pub(crate) const HISTORY_BYTES_MAX: u64 = 32 << 20;

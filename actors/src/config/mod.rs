@@ -1,4 +1,5 @@
-//! The configuration of the mesh: one tree of values for each namespace, with history, secrets, schemas and staged changes.
+//! The configuration of the mesh: one tree of values for each namespace, with history, secrets, schemas and staged
+//! changes.
 //!
 //! ```text
 //!   a change ──► one look at the state: what it comes to ──► one transaction, if the head is still the same ──► done
@@ -9,8 +10,8 @@
 //! What is kept are records of the store in a database that no request can name. So Raft, snapshots, watches and
 //! durability are the store's; what is here decides what a change comes to, and nothing else.
 //!
-//! Secrets are sealed before they become part of a transaction. Only voters have what opens the keys; another node passes
-//! the request on to the leader.
+//! Secrets are sealed before they become part of a transaction. Only voters have what opens the keys; another node
+//! passes the request on to the leader.
 
 mod canary;
 mod commit;

@@ -12,11 +12,12 @@ use std::{
     ops::{Bound, RangeBounds},
 };
 
-/// How many names a path has at most: what is nested deeper is a document, which belongs into one leaf or into the store.
+/// How many names a path has at most: what is nested deeper is a document, which belongs into one leaf or into the
+/// store.
 const DEPTH_MAX: usize = 32;
 
-/// A place in the tree: names from its root on, none for the root. As text they are parted by dots; a dot or a backslash
-/// inside a name stands behind a backslash.
+/// A place in the tree: names from its root on, none for the root. As text they are parted by dots; a dot or a
+/// backslash inside a name stands behind a backslash.
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct ConfigPath(Vec<String>);
 
@@ -105,8 +106,8 @@ impl ConfigPath {
         (1..self.0.len()).map(|depth| ConfigPath(self.0[..depth].to_vec()).key())
     }
 
-    /// The keys of all that lies under it. In the order of keys nothing else lies between them: a dot that parts names is
-    /// never escaped.
+    /// The keys of all that lies under it. In the order of keys nothing else lies between them: a dot that parts names
+    /// is never escaped.
     pub fn descendants(&self) -> (Bound<String>, Bound<String>) {
         if self.is_root() {
             return (Bound::Unbounded, Bound::Unbounded);

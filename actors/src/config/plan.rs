@@ -20,7 +20,8 @@ use std::collections::BTreeSet;
 
 /// How many leaves one change touches: all of them are one transaction, beside what every change writes.
 pub(crate) const EDITS_MAX: usize = 900;
-/// How many leaves a tree has, and how many bytes: who watches is told all that is at a path, each time that it changes.
+/// How many leaves a tree has, and how many bytes: who watches is told all that is at a path, each time that it
+/// changes.
 pub(crate) const LEAVES_MAX: usize = 10_000;
 const TREE_BYTES_MAX: usize = 4 << 20;
 /// The longest reason.

@@ -21,8 +21,8 @@ pub const CONFIG: &str = "config";
 /// The pause before the leader is asked again: an election takes a few of them.
 const LEADER_PAUSE: Duration = Duration::from_millis(100);
 
-/// The configuration's actor. What it answers is in `reading`, `writing`, `rotation`, `origins` and `watch`. Clones share
-/// everything.
+/// The configuration's actor. What it answers is in `reading`, `writing`, `rotation`, `origins` and `watch`. Clones
+/// share everything.
 #[derive(Clone)]
 pub struct ConfigService {
     pub(super) store: Arc<StoreService>,

@@ -8,11 +8,11 @@
 //! | `config-requests` | idempotency key, 32 hexadecimal digits | [`Answered`] |
 //! | `config-canaries` | number, 20 digits | [`Canary`] |
 //! | `config-schemas` | the service | JSON text |
-//! | `config-keys` | number, 10 digits, or `current` | a sealed key, or [`CurrentKey`]; in namespace `default` for all |
+//! | `config-keys` | number, 10 digits, or `current` | a sealed key or [`CurrentKey`]; in `default` for all |
 //! | `config-namespaces` | a namespace that has a tree | nothing; in namespace `default` |
 //!
-//! All of it goes through Raft, into snapshots, and is watched, as any record. Stored: structs are new versions when they
-//! change, enums grow at their ends.
+//! All of it goes through Raft, into snapshots, and is watched, as any record. Stored: structs are new versions when
+//! they change, enums grow at their ends.
 
 use crate::{
     config::{ChangeView, tree::Edit},

@@ -140,8 +140,8 @@ pub(super) fn begun(number: u32, version: u64, opener: &Opener) -> TransactReque
     }
 }
 
-/// Some secrets of one namespace, sealed anew. The head is written too: a change that was decided from what they were is
-/// decided anew.
+/// Some secrets of one namespace, sealed anew. The head is written too: a change that was decided from what they were
+/// is decided anew.
 pub(super) fn resealed(
     state: &ConfigState<'_>,
     who: &str,

@@ -152,8 +152,8 @@ impl<'a> ConfigState<'a> {
         Ok(keys)
     }
 
-    /// The keys of secrets that this mesh can open, and the version of the record that says which of them seals; none before the first
-    /// secret.
+    /// The keys of secrets that this mesh can open, and the version of the record that says which of them seals; none
+    /// before the first secret.
     pub fn vault(&self, opener: &Opener) -> Result<Option<(Vault, u64)>, Fault> {
         let Some((current, version)) = self.current_key()? else { return Ok(None) };
         let (keys, namespace) = (self.keys()?, self.namespace.clone());

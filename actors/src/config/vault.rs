@@ -1,8 +1,8 @@
-//! The keys of secrets, and what is done with them: AES-256-GCM, with namespace, path and the key's number as associated
-//! data, so that a sealed value opens nowhere but where it was put.
+//! The keys of secrets, and what is done with them: AES-256-GCM, with namespace, path and the key's number as
+//! associated data, so that a sealed value opens nowhere but where it was put.
 //!
-//! The keys themselves lie in the store, sealed with the key of the authority's seal, which is a file on each voter. So no
-//! copy of the store, no log and no snapshot opens a secret by itself.
+//! The keys themselves lie in the store, sealed with the key of the authority's seal, which is a file on each voter. So
+//! no copy of the store, no log and no snapshot opens a secret by itself.
 
 use crate::{
     auth::SealKey,
@@ -19,8 +19,8 @@ use zeroize::Zeroizing;
 /// The bytes of a key.
 const KEY_BYTES: usize = 32;
 
-/// The keys of secrets, opened: those that this mesh can open. Those of a mesh whose backup this one was made of, it can
-/// not, since a backup holds no node's keys.
+/// The keys of secrets, opened: those that this mesh can open. Those of a mesh whose backup this one was made of, it
+/// can not, since a backup holds no node's keys.
 pub(crate) struct Vault {
     seams: Seams,
     namespace: Namespace,
@@ -62,8 +62,8 @@ impl Vault {
         self.current
     }
 
-    /// Seals what is to be kept at `path`; none if the key that seals is not at hand. The nonce is random: a key may seal
-    /// four thousand million times before two are likely enough to be the same (NIST SP 800-38D, 8.3), which no
+    /// Seals what is to be kept at `path`; none if the key that seals is not at hand. The nonce is random: a key may
+    /// seal four thousand million times before two are likely enough to be the same (NIST SP 800-38D, 8.3), which no
     /// configuration does.
     pub fn seal(&self, path: &ConfigPath, text: &Plaintext) -> Option<Content> {
         let key = self.keys.get(&self.current)?;
@@ -107,7 +107,8 @@ impl Vault {
         Ok(Plaintext::new(text))
     }
 
-    /// The same content, sealed with the current key if it is a secret that can be opened; none if that key is not at hand.
+    /// The same content, sealed with the current key if it is a secret that can be opened; none if that key is not at
+    /// hand.
     ///
     /// # Errors
     /// As [`text`](Self::text).

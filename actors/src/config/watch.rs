@@ -73,8 +73,8 @@ impl ConfigService {
 }
 
 impl ConfigWatch {
-    /// What comes next; none after the fault that ended it: the node stops, or the watcher was too slow. Nothing is lost
-    /// if it is dropped while it waits.
+    /// What comes next; none after the fault that ended it: the node stops, or the watcher was too slow. Nothing is
+    /// lost if it is dropped while it waits.
     pub async fn next(&mut self) -> Option<Result<ConfigUpdate, Fault>> {
         if self.ended {
             return None;

@@ -100,7 +100,8 @@ impl ConfigService {
         transaction: TransactRequest,
         deadline: Instant,
     ) -> Result<bool, Fault> {
-        // A key of its own for each: repeated inside it is done once, and what it compares keeps it from meeting another.
+        // A key of its own for each: repeated inside it is done once, and what it compares keeps it from meeting
+        // another.
         let key = u128::from_le_bytes(self.parts.seams.random());
         Ok(self.store.transact(transaction, Some(key), deadline).await?.held)
     }
@@ -122,7 +123,8 @@ impl ConfigService {
         sleep(Duration::from_millis(ms)).await;
     }
 
-    /// What opens and seals on this node; none if it is not a voter, or its key is damaged: then it complains elsewhere.
+    /// What opens and seals on this node; none if it is not a voter, or its key is damaged: then it complains
+    /// elsewhere.
     pub(super) fn opener(&self) -> Result<Option<Opener>, Fault> {
         let seal = self.parts.auth.proven_seal_key()?;
         let (seams, cluster) = (self.parts.seams.clone(), self.parts.mesh.cluster());

@@ -1,5 +1,5 @@
-//! A replica in memory that is told what to apply, without a group around it: for tests of the store, and of what stands on
-//! it.
+//! A replica in memory that is told what to apply, without a group around it: for tests of the store, and of what
+//! stands on it.
 
 use crate::store::{
     RecordRange, StoreMachine, TransactRequest, Watch,

@@ -8,8 +8,8 @@ use bincode::{
 };
 use micro_sdk::wire::ServiceName;
 
-/// What the platform's own database is called in state keys. It is no name, so no request can say it, and it comes behind
-/// all that are.
+/// What the platform's own database is called in state keys. It is no name, so no request can say it, and it comes
+/// behind all that are.
 pub(crate) const RESERVED: &str = "~platform";
 
 /// A database of a namespace. The platform's own is made in this process only: it is neither parsed nor decoded.

@@ -51,8 +51,8 @@ impl Glimpse<'_> {
 }
 
 impl StoreService {
-    /// Looks at the records at one moment, on another thread: a linearizable one, unless the caller takes this replica as
-    /// it is.
+    /// Looks at the records at one moment, on another thread: a linearizable one, unless the caller takes this replica
+    /// as it is.
     ///
     /// # Errors
     /// Those of `look`, why the reading can't be made linearizable, or if the state can't be read.

@@ -43,8 +43,8 @@ impl Local {
     /// What is at a path.
     ///
     /// # Errors
-    /// [`Code::Denied`](micro_sdk::wire::Code::Denied) if the caller may not see secrets that it asks for; as the service
-    /// answers.
+    /// [`Code::Denied`](micro_sdk::wire::Code::Denied) if the caller may not see secrets that it asks for; as the
+    /// service answers.
     pub async fn config(&self, context: &Context, request: GetRequest) -> Result<Reading, Fault> {
         let _permit = self.admit_config(context, "get")?;
         if request.show_secrets {

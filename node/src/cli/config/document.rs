@@ -72,8 +72,8 @@ impl Language {
     }
 }
 
-/// The JSON text that an argument stands for: a value of the command line, `@FILE` or `-` for stdin. What is not JSON is
-/// a text; so is all, if `plain`.
+/// The JSON text that an argument stands for: a value of the command line, `@FILE` or `-` for stdin. What is not JSON
+/// is a text; so is all, if `plain`.
 ///
 /// # Errors
 /// If a file can't be read, is too large, or holds no text.

@@ -148,7 +148,8 @@ impl IntoFuture for RollBackConfig {
     type Output = Result<ConfigChanged, Fault>;
     type IntoFuture = BoxFuture<'static, Self::Output>;
 
-    /// Sends it. Errors are those of a [set](super::SetConfig), and `Conflict` if the version is older than what is kept.
+    /// Sends it. Errors are those of a [set](super::SetConfig), and `Conflict` if the version is older than what is
+    /// kept.
     fn into_future(self) -> Self::IntoFuture {
         let RollBackConfig { terms, to } = self;
         Box::pin(async move {

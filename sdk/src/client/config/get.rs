@@ -105,8 +105,8 @@ impl IntoFuture for GetConfig {
 
     /// Sends it.
     ///
-    /// Errors: `Usage` if it is no path; `Conflict` if the version is older than what is kept; `Denied` if this caller may
-    /// not see secrets; `Unavailable` without quorum; `Timeout`.
+    /// Errors: `Usage` if it is no path; `Conflict` if the version is older than what is kept; `Denied` if this caller
+    /// may not see secrets; `Unavailable` without quorum; `Timeout`.
     fn into_future(self) -> Self::IntoFuture {
         Box::pin(async move {
             let message = proto::GetConfigRequest {

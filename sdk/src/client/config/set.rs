@@ -10,8 +10,8 @@ use std::{fmt, time::Duration};
 
 /// A value that is about to be set. Await it to send it.
 ///
-/// It carries an idempotency key, so a repetition, by the node or with [`SetConfig::idempotency_key`] by the caller, sets
-/// once.
+/// It carries an idempotency key, so a repetition, by the node or with [`SetConfig::idempotency_key`] by the caller,
+/// sets once.
 #[must_use = "a value is set when this is awaited"]
 pub struct SetConfig {
     tree: ConfigTree,
@@ -52,8 +52,8 @@ impl SetConfig {
         }
     }
 
-    /// Every leaf in it is a secret: sealed wherever it is kept, and shown to nobody who does not ask for it. A leaf that
-    /// is one already stays one without this.
+    /// Every leaf in it is a secret: sealed wherever it is kept, and shown to nobody who does not ask for it. A leaf
+    /// that is one already stays one without this.
     pub fn secret(mut self) -> SetConfig {
         self.secret = true;
         self
@@ -109,7 +109,8 @@ impl IntoFuture for SetConfig {
 
     /// Sends it.
     ///
-    /// Errors: `Usage` if it is no path, beyond a limit, or does not fit the schema; `Conflict` if the version is another;
+    /// Errors: `Usage` if it is no path, beyond a limit, or does not fit the schema; `Conflict` if the version is
+    /// another;
     /// `Unavailable` without quorum; `Unknown` if it may have been done.
     fn into_future(self) -> Self::IntoFuture {
         Box::pin(async move {

@@ -109,8 +109,8 @@ impl IntoFuture for WatchConfig {
 }
 
 impl ConfigWatch {
-    /// What is there first, then each change of it; none after the fault that ended the watch: a refusal, or no node for
-    /// too long. Nothing is lost if it is dropped while it waits.
+    /// What is there first, then each change of it; none after the fault that ended the watch: a refusal, or no node
+    /// for too long. Nothing is lost if it is dropped while it waits.
     pub async fn next(&mut self) -> Option<Result<ConfigUpdate, Fault>> {
         if self.ended {
             return None;
