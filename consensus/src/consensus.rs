@@ -5,10 +5,12 @@ use crate::{
     Replication,
     backup::Origin,
     contact::{Contact, QuorumAge},
+    errand::Errands,
     findings::Findings,
     intake::{Ground, Intake},
     lanes::Lanes,
     log::Log,
+    membership::ChangeTurn,
     network::Network,
     office::Office,
     raft::{LogId, Raft},
@@ -21,10 +23,9 @@ use futures::future::BoxFuture;
 use micro_mesh::{FrameReceiver, FrameSender, Lane, Mesh};
 use micro_sdk::wire::{LogIndex, NodeId, Seams};
 use micro_storage::Storage;
-use openraft::{BasicNode, ChangeMembers, async_runtime::WatchReceiver, storage::RaftSnapshotBuilder};
+use openraft::{BasicNode, async_runtime::WatchReceiver, storage::RaftSnapshotBuilder};
 use std::{
     collections::{BTreeMap, BTreeSet},
-    future::Future,
     net::SocketAddr,
     sync::{
         Arc, Mutex,
@@ -40,20 +41,20 @@ use tokio::{
 
 /// How often it is looked whether Raft still lives.
 const LIFE_LOOK: Duration = Duration::from_secs(2);
-/// How long a change of membership may take: two rounds through the log, in a group that may be electing.
-const MEMBERSHIP_DEADLINE: Duration = Duration::from_secs(10);
 
 /// This node's part in the group. Clones share everything; a [fork](Self::fork) takes proposals and reads in on a
 /// thread of its own.
 #[derive(Clone)]
 pub struct Consensus {
-    inner: Arc<Inner>,
+    pub(crate) inner: Arc<Inner>,
     intake: Arc<Intake>,
 }
 
-struct Inner {
+pub(crate) struct Inner {
     node: NodeId,
-    ground: Ground,
+    pub ground: Ground,
+    /// The turn to change the membership.
+    pub changing: ChangeTurn,
     lanes: Lanes,
     findings: Findings,
     quorum_age: QuorumAge,
@@ -76,7 +77,8 @@ impl Consensus {
     ) -> Result<Self, ConsensusError> {
         let node = mesh.node();
         let broken = |error: std::io::Error| ConsensusError::Storage(error.to_string());
-        let log = Log::open(storage.log.clone()).map_err(broken)?;
+        let errands = Errands::default();
+        let log = Log::open(node, storage.log.clone(), errands.clone()).map_err(broken)?;
         let replica = Replica::open(node, storage, machine, seams.clone()).map_err(broken)?;
         if log.last() < replica.applied() {
             // Others made a quorum for entries that this node applied before its own copy of them was on disk, and a
@@ -117,12 +119,13 @@ impl Consensus {
             planted_bug: config.planted_bug,
             timekeeper,
             read_only,
+            errands,
         };
         let intake = Arc::new(Intake::start(ground.clone()));
-        let closing = AtomicBool::new(false);
+        let (changing, closing) = (ChangeTurn::default(), AtomicBool::new(false));
         let tasks = Mutex::new(vec![following, resting]);
         let consensus = Consensus {
-            inner: Arc::new(Inner { node, ground, lanes, findings, quorum_age, closing, tasks }),
+            inner: Arc::new(Inner { node, ground, changing, lanes, findings, quorum_age, closing, tasks }),
             intake,
         };
         consensus.elect_sole_voter().await?;
@@ -223,81 +226,6 @@ impl Consensus {
     /// Tells who leads, whenever that changes.
     pub fn watch_leader(&self) -> watch::Receiver<Option<NodeId>> {
         self.inner.ground.office.leader()
-    }
-
-    /// Takes a node in as a learner. Leader only.
-    ///
-    /// # Errors
-    /// [`ConsensusError::NotLeader`], or why the group refused.
-    pub async fn add_learner(&self, node: NodeId, address: SocketAddr) -> Result<(), ConsensusError> {
-        let learner = BasicNode::new(address);
-        self.change(self.inner.ground.raft.add_learner(node, learner, false)).await
-    }
-
-    /// Notes the address of a member. Leader only.
-    ///
-    /// # Errors
-    /// [`ConsensusError::NotLeader`], or why the group refused.
-    pub async fn set_address(&self, node: NodeId, address: SocketAddr) -> Result<(), ConsensusError> {
-        let nodes = BTreeMap::from([(node, BasicNode::new(address))]);
-        self.change(self.inner.ground.raft.change_membership(ChangeMembers::SetNodes(nodes), true)).await
-    }
-
-    /// Replaces the voters, all at once. Those that leave become learners. Leader only.
-    ///
-    /// # Errors
-    /// [`ConsensusError::NotLeader`], or why the group refused.
-    pub async fn change_voters(&self, voters: BTreeSet<NodeId>) -> Result<(), ConsensusError> {
-        self.change(self.inner.ground.raft.change_membership(voters, true)).await
-    }
-
-    /// Completes a change of the voters that another leader had begun: it goes through two sets of voters, and whoever
-    /// leads when both are there has to go on to the second alone. Leader only; nothing if there is no such change.
-    ///
-    /// # Errors
-    /// [`ConsensusError::NotLeader`], or why the group refused.
-    pub async fn finish_change(&self) -> Result<(), ConsensusError> {
-        if !self.observe().changing {
-            return Ok(());
-        }
-        // A change that adds nobody goes from both sets to the second.
-        let nobody = ChangeMembers::AddVoterIds(BTreeSet::new());
-        self.change(self.inner.ground.raft.change_membership(nobody, true)).await
-    }
-
-    /// Removes a node from the group for good, voter or learner. Leader only.
-    ///
-    /// # Errors
-    /// [`ConsensusError::NotLeader`], or why the group refused.
-    pub async fn remove(&self, node: NodeId) -> Result<(), ConsensusError> {
-        let gone = BTreeSet::from([node]);
-        if self.observe().voters.contains(&node) {
-            self.change(
-                self.inner.ground.raft.change_membership(ChangeMembers::RemoveVoters(gone.clone()), false),
-            )
-            .await?;
-        }
-        if self.observe().learners.contains(&node) {
-            self.change(self.inner.ground.raft.change_membership(ChangeMembers::RemoveNodes(gone), false))
-                .await?;
-        }
-        Ok(())
-    }
-
-    async fn change<T, E>(&self, change: impl Future<Output = Result<T, E>>) -> Result<(), ConsensusError>
-    where
-        E: std::fmt::Display,
-    {
-        if !self.observe().leading {
-            return Err(ConsensusError::NotLeader);
-        }
-        match timeout(MEMBERSHIP_DEADLINE, change).await {
-            Ok(Ok(_)) => Ok(()),
-            // openraft says so in words of its own; for us it is one thing.
-            Ok(Err(_)) if !self.observe().leading => Err(ConsensusError::NotLeader),
-            Ok(Err(error)) => Err(ConsensusError::Membership(error.to_string())),
-            Err(_) => Err(ConsensusError::Timeout),
-        }
     }
 
     /// Hands leadership to the furthest of the voters that `may` have it, if this node leads, and waits until it leads,

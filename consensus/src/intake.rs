@@ -1,8 +1,8 @@
 //! The way into the group for the callers of one thread.
 
 use crate::{
-    PlantedBug, office::Office, proposer::Proposer, raft::Raft, read_only::ReadOnly, reader::Reader,
-    replica::Replica, timekeeper::Timekeeper,
+    PlantedBug, errand::Errands, office::Office, proposer::Proposer, raft::Raft, read_only::ReadOnly,
+    reader::Reader, replica::Replica, timekeeper::Timekeeper,
 };
 use micro_mesh::Mesh;
 use tokio::task::JoinHandle;
@@ -20,6 +20,7 @@ pub(crate) struct Ground {
     /// Tells the time that proposals are stamped with while this node leads.
     pub timekeeper: Timekeeper,
     pub read_only: ReadOnly,
+    pub errands: Errands,
 }
 
 /// A queue of proposals and one of reads, each drained in batches on the runtime that the intake was made on. Callers
@@ -33,17 +34,8 @@ pub(crate) struct Intake {
 impl Intake {
     /// Starts the tasks that drain the queues.
     pub fn start(ground: Ground) -> Self {
-        let Ground { raft, replica, mesh, office, proposals_waiting_max, planted_bug, timekeeper, read_only } =
-            ground;
-        let (proposer, proposing) = Proposer::start(
-            raft.clone(),
-            replica.clone(),
-            mesh.clone(),
-            office.clone(),
-            proposals_waiting_max,
-            timekeeper,
-            read_only,
-        );
+        let (proposer, proposing) = Proposer::start(ground.clone());
+        let Ground { raft, replica, mesh, office, planted_bug, .. } = ground;
         let (reader, reading) = Reader::start(raft, replica, mesh, office.leader(), planted_bug);
         Intake { proposer, reader, tasks: [proposing, reading] }
     }

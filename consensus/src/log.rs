@@ -10,11 +10,12 @@
 
 use crate::{
     entry::{LogIdRecord, VoteRecord, decode, from_record, to_record},
+    errand::Errands,
     raft::{Entry, Group, LogId, Vote},
 };
 use futures::{Stream, StreamExt, stream};
-use micro_sdk::wire::Codec;
-use micro_storage::{LogMark, LogOp, LogStore, StorageError};
+use micro_sdk::wire::{Codec, NodeId};
+use micro_storage::{LogMark, LogOp, LogRecord, LogStore, StorageError};
 use openraft::{
     OptionalSend,
     storage::{IOFlushed, LogState, RaftLogReader, RaftLogStorage},
@@ -45,7 +46,9 @@ const READ_BYTES_MAX: usize = 2 << 20;
 /// The log of this node. Clones share everything.
 #[derive(Clone)]
 pub(crate) struct Log {
+    node: NodeId,
     store: Arc<dyn LogStore>,
+    errands: Errands,
     shared: Arc<Mutex<Shared>>,
     tail: watch::Sender<Tail>,
 }
@@ -108,11 +111,11 @@ impl Shared {
 }
 
 impl Log {
-    /// Opens the log in `store`.
+    /// Opens the log of `node` in `store`. `errands` tell what the node has with the leader.
     ///
     /// # Errors
     /// If the store fails or holds what can't be.
-    pub fn open(store: Arc<dyn LogStore>) -> io::Result<Self> {
+    pub fn open(node: NodeId, store: Arc<dyn LogStore>, errands: Errands) -> io::Result<Self> {
         let mark = |mark| -> io::Result<_> { Ok(store.mark(mark)?) };
         let vote = mark(LogMark::Vote)?.map(|bytes| decode::<VoteRecord>(&bytes)).transpose()?;
         let purged = mark(LogMark::Purged)?.map(|bytes| decode::<LogIdRecord>(&bytes)).transpose()?;
@@ -136,7 +139,7 @@ impl Log {
         };
         let end = next_index(shared.last);
         let tail = watch::Sender::new(Tail { end, rested: end });
-        Ok(Log { store, shared: Arc::new(Mutex::new(shared)), tail })
+        Ok(Log { node, store, errands, shared: Arc::new(Mutex::new(shared)), tail })
     }
 
     /// Tells when entries are appended, and when they have rested.
@@ -320,6 +323,10 @@ impl RaftLogStorage<Group> for Log {
             (next_index(shared.last), shared.truncations)
         };
         self.tail.send_modify(|tail| tail.end = end);
+        // A leader sends what it appends while its own disk writes. What comes alone from another one leaves a follower
+        // nothing to do until it is written, unless the answer to somebody here may come first.
+        let is_others = |record: &LogRecord| record.leader != self.node.0 && !self.errands.any();
+        let is_alone = matches!(&records[..], [record] if is_others(record));
         let shared = self.shared.clone();
         let done = Box::new(move |result: Result<(), StorageError>| {
             if result.is_ok() {
@@ -330,7 +337,10 @@ impl RaftLogStorage<Group> for Log {
             }
             callback.io_completed(result.map_err(io::Error::from));
         });
-        self.store.submit(LogOp::Append(records), done);
+        match is_alone {
+            true => self.store.submit_alone(LogOp::Append(records), done),
+            false => self.store.submit(LogOp::Append(records), done),
+        }
         Ok(())
     }
 

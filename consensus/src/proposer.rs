@@ -3,6 +3,8 @@
 
 use crate::{
     ProposeError,
+    errand::{Errand, Errands},
+    intake::Ground,
     lanes::proposal_answer,
     message::{GROUP, ProposalAnswer, take_proposal_answer},
     office::Office,
@@ -42,6 +44,8 @@ struct Proposal {
     command: Bytes,
     deadline: Instant,
     done: oneshot::Sender<Outcome>,
+    /// While it is with the leader.
+    errand: Option<Errand>,
 }
 
 /// Takes proposals in.
@@ -51,23 +55,17 @@ pub(crate) struct Proposer {
 }
 
 impl Proposer {
-    /// Starts the task that drains the queue. `office` tells who leads.
-    pub fn start(
-        raft: Raft,
-        replica: Replica,
-        mesh: Mesh,
-        office: Office,
-        waiting_max: usize,
-        timekeeper: Timekeeper,
-        read_only: ReadOnly,
-    ) -> (Self, JoinHandle<()>) {
-        let (queue, proposals) = mpsc::channel(waiting_max);
+    /// Starts the task that drains the queue.
+    pub fn start(ground: Ground) -> (Self, JoinHandle<()>) {
+        let Ground { raft, replica, mesh, office, timekeeper, read_only, errands, .. } = ground;
+        let (queue, proposals) = mpsc::channel(ground.proposals_waiting_max);
         let (leader, queue_again) = (office.leader(), queue.downgrade());
         let route = Route {
             raft,
             replica,
             timekeeper,
             read_only,
+            errands,
             mesh,
             leader,
             office,
@@ -83,7 +81,7 @@ impl Proposer {
             return Err(ProposeError::TooLarge { bytes: command.len(), limit: PROPOSAL_BYTES_MAX });
         }
         let (done, mut waiting) = oneshot::channel();
-        let proposal = Proposal { command, deadline, done };
+        let proposal = Proposal { command, deadline, done, errand: None };
         self.queue.try_send(proposal).map_err(|error| match error {
             mpsc::error::TrySendError::Full(_) => ProposeError::Overloaded,
             mpsc::error::TrySendError::Closed(_) => ProposeError::Stopped("it is shutting down".to_owned()),
@@ -129,6 +127,7 @@ struct Route {
     replica: Replica,
     timekeeper: Timekeeper,
     read_only: ReadOnly,
+    errands: Errands,
     mesh: Mesh,
     office: Office,
     leader: watch::Receiver<Option<NodeId>>,
@@ -229,7 +228,7 @@ impl Route {
         });
     }
 
-    async fn forward(&mut self, leader: NodeId, batch: Vec<Proposal>) {
+    async fn forward(&mut self, leader: NodeId, mut batch: Vec<Proposal>) {
         if self.lane.as_ref().is_none_or(|lane| lane.leader != leader || lane.answers.is_finished()) {
             self.lane = None;
             match self.mesh.open(leader, Lane::Forward, OPEN_TTL).await {
@@ -242,7 +241,8 @@ impl Route {
         }
         let Some(lane) = &mut self.lane else { return self.retry(batch) };
         let mut frames = Vec::with_capacity(batch.iter().map(|proposal| proposal.command.len() + 6).sum());
-        for proposal in &batch {
+        for proposal in &mut batch {
+            proposal.errand = Some(self.errands.begin());
             frame_into(&mut frames, |frame| {
                 frame.extend_from_slice(&GROUP.to_le_bytes());
                 frame.extend_from_slice(&proposal.command);
@@ -277,7 +277,8 @@ async fn take_answers(
     fail_all(&waiting, "the link to the leader broke");
 }
 
-fn settle(proposal: Proposal, answer: ProposalAnswer, queue: &mpsc::WeakSender<Proposal>) {
+fn settle(mut proposal: Proposal, answer: ProposalAnswer, queue: &mpsc::WeakSender<Proposal>) {
+    proposal.errand = None;
     let outcome = match answer {
         ProposalAnswer::Applied(index, reply) => Ok((index, reply.into())),
         ProposalAnswer::Unknown(why) => Err(ProposeError::Unknown(why)),

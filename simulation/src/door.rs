@@ -2,10 +2,11 @@
 
 use crate::{
     options::PlantedBug,
-    workload::{DEADLINE, Table},
+    workload::{DEADLINE, Table, config::PART},
 };
 use bytes::Bytes;
 use micro_actors::{
+    config::{ChangeReply, ChangeView, ConfigPath, GetRequest, HistoryRequest, Plaintext, Reading, What},
     registry::{AttachGuard, InsideHandler},
     store::{
         CompactRequest, Comparand, DeleteRequest, GrantRequest, LeaseItem, LeaseRequest, LeasesRequest,
@@ -13,8 +14,8 @@ use micro_actors::{
         Watch, WatchRequest, WriteRequest,
     },
 };
-use micro_node::node::{Context, Local};
-use micro_sdk::wire::{Caller, Code, Endpoint, Fault};
+use micro_node::node::{ConfigChange, Context, Local};
+use micro_sdk::wire::{Caller, Code, Endpoint, Fault, Namespace};
 use std::sync::Arc;
 use tokio::time::Instant;
 
@@ -232,6 +233,98 @@ impl Door {
     pub async fn leases(&self, after: u64) -> Result<Vec<LeaseItem>, Fault> {
         let request = LeasesRequest { after, stale: false };
         Ok(self.local.leases(&self.context(), request).await?.leases)
+    }
+
+    /// Sets a value of the configuration.
+    ///
+    /// # Errors
+    /// As the node answers.
+    pub async fn set_config(
+        &self,
+        leaf: &str,
+        value: u64,
+        secret: bool,
+        if_version: Option<u64>,
+        key: Option<u128>,
+    ) -> Result<ChangeReply, Fault> {
+        let door = self.hurried();
+        let (path, value, replace) = match self.planted(PlantedBug::WholeTreeWritten) && !secret {
+            false => (leaf, value.to_string(), false),
+            true => (PART, door.whole_part_with(leaf, value).await?, true),
+        };
+        let what = What::Set {
+            path: ConfigPath::parse(path)?,
+            value: Plaintext::new(value),
+            secret,
+            replace,
+            canary_percent: 0,
+        };
+        door.change_config(what, if_version, key).await
+    }
+
+    /// What would be there with another value, as JSON.
+    async fn whole_part_with(&self, leaf: &str, value: u64) -> Result<String, Fault> {
+        let text = self.config(PART, false).await?.value;
+        let mut whole = text.map_or(Ok(serde_json::json!({})), |text| serde_json::from_str(text.expose()));
+        if let Ok(whole) = &mut whole {
+            let names = leaf.split('.').skip(1);
+            *names.fold(whole, |place, name| &mut place[name]) = value.into();
+        }
+        whole.map(|whole| whole.to_string()).map_err(|error| Fault::new(Code::Internal, error.to_string()))
+    }
+
+    /// Removes a value of the configuration.
+    ///
+    /// # Errors
+    /// As the node answers.
+    pub async fn delete_config(&self, leaf: &str) -> Result<ChangeReply, Fault> {
+        self.change_config(What::Delete { path: ConfigPath::parse(leaf)? }, None, None).await
+    }
+
+    /// Makes a value of the configuration what it was at a version.
+    ///
+    /// # Errors
+    /// As the node answers.
+    pub async fn roll_back_config(&self, leaf: &str, to: u64) -> Result<ChangeReply, Fault> {
+        self.change_config(What::RollBack { path: ConfigPath::parse(leaf)?, to }, None, None).await
+    }
+
+    async fn change_config(
+        &self,
+        what: What,
+        if_version: Option<u64>,
+        key: Option<u128>,
+    ) -> Result<ChangeReply, Fault> {
+        let (namespace, reason) = (Namespace::default(), String::new());
+        let change = ConfigChange { namespace, what, if_version, reason, dry_run: false };
+        self.local.change_config(&self.context().with_key(self.kept(key)), change).await
+    }
+
+    /// What is in the configuration, secrets too.
+    ///
+    /// # Errors
+    /// As the node answers.
+    pub async fn config(&self, path: &str, stale: bool) -> Result<Reading, Fault> {
+        let path = ConfigPath::parse(path)?;
+        let request = GetRequest { path, show_secrets: true, stale, ..GetRequest::default() };
+        self.local.config(&self.context(), request).await
+    }
+
+    /// All changes of the configuration, latest first.
+    ///
+    /// # Errors
+    /// As the node answers.
+    pub async fn config_history(&self) -> Result<Vec<ChangeView>, Fault> {
+        let (mut changes, mut before, door) = (Vec::new(), 0, self.hurried());
+        loop {
+            let request = HistoryRequest { before, limit: 1000, ..HistoryRequest::default() };
+            let reply = door.local.config_history(&door.context(), request).await?;
+            before = reply.changes.last().map_or(0, |change| change.version);
+            changes.extend(reply.changes);
+            if !reply.more {
+                return Ok(changes);
+            }
+        }
     }
 
     /// Calls the echo service of a node.

@@ -86,6 +86,11 @@ fn a_holder_that_does_not_look_at_its_fence_is_found() {
 }
 
 #[test]
+fn a_tree_that_is_read_changed_and_written_back_is_found() {
+    finds_with(PlantedBug::WholeTreeWritten, &[Kind::Config], &["the configuration"]);
+}
+
+#[test]
 fn a_watch_that_drops_an_event_when_it_goes_on_is_found() {
     finds_with(PlantedBug::WatchSkips, &[Kind::Watch], &["watches"]);
 }

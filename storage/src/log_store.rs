@@ -69,6 +69,13 @@ pub trait LogStore: Send + Sync + 'static {
     /// writer is far too slow and its queue is full, the operation fails, in its turn, and nothing of it is done.
     fn submit(&self, op: LogOp, done: Completion);
 
+    /// The same, for a caller that could do nothing better than wait. If nothing else is under way and the disk has
+    /// been quick, the store may do it at once, and call `done`, on the caller's own thread: handing it to the writer
+    /// and the news back takes as long as such a disk.
+    fn submit_alone(&self, op: LogOp, done: Completion) {
+        self.submit(op, done);
+    }
+
     /// The durable records in `range`, in order, as many as fit `bytes_max` but at least one if there is one.
     ///
     /// # Errors

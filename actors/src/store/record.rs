@@ -47,8 +47,10 @@ impl TablePath {
         let or_default = |name: &str| if name.is_empty() { "default".to_owned() } else { name.to_owned() };
         Ok(TablePath {
             namespace: or_default(namespace).try_into()?,
-            database: Database::named(or_default(database).try_into()?),
-            table: or_default(table).try_into()?,
+            database: Database::named(
+                or_default(database).try_into().map_err(|error: NameError| error.of("database"))?,
+            ),
+            table: or_default(table).try_into().map_err(|error: NameError| error.of("table"))?,
         })
     }
 

@@ -17,6 +17,14 @@ pub struct NameError {
     text: String,
 }
 
+impl NameError {
+    /// The same where the name is that of another kind of thing.
+    #[must_use]
+    pub fn of(self, kind: &'static str) -> Self {
+        NameError { kind, ..self }
+    }
+}
+
 fn parse(kind: &'static str, text: &str) -> Result<String, NameError> {
     let edge = |byte: Option<&u8>| byte.is_some_and(|b| b.is_ascii_lowercase() || b.is_ascii_digit());
     let bytes = text.as_bytes();

@@ -11,6 +11,7 @@ mod acknowledged_durability;
 mod bank_balance;
 mod committed_immutable;
 mod committed_on_quorum;
+mod configuration;
 mod echo_answers;
 mod election_safety;
 mod equal_replicas;
@@ -114,6 +115,7 @@ pub fn all() -> Vec<Box<dyn Checker>> {
         Box::<serializability::Serializability>::default(),
         Box::<watches::Watches>::default(),
         Box::<fencing::Fencing>::default(),
+        Box::<configuration::Configuration>::default(),
         Box::<equal_replicas::EqualReplicas>::default(),
     ]
 }

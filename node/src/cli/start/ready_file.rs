@@ -36,10 +36,22 @@ impl ReadyFile {
     /// If there can be no file.
     pub(super) fn new(path: &Path) -> Result<Self, Fault> {
         let file = ReadyFile { path: path.to_owned() };
-        match fs::remove_file(path) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(file.fault(&error)),
-            _ => Ok(file),
-        }
+        let removed = match fs::remove_file(path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+            _ => Ok(()),
+        };
+        // That it can't be written is better known before a mesh is founded than after.
+        let part = file.part();
+        let tried = removed.and_then(|()| fs::write(&part, "")).and_then(|()| fs::remove_file(&part));
+        tried.map_err(|error| file.fault(&error))?;
+        Ok(file)
+    }
+
+    /// Where it is written before it is there.
+    fn part(&self) -> PathBuf {
+        let mut part = self.path.clone().into_os_string();
+        part.push(format!(".{}", std::process::id()));
+        part.into()
     }
 
     /// Writes it: whoever sees it sees all of it.
@@ -62,8 +74,7 @@ impl ReadyFile {
         let mut json =
             serde_json::to_string(&content).expect("addresses, ids and UTF-8 paths are always JSON");
         json.push('\n');
-        let mut part = self.path.clone().into_os_string();
-        part.push(format!(".{}", std::process::id()));
+        let part = self.part();
         let written = fs::write(&part, json).and_then(|()| fs::rename(&part, &self.path));
         written.map_err(|error| self.fault(&error))
     }

@@ -35,7 +35,7 @@ use std::{
     ops::Range,
     path::{Path, PathBuf},
     sync::{
-        Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard,
+        Arc, Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard,
         atomic::{AtomicUsize, Ordering},
         mpsc::{self, Sender},
     },
@@ -63,8 +63,11 @@ pub(super) struct SegmentLog {
     shared: Arc<Shared>,
     /// None only while it is dropped.
     queue: Option<Sender<Waiting>>,
+    /// The bytes that are under way. None are when this is 0, since an operation has some.
     waiting_bytes: Arc<AtomicUsize>,
-    writer: Option<JoinHandle<()>>,
+    writer: Arc<Mutex<LogWriter>>,
+    /// The thread of the writer.
+    thread: Option<JoinHandle<()>>,
 }
 
 /// An operation on its way.
@@ -106,10 +109,11 @@ impl SegmentLog {
         let shared = Arc::new(Shared { directory, view: RwLock::default(), _data_dir: data_dir.clone() });
         let waiting_bytes = Arc::new(AtomicUsize::new(0));
         let writer = LogWriter::new(shared.clone(), waiting_bytes.clone(), spares, segment_bytes, recovered);
+        let writer = Arc::new(Mutex::new(writer));
         let (queue, waiting) = mpsc::channel();
-        let thread = thread::Builder::new().name("log-writer".to_owned());
-        let writer = thread.spawn(move || writer.run(waiting))?;
-        Ok(SegmentLog { shared, queue: Some(queue), waiting_bytes, writer: Some(writer) })
+        let (thread, at_work) = (thread::Builder::new().name("log-writer".to_owned()), writer.clone());
+        let thread = thread.spawn(move || LogWriter::run(&at_work, &waiting))?;
+        Ok(SegmentLog { shared, queue: Some(queue), waiting_bytes, writer, thread: Some(thread) })
     }
 }
 
@@ -211,7 +215,7 @@ fn bytes_of(op: &LogOp) -> usize {
 impl LogStore for SegmentLog {
     fn submit(&self, op: LogOp, done: Completion) {
         let bytes = bytes_of(&op);
-        let before = self.waiting_bytes.fetch_add(bytes, Ordering::Relaxed);
+        let before = self.waiting_bytes.fetch_add(bytes, Ordering::AcqRel);
         let waiting = if before > WAITING_BYTES_MAX {
             self.waiting_bytes.fetch_sub(bytes, Ordering::Relaxed);
             let why = format!("{before} bytes wait for the log's disk already");
@@ -227,6 +231,23 @@ impl LogStore for SegmentLog {
         if let Err(mpsc::SendError(waiting)) = queue.send(waiting) {
             (waiting.done)(Err(std::io::Error::other("the log's writer has ended").into()));
         }
+    }
+
+    fn submit_alone(&self, op: LogOp, done: Completion) {
+        let bytes = bytes_of(&op);
+        // Whoever finds nothing under way has claimed the turn with that: all later ones queue behind it.
+        let alone =
+            self.waiting_bytes.compare_exchange(0, bytes, Ordering::AcqRel, Ordering::Relaxed).is_ok();
+        if !alone {
+            return self.submit(op, done);
+        }
+        let mut writer = self.writer.lock().unwrap_or_else(PoisonError::into_inner);
+        if writer.is_quick() {
+            return writer.commit(&mut vec![Waiting { op: Ok(op), bytes, done }]);
+        }
+        drop(writer);
+        self.waiting_bytes.fetch_sub(bytes, Ordering::AcqRel);
+        self.submit(op, done);
     }
 
     fn read(&self, range: Range<u64>, bytes_max: usize) -> Result<Vec<LogRecord>, StorageError> {
@@ -252,9 +273,9 @@ impl Drop for SegmentLog {
     /// Waits until all that was submitted is written and synced.
     fn drop(&mut self) {
         self.queue = None;
-        let Some(writer) = self.writer.take() else { return };
+        let Some(thread) = self.thread.take() else { return };
         // A completion may hold the last handle: then this is the writer's own thread, which ends by itself.
-        if writer.thread().id() != thread::current().id() && writer.join().is_err() {
+        if thread.thread().id() != thread::current().id() && thread.join().is_err() {
             tracing::error!("the log's writer panicked");
         }
     }

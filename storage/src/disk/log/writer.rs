@@ -1,4 +1,5 @@
-//! The one thread that writes the log: drain the queue, one batch, one sync, completions in order.
+//! What writes the log: drain the queue, one batch, one sync, completions in order. It has a thread of its own; only an
+//! operation that nothing else is in front of may be done on its caller's.
 
 use super::{
     Shared, Waiting,
@@ -15,10 +16,11 @@ use std::{
     collections::BTreeMap,
     ops::Range,
     sync::{
-        Arc,
+        Arc, Mutex, PoisonError,
         atomic::{AtomicUsize, Ordering},
         mpsc::Receiver,
     },
+    time::{Duration, Instant},
 };
 
 /// The most that one sync waits for: what a disk of 100 MB/s writes in 40 ms. The first operation goes in whatever its
@@ -26,6 +28,10 @@ use std::{
 const GROUP_BYTES_MAX: usize = 4 << 20;
 /// The most operations of one group. More than openraft keeps under way.
 const GROUP_OPS_MAX: usize = 4096;
+/// A disk that takes less for a write with its sync is quick: to wake the writer's thread, and then that of the caller,
+/// takes a tenth to a quarter of it, and a thread of callers that is held up this long does not hold up anybody who
+/// would notice.
+const QUICK: Duration = Duration::from_micros(400);
 
 pub(super) struct LogWriter {
     shared: Arc<Shared>,
@@ -41,6 +47,8 @@ pub(super) struct LogWriter {
     /// Up to where it is filled: what would go beyond begins the next one.
     room: u64,
     next_batch: u64,
+    /// How long a write with its sync takes, averaged over about the last eight.
+    pace: Duration,
     /// Why nothing is written any more.
     dead: Option<StorageError>,
     /// The batch at hand.
@@ -87,13 +95,16 @@ impl LogWriter {
             position,
             room,
             next_batch,
+            // Not quick until it is known to be.
+            pace: QUICK * 8,
             dead: None,
             frame: Frame::default(),
         }
     }
 
     /// Works until the queue's other end is dropped and all of it is written.
-    pub fn run(mut self, queue: Receiver<Waiting>) {
+    pub fn run(this: &Mutex<Self>, queue: &Receiver<Waiting>) {
+        let lock = || this.lock().unwrap_or_else(PoisonError::into_inner);
         let mut group = Vec::new();
         while let Ok(first) = queue.recv() {
             let mut bytes = first.bytes;
@@ -105,16 +116,22 @@ impl LogWriter {
                 bytes += next.bytes;
                 group.push(next);
             }
-            self.waiting_bytes.fetch_sub(bytes, Ordering::Relaxed);
-            self.commit(&mut group);
+            lock().commit(&mut group);
         }
-        self.close();
+        lock().close();
     }
 
-    fn commit(&mut self, waiting: &mut Vec<Waiting>) {
+    /// Whether a caller had better wait on its own thread than be told.
+    pub fn is_quick(&self) -> bool {
+        self.pace < QUICK
+    }
+
+    /// Writes a group as one batch, and tells all who wait for it. From then on it is not under way any more.
+    pub fn commit(&mut self, waiting: &mut Vec<Waiting>) {
+        let bytes: usize = waiting.iter().map(|waiting| waiting.bytes).sum();
         let mut results = Vec::with_capacity(waiting.len());
         if self.dead.is_none() {
-            let mut group = self.group(waiting.iter().map(|waiting| waiting.bytes).sum());
+            let mut group = self.group(bytes);
             for waiting in waiting.iter_mut() {
                 let op = std::mem::replace(&mut waiting.op, Err(StorageError::refused(String::new())));
                 results.push(op.and_then(|op| self.add(&mut group, op)));
@@ -131,6 +148,8 @@ impl LogWriter {
         for (waiting, result) in waiting.drain(..).zip(results) {
             (waiting.done)(result);
         }
+        // Last, so that what a completion submits goes into the queue and not into this group.
+        self.waiting_bytes.fetch_sub(bytes, Ordering::AcqRel);
     }
 
     /// Adds an empty batch behind the last, which proves that the last was synced (see `recovery`).
@@ -241,7 +260,9 @@ impl LogWriter {
         }
         let at = self.position;
         let bytes = self.frame.close(&lead, self.head.salt, self.next_batch);
+        let begun = Instant::now();
         self.segment.write(at, bytes)?;
+        self.pace = (self.pace * 7 + begun.elapsed()) / 8;
         self.position += bytes.len() as u64;
         self.next_batch += 1;
         let half = self.room / 2;

@@ -4,7 +4,7 @@ use crate::{
     figure::{Bar, Figure, Sample},
     frame::{Kind, VALUE},
     load::{Load, Pressure},
-    mesh::Plan,
+    mesh::{Part, Plan},
     selection::Selection,
     side::{Role, Side},
 };
@@ -17,24 +17,37 @@ const WARM_UP: Pressure = Pressure { requests: 2_000, connections: 1, streams: 6
 struct Row {
     kind: Kind,
     pressure: Pressure,
-    bar: Option<f64>,
+    bars: Option<Bars>,
 }
 
-/// A row of so many requests on so many connections and streams, that should be so many times as fast as etcd.
-const fn row(kind: Kind, requests: u32, connections: u32, streams: u32, bar: Option<f64>) -> Row {
-    Row { kind, pressure: Pressure { requests, connections, streams }, bar }
+/// How many times etcd's rate.
+#[derive(Clone, Copy, Debug)]
+struct Bars {
+    /// What the mesh as a whole is held to.
+    mesh: f64,
+    /// What the store is held to.
+    store: f64,
+}
+
+/// A row of so many requests on so many connections and streams, and how many times as fast as etcd it should be.
+const fn row(kind: Kind, requests: u32, connections: u32, streams: u32, bars: Option<(f64, f64)>) -> Row {
+    let bars = match bars {
+        Some((mesh, store)) => Some(Bars { mesh, store }),
+        None => None,
+    };
+    Row { kind, pressure: Pressure { requests, connections, streams }, bars }
 }
 
 /// Each run takes one to seven seconds on two cores, etcd's the longest: in less, the start of the connections and of
 /// the flow counts. The bars are what the project promises itself: a fifth more puts
 /// when there is nothing to batch, twice and three times as many where there is; reads need no disk, so the gain is
-/// what the doors gain.
+/// what the doors gain. The store, by itself, is held to more.
 const ROWS: [Row; 7] = [
-    row(Kind::Put, 3_000, 1, 1, Some(1.2)),
-    row(Kind::Put, 60_000, 1, 64, Some(2.0)),
-    row(Kind::Put, 100_000, 8, 64, Some(3.0)),
-    row(Kind::Linearizable, 80_000, 1, 64, Some(1.8)),
-    row(Kind::Linearizable, 150_000, 8, 64, Some(1.8)),
+    row(Kind::Put, 3_000, 1, 1, Some((1.2, 1.2))),
+    row(Kind::Put, 60_000, 1, 64, Some((2.0, 2.5))),
+    row(Kind::Put, 100_000, 8, 64, Some((3.0, 3.5))),
+    row(Kind::Linearizable, 80_000, 1, 64, Some((1.8, 2.0))),
+    row(Kind::Linearizable, 150_000, 8, 64, Some((1.8, 2.0))),
     row(Kind::Stale, 80_000, 1, 64, None),
     row(Kind::Stale, 150_000, 8, 64, None),
 ];
@@ -69,8 +82,11 @@ pub async fn measure(load: &Load, sides: &[Side], plan: &Plan) -> anyhow::Result
     }
     let mut figures = Vec::new();
     for (role, row) in wanted(&plan.selection) {
-        let runs = if row.bar.is_some() { plan.runs_for_bar } else { plan.runs };
-        figures.push(measure_row(load, sides, role, row, runs).await?);
+        let runs = if row.bars.is_some() { plan.runs_for_bar } else { plan.runs };
+        let figure = measure_row(load, sides, role, row, plan.part, runs).await?;
+        let tail = (plan.part == Part::Store && row.kind == Kind::Put).then(|| p99(&figure)).flatten();
+        figures.push(figure);
+        figures.extend(tail);
     }
     for side in sides {
         side.check_after(load).await?;
@@ -84,6 +100,7 @@ async fn measure_row(
     sides: &[Side],
     role: Role,
     row: &Row,
+    part: Part,
     runs: usize,
 ) -> anyhow::Result<Figure> {
     let name = row.name(role);
@@ -104,5 +121,16 @@ async fn measure_row(
     }
     let mut samples = samples.into_iter();
     let ours = samples.next().context("there is a side")?;
-    Ok(Figure::rate(&name, ours, samples.next(), row.bar.map(Bar::TimesEtcd)))
+    let bar = row.bars.map(|Bars { mesh, store }| match part {
+        Part::Mesh => mesh,
+        Part::Store => store,
+    });
+    Ok(Figure::rate(&name, ours, samples.next(), bar.map(Bar::TimesEtcd)))
+}
+
+/// A line of its own for the slowest of a hundred: more requests a second are no gain where some wait longer for it.
+fn p99(figure: &Figure) -> Option<Figure> {
+    let (ours, etcd) = figure.load.as_ref().zip(figure.etcd.as_ref())?;
+    let name = format!("p99 of {}", figure.name);
+    Some(Figure::plain(&name, ours.p99_us / 1e3, "ms", Some(Bar::AtMost(etcd.p99_us / 1e3))))
 }

@@ -47,6 +47,8 @@ pub enum Bar {
     TimesEtcd(f64),
     /// No more than this, in the figure's own unit.
     AtMost(f64),
+    /// No less than this, in the figure's own unit.
+    AtLeast(f64),
 }
 
 /// One line of the report.
@@ -75,6 +77,7 @@ impl Figure {
     pub fn plain(name: &str, value: f64, unit: &'static str, bar: Option<Bar>) -> Self {
         let met = match bar {
             Some(Bar::AtMost(most)) => Some(value <= most),
+            Some(Bar::AtLeast(least)) => Some(value >= least),
             Some(Bar::TimesEtcd(_)) | None => None,
         };
         Figure { name: name.to_owned(), value, unit, load: None, etcd: None, ratio: None, bar, met }
@@ -118,7 +121,8 @@ impl fmt::Display for Figure {
         write!(f, "{etcd:>11} {etcd_p50:>9} {etcd_p99:>9} {ratio:>6}")?;
         match self.bar {
             Some(Bar::TimesEtcd(times)) => write!(f, "  {times}x etcd")?,
-            Some(Bar::AtMost(most)) => write!(f, "  {most} {}", self.unit)?,
+            Some(Bar::AtMost(most)) => write!(f, "  at most {most:.1} {}", self.unit)?,
+            Some(Bar::AtLeast(least)) => write!(f, "  at least {least:.0} {}", self.unit)?,
             None => return Ok(()),
         }
         f.write_str(match self.met {

@@ -69,13 +69,20 @@ impl Load {
     /// # Errors
     /// If the tool is missing, or if any request was not answered with a message.
     pub async fn latency(&self, pressure: Pressure, request: &Request) -> anyhow::Result<Latency> {
-        let log = self.scratch.path().join("latencies");
-        if log.exists() {
-            // The tool would append.
-            fs::remove_file(&log)?;
-        }
+        let log = self.fresh_log()?;
         self.run(pressure, request, Some(&log)).await?;
         percentiles(&log)
+    }
+
+    /// One run in which each request is timed: how long the slowest took, in milliseconds.
+    ///
+    /// # Errors
+    /// As [`latency`](Self::latency).
+    pub async fn slowest_ms(&self, pressure: Pressure, request: &Request) -> anyhow::Result<f64> {
+        let log = self.fresh_log()?;
+        self.run(pressure, request, Some(&log)).await?;
+        let slowest = latencies(&log)?.last().copied().context("h2load logged no latencies")?;
+        Ok(slowest as f64 / 1e3)
     }
 
     async fn run(&self, pressure: Pressure, request: &Request, log: Option<&Path>) -> anyhow::Result<f64> {
@@ -109,6 +116,15 @@ impl Load {
         Ok(said)
     }
 
+    fn fresh_log(&self) -> anyhow::Result<PathBuf> {
+        let log = self.scratch.path().join("latencies");
+        if log.exists() {
+            // The tool would append.
+            fs::remove_file(&log)?;
+        }
+        Ok(log)
+    }
+
     fn body(&self, request: &Request) -> anyhow::Result<PathBuf> {
         let file = self.scratch.path().join("request");
         fs::write(&file, &request.body)?;
@@ -135,13 +151,19 @@ fn rate(said: &str, requests: u32, answer_bytes_min: usize) -> anyhow::Result<f6
     rate.context("h2load printed no rate")?.parse().context("h2load's rate")
 }
 
-/// The 50th and 99th percentile of the log's third column, microseconds a request.
+/// The 50th and 99th percentile.
 fn percentiles(log: &Path) -> anyhow::Result<Latency> {
+    let latencies = latencies(log)?;
+    let at = |percent: usize| latencies.get(latencies.len() * percent / 100).copied();
+    let (p50, p99) = at(50).zip(at(99)).context("h2load logged no latencies")?;
+    Ok(Latency { p50_us: p50 as f64, p99_us: p99 as f64 })
+}
+
+/// The log's third column, microseconds a request, shortest first.
+fn latencies(log: &Path) -> anyhow::Result<Vec<u64>> {
     let text = fs::read_to_string(log).context("h2load's log")?;
     let mut latencies: Vec<u64> =
         text.lines().filter_map(|line| line.split('\t').nth(2)?.parse().ok()).collect();
     latencies.sort_unstable();
-    let at = |percent: usize| latencies.get(latencies.len() * percent / 100).copied();
-    let (p50, p99) = at(50).zip(at(99)).context("h2load logged no latencies")?;
-    Ok(Latency { p50_us: p50 as f64, p99_us: p99 as f64 })
+    Ok(latencies)
 }

@@ -18,6 +18,7 @@ mod report;
 mod selection;
 mod side;
 mod simulated;
+mod store;
 
 use anyhow::{Context, bail, ensure};
 use clap::Parser;
@@ -30,6 +31,9 @@ use std::{fs, path::PathBuf, process::ExitCode};
 #[derive(Debug, Parser)]
 #[command(name = "./dev bench")]
 struct Arguments {
+    /// What is measured.
+    #[arg(default_value = "mesh")]
+    part: mesh::Part,
     /// A twentieth of the requests and one run of each, to see that it works.
     #[arg(long)]
     quick: bool,
@@ -91,13 +95,16 @@ async fn run(arguments: Arguments) -> anyhow::Result<()> {
     let etcd = (!arguments.no_etcd).then_some(arguments.cache);
 
     let mut report = Report::new();
-    let footprint = footprint::measure(&selection, starts).await;
-    report.take("start and memory of one node", footprint);
-    let plan = mesh::Plan { selection: selection.clone(), runs, runs_for_bar, share, etcd };
+    let (part, is_mesh) = (arguments.part, arguments.part == mesh::Part::Mesh);
+    if is_mesh {
+        report.take("start and memory of one node", footprint::measure(&selection, starts).await);
+    }
+    let plan = mesh::Plan { part, selection: selection.clone(), runs, runs_for_bar, share, etcd };
     let outcome = mesh::measure(&plan, &mut report).await;
     report.take("three nodes", outcome.map(|()| Vec::new()));
-    let simulated = simulated::measure(&selection, minutes).await;
-    report.take("simulation", simulated);
+    if is_mesh {
+        report.take("simulation", simulated::measure(&selection, minutes).await);
+    }
     report.finish();
 
     if let Some(path) = &arguments.json {

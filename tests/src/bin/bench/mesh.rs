@@ -10,6 +10,7 @@ use crate::{
     report::Report,
     selection::Selection,
     side::{Door, Side},
+    store,
 };
 use anyhow::{Context, ensure};
 use micro_tests::{Cluster, until};
@@ -21,8 +22,19 @@ const LEADER_LIMIT: Duration = Duration::from_secs(30);
 const IDLE_MEMORY: &str = "idle memory, largest of three nodes";
 const LOADED_MEMORY: &str = "memory after the load, leader";
 
+/// What is measured.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum Part {
+    /// Start, memory, puts and reads, calls, and the simulation.
+    Mesh,
+    /// The store: puts and reads, stalls, batches, transactions, watches, and how all grows with what is in it.
+    Store,
+}
+
 /// How three nodes are to be measured.
 pub struct Plan {
+    /// What of them.
+    pub part: Part,
     /// Which rows.
     pub selection: Selection,
     /// How often each: the median counts.
@@ -41,8 +53,11 @@ pub struct Plan {
 /// If the nodes do not come up, or do not end. What fails later is in the report.
 pub async fn measure(plan: &Plan, report: &mut Report) -> anyhow::Result<()> {
     let selection = &plan.selection;
-    let (puts_and_reads, calls) = (contest::is_wanted(selection), calls::is_wanted(selection));
-    if !(puts_and_reads || calls || selection.wants_any(&[IDLE_MEMORY, LOADED_MEMORY])) {
+    let is_store = plan.part == Part::Store;
+    let (puts_and_reads, calls) = (contest::is_wanted(selection), !is_store && calls::is_wanted(selection));
+    let volumes = is_store && store::is_wanted(selection);
+    let memory = !is_store && selection.wants_any(&[IDLE_MEMORY, LOADED_MEMORY]);
+    if !(puts_and_reads || calls || volumes || memory) {
         return Ok(());
     }
     eprintln!("==> three nodes");
@@ -51,12 +66,12 @@ pub async fn measure(plan: &Plan, report: &mut Report) -> anyhow::Result<()> {
     let leader = until("a leader", LEADER_LIMIT, async || cluster.leader(0).await).await?;
     let follower = (leader + 1) % cluster.members.len();
 
-    if selection.wants(IDLE_MEMORY) {
+    if memory && selection.wants(IDLE_MEMORY) {
         report.take(IDLE_MEMORY, idle_memory(&cluster).await);
     }
     if puts_and_reads {
         report.take("puts and reads", compare(plan, &load, &cluster, leader, follower).await);
-        if selection.wants(LOADED_MEMORY) {
+        if memory && selection.wants(LOADED_MEMORY) {
             let memory = resident_mb(cluster.members[leader].at().pid);
             let figure = memory.map(|memory| vec![Figure::plain(LOADED_MEMORY, memory, "MB", None)]);
             report.take(LOADED_MEMORY, figure);
@@ -64,6 +79,9 @@ pub async fn measure(plan: &Plan, report: &mut Report) -> anyhow::Result<()> {
     }
     if calls {
         report.take("calls", calls::measure(&load, &cluster, (leader, follower), selection, plan.runs).await);
+    }
+    if volumes {
+        store::measure(&load, &cluster, (leader, follower), plan, report).await;
     }
     cluster.stop().await
 }
@@ -110,7 +128,11 @@ async fn compare(
     Ok(figures)
 }
 
-fn door(cluster: &Cluster, index: usize) -> anyhow::Result<Door> {
+/// Where a node takes gRPC, and what lets requests in.
+///
+/// # Errors
+/// If its secret can't be read.
+pub fn door(cluster: &Cluster, index: usize) -> anyhow::Result<Door> {
     let at = cluster.members[index].at();
     let secret = fs::read_to_string(&at.admin_secret_file).context("the admin secret")?;
     let pass = format!("authorization: Bearer {}", secret.trim());
