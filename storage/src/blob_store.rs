@@ -23,7 +23,7 @@ pub struct StoredBlob {
 /// Nothing damaged is ever handed out: each chunk is compared with its hash, and what differs is
 /// [`StorageError::Corrupt`]. The damaged blob stays until somebody calls [`set_aside`](BlobStore::set_aside).
 pub trait BlobStore: Send + Sync + 'static {
-    /// Starts to take in a blob. Until [`BlobIntake::finish`] it is nothing, and dropped it leaves nothing.
+    /// Starts to take in a blob. Until [`BlobIntake::keep`] it is nothing, and dropped it leaves nothing.
     fn begin(&self) -> Result<Box<dyn BlobIntake>, StorageError>;
 
     /// A blob to read, or none when it is not there. It can be read to its end whatever becomes of the blob meanwhile.
@@ -44,8 +44,14 @@ pub trait BlobIntake: Send {
     /// Adds bytes at its end.
     fn write(&mut self, bytes: &[u8]) -> Result<(), StorageError>;
 
-    /// Makes it durable, and puts it under its hash. If the same is there already, this one takes its place.
-    fn finish(self: Box<Self>) -> Result<StoredBlob, StorageError>;
+    /// Ends it and makes it durable, and says what it is. It is not there yet: whoever wanted another can drop it.
+    fn seal(&mut self) -> Result<StoredBlob, StorageError>;
+
+    /// Puts it under its hash, durably before it returns. If the same is there already, this one takes its place.
+    ///
+    /// # Errors
+    /// [`StorageError::Io`] with the kind `InvalidInput` if it is not sealed.
+    fn keep(self: Box<Self>) -> Result<(), StorageError>;
 }
 
 /// A blob that is being read. May be read by several at once.
@@ -75,4 +81,9 @@ pub(crate) fn chunk_place(bytes: u64, number: u64) -> (u64, usize) {
 /// The failure of a chunk that is not what was written.
 pub(crate) fn damaged(hash: BlobHash, number: u64) -> StorageError {
     StorageError::corrupt(format!("blob {hash}"), format!("chunk {number} is not what was written"))
+}
+
+/// The refusal of a blob that has not been ended.
+pub(crate) fn not_sealed() -> StorageError {
+    StorageError::refused("this blob is not sealed".to_owned())
 }

@@ -12,7 +12,9 @@ fn content(bytes: usize) -> Vec<u8> {
 fn put(storage: &Storage, content: &[u8]) -> StoredBlob {
     let mut intake = storage.blobs.begin().expect("a healthy disk takes a blob");
     content.chunks(300_007).for_each(|piece| intake.write(piece).expect("a healthy disk takes it"));
-    intake.finish().expect("a healthy disk keeps it")
+    let stored = intake.seal().expect("a healthy disk keeps it");
+    intake.keep().expect("a healthy disk keeps it");
+    stored
 }
 
 fn read(storage: &Storage, stored: StoredBlob) -> Option<Vec<u8>> {
@@ -54,7 +56,10 @@ pub(super) fn unfinished_blob_is_nothing(open: &mut Open) {
     let mut intake = storage.blobs.begin().expect("a healthy disk takes a blob");
     intake.write(b"abc").expect("a healthy disk takes it");
     assert_eq!(read(&storage, stored), None);
+    let sealed = intake.seal().expect("a healthy disk keeps it");
+    assert_eq!((sealed, read(&storage, stored)), (stored, None));
     drop(intake);
+    assert!(storage.blobs.begin().expect("a healthy disk takes a blob").keep().is_err(), "it is not sealed");
     assert_eq!(storage.blobs.list().expect("they are listed"), []);
 }
 

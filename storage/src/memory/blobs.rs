@@ -4,7 +4,7 @@ use super::{PlantedBug, disk::Handle};
 use crate::{
     BlobIntake, BlobReader, BlobStore, StorageError, StoredBlob,
     blob_digest::{BlobDigest, ChunkHash, chunk_hash},
-    blob_store::{chunk_place, damaged},
+    blob_store::{chunk_place, damaged, not_sealed},
 };
 use bytes::Bytes;
 use micro_sdk::wire::BlobHash;
@@ -64,8 +64,13 @@ impl BlobPlatter {
 impl BlobStore for Handle {
     fn begin(&self) -> Result<Box<dyn BlobIntake>, StorageError> {
         drop(self.lock_to_write()?);
-        let digest = BlobDigest::new();
-        Ok(Box::new(MemoryIntake { disk: self.clone(), content: Vec::new(), outline: Vec::new(), digest }))
+        Ok(Box::new(MemoryIntake {
+            disk: self.clone(),
+            content: Vec::new(),
+            outline: Vec::new(),
+            digest: BlobDigest::new(),
+            sealed: None,
+        }))
     }
 
     fn open(&self, hash: BlobHash) -> Result<Option<Box<dyn BlobReader>>, StorageError> {
@@ -97,6 +102,7 @@ struct MemoryIntake {
     content: Vec<u8>,
     outline: Vec<ChunkHash>,
     digest: BlobDigest,
+    sealed: Option<BlobHash>,
 }
 
 impl BlobIntake for MemoryIntake {
@@ -107,18 +113,26 @@ impl BlobIntake for MemoryIntake {
         Ok(())
     }
 
-    fn finish(self: Box<Self>) -> Result<StoredBlob, StorageError> {
-        let MemoryIntake { disk, content, mut outline, digest } = *self;
+    fn seal(&mut self) -> Result<StoredBlob, StorageError> {
+        drop(self.disk.lock_to_write()?);
+        let digest = std::mem::replace(&mut self.digest, BlobDigest::new());
         let bytes = digest.bytes();
         let (hash, last) = digest.finish();
-        outline.extend(last);
+        self.outline.extend(last);
+        self.sealed = Some(hash);
+        Ok(StoredBlob { hash, bytes })
+    }
+
+    fn keep(self: Box<Self>) -> Result<(), StorageError> {
+        let MemoryIntake { disk, content, outline, sealed, .. } = *self;
+        let hash = sealed.ok_or_else(not_sealed)?;
         let mut disk = disk.lock_to_write()?;
         let blob = Arc::new(Blob { content: content.into(), outline });
         let new = disk.blobs.blobs.insert(hash, blob).is_none();
         if new && disk.bugs.contains(&PlantedBug::BlobNotSynced) {
             disk.blobs.unsynced.insert(hash);
         }
-        Ok(StoredBlob { hash, bytes })
+        Ok(())
     }
 }
 

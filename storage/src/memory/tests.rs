@@ -249,7 +249,9 @@ fn a_disk_that_forgets_votes_forgets_them_in_a_crash_only() {
 fn put_blob(storage: &Storage, content: &[u8]) -> crate::StoredBlob {
     let mut intake = storage.blobs.begin().unwrap();
     intake.write(content).unwrap();
-    intake.finish().unwrap()
+    let stored = intake.seal().unwrap();
+    intake.keep().unwrap();
+    stored
 }
 
 #[test]

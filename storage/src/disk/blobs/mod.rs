@@ -17,7 +17,7 @@ use super::{
 use crate::{
     BlobIntake, BlobReader, BlobStore, StorageError, StoredBlob,
     blob_digest::{BlobDigest, CHUNK_HASH_BYTES, ChunkHash, chunk_hash},
-    blob_store::{chunk_count, chunk_place, damaged},
+    blob_store::{chunk_count, chunk_place, damaged, not_sealed},
 };
 use bytes::Bytes;
 use micro_sdk::wire::BlobHash;
@@ -117,6 +117,7 @@ impl BlobStore for DiskBlobs {
             outline,
             digest: BlobDigest::new(),
             synced: 0,
+            sealed: None,
             kept: false,
         }))
     }
@@ -175,6 +176,7 @@ struct DiskIntake {
     digest: BlobDigest,
     /// How much of it the disk is known to have.
     synced: u64,
+    sealed: Option<BlobHash>,
     kept: bool,
 }
 
@@ -197,7 +199,7 @@ impl BlobIntake for DiskIntake {
         self.append(bytes).map_err(StorageError::from_io)
     }
 
-    fn finish(mut self: Box<Self>) -> Result<StoredBlob, StorageError> {
+    fn seal(&mut self) -> Result<StoredBlob, StorageError> {
         let digest = std::mem::replace(&mut self.digest, BlobDigest::new());
         let bytes = digest.bytes();
         let (hash, last) = digest.finish();
@@ -208,13 +210,19 @@ impl BlobIntake for DiskIntake {
         write(&mut self.outline, last)
             .and_then(|()| self.content.sync_all())
             .map_err(StorageError::from_io)?;
+        self.sealed = Some(hash);
+        Ok(StoredBlob { hash, bytes })
+    }
+
+    fn keep(mut self: Box<Self>) -> Result<(), StorageError> {
+        let hash = self.sealed.ok_or_else(not_sealed)?;
         self.place.rename(|| {
             let name = |from: &Path, to: &Path| fs::rename(from, to).map_err(StorageError::from_io);
             name(&self.outline_path, &self.place.outline(hash))?;
             name(&self.path, &self.place.content(hash))
         })?;
         self.kept = true;
-        Ok(StoredBlob { hash, bytes })
+        Ok(())
     }
 }
 

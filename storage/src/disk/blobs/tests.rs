@@ -6,7 +6,9 @@ use tempfile::TempDir;
 fn put(storage: &Storage, content: &[u8]) -> BlobHash {
     let mut intake = storage.blobs.begin().unwrap();
     intake.write(content).unwrap();
-    intake.finish().unwrap().hash
+    let hash = intake.seal().unwrap().hash;
+    intake.keep().unwrap();
+    hash
 }
 
 fn open_at(root: &TempDir) -> Storage {
