@@ -36,15 +36,21 @@ impl blobs_server::Blobs for Door {
             return Err(usage("the first message of a put must be its header").into());
         };
         let mut upload = self.begin(&context, header).await?;
-        while let Some(part) = next(&mut parts).await? {
-            let put_blob_request::Part::Chunk(chunk) = part else {
-                return Err(usage("a put has one header").into());
-            };
-            if chunk.len() > PIECE_BYTES {
-                let message = format!("a chunk of {} bytes: {PIECE_BYTES} is the most", chunk.len());
-                return Err(usage(message).into());
+        let mut sent = 0;
+        loop {
+            match next(&mut parts).await? {
+                Some(put_blob_request::Part::Chunk(chunk)) if chunk.len() <= PIECE_BYTES => {
+                    sent += chunk.len() as u64;
+                    upload.write(chunk).await?;
+                }
+                Some(put_blob_request::Part::Chunk(chunk)) => {
+                    let message = format!("a chunk of {} bytes: {PIECE_BYTES} is the most", chunk.len());
+                    return Err(usage(message).into());
+                }
+                Some(put_blob_request::Part::End(end)) if end.size == sent => break,
+                Some(put_blob_request::Part::End(_)) | None => return Err(cut_short(sent).into()),
+                Some(put_blob_request::Part::Header(_)) => return Err(usage("a put has one header").into()),
             }
-            upload.write(chunk).await?;
         }
         let put = upload.finish().await?;
         Ok(Response::new(PutBlobResponse {
@@ -156,9 +162,14 @@ async fn next(
         None => Ok(None),
         Some(message) => match message.part {
             Some(part) => Ok(Some(part)),
-            None => Err(usage("a part of a put is neither header nor chunk").into()),
+            None => Err(usage("a part of a put is neither header nor chunk nor end").into()),
         },
     }
+}
+
+/// A caller that gave up looks like one whose stream ends.
+fn cut_short(sent: u64) -> Fault {
+    usage(format!("the blob was cut short behind {sent} bytes: nothing is kept")).help("put it again")
 }
 
 /// The bytes of a blob, as fast as the caller takes them.

@@ -152,38 +152,41 @@ impl BlobUpload {
         while !content.is_empty() {
             let chunk = content.split_to(content.len().min(CHUNK_BYTES));
             self.sent += chunk.len() as u64;
-            let chunk = part(put_blob_request::Part::Chunk(chunk));
-            let step = async {
-                tokio::select! {
-                    biased;
-                    // Before the end it is a refusal.
-                    answer = &mut self.answer => Some(answer),
-                    sent = self.chunks.send(chunk) => {
-                        // Closed: the answer that says why comes right away.
-                        if sent.is_ok() { None } else { Some((&mut self.answer).await) }
-                    }
-                }
-            };
-            match timeout(CHUNK_TIMEOUT, step).await {
-                Ok(None) => {}
-                Ok(Some(answer)) => return Err(self.refused(answer)),
-                Err(_) => {
-                    let message =
-                        format!("the node took nothing of the blob for {} s", CHUNK_TIMEOUT.as_secs());
-                    return Err(Fault::new(Code::Timeout, message).help("look at its load and its disk"));
-                }
-            }
+            self.send(put_blob_request::Part::Chunk(chunk)).await?;
         }
         Ok(())
+    }
+
+    /// Sends a part, unless the node has refused before.
+    async fn send(&mut self, next: put_blob_request::Part) -> Result<(), Fault> {
+        let step = async {
+            tokio::select! {
+                biased;
+                answer = &mut self.answer => Some(answer),
+                sent = self.chunks.send(part(next)) => {
+                    // Closed: the answer that says why comes right away.
+                    if sent.is_ok() { None } else { Some((&mut self.answer).await) }
+                }
+            }
+        };
+        match timeout(CHUNK_TIMEOUT, step).await {
+            Ok(None) => Ok(()),
+            Ok(Some(answer)) => Err(self.refused(answer)),
+            Err(_) => {
+                let message = format!("the node took nothing of the blob for {} s", CHUNK_TIMEOUT.as_secs());
+                Err(Fault::new(Code::Timeout, message).help("look at its load and its disk"))
+            }
+        }
     }
 
     /// Ends the blob: gives it its name once enough copies of it are durable.
     ///
     /// # Errors
     /// `Conflict` if the version is another, `Unavailable` if too few copies can be made; else as every request.
-    pub async fn finish(self) -> Result<BlobPut, Fault> {
-        let BlobUpload { blobs, chunks, answer, sent } = self;
-        drop(chunks);
+    pub async fn finish(mut self) -> Result<BlobPut, Fault> {
+        // A stream that only ends may be that of a caller who gave up.
+        self.send(put_blob_request::Part::End(put_blob_request::End { size: self.sent })).await?;
+        let BlobUpload { blobs, answer, sent, .. } = self;
         let patience = COPIES_TIMEOUT + Duration::from_secs(sent / COPIES_BYTES_PER_S);
         let answer = timeout(patience, answer).await.map_err(|_| {
             let message =
