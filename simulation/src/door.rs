@@ -6,6 +6,9 @@ use crate::{
 };
 use bytes::Bytes;
 use micro_actors::{
+    blob::{
+        BlobName, BlobView, DeleteBlobRequest, GetBlobRequest, ListBlobsRequest, PIECE_BYTES, PutBlobRequest,
+    },
     registry::{AttachGuard, InsideHandler},
     store::{
         CompactRequest, Comparand, DeleteRequest, GrantRequest, LeaseItem, LeaseRequest, LeasesRequest,
@@ -14,12 +17,15 @@ use micro_actors::{
     },
 };
 use micro_node::node::{Context, Local};
-use micro_sdk::wire::{Caller, Code, Endpoint, Fault};
+use micro_sdk::wire::{Caller, Code, Endpoint, Fault, Namespace};
 use std::sync::Arc;
 use tokio::time::Instant;
 
 /// The one endpoint of the echo service.
 const ECHO: &str = "Echo.call";
+
+/// How many blobs are listed at a time: few, so that a list has many pages.
+const BLOB_PAGE: u32 = 20;
 
 /// Who asks: one who may do everything.
 pub fn operator() -> Context {
@@ -232,6 +238,73 @@ impl Door {
     pub async fn leases(&self, after: u64) -> Result<Vec<LeaseItem>, Fault> {
         let request = LeasesRequest { after, stale: false };
         Ok(self.local.leases(&self.context(), request).await?.leases)
+    }
+
+    /// Puts a blob.
+    ///
+    /// # Errors
+    /// As the node answers.
+    pub async fn put_blob(&self, name: &str, content: Bytes, copies: u32) -> Result<(), Fault> {
+        let request = PutBlobRequest {
+            namespace: Namespace::default(),
+            name: BlobName::parse(name)?,
+            content_type: String::new(),
+            public: false,
+            copies,
+            if_version: None,
+            bytes: Some(content.len() as u64),
+            hash: None,
+            who: String::new(),
+        };
+        let mut upload = self.local.put_blob(&self.context(), request).await?;
+        let mut left = content;
+        while !left.is_empty() {
+            upload.write(left.split_to(left.len().min(PIECE_BYTES))).await?;
+        }
+        upload.finish().await.map(drop)
+    }
+
+    /// Reads a blob.
+    ///
+    /// # Errors
+    /// As the node answers.
+    pub async fn get_blob(&self, name: &str) -> Result<Vec<u8>, Fault> {
+        let (namespace, name) = (Namespace::default(), BlobName::parse(name)?);
+        let request = GetBlobRequest { namespace, name, offset: 0, length: None, stale: false };
+        let mut download = self.local.get_blob(&self.context(), request).await?;
+        let mut content = Vec::new();
+        while let Some(piece) = download.next().await? {
+            content.extend_from_slice(&piece);
+        }
+        Ok(content)
+    }
+
+    /// Deletes a blob.
+    ///
+    /// # Errors
+    /// As the node answers.
+    pub async fn delete_blob(&self, name: &str) -> Result<bool, Fault> {
+        let (namespace, name) = (Namespace::default(), BlobName::parse(name)?);
+        let request = DeleteBlobRequest { namespace, name, if_version: None };
+        self.local.delete_blob(&self.context(), request).await
+    }
+
+    /// All blobs.
+    ///
+    /// # Errors
+    /// As the node answers.
+    pub async fn list_blobs(&self) -> Result<Vec<BlobView>, Fault> {
+        let (mut blobs, mut after) = (Vec::new(), String::new());
+        loop {
+            let (namespace, prefix) = (Namespace::default(), String::new());
+            let request = ListBlobsRequest { namespace, prefix, after, limit: BLOB_PAGE, stale: false };
+            let page = self.local.list_blobs(&self.context(), request).await?;
+            blobs.extend(page.blobs);
+            match blobs.last().filter(|_| page.more) {
+                Some(last) => after = last.name.clone(),
+                None => return Ok(blobs),
+            }
+        }
     }
 
     /// Calls the echo service of a node.

@@ -34,11 +34,13 @@ pub enum PlantedBug {
     OutcomesLostInSnapshots,
     /// How far the log was applied is not written together with the effects.
     AppliedIndexApart,
+    /// A disk says that a blob is durable before it is.
+    BlobNotSynced,
 }
 
 impl PlantedBug {
     /// All, by the names they are called by on the command line.
-    pub const ALL: [(&'static str, PlantedBug); 14] = [
+    pub const ALL: [(&'static str, PlantedBug); 15] = [
         ("ack-before-sync", PlantedBug::AckBeforeSync),
         ("vote-not-persisted", PlantedBug::VoteNotPersisted),
         ("read-without-quorum", PlantedBug::ReadWithoutQuorum),
@@ -53,6 +55,7 @@ impl PlantedBug {
         ("sync-error-swallowed", PlantedBug::SyncErrorSwallowed),
         ("outcomes-lost-in-snapshots", PlantedBug::OutcomesLostInSnapshots),
         ("applied-index-apart", PlantedBug::AppliedIndexApart),
+        ("blob-not-synced", PlantedBug::BlobNotSynced),
     ];
 }
 

@@ -105,10 +105,11 @@ impl Shelf {
         if free >= bytes.saturating_add(ROOM_LEFT_BYTES) {
             return Ok(());
         }
-        let message = format!(
-            "the disk of this node is nearly full: {free} bytes are free, and {} must stay so",
-            ROOM_LEFT_BYTES
-        );
+        let left = format!("{free} bytes are free, and {ROOM_LEFT_BYTES} must stay so");
+        let message = match bytes {
+            0 => format!("the disk of this node is nearly full: {left}"),
+            bytes => format!("the disk of this node has no room for a blob of {bytes} bytes: {left}"),
+        };
         Err(Fault::new(Code::Unavailable, message)
             .help("free some space there, or give it more: it takes blobs again by itself")
             .help("or put it through another node"))

@@ -9,7 +9,7 @@ use super::{
 };
 use bytes::Bytes;
 use futures::{StreamExt, stream::FuturesUnordered};
-use micro_sdk::wire::{BlobHash, Code, Fault, NodeId};
+use micro_sdk::wire::{BlobHash, Code, Effect, Fault, NodeId};
 use tokio::{
     sync::OwnedSemaphorePermit,
     time::{Instant, timeout_at},
@@ -77,11 +77,11 @@ impl Upload {
         let (stored, mut hold) = shared.shelf.keep(intake, GRACE, fits).await?;
         let copies = shared.spread(stored.hash, stored.bytes, request.wanted()).await?;
         let deadline = Instant::now() + COMMIT;
+        // Also for a caller who gives up while it is being made.
+        hold.set_grace(GRACE_UNKNOWN);
         let committed = service.commit(&request, stored, copies.clone(), deadline).await;
-        if let Err(fault) = &committed
-            && fault.effect == micro_sdk::wire::Effect::Unknown
-        {
-            hold.set_grace(GRACE_UNKNOWN);
+        if committed.as_ref().map_or_else(|fault| fault.effect == Effect::None, |_| true) {
+            hold.set_grace(GRACE);
         }
         shared.changed.notify_one();
         Ok(PutBlobReply {

@@ -20,6 +20,8 @@ pub enum Kind {
     Watch,
     /// A lock is held by leases.
     Lock,
+    /// Blobs are put, read and deleted.
+    Blob,
 }
 
 /// As many kinds as a run has that is told none: more would make it slow, and fewer would leave out what comes of
@@ -28,13 +30,14 @@ const DRAWN: usize = 2;
 
 impl Kind {
     /// All, by the names they are called by on the command line.
-    pub const ALL: [(&'static str, Kind); 6] = [
+    pub const ALL: [(&'static str, Kind); 7] = [
         ("bank", Kind::Bank),
         ("set", Kind::Set),
         ("queue", Kind::Queue),
         ("append", Kind::Append),
         ("watch", Kind::Watch),
         ("lock", Kind::Lock),
+        ("blob", Kind::Blob),
     ];
 
     /// Those of a run.

@@ -2,6 +2,7 @@
 
 pub mod append;
 pub mod bank;
+pub mod blob;
 mod client;
 mod echo;
 mod history;
@@ -46,6 +47,8 @@ pub struct Journals {
     pub streams: watch::Streams,
     /// The lock.
     pub lock: lock::LockJournal,
+    /// Blobs.
+    pub blob: blob::BlobJournal,
 }
 
 impl Journals {
@@ -58,6 +61,7 @@ impl Journals {
             Kind::Append => self.append.tally(),
             Kind::Watch => self.watch.tally(),
             Kind::Lock => self.lock.tally(),
+            Kind::Blob => self.blob.tally(),
         }
     }
 }
@@ -75,6 +79,7 @@ pub fn start(shared: &Rc<Shared>, clients: impl Fn(&str) -> Client) {
             Kind::Queue => spawn_local(queue::run(client, shared.clone())),
             Kind::Append => spawn_local(append::run(client, shared.clone())),
             Kind::Watch => spawn_local(watch::run(client, shared.clone(), Table::REGISTERS)),
+            Kind::Blob => spawn_local(blob::run(client, shared.clone())),
             Kind::Lock => {
                 spawn_local(watch::run(clients("guard"), shared.clone(), lock::LOCKS));
                 spawn_local(lock::run(client, shared.clone()))
@@ -95,6 +100,7 @@ async fn last(client: &Client, shared: &Shared) -> bool {
             Kind::Append => append::last(client, shared).await,
             Kind::Watch => watch::last(client, shared).await,
             Kind::Lock => lock::last(client, shared).await,
+            Kind::Blob => blob::last(client, shared).await,
         };
         if !shown {
             return false;
