@@ -66,7 +66,8 @@ pub async fn run(mut client: Client, shared: Rc<Shared>) {
         let copies = client.rng.random_range(2..=3);
         match (client.rng.random_range(0..10), known) {
             (0, Some(number)) => {
-                let request = hurried(client.door.delete_blob(&name(number)));
+                let name = name(number);
+                let request = hurried(client.door.delete_blob(&name));
                 let request = async { request.await.map(|_| BlobTold::Done) };
                 client.attempt(journal, BlobAsked::Delete(number), request).await;
             }
@@ -75,7 +76,8 @@ pub async fn run(mut client: Client, shared: Rc<Shared>) {
             }
             _ => {
                 let number = shared.history.fresh_value();
-                let request = hurried(client.door.put_blob(&name(number), content(number), copies));
+                let name = name(number);
+                let request = hurried(client.door.put_blob(&name, content(number), copies));
                 let request = async { request.await.map(|()| BlobTold::Done) };
                 client.attempt(journal, BlobAsked::Put(number), request).await;
             }
