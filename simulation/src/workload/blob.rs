@@ -155,7 +155,7 @@ fn number(view: &BlobView) -> Option<u64> {
 
 /// The content of a blob: no two are alike.
 fn content(number: u64) -> Bytes {
-    let bytes = if number % LARGE_EVERY == 0 { LARGE_BYTES } else { number * 37 % SMALL_BYTES_MAX };
+    let bytes = if number.is_multiple_of(LARGE_EVERY) { LARGE_BYTES } else { number * 37 % SMALL_BYTES_MAX };
     let filling = (0..bytes).map(|at| (at * 31 + at / 256 + number) as u8);
     number.to_le_bytes().into_iter().chain(filling).collect::<Vec<u8>>().into()
 }

@@ -6,7 +6,7 @@ use micro_sdk::{
     client::{Blob, Node},
     wire::{BlobHash, Code},
 };
-use micro_tests::{Cluster, until};
+use micro_tests::{Cluster, get, until};
 use std::{fs, os::unix::fs::FileExt, path::PathBuf, time::Duration};
 
 const SOON: Duration = Duration::from_secs(30);
@@ -187,19 +187,23 @@ async fn conditions_limits_and_strangers() -> anyhow::Result<()> {
     let rest = blobs.list("").page("empty").await?;
     ensure!(rest.blobs.len() == 1 && rest.next.is_none(), "{rest:?}");
 
-    // On its TCP port a node lets those in who say nothing of who they are, to what is public.
+    let api = cluster.members[0].at().api;
+    let public = get(api, "/-/blob/default/x").await?;
+    ensure!(public.status == 200 && public.body == "two", "{public:?}");
+    let headers = public.headers.to_ascii_lowercase();
+    ensure!(headers.contains("content-length: 3") && headers.contains("nosniff"), "{headers}");
+    for hidden in ["/-/blob/default/empty", "/-/blob/default/nothing", "/-/blob/other/x"] {
+        let refused = get(api, hidden).await?;
+        ensure!(refused.status == 403, "{hidden}: {refused:?}");
+    }
     let stranger = Node::connect_to(cluster.members[0].at().proxy.to_string().parse()?).await?;
-    ensure!(stranger.blobs().get("x").await?.collect(10).await? == "two");
-    ensure!(stranger.blobs().head("x").await?.public);
     for denied in [
-        stranger.blobs().get("empty").await.map(drop),
-        stranger.blobs().get("nothing").await.map(drop),
-        stranger.blobs().head("empty").await.map(drop),
+        stranger.blobs().get("x").await.map(drop),
         stranger.blobs().list("").await.map(drop),
         stranger.blobs().put("x", "three").await.map(drop),
         stranger.blobs().delete("x").await.map(drop),
     ] {
-        let denied = denied.expect_err("it is not public");
+        let denied = denied.expect_err("it shows no secret");
         ensure!(denied.code == Code::Denied, "{denied}");
     }
     Ok(())

@@ -38,7 +38,7 @@ pub(super) struct Put {
     #[arg(long = "type", value_name = "TYPE", default_value = "", hide_default_value = true)]
     content_type: String,
 
-    /// Let callers read it who say nothing of who they are
+    /// Let anybody on this host read it, at /-/blob/NAMESPACE/NAME of the HTTP api
     #[arg(long)]
     public: bool,
 
