@@ -10,6 +10,8 @@ pub enum Action {
     CallService,
     /// Call a platform service, as people do: read and write records, look at the cluster, make tokens, attach.
     UsePlatform,
+    /// Read a blob that is marked as public.
+    ReadPublic,
     /// See the secrets of the configuration as they are.
     ReadSecrets,
     /// Speak as one node to another: admission, seals, replication figures.
@@ -17,10 +19,11 @@ pub enum Action {
 }
 
 /// The endpoints that only nodes may call, as service and endpoint.
-const NODE_ENDPOINTS: [(&str, &str); 13] = [
+const NODE_ENDPOINTS: [(&str, &str); 14] = [
     ("auth", "admit"),
     ("auth", "renew"),
     ("auth", "unseal"),
+    ("blob", "fetch"),
     ("config", "change"),
     ("config", "instance"),
     ("config", "read"),
@@ -47,19 +50,19 @@ impl Action {
 
 /// Allows or refuses. Denies unless a rule grants:
 ///
-/// | caller | people's services | platform services | secrets | node endpoints |
-/// |---|---|---|---|---|
-/// | admin | yes | yes | yes | no |
-/// | node | yes | yes | yes | yes |
-/// | anonymous | yes | no | no | no |
+/// | caller | people's services | public blobs | platform services | secrets | node endpoints |
+/// |---|---|---|---|---|---|
+/// | admin | yes | yes | yes | yes | no |
+/// | node | yes | yes | yes | yes | yes |
+/// | anonymous | yes | yes | no | no | no |
 ///
 /// # Errors
 /// [`Code::Denied`], naming the caller and what it lacks.
 pub fn authorize(caller: &Caller, action: Action, resource: impl Display) -> Result<(), Fault> {
     let granted = match (caller, action) {
-        (Caller::Admin, Action::CallService | Action::UsePlatform | Action::ReadSecrets) => true,
+        (_, Action::CallService | Action::ReadPublic) => true,
+        (Caller::Admin, Action::UsePlatform | Action::ReadSecrets) => true,
         (Caller::Node(_), _) => true,
-        (Caller::Anonymous, Action::CallService) => true,
         (Caller::Admin, Action::ActAsNode) => false,
         (Caller::Anonymous, Action::UsePlatform | Action::ReadSecrets | Action::ActAsNode) => false,
     };
@@ -83,8 +86,14 @@ mod tests {
     #[test]
     fn nothing_is_granted_beyond_the_table() {
         let callers = [Caller::Admin, Caller::Node(NodeId(1)), Caller::Anonymous];
-        let actions = [Action::CallService, Action::UsePlatform, Action::ReadSecrets, Action::ActAsNode];
-        let expected = [[true, true, true, false], [true, true, true, true], [true, false, false, false]];
+        let actions = [
+            Action::CallService,
+            Action::ReadPublic,
+            Action::UsePlatform,
+            Action::ReadSecrets,
+            Action::ActAsNode,
+        ];
+        let expected = [[true, true, true, true, false], [true; 5], [true, true, false, false, false]];
         for (caller, row) in callers.iter().zip(expected) {
             for (action, granted) in actions.into_iter().zip(row) {
                 assert_eq!(authorize(caller, action, "x").is_ok(), granted, "{caller:?} {action:?}");

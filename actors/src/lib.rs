@@ -8,6 +8,7 @@
 
 pub mod auth;
 mod authorize;
+pub mod blob;
 pub mod config;
 mod kit;
 mod machines;

@@ -3,6 +3,7 @@
 use crate::{
     Directory, Dispatch, Machines, Platform, Supervisor,
     auth::{AuthService, AuthState},
+    blob::{BlobParts, BlobService, Keeper},
     config::{ConfigParts, ConfigService},
     network::{
         Complaint, Complaints, NetworkParts, NetworkService, NodeCard, Phase, Steward, Watermark, stays,
@@ -56,6 +57,7 @@ pub struct System {
     dispatch: Dispatch,
     store: Arc<StoreService>,
     config: Arc<ConfigService>,
+    blobs: Arc<BlobService>,
     auth: Arc<AuthService>,
     left: Arc<Notify>,
     supervisor: ActorRef<crate::kit::SupervisorMessage>,
@@ -113,10 +115,21 @@ impl System {
             seams: seams.clone(),
         };
         let config = Arc::new(ConfigService::new(store.clone(), parts));
+        let parts = BlobParts {
+            mesh: mesh.clone(),
+            consensus: consensus.clone(),
+            registry: registry.clone(),
+            dispatch: dispatch.clone(),
+            storage: storage.clone(),
+            seams: seams.clone(),
+        };
+        let blobs = Arc::new(BlobService::new(store.clone(), parts));
+        let keeper = Keeper::new((*blobs).clone());
         let expirer = Expirer::new(store.clone(), mesh.node());
         let platforms: Vec<Arc<dyn Platform>> = vec![
             store.clone(),
             config.clone(),
+            blobs.clone(),
             Arc::new(RegistryService::new(registry.clone())),
             network,
             auth.clone(),
@@ -132,6 +145,7 @@ impl System {
             dispatch,
             store,
             config,
+            blobs,
             auth: auth.clone(),
             left,
             supervisor,
@@ -158,6 +172,7 @@ impl System {
         tasks.push(tokio::spawn(steward.run()));
         tasks.push(tokio::spawn(watermark.run()));
         tasks.push(tokio::spawn(expirer.run()));
+        tasks.push(tokio::spawn(keeper.run()));
         tasks.push(tokio::spawn(housekeeping.run()));
         drop(tasks);
         Ok(system)
@@ -181,6 +196,11 @@ impl System {
     /// The configuration. Whoever calls it directly goes through [`Dispatch::admit`] first.
     pub fn config(&self) -> &Arc<ConfigService> {
         &self.config
+    }
+
+    /// The blobs. Whoever calls it directly goes through [`Dispatch::admit`] first.
+    pub fn blobs(&self) -> &Arc<BlobService> {
+        &self.blobs
     }
 
     /// Admission.
@@ -259,6 +279,10 @@ impl Handler for Incoming {
         receiver: FrameReceiver,
     ) -> BoxFuture<'static, ()> {
         match self.system.upgrade() {
+            Some(system) if lane == Lane::Blob => {
+                let blobs = system.blobs.clone();
+                Box::pin(async move { blobs.serve(sender, receiver).await })
+            }
             Some(system) => system.consensus.lane(lane, sender, receiver),
             None => Box::pin(async {}),
         }

@@ -6,6 +6,9 @@ use crate::{
 };
 use bytes::Bytes;
 use micro_actors::{
+    blob::{
+        BlobName, BlobView, DeleteBlobRequest, GetBlobRequest, ListBlobsRequest, PIECE_BYTES, PutBlobRequest,
+    },
     config::{ChangeReply, ChangeView, ConfigPath, GetRequest, HistoryRequest, Plaintext, Reading, What},
     registry::{AttachGuard, InsideHandler},
     store::{
@@ -21,6 +24,9 @@ use tokio::time::Instant;
 
 /// The one endpoint of the echo service.
 const ECHO: &str = "Echo.call";
+
+/// How many blobs are listed at a time: few, so that a list has many pages.
+const BLOB_PAGE: u32 = 20;
 
 /// Who asks: one who may do everything.
 pub fn operator() -> Context {
@@ -323,6 +329,73 @@ impl Door {
             changes.extend(reply.changes);
             if !reply.more {
                 return Ok(changes);
+            }
+        }
+    }
+
+    /// Puts a blob.
+    ///
+    /// # Errors
+    /// As the node answers.
+    pub async fn put_blob(&self, name: &str, content: Bytes, copies: u32) -> Result<(), Fault> {
+        let request = PutBlobRequest {
+            namespace: Namespace::default(),
+            name: BlobName::parse(name)?,
+            content_type: String::new(),
+            public: false,
+            copies,
+            if_version: None,
+            bytes: Some(content.len() as u64),
+            hash: None,
+            who: String::new(),
+        };
+        let mut upload = self.local.put_blob(&self.context(), request).await?;
+        let mut left = content;
+        while !left.is_empty() {
+            upload.write(left.split_to(left.len().min(PIECE_BYTES))).await?;
+        }
+        upload.finish().await.map(drop)
+    }
+
+    /// Reads a blob.
+    ///
+    /// # Errors
+    /// As the node answers.
+    pub async fn get_blob(&self, name: &str) -> Result<Vec<u8>, Fault> {
+        let (namespace, name) = (Namespace::default(), BlobName::parse(name)?);
+        let request = GetBlobRequest { namespace, name, offset: 0, length: None, stale: false };
+        let mut download = self.local.get_blob(&self.context(), request).await?;
+        let mut content = Vec::new();
+        while let Some(piece) = download.next().await? {
+            content.extend_from_slice(&piece);
+        }
+        Ok(content)
+    }
+
+    /// Deletes a blob.
+    ///
+    /// # Errors
+    /// As the node answers.
+    pub async fn delete_blob(&self, name: &str) -> Result<bool, Fault> {
+        let (namespace, name) = (Namespace::default(), BlobName::parse(name)?);
+        let request = DeleteBlobRequest { namespace, name, if_version: None };
+        self.local.delete_blob(&self.context(), request).await
+    }
+
+    /// All blobs.
+    ///
+    /// # Errors
+    /// As the node answers.
+    pub async fn list_blobs(&self) -> Result<Vec<BlobView>, Fault> {
+        let (mut blobs, mut after) = (Vec::new(), String::new());
+        loop {
+            let (namespace, prefix) = (Namespace::default(), String::new());
+            let request = ListBlobsRequest { namespace, prefix, after, limit: BLOB_PAGE, stale: false };
+            let page = self.local.list_blobs(&self.context(), request).await?;
+            blobs.extend(page.blobs);
+            match blobs.last().filter(|_| page.more) {
+                Some(last) => after = last.name.clone(),
+                None => return Ok(blobs),
             }
         }
     }

@@ -36,11 +36,13 @@ pub enum PlantedBug {
     AppliedIndexApart,
     /// A value of the configuration is set by reading the whole tree, changing it, and writing it back.
     WholeTreeWritten,
+    /// A disk says that a blob is durable before it is.
+    BlobNotSynced,
 }
 
 impl PlantedBug {
     /// All, by the names they are called by on the command line.
-    pub const ALL: [(&'static str, PlantedBug); 15] = [
+    pub const ALL: [(&'static str, PlantedBug); 16] = [
         ("ack-before-sync", PlantedBug::AckBeforeSync),
         ("vote-not-persisted", PlantedBug::VoteNotPersisted),
         ("read-without-quorum", PlantedBug::ReadWithoutQuorum),
@@ -56,6 +58,7 @@ impl PlantedBug {
         ("outcomes-lost-in-snapshots", PlantedBug::OutcomesLostInSnapshots),
         ("applied-index-apart", PlantedBug::AppliedIndexApart),
         ("whole-tree-written", PlantedBug::WholeTreeWritten),
+        ("blob-not-synced", PlantedBug::BlobNotSynced),
     ];
 }
 

@@ -256,6 +256,7 @@ fn plant(machine: &Machine, bug: Option<PlantedBug>) {
     match bug {
         Some(PlantedBug::AckBeforeSync) => machine.disk.plant(memory::PlantedBug::AckBeforeSync),
         Some(PlantedBug::VoteNotPersisted) => machine.disk.plant(memory::PlantedBug::VoteNotPersisted),
+        Some(PlantedBug::BlobNotSynced) => machine.disk.plant(memory::PlantedBug::BlobNotSynced),
         _ => {}
     }
 }

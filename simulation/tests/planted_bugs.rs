@@ -115,3 +115,8 @@ fn a_snapshot_without_outcomes_is_found() {
 fn an_applied_index_apart_from_the_effects_is_found() {
     finds_with(PlantedBug::AppliedIndexApart, &[Kind::Queue], &["state machine safety"]);
 }
+
+#[test]
+fn a_blob_that_is_acknowledged_before_it_is_synced_is_found() {
+    finds_with(PlantedBug::BlobNotSynced, &[Kind::Blob], &["the contents of blobs"]);
+}

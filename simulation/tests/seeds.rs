@@ -27,3 +27,11 @@ fn a_try_that_did_nothing_says_nothing_of_the_one_before() {
     let workloads = Some(vec![Kind::Bank, Kind::Set, Kind::Append]);
     run(Options { workloads, ..Options::new(1) }).expect_good();
 }
+
+/// Blobs through a storm, whatever kinds of work the seeds above have drawn.
+#[test]
+fn blobs_keep_their_contents_and_their_copies() {
+    for seed in 1..=3 {
+        run(Options { workloads: Some(vec![Kind::Blob]), ..Options::new(seed) }).expect_good();
+    }
+}

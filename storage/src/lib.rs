@@ -1,12 +1,14 @@
 //! Bytes that survive.
 //!
-//! Five seams, bundled in [`Storage`]: [`FileStore`] for a handful of small files, [`LogStore`] for the Raft log,
+//! Six seams, bundled in [`Storage`]: [`FileStore`] for a handful of small files, [`LogStore`] for the Raft log,
 //! [`StateStore`] for what the log has been applied to, [`SnapshotStore`] for copies of that state on their way to
-//! other nodes, and [`Room`] for what is left. `disk` is what nodes run on; `memory` is the same contract over a disk
+//! other nodes, [`BlobStore`] for large bytes, and [`Room`] for what is left. `disk` is what nodes run on; `memory` is the same contract over a disk
 //! that can be made to fail, for the simulation. Both pass the suite in [`conformance`].
 //!
 //! Nothing here knows Raft beyond the words "term" and "index", nor what the records mean.
 
+mod blob_digest;
+mod blob_store;
 pub mod conformance;
 pub mod disk;
 mod error;
@@ -20,6 +22,7 @@ mod sealed;
 mod snapshot_store;
 mod state_store;
 
+pub use blob_store::{BLOB_CHUNK_BYTES, BlobIntake, BlobReader, BlobStore, StoredBlob};
 pub use error::StorageError;
 pub use file_store::FileStore;
 pub use log_store::{Completion, LogMark, LogOp, LogRecord, LogStore};
@@ -40,6 +43,8 @@ pub struct Storage {
     pub state: Arc<dyn StateStore>,
     /// Copies of the state.
     pub snapshots: Arc<dyn SnapshotStore>,
+    /// Large bytes, by their hash.
+    pub blobs: Arc<dyn BlobStore>,
     /// How much more there is place for.
     pub room: Arc<dyn Room>,
 }

@@ -64,6 +64,20 @@ impl Dispatch {
         self.0.directory.permit(service)
     }
 
+    /// The same for what is read of a public blob. That it is public is for whoever asks to make sure of.
+    ///
+    /// # Errors
+    /// As [`admit`](Self::admit).
+    pub fn admit_public(
+        &self,
+        caller: &Caller,
+        service: &str,
+        endpoint: &str,
+    ) -> Result<OwnedSemaphorePermit, Fault> {
+        authorize(caller, Action::ReadPublic, format_args!("{service}/{endpoint}"))?;
+        self.0.directory.permit(service)
+    }
+
     /// Whether a caller may see secrets of the configuration as they are.
     ///
     /// # Errors

@@ -43,7 +43,7 @@ pub struct Steward {
 }
 
 /// The zone of a node for spreading voters: everything that fails together.
-fn zone_of(heard: &Heard<'_>) -> String {
+pub(super) fn zone_of(heard: &Heard<'_>) -> String {
     let place = heard.place();
     format!("{}/{}/{}", place.cloud, place.region, place.zone)
 }

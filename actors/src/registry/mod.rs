@@ -28,8 +28,8 @@ const ATTACHED_MAX: usize = 1024;
 
 /// Names that people's services can't have: a call by such a name is for the platform, on every node, now or in a later
 /// version. An instance attached under one would be announced and never called.
-const RESERVED: [&str; 10] =
-    ["api", "auth", "broker", "config", "events", "network", "proxy", "registry", "runtime", "store"];
+const RESERVED: [&str; 11] =
+    ["api", "auth", "blob", "broker", "config", "events", "network", "proxy", "registry", "runtime", "store"];
 
 fn refuse_reserved(service: &ServiceName) -> Result<(), Fault> {
     if !RESERVED.contains(&service.as_str()) {

@@ -8,6 +8,7 @@
     reason = "the command line runs on a person's machine, never in simulation"
 )]
 
+mod blob;
 mod call;
 mod cluster;
 mod config;
@@ -22,6 +23,7 @@ mod input;
 mod leave;
 mod lock;
 mod output;
+mod part;
 mod progress;
 mod reset;
 mod secret;
@@ -50,6 +52,7 @@ Examples:
   micro-node call helloworld call '{\"name\":\"Jane\"}'
   micro-node store write greeting hello && micro-node store read greeting
   micro-node config set shop.limits.items 20         what services watch
+  micro-node blob put images/logo.png ./logo.png     large files, on the disks of several nodes
 
 Exit codes: 0 ok, 1 failed, 2 usage, 3 unreachable, 4 denied, 5 not found, 6 conflict, 7 timeout,
 8 unavailable, 9 outcome unknown, 130 interrupted.";
@@ -74,6 +77,7 @@ enum Command {
     Services(services::Services),
     Call(call::Call),
     Store(store::StoreCommand),
+    Blob(blob::BlobCommand),
     Config(config::ConfigCommand),
     Lock(lock::Lock),
     Election(election::Election),
@@ -122,6 +126,7 @@ fn run(cli: Cli, output: &Output) -> Result<(), Failure> {
         Command::Services(command) => command.run(globals, output),
         Command::Call(command) => command.run(globals, output),
         Command::Store(command) => command.run(globals, output),
+        Command::Blob(command) => command.run(globals, output),
         Command::Config(command) => command.run(globals, output),
         Command::Lock(command) => command.run(globals, output),
         Command::Election(command) => command.run(globals, output),

@@ -20,6 +20,15 @@ impl Progress {
         Progress(bar)
     }
 
+    /// A count of the bytes of what is being done, where nobody knows how many there will be.
+    pub(super) fn unknown(output: &Output, doing: &'static str) -> Progress {
+        let style = ProgressStyle::with_template("{msg} {spinner} {bytes} {bytes_per_sec}");
+        let progress = Progress::bytes(output, doing, 0);
+        progress.0.unset_length();
+        progress.0.set_style(style.expect("the template is a good one"));
+        progress
+    }
+
     /// So many bytes are done.
     pub(super) fn at(&self, bytes: u64) {
         self.0.set_position(bytes);

@@ -1,7 +1,7 @@
 //! Quantities as people write and read them.
 
-use jiff::SignedDuration;
-use std::time::Duration;
+use jiff::{SignedDuration, Timestamp};
+use std::time::{Duration, SystemTime};
 
 /// Reads a duration: `10s`, `500ms`, `1m30s`, `1 hour`. Zero and less are refused: no flag has a use for
 /// them.
@@ -29,6 +29,12 @@ pub(super) fn key(text: &str) -> Result<u128, String> {
     let hex = !text.is_empty() && text.len() <= 32 && text.bytes().all(|byte| byte.is_ascii_hexdigit());
     let key = hex.then(|| u128::from_str_radix(text, 16).ok()).flatten();
     key.ok_or_else(|| "it has to be 1 to 32 hexadecimal digits".to_owned())
+}
+
+/// A time of day as documents tell it.
+pub(super) fn rfc3339(time: SystemTime) -> String {
+    // Later than the year 9999 nothing is told.
+    Timestamp::try_from(time).map(|time| time.to_string()).unwrap_or_default()
 }
 
 /// Shows a long time in its two largest units: `3d4h`, `12m5s`, `7s`.

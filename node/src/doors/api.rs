@@ -1,5 +1,6 @@
-//! The HTTP api: `GET` and `POST` of `/SERVICE/METHOD` and `/SERVICE/HANDLER/METHOD`, JSON in and out.
+//! The HTTP api: `GET` and `POST` of `/SERVICE/METHOD` and `/SERVICE/HANDLER/METHOD`, JSON in and out; and public blobs.
 
+use super::public_blobs;
 use crate::node::{Context, Local};
 use axum::{
     Router,
@@ -37,6 +38,12 @@ pub(super) fn router(local: Local) -> Router {
 
 async fn handle(State(local): State<Local>, request: Request) -> Response {
     let trace = request.headers().get("traceparent").and_then(|value| value.to_str().ok()).and_then(trace_of);
+    if public_blobs::wanted(&request) {
+        return match public_blobs::answer(&local, request.into_parts().0).await {
+            Ok(response) => response,
+            Err(refusal) => problem(&refusal, trace),
+        };
+    }
     match call(&local, trace, request).await {
         Ok((trace, body)) => respond(StatusCode::OK, "application/json", body, Some(trace)),
         Err((trace, refusal)) => problem(&refusal, trace),
@@ -45,7 +52,7 @@ async fn handle(State(local): State<Local>, request: Request) -> Response {
 
 /// A fault, and the status that says it in HTTP.
 #[derive(Debug)]
-struct Refusal {
+pub(super) struct Refusal {
     status: StatusCode,
     fault: Fault,
 }
@@ -86,7 +93,7 @@ async fn input(request: Request) -> Result<Bytes, Refusal> {
 }
 
 /// Refuses what a browser was talked into: a page elsewhere that posts to this host, or a name that was pointed here.
-fn same_host(headers: &HeaderMap) -> Result<(), Fault> {
+pub(super) fn same_host(headers: &HeaderMap) -> Result<(), Fault> {
     let local = |authority: &str| {
         let name = authority.rsplit_once(':').map_or(authority, |(name, port)| {
             if port.bytes().all(|byte| byte.is_ascii_digit()) { name } else { authority }
@@ -194,7 +201,7 @@ fn form_urlencoded(query: &str) -> impl Iterator<Item = (String, String)> {
     })
 }
 
-fn percent_decoded(text: &str) -> String {
+pub(super) fn percent_decoded(text: &str) -> String {
     let text = text.replace('+', " ");
     let mut bytes = Vec::with_capacity(text.len());
     let mut rest = text.as_bytes();

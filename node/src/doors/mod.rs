@@ -13,6 +13,7 @@ mod api;
 mod gathered;
 mod grpc;
 mod listeners;
+mod public_blobs;
 mod threads;
 
 pub use listeners::{Listeners, bind_fault};

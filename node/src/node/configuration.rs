@@ -25,7 +25,7 @@ pub struct ConfigChange {
 }
 
 /// Who a caller is, for the history.
-fn who(context: &Context) -> String {
+pub(super) fn who(context: &Context) -> String {
     match (&context.caller, context.uid) {
         (Caller::Admin, Some(uid)) => user::name_of(uid),
         (Caller::Admin, None) => "admin".to_owned(),

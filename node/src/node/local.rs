@@ -5,6 +5,7 @@ use bytes::Bytes;
 use micro_actors::{
     Answer, System,
     auth::{AUTH, CreateTokenReply, CreateTokenRequest},
+    blob::BlobService,
     config::ConfigService,
     network::{DrainRequest, MemberReply, NETWORK, RemoveRequest, TransferRequest},
     registry::{AttachGuard, Backend, DescribeReply, InsideHandler, REGISTRY},
@@ -72,6 +73,7 @@ pub struct Local {
     pub(super) system: Arc<System>,
     pub(super) store: Arc<StoreService>,
     pub(super) config: Arc<ConfigService>,
+    pub(super) blobs: Arc<BlobService>,
     settings: Arc<[Setting]>,
     seams: Seams,
 }
@@ -79,14 +81,17 @@ pub struct Local {
 impl Local {
     pub(super) fn new(system: Arc<System>, seams: Seams, settings: Vec<Setting>) -> Self {
         let (store, config) = (system.store().clone(), system.config().clone());
-        Local { store, config, settings: settings.into(), system, seams }
+        let blobs = system.blobs().clone();
+        Local { store, config, blobs, settings: settings.into(), system, seams }
     }
 
     /// The same for callers on another thread: called on that thread's runtime.
     #[must_use]
     pub fn fork(&self) -> Self {
         let store = Arc::new(self.store.fork());
-        Local { config: Arc::new(self.config.over(store.clone())), store, ..self.clone() }
+        let config = Arc::new(self.config.over(store.clone()));
+        let blobs = Arc::new(self.blobs.over(store.clone()));
+        Local { config, blobs, store, ..self.clone() }
     }
 
     /// The head of a call. The deadline is set here and only shrinks from here on.

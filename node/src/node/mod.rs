@@ -4,6 +4,7 @@
 mod addresses;
 mod admin_secret;
 mod backup;
+mod blobs;
 mod bootstrap;
 mod configuration;
 mod founding;

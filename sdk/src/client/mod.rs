@@ -1,4 +1,4 @@
-//! A client of a node: its store, its configuration, calls by name, status and membership.
+//! A client of a node: its store, its configuration, its blobs, calls by name, status and membership.
 //!
 //! ```no_run
 //! # async fn example() -> Result<(), micro_sdk::wire::Fault> {
@@ -18,6 +18,10 @@
 //! let limits = node.config().get("shop.limits").await?.value()?;
 //! assert_eq!(limits, Some(serde_json::json!({ "items": 20 })));
 //!
+//! let logo = node.blobs().put("images/logo.png", vec![0; 4096]).content_type("image/png").await?;
+//! let read = node.blobs().get("images/logo.png").await?.collect(1 << 20).await?;
+//! assert_eq!((logo.size, read.len()), (4096, 4096));
+//!
 //! let hello = node.call("helloworld", "Greeter.call", serde_json::json!({ "name": "Jane" })).await?;
 //! assert_eq!(hello["msg"], "Hello Jane");
 //! # Ok(())
@@ -29,6 +33,7 @@
 
 mod address;
 mod backup;
+mod blob;
 mod call;
 mod config;
 mod dial;
@@ -44,6 +49,7 @@ mod token;
 
 pub use address::{Address, AddressError, default_socket};
 pub use backup::Backup;
+pub use blob::{Blob, BlobPage, BlobPut, BlobReader, BlobUpload, Blobs, GetBlob, ListBlobs, PutBlob};
 pub use call::{Call, Reply};
 pub use config::{
     ConfigCanary, ConfigChange, ConfigChanged, ConfigEdit, ConfigHistory, ConfigLeaf, ConfigOrigin,

@@ -2,13 +2,14 @@
 //! read.
 
 use super::{
-    Address, Call, ConfigTree, Election, Lock, ServiceDescription, ServiceListing, Store, Token, address,
+    Address, Blobs, Call, ConfigTree, Election, Lock, ServiceDescription, ServiceListing, Store, Token,
+    address,
     dial::{self, DialError, causes, root_cause},
 };
 use crate::{
     proto::{
-        self, MESSAGE_BYTES_MAX, config_client::ConfigClient, node_client::NodeClient,
-        registry_client::RegistryClient, store_client::StoreClient,
+        self, MESSAGE_BYTES_MAX, blobs_client::BlobsClient, config_client::ConfigClient,
+        node_client::NodeClient, registry_client::RegistryClient, store_client::StoreClient,
     },
     wire::{
         Code, Effect, Fault, Namespace,
@@ -132,6 +133,11 @@ impl Node {
         ConfigTree::new(self.clone())
     }
 
+    /// The mesh's blobs: large bytes by name.
+    pub fn blobs(&self) -> Blobs {
+        Blobs::new(self.clone())
+    }
+
     /// A lock that one caller of the whole mesh holds at a time.
     pub fn lock(&self, name: impl Into<String>) -> Lock {
         Lock::new(self.clone(), name.into())
@@ -225,6 +231,12 @@ impl Node {
 
     pub(crate) fn configuration(&self) -> ConfigClient<Channel> {
         ConfigClient::new(self.channel.clone())
+            .max_decoding_message_size(MESSAGE_BYTES_MAX)
+            .max_encoding_message_size(MESSAGE_BYTES_MAX)
+    }
+
+    pub(crate) fn blob_client(&self) -> BlobsClient<Channel> {
+        BlobsClient::new(self.channel.clone())
             .max_decoding_message_size(MESSAGE_BYTES_MAX)
             .max_encoding_message_size(MESSAGE_BYTES_MAX)
     }

@@ -2,6 +2,7 @@
 //!
 //! Nothing here does I/O or depends on a runtime: every other crate stands on this one.
 
+mod blob_hash;
 mod codec;
 mod fault;
 mod head;
@@ -12,6 +13,7 @@ mod seam;
 mod service;
 pub mod status;
 
+pub use blob_hash::{BlobHash, ParseHashError};
 pub use codec::{Codec, CodecError};
 pub use fault::{Code, Effect, Fault};
 pub use head::{Caller, HOPS_MAX, Head};

@@ -9,6 +9,7 @@
 
 mod acknowledged_durability;
 mod bank_balance;
+mod blob_contents;
 mod committed_immutable;
 mod committed_on_quorum;
 mod configuration;
@@ -111,6 +112,7 @@ pub fn all() -> Vec<Box<dyn Checker>> {
         Box::<echo_answers::EchoAnswers>::default(),
         Box::<bank_balance::BankBalance>::default(),
         Box::<set_elements::SetElements>::default(),
+        Box::<blob_contents::BlobContents>::default(),
         Box::<idempotency::Idempotency>::default(),
         Box::<serializability::Serializability>::default(),
         Box::<watches::Watches>::default(),

@@ -22,6 +22,8 @@ pub enum Kind {
     Lock,
     /// The configuration is changed.
     Config,
+    /// Blobs are put, read and deleted.
+    Blob,
 }
 
 /// As many kinds as a run has that is told none: more would make it slow, and fewer would leave out what comes of
@@ -30,7 +32,7 @@ const DRAWN: usize = 2;
 
 impl Kind {
     /// All, by the names they are called by on the command line.
-    pub const ALL: [(&'static str, Kind); 7] = [
+    pub const ALL: [(&'static str, Kind); 8] = [
         ("bank", Kind::Bank),
         ("set", Kind::Set),
         ("queue", Kind::Queue),
@@ -38,6 +40,7 @@ impl Kind {
         ("watch", Kind::Watch),
         ("lock", Kind::Lock),
         ("config", Kind::Config),
+        ("blob", Kind::Blob),
     ];
 
     /// Those of a run.

@@ -2,6 +2,7 @@
 
 pub mod append;
 pub mod bank;
+pub mod blob;
 mod client;
 pub mod config;
 mod echo;
@@ -49,6 +50,8 @@ pub struct Journals {
     pub lock: lock::LockJournal,
     /// The configuration.
     pub config: config::ConfigJournal,
+    /// Blobs.
+    pub blob: blob::BlobJournal,
 }
 
 impl Journals {
@@ -62,6 +65,7 @@ impl Journals {
             Kind::Watch => self.watch.tally(),
             Kind::Lock => self.lock.tally(),
             Kind::Config => self.config.tally(),
+            Kind::Blob => self.blob.tally(),
         }
     }
 }
@@ -80,6 +84,7 @@ pub fn start(shared: &Rc<Shared>, clients: impl Fn(&str) -> Client) {
             Kind::Append => spawn_local(append::run(client, shared.clone())),
             Kind::Watch => spawn_local(watch::run(client, shared.clone(), Table::REGISTERS)),
             Kind::Config => spawn_local(config::run(client, shared.clone())),
+            Kind::Blob => spawn_local(blob::run(client, shared.clone())),
             Kind::Lock => {
                 spawn_local(watch::run(clients("guard"), shared.clone(), lock::LOCKS));
                 spawn_local(lock::run(client, shared.clone()))
@@ -101,6 +106,7 @@ async fn last(client: &Client, shared: &Shared) -> bool {
             Kind::Watch => watch::last(client, shared).await,
             Kind::Lock => lock::last(client, shared).await,
             Kind::Config => config::last(client, shared).await,
+            Kind::Blob => blob::last(client, shared).await,
         };
         if !shown {
             return false;

@@ -1,6 +1,6 @@
 //! A client that waits for the heal, and then demands of its node all that a node has to give.
 
-use super::{Client, KEYS, Told};
+use super::{Client, KEYS, Kind, Told, blob};
 use crate::machine::{Phase, Shared};
 use micro_actors::store::{TablePath, WriteRequest};
 use std::{collections::BTreeMap, rc::Rc, time::Duration};
@@ -41,7 +41,7 @@ const ENDS_AFTER_MS: u64 = 200;
 const GONE_AFTER: Duration = Duration::from_millis(1000);
 
 /// Whether a write, the read of it, a read of every key, a record that ends by itself, and a call to every node were
-/// all served.
+/// all served, and blobs have their copies.
 async fn served(client: &Client, shared: &Shared) -> bool {
     let key = format!("probe-{}", client.door.name());
     let (value, told) = client.write(&key).await;
@@ -55,6 +55,9 @@ async fn served(client: &Client, shared: &Shared) -> bool {
         return false;
     }
     if !ends(client).await {
+        return false;
+    }
+    if Kind::of(&shared.options).contains(&Kind::Blob) && !blob::settled(client, shared).await {
         return false;
     }
     for machine in shared.members() {

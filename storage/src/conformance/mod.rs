@@ -1,8 +1,13 @@
 //! What every engine must do, as a list of properties. Each engine's tests run them all; a new engine starts here.
 
+mod blobs;
 mod state;
 
 use crate::{Batch, Family, LogMark, LogOp, LogRecord, Manifest, SnapshotStore, Storage, StorageError};
+use blobs::{
+    blob_is_read_by_chunks, blobs_outlive_their_process, removed_blob_is_read_to_its_end,
+    unfinished_blob_is_nothing,
+};
 use bytes::Bytes;
 use state::{
     get, last_change_wins, put, scans_are_ordered, state_outlives_its_process,
@@ -51,6 +56,10 @@ pub const PROPERTIES: &[Property] = &[
     Property { name: "only the newest snapshot is current", check: newest_snapshot_is_current },
     Property { name: "names that could be paths are refused", check: paths_are_refused },
     Property { name: "small files are replaced and outlive their process", check: files_are_replaced },
+    Property { name: "a blob is read back chunk by chunk", check: blob_is_read_by_chunks },
+    Property { name: "an unfinished blob is nothing", check: unfinished_blob_is_nothing },
+    Property { name: "a removed blob can be read to its end", check: removed_blob_is_read_to_its_end },
+    Property { name: "blobs outlive their process", check: blobs_outlive_their_process },
 ];
 
 /// Checks all properties, each on disks of its own.

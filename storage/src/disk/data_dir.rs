@@ -31,9 +31,10 @@ pub(super) const STATE_NEW: &str = "state.new";
 pub(super) const STATE_OLD: &str = "state.old";
 pub(super) const SNAPSHOTS: &str = "snapshots";
 pub(super) const FILES: &str = "files";
+pub(super) const BLOBS: &str = "blobs";
 
 /// All that is ours to remove, in the order of removal.
-const OWNED: [&str; 8] = [FILES, RAFT, STATE, STATE_PART, STATE_NEW, STATE_OLD, SNAPSHOTS, LAYOUT];
+const OWNED: [&str; 9] = [FILES, RAFT, STATE, STATE_PART, STATE_NEW, STATE_OLD, SNAPSHOTS, BLOBS, LAYOUT];
 
 /// A data directory that this process holds.
 pub(super) struct DataDir {
@@ -57,7 +58,7 @@ impl DataDir {
             None => true,
             Some(text) => check_layout(path, &text).map(|()| false)?,
         };
-        for name in [FILES, SNAPSHOTS] {
+        for name in [FILES, SNAPSHOTS, BLOBS] {
             durable::create_directory(&path.join(name)).map_err(unwritable)?;
         }
         Ok(DataDir { path: path.to_owned(), fresh, _lock: lock })

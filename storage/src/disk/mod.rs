@@ -8,6 +8,7 @@
 //!   raft/                 the log and its marks, synced before anything is acknowledged; see `log`
 //!   state/                RocksDB: what the log has been applied to, synced on request
 //!   snapshots/<id>/       a copy: `manifest`, and `state/` with the files of a checkpoint
+//!   blobs/<hash>          large bytes under their SHA-256; see `blobs`
 //! ```
 //!
 //! RocksDB runs threads and reads clocks of its own, so the simulation can't run this engine: it is held to the same
@@ -18,6 +19,7 @@
     reason = "the one place with files, and the one thread that writes the log"
 )]
 
+mod blobs;
 mod catalogue;
 mod data_dir;
 mod durable;
@@ -35,6 +37,7 @@ mod trims;
 pub use data_dir::{file_path, owned, reset};
 
 use crate::{Storage, StorageError};
+use blobs::DiskBlobs;
 use data_dir::DataDir;
 use files::DiskFiles;
 use log::{SEGMENT_BYTES, SegmentLog};
@@ -63,12 +66,14 @@ fn open_with(path: &Path, segment_bytes: u64) -> Result<Storage, StorageError> {
     let log = SegmentLog::open(&directory, segment_bytes)?;
     let state = Arc::new(RocksState::open(&directory, &cache)?);
     let snapshots = RocksSnapshots::open(&directory, &state)?;
+    let blobs = DiskBlobs::open(&directory)?;
     directory.complete()?;
     Ok(Storage {
         files: Arc::new(DiskFiles::new(&directory)),
         log: Arc::new(log),
         state,
         snapshots: Arc::new(snapshots),
+        blobs: Arc::new(blobs),
         room: Arc::new(room::DiskRoom(directory)),
     })
 }

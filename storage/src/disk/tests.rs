@@ -289,7 +289,7 @@ fn a_reset_takes_what_is_ours_and_is_finished_by_the_next_start() {
     };
     fs::write(root.path().join("theirs"), b"").unwrap();
     fill();
-    assert_eq!(owned(root.path()).len(), 5);
+    assert_eq!(owned(root.path()).len(), 6);
     reset(root.path()).unwrap();
     assert_eq!(durable::names(root.path()).unwrap(), ["LOCK", "theirs"]);
     assert!(is_empty());

@@ -1,7 +1,8 @@
 //! The disk itself: what it holds, its faults, and the crash.
 
-use super::{log::LogPlatter, snapshots::SnapshotPlatter, state::StatePlatter};
+use super::{blobs::BlobPlatter, log::LogPlatter, snapshots::SnapshotPlatter, state::StatePlatter};
 use crate::{Room, StorageError};
+use micro_sdk::wire::BlobHash;
 use rand::{Rng, SeedableRng, rngs::SmallRng};
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -44,6 +45,8 @@ pub enum PlantedBug {
     AckBeforeSync,
     /// Votes are completed, and read back, but gone after a crash.
     VoteNotPersisted,
+    /// Blobs are there, and read back, but gone after a crash.
+    BlobNotSynced,
 }
 
 /// A disk that outlives its node. Shared by whoever simulates the crash and the storage that is open on it.
@@ -63,6 +66,7 @@ pub(super) struct Disk {
     pub log: LogPlatter,
     pub state: StatePlatter,
     pub snapshots: SnapshotPlatter,
+    pub blobs: BlobPlatter,
 }
 
 impl MemoryDisk {
@@ -98,6 +102,7 @@ impl MemoryDisk {
             let undone = rng.random_range(0..=disk.state.unflushed_count());
             disk.state.undo(undone);
             disk.snapshots.drop_incoming();
+            disk.blobs.crash();
             disk.log.restart(kept, &disk.bugs)
         };
         drop(owed); // Outside the lock: what a completion holds may reach back to the disk when it is dropped.
@@ -108,6 +113,18 @@ impl MemoryDisk {
     pub fn flip_bit(&self, seed: u64) -> Option<u64> {
         let mut rng = SmallRng::seed_from_u64(seed);
         self.lock().log.flip_bit(&mut rng)
+    }
+
+    /// Flips one bit of one blob, both as `seed` has it. Returns which one, or none when there is none. Reading it fails
+    /// with [`StorageError::Corrupt`] from then on.
+    pub fn flip_blob_bit(&self, seed: u64) -> Option<BlobHash> {
+        let mut rng = SmallRng::seed_from_u64(seed);
+        self.lock().blobs.flip_bit(&mut rng)
+    }
+
+    /// The blobs on it that are what was written, whether a node runs or not: for checkers.
+    pub fn whole_blobs(&self) -> BTreeSet<BlobHash> {
+        self.lock().blobs.whole()
     }
 
     pub(super) fn lock(&self) -> MutexGuard<'_, Disk> {

@@ -8,10 +8,11 @@
 //!
 //! | part | kept by a crash |
 //! |---|---|
-//! | files, snapshots | all that a call returned from |
+//! | files, snapshots, blobs | all that a call returned from |
 //! | log | every operation that was completed, and a prefix of those that were not |
 //! | state | the state after some write not older than the last flush |
 
+mod blobs;
 mod disk;
 mod files;
 mod log;
@@ -43,6 +44,7 @@ pub fn open(disk: &Arc<MemoryDisk>, timer: Arc<dyn Timer>) -> Result<Storage, St
         log: Arc::new(MemoryLog::new(handle.clone(), timer)),
         state: Arc::new(handle.clone()),
         snapshots: Arc::new(handle.clone()),
+        blobs: Arc::new(handle.clone()),
         room: Arc::new(handle),
     })
 }

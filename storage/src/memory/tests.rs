@@ -245,3 +245,39 @@ fn a_disk_that_forgets_votes_forgets_them_in_a_crash_only() {
     disk.crash(3);
     assert_eq!(vote(&Node::on(&disk)), Some(Bytes::from("1")));
 }
+
+fn put_blob(storage: &Storage, content: &[u8]) -> crate::StoredBlob {
+    let mut intake = storage.blobs.begin().unwrap();
+    intake.write(content).unwrap();
+    let stored = intake.seal().unwrap();
+    intake.keep().unwrap();
+    stored
+}
+
+#[test]
+fn a_blob_survives_a_crash_unless_the_planted_bug_forgets_it() {
+    for (bug, kept) in [(None, true), (Some(PlantedBug::BlobNotSynced), false)] {
+        let disk = MemoryDisk::new();
+        bug.into_iter().for_each(|bug| disk.plant(bug));
+        let node = Node::on(&disk);
+        let stored = put_blob(&node.storage, b"blob");
+        assert!(node.storage.blobs.open(stored.hash).unwrap().is_some());
+        disk.crash(1);
+        assert!(node.storage.blobs.open(stored.hash).is_err(), "the handle is inert");
+        let found = Node::on(&disk).storage.blobs.open(stored.hash).unwrap();
+        assert_eq!(found.is_some(), kept);
+    }
+}
+
+#[test]
+fn a_flipped_bit_of_a_blob_is_seen() {
+    let disk = MemoryDisk::new();
+    let node = Node::on(&disk);
+    assert_eq!(disk.flip_blob_bit(1), None);
+    let stored = put_blob(&node.storage, b"blob");
+    assert_eq!(disk.whole_blobs().len(), 1);
+    assert_eq!(disk.flip_blob_bit(1), Some(stored.hash));
+    let reader = node.storage.blobs.open(stored.hash).unwrap().unwrap();
+    assert!(matches!(reader.chunk(0), Err(StorageError::Corrupt { .. })));
+    assert!(disk.whole_blobs().is_empty());
+}

@@ -4,6 +4,7 @@
 
 mod admission;
 mod backup;
+mod blob;
 mod config;
 mod copies;
 mod damage;

@@ -1,7 +1,13 @@
 //! `micro-node cluster backup` and `micro-node cluster verify`.
 
 use super::super::{
-    failure::Failure, globals::Globals, output::Output, progress::Progress, session, unit::bytes,
+    failure::Failure,
+    globals::Globals,
+    output::Output,
+    part::{Part, failed},
+    progress::Progress,
+    session,
+    unit::bytes,
 };
 use crate::node::restore_fault;
 use clap::Args;
@@ -13,9 +19,8 @@ use micro_sdk::{
 };
 use serde::Serialize;
 use std::{
-    fs::{self, File, OpenOptions},
+    fs::File,
     io::{BufReader, Write},
-    os::unix::fs::OpenOptionsExt,
     path::{Path, PathBuf},
 };
 
@@ -23,7 +28,7 @@ use std::{
 ///
 /// It holds all that the mesh agrees on, as of one moment, and is taken while the mesh serves. It is read once more
 /// when it is written, and has its name only if it is whole. What is a secret of a node, such as the key of the seal,
-/// is not in it; records are, as they are: keep the file where only you can read it.
+/// is not in it, nor are blobs; records are, as they are: keep the file where only you can read it.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -123,50 +128,6 @@ fn told(output: &Output, file: &Path, size: u64, facts: &BackupFacts, done: &str
         taken(facts).unwrap_or_else(|| "an unknown time".to_owned()),
     ));
     Ok(())
-}
-
-/// A file under another name until it is whole.
-struct Part {
-    path: PathBuf,
-    file: File,
-    kept: bool,
-}
-
-fn failed(what: &str, path: &Path, error: &std::io::Error) -> Fault {
-    Fault::new(Code::Failed, format!("cannot {what} {}: {error}", path.display()))
-}
-
-impl Part {
-    fn create(file: &Path) -> Result<Self, Fault> {
-        let mut name = file.file_name().unwrap_or_default().to_owned();
-        name.push(".part");
-        let path = file.with_file_name(name);
-        // Only for its owner: the records in it are in clear.
-        let opened = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&path);
-        let opened = opened.map_err(|error| {
-            failed("write", &path, &error).help("choose a place that this user may write to")
-        })?;
-        Ok(Part { path, file: opened, kept: false })
-    }
-
-    /// Gives it its name, durably.
-    fn keep(mut self, file: &Path) -> Result<(), Fault> {
-        fs::rename(&self.path, file).map_err(|error| failed("write", file, &error))?;
-        self.kept = true;
-        let directory = file.parent().filter(|parent| !parent.as_os_str().is_empty());
-        let directory = directory.unwrap_or(Path::new("."));
-        let synced = File::open(directory).and_then(|directory| directory.sync_all());
-        synced.map_err(|error| failed("sync", directory, &error))
-    }
-}
-
-impl Drop for Part {
-    fn drop(&mut self) {
-        if !self.kept {
-            // What is no backup must not be taken for one.
-            let _ = fs::remove_file(&self.path);
-        }
-    }
 }
 
 async fn write(node: &Node, part: &Part, output: &Output) -> Result<(), Failure> {

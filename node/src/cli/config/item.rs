@@ -1,15 +1,14 @@
 //! Leaves and changes as JSON and as rows.
 
+pub(super) use super::unit::rfc3339;
 use super::{
     failure::Failure,
     output::Output,
     table::{NOTHING, Table, clean, cut},
 };
-use jiff::Timestamp;
 use micro_sdk::client::{ConfigChanged, ConfigEdit};
 use serde::Serialize;
 use serde_json::Value;
-use std::time::SystemTime;
 
 /// The longest value in a listing, in characters: one long value would pad every row to its length.
 const VALUE_CHARS_MAX: usize = 64;
@@ -95,12 +94,6 @@ pub(super) fn show_changed(changed: &ConfigChanged, dry_run: bool, output: &Outp
 /// How many leaves, in words.
 pub(super) fn leaves(count: usize) -> String {
     if count == 1 { "1 value".to_owned() } else { format!("{count} values") }
-}
-
-/// A time of day as documents tell it.
-pub(super) fn rfc3339(time: SystemTime) -> String {
-    // Later than the year 9999 nothing is told.
-    Timestamp::try_from(time).map(|time| time.to_string()).unwrap_or_default()
 }
 
 /// A text that may be empty.

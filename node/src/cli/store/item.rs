@@ -1,9 +1,9 @@
 //! A record as JSON and as a row.
 
 use super::table::{NOTHING, Table, clean, cut};
+pub(super) use super::unit::rfc3339;
 use base64::{Engine, engine::general_purpose::STANDARD};
 use bytes::Bytes;
-use jiff::Timestamp;
 use micro_sdk::client::Record;
 use serde::Serialize;
 use std::{
@@ -47,12 +47,6 @@ pub(super) fn text_or_base64(value: &Bytes) -> (Option<&str>, Option<String>) {
         Ok(text) => (Some(text), None),
         Err(_) => (None, Some(STANDARD.encode(value))),
     }
-}
-
-/// A time of day as documents tell it.
-pub(super) fn rfc3339(time: SystemTime) -> String {
-    // Later than the year 9999 nothing is told.
-    Timestamp::try_from(time).map(|time| time.to_string()).unwrap_or_default()
 }
 
 /// The time until then, as people read it.

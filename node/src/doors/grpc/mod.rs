@@ -1,5 +1,6 @@
 //! The gRPC services of a node: thin translations between protobuf and the platform's own requests.
 
+mod blobs;
 mod config;
 mod node;
 mod records;
@@ -15,7 +16,7 @@ use crate::{
 use futures::future::{BoxFuture, ready};
 use hyper::body::Incoming;
 use micro_sdk::{
-    proto::{MESSAGE_BYTES_MAX, config_server, node_server, registry_server, store_server},
+    proto::{MESSAGE_BYTES_MAX, blobs_server, config_server, node_server, registry_server, store_server},
     wire::{Caller, Code, Fault, Namespace},
 };
 use std::{convert::Infallible, sync::Arc, time::Duration};
@@ -35,6 +36,7 @@ pub(super) struct Services {
     registry: registry_server::RegistryServer<Door>,
     node: node_server::NodeServer<Door>,
     config: config_server::ConfigServer<Door>,
+    blobs: blobs_server::BlobsServer<Door>,
 }
 
 impl Services {
@@ -44,6 +46,7 @@ impl Services {
         let registry = registry_server::RegistryServer::from_arc(door.clone());
         let node = node_server::NodeServer::from_arc(door.clone());
         let config = config_server::ConfigServer::from_arc(door.clone());
+        let blobs = blobs_server::BlobsServer::from_arc(door.clone());
         Services {
             store: store_server::StoreServer::from_arc(door).max_decoding_message_size(MESSAGE_BYTES_MAX),
             registry: registry.max_decoding_message_size(MESSAGE_BYTES_MAX),
@@ -51,6 +54,7 @@ impl Services {
                 .max_decoding_message_size(MESSAGE_BYTES_MAX)
                 .max_encoding_message_size(MESSAGE_BYTES_MAX),
             config: config.max_decoding_message_size(MESSAGE_BYTES_MAX),
+            blobs: blobs.max_decoding_message_size(MESSAGE_BYTES_MAX),
         }
     }
 
@@ -62,6 +66,7 @@ impl Services {
             Some(registry_server::SERVICE_NAME) => self.registry.clone().call(request),
             Some(node_server::SERVICE_NAME) => self.node.clone().call(request),
             Some(config_server::SERVICE_NAME) => self.config.clone().call(request),
+            Some(blobs_server::SERVICE_NAME) => self.blobs.clone().call(request),
             _ => {
                 let status = Status::unimplemented(format!("nothing is at {:?}", request.uri().path()));
                 Box::pin(ready(Ok(status.into_http())))

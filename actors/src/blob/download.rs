@@ -1,0 +1,156 @@
+//! A blob on its way out to a caller: from the copy here, or from a node that has one, and from the next where that one
+//! breaks off.
+
+use super::{
+    BlobService, BlobView, GetBlobRequest, limits::PIECE_BYTES, platform::Shared, shelf::Reader,
+    transfer::Incoming,
+};
+use bytes::Bytes;
+use micro_sdk::wire::{Code, Fault, NodeId};
+use std::{collections::VecDeque, sync::Arc};
+use tokio::time::Instant;
+
+/// How often a blob that was replaced or moved between the look at its manifest and the first byte is looked up again.
+const LOOKS_MAX: u32 = 3;
+
+/// A blob that is being read. Nothing is gathered: the next piece is fetched when it is asked for.
+pub struct Download {
+    shared: Arc<Shared>,
+    view: BlobView,
+    at: u64,
+    end: u64,
+    source: Source,
+    /// Who is asked next.
+    others: VecDeque<NodeId>,
+    /// What was read and not yet handed out.
+    waiting: Bytes,
+    /// Why the last one could not go on.
+    why: Option<Fault>,
+}
+
+enum Source {
+    None,
+    Here(Reader),
+    There(Incoming),
+}
+
+impl BlobService {
+    /// Starts to read a blob. Its first bytes are at hand when this returns.
+    ///
+    /// # Errors
+    /// [`Code::NotFound`] if there is none, [`Code::Usage`] if it ends before the offset, [`Code::Unavailable`] if no copy
+    /// can be reached.
+    pub async fn get(&self, request: GetBlobRequest, deadline: Instant) -> Result<Download, Fault> {
+        let GetBlobRequest { namespace, name, offset, length, stale } = request;
+        let mut seen = None;
+        loop {
+            let view = self.head(&namespace, &name, stale, deadline).await?;
+            if offset > view.bytes {
+                let message =
+                    format!("blob {:?} has {} bytes, and so none at {offset}", view.name, view.bytes);
+                return Err(Fault::new(Code::Usage, message));
+            }
+            let end = length.map_or(view.bytes, |length| offset.saturating_add(length).min(view.bytes));
+            let mut download = Download::new(self.parts.clone(), view, offset, end);
+            let looks = seen.as_ref().map_or(0, |(looks, _)| *looks);
+            match download.prepare().await {
+                Ok(()) => return Ok(download),
+                // It may have been replaced, or its copies have moved, since its manifest was read.
+                Err(fault) if looks < LOOKS_MAX => {
+                    if seen.as_ref().is_some_and(|(_, view)| *view == download.view) {
+                        return Err(fault);
+                    }
+                    seen = Some((looks + 1, download.view));
+                }
+                Err(fault) => return Err(fault),
+            }
+        }
+    }
+}
+
+impl Download {
+    fn new(shared: Arc<Shared>, view: BlobView, at: u64, end: u64) -> Self {
+        // The disk here first, whether the records know of that copy or not.
+        let here = shared.here();
+        let others = std::iter::once(here).chain(shared.nearest(&view.holders)).collect();
+        Download { shared, view, at, end, source: Source::None, others, waiting: Bytes::new(), why: None }
+    }
+
+    /// What is being read.
+    pub fn view(&self) -> &BlobView {
+        &self.view
+    }
+
+    /// How many bytes are still to come.
+    pub fn left(&self) -> u64 {
+        self.end - self.at + self.waiting.len() as u64
+    }
+
+    /// The next bytes; none behind the last.
+    ///
+    /// # Errors
+    /// [`Code::Unavailable`] if no copy can be reached any more.
+    pub async fn next(&mut self) -> Result<Option<Bytes>, Fault> {
+        self.prepare().await?;
+        let piece = self.waiting.split_to(self.waiting.len().min(PIECE_BYTES));
+        Ok((!piece.is_empty()).then_some(piece))
+    }
+
+    /// Sees to it that bytes wait, if there are any left.
+    async fn prepare(&mut self) -> Result<(), Fault> {
+        while self.waiting.is_empty() && self.at < self.end {
+            let left = usize::try_from(self.end - self.at).unwrap_or(usize::MAX);
+            let (hash, at, end) = (self.view.hash, self.at, self.end);
+            let bytes = match &mut self.source {
+                Source::None => {
+                    self.open_next().await?;
+                    continue;
+                }
+                Source::Here(reader) => self.shared.shelf.read(hash, reader, at, end).await,
+                Source::There(incoming) => incoming.next().await,
+            };
+            match bytes {
+                Ok(Some(bytes)) if !bytes.is_empty() && bytes.len() <= left => {
+                    self.at += bytes.len() as u64;
+                    self.waiting = bytes;
+                }
+                broken => {
+                    // Damaged, cut short, or the link is gone: another copy goes on from here.
+                    if let Err(fault) = broken {
+                        tracing::debug!(%hash, at, %fault, "a copy of a blob could not be read on");
+                        self.why = Some(fault);
+                    }
+                    self.source = Source::None;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    async fn open_next(&mut self) -> Result<(), Fault> {
+        let hash = self.view.hash;
+        while let Some(node) = self.others.pop_front() {
+            if node == self.shared.here() {
+                let reader = self.shared.shelf.open(hash).await?;
+                if let Some(reader) = reader.filter(|reader| reader.bytes() == self.view.bytes) {
+                    self.source = Source::Here(reader);
+                    return Ok(());
+                }
+                continue;
+            }
+            match self.shared.ask(node, hash, self.at, self.end).await {
+                Ok(incoming) => {
+                    self.source = Source::There(incoming);
+                    return Ok(());
+                }
+                Err(fault) => self.why = Some(fault),
+            }
+        }
+        let holders: Vec<String> =
+            self.view.holders.iter().map(|node| self.shared.registry.node_name(*node)).collect();
+        let why = self.why.take().map(|fault| format!(": {}", fault.message)).unwrap_or_default();
+        let message = format!("no copy of blob {:?} can be read just now{why}", self.view.name);
+        let help = format!("start the nodes that have one: {}", holders.join(", "));
+        Err(Fault::new(Code::Unavailable, message).help(help))
+    }
+}

@@ -1,0 +1,91 @@
+//! Blobs as this node's own process calls them: directly, without the mailbox.
+
+use super::{Context, Local, configuration::who};
+use micro_actors::blob::{
+    BLOB, BlobName, BlobView, DeleteBlobRequest, Download, GetBlobRequest, ListBlobsReply, ListBlobsRequest,
+    PutBlobRequest, Upload,
+};
+use micro_sdk::wire::{Code, Fault, Namespace, NodeId};
+
+impl Local {
+    /// Starts to put a blob. Who puts it is as the door has made sure of it, whatever the request says. The permit is for
+    /// the beginning; how many uploads go on at once is bounded by the service.
+    ///
+    /// # Errors
+    /// As the service answers.
+    pub async fn put_blob(&self, context: &Context, request: PutBlobRequest) -> Result<Upload, Fault> {
+        let _permit = self.system.dispatch().admit(&context.caller, BLOB, "put")?;
+        let request = PutBlobRequest { who: who(context), ..request };
+        self.blobs.put(request, context.until()).await
+    }
+
+    /// Starts to read a blob. A public one may be read by anybody.
+    ///
+    /// # Errors
+    /// As the service answers.
+    pub async fn get_blob(&self, context: &Context, request: GetBlobRequest) -> Result<Download, Fault> {
+        let dispatch = self.system.dispatch();
+        let refusal = match dispatch.admit(&context.caller, BLOB, "get") {
+            Ok(_permit) => return self.blobs.get(request, context.until()).await,
+            Err(refusal) if refusal.code == Code::Denied => refusal,
+            Err(busy) => return Err(busy),
+        };
+        let _permit = dispatch.admit_public(&context.caller, BLOB, "get")?;
+        // Whoever may not look does not learn what is there and what is not.
+        match self.blobs.get(request, context.until()).await {
+            Ok(download) if download.view().public => Ok(download),
+            Ok(_) => Err(refusal),
+            Err(fault) if matches!(fault.code, Code::NotFound | Code::Usage) => Err(refusal),
+            Err(fault) => Err(fault),
+        }
+    }
+
+    /// What a blob is. A public one may be looked at by anybody.
+    ///
+    /// # Errors
+    /// As the service answers.
+    pub async fn head_blob(
+        &self,
+        context: &Context,
+        namespace: &Namespace,
+        name: &BlobName,
+        stale: bool,
+    ) -> Result<BlobView, Fault> {
+        let dispatch = self.system.dispatch();
+        let refusal = match dispatch.admit(&context.caller, BLOB, "head") {
+            Ok(_permit) => return self.blobs.head(namespace, name, stale, context.until()).await,
+            Err(refusal) if refusal.code == Code::Denied => refusal,
+            Err(busy) => return Err(busy),
+        };
+        let _permit = dispatch.admit_public(&context.caller, BLOB, "head")?;
+        let found = self.blobs.find(namespace, name, stale, context.until()).await?;
+        found.filter(|view| view.public).ok_or(refusal)
+    }
+
+    /// A page of blobs.
+    ///
+    /// # Errors
+    /// As the service answers.
+    pub async fn list_blobs(
+        &self,
+        context: &Context,
+        request: ListBlobsRequest,
+    ) -> Result<ListBlobsReply, Fault> {
+        let _permit = self.system.dispatch().admit(&context.caller, BLOB, "list")?;
+        self.blobs.list(request, context.until()).await
+    }
+
+    /// Removes a blob. Returns whether there was one.
+    ///
+    /// # Errors
+    /// As the service answers.
+    pub async fn delete_blob(&self, context: &Context, request: DeleteBlobRequest) -> Result<bool, Fault> {
+        let _permit = self.system.dispatch().admit(&context.caller, BLOB, "delete")?;
+        self.blobs.delete(request, context.until()).await
+    }
+
+    /// The name of the node that holds a copy.
+    pub fn holder_name(&self, node: NodeId) -> String {
+        self.blobs.node_name(node)
+    }
+}
