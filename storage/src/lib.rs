@@ -2,7 +2,8 @@
 //!
 //! Five seams, bundled in [`Storage`]: [`FileStore`] for a handful of small files, [`LogStore`] for the Raft log,
 //! [`StateStore`] for what the log has been applied to, [`SnapshotStore`] for copies of that state on their way to
-//! other nodes, and [`Room`] for what is left. `disk` is what nodes run on; `memory` is the same contract over a disk
+//! other nodes, and [`Room`] for what is left. A [`Fence`] stands around the state and its copies: behind the first
+//! checksum that does not hold, nothing is read from them. `disk` is what nodes run on; `memory` is the same contract over a disk
 //! that can be made to fail, for the simulation. Both pass the suite in [`conformance`].
 //!
 //! Nothing here knows Raft beyond the words "term" and "index", nor what the records mean.
@@ -10,6 +11,7 @@
 pub mod conformance;
 pub mod disk;
 mod error;
+mod fence;
 mod file_name;
 mod file_store;
 mod log_extent;
@@ -21,6 +23,7 @@ mod snapshot_store;
 mod state_store;
 
 pub use error::StorageError;
+pub use fence::{Aside, Damage, Fence};
 pub use file_store::FileStore;
 pub use log_store::{Completion, LogMark, LogOp, LogRecord, LogStore};
 pub use room::Room;
@@ -42,4 +45,6 @@ pub struct Storage {
     pub snapshots: Arc<dyn SnapshotStore>,
     /// How much more there is place for.
     pub room: Arc<dyn Room>,
+    /// Whether the state is fit for use.
+    pub fence: Fence,
 }

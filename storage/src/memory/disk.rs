@@ -1,7 +1,8 @@
 //! The disk itself: what it holds, its faults, and the crash.
 
 use super::{log::LogPlatter, snapshots::SnapshotPlatter, state::StatePlatter};
-use crate::{Room, StorageError};
+use crate::{Aside, Damage, Family, Room, StateView, StorageError};
+use bytes::Bytes;
 use rand::{Rng, SeedableRng, rngs::SmallRng};
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -44,6 +45,8 @@ pub enum PlantedBug {
     AckBeforeSync,
     /// Votes are completed, and read back, but gone after a crash.
     VoteNotPersisted,
+    /// The state is read without a look at its checksums.
+    RotUnseen,
 }
 
 /// A disk that outlives its node. Shared by whoever simulates the crash and the storage that is open on it.
@@ -63,6 +66,10 @@ pub(super) struct Disk {
     pub log: LogPlatter,
     pub state: StatePlatter,
     pub snapshots: SnapshotPlatter,
+    /// The note that the state is damaged.
+    pub damage: Option<Damage>,
+    /// The damaged states that were replaced, by name.
+    pub aside: Vec<Aside>,
 }
 
 impl MemoryDisk {
@@ -108,6 +115,25 @@ impl MemoryDisk {
     pub fn flip_bit(&self, seed: u64) -> Option<u64> {
         let mut rng = SmallRng::seed_from_u64(seed);
         self.lock().log.flip_bit(&mut rng)
+    }
+
+    /// Flips one bit of one value of the state, both as `seed` has it. Returns the value's key, or none when there is no
+    /// value. Reading it fails with [`StorageError::Corrupt`] from then on, unless it is written anew before.
+    pub fn rot_state(&self, seed: u64) -> Option<(Family, Bytes)> {
+        let mut rng = SmallRng::seed_from_u64(seed);
+        let disk = &mut *self.lock();
+        disk.state.rot(&mut rng, !disk.bugs.contains(&PlantedBug::RotUnseen))
+    }
+
+    /// Whether the state is damaged, found out or not.
+    pub fn is_rotten(&self) -> bool {
+        let disk = self.lock();
+        disk.damage.is_some() || disk.state.whole().is_err()
+    }
+
+    /// Shows `look` the state as it lies on the disk, past the fence: for whoever looks at a node from outside.
+    pub fn look_at_state(&self, look: &mut dyn FnMut(&dyn StateView)) {
+        look(&self.lock().state);
     }
 
     pub(super) fn lock(&self) -> MutexGuard<'_, Disk> {
