@@ -13,6 +13,8 @@ pub enum Lane {
     Snapshot = 4,
     /// Votes.
     Vote = 5,
+    /// A snapshot for one whose state is damaged, at its own request. On a connection of its own too.
+    Fetch = 6,
 }
 
 /// The priority of pings, above everything: a ping measures the path, not the queue.
@@ -31,7 +33,7 @@ impl Lane {
 
     /// The lane of a number, if there is one.
     pub fn from_number(number: u8) -> Option<Self> {
-        [Lane::Append, Lane::Forward, Lane::Read, Lane::Snapshot, Lane::Vote]
+        [Lane::Append, Lane::Forward, Lane::Read, Lane::Snapshot, Lane::Vote, Lane::Fetch]
             .into_iter()
             .find(|lane| lane.number() == number)
     }
@@ -41,8 +43,13 @@ impl Lane {
         match self {
             Lane::Append | Lane::Vote => 20,
             Lane::Forward | Lane::Read => 10,
-            Lane::Snapshot => -10,
+            Lane::Snapshot | Lane::Fetch => -10,
         }
+    }
+
+    /// Whether it gets a connection of its own, since what it carries would fill the windows of the others.
+    pub(crate) fn is_bulk(self) -> bool {
+        matches!(self, Lane::Snapshot | Lane::Fetch)
     }
 }
 
@@ -52,12 +59,12 @@ mod tests {
 
     #[test]
     fn numbers_are_frozen() {
-        let lanes = [Lane::Append, Lane::Forward, Lane::Read, Lane::Snapshot, Lane::Vote];
-        assert_eq!(lanes.map(Lane::number), [1, 2, 3, 4, 5]);
+        let lanes = [Lane::Append, Lane::Forward, Lane::Read, Lane::Snapshot, Lane::Vote, Lane::Fetch];
+        assert_eq!(lanes.map(Lane::number), [1, 2, 3, 4, 5, 6]);
         for lane in lanes {
             assert_eq!(Lane::from_number(lane.number()), Some(lane));
         }
         assert_eq!(Lane::from_number(0), None);
-        assert_eq!(Lane::from_number(6), None);
+        assert_eq!(Lane::from_number(7), None);
     }
 }

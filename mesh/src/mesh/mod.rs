@@ -170,7 +170,7 @@ impl Mesh {
         let deadline = Instant::now() + ttl;
         let peer = self.inner.known(to)?;
         let opening = async {
-            if lane == Lane::Snapshot { self.inner.open_bulk(&peer).await } else { peer.link(deadline).await }
+            if lane.is_bulk() { self.inner.open_bulk(&peer).await } else { peer.link(deadline).await }
         };
         let late =
             || Fault::new(Code::Timeout, format!("no lane to node {to} within {} ms", ttl.as_millis()));
@@ -179,7 +179,7 @@ impl Mesh {
         let (sender, receiver, guard) = opened.map_err(|reason| {
             Fault::new(Code::Unreachable, format!("the link to node {to} is gone: {reason}"))
         })?;
-        if lane == Lane::Snapshot {
+        if lane.is_bulk() {
             let delivered = sender.stopped();
             tokio::spawn(async move {
                 link.drained().await;
