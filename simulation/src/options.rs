@@ -34,11 +34,13 @@ pub enum PlantedBug {
     OutcomesLostInSnapshots,
     /// How far the log was applied is not written together with the effects.
     AppliedIndexApart,
+    /// A state is served in spite of its damage.
+    RotUnseen,
 }
 
 impl PlantedBug {
     /// All, by the names they are called by on the command line.
-    pub const ALL: [(&'static str, PlantedBug); 14] = [
+    pub const ALL: [(&'static str, PlantedBug); 15] = [
         ("ack-before-sync", PlantedBug::AckBeforeSync),
         ("vote-not-persisted", PlantedBug::VoteNotPersisted),
         ("read-without-quorum", PlantedBug::ReadWithoutQuorum),
@@ -53,6 +55,7 @@ impl PlantedBug {
         ("sync-error-swallowed", PlantedBug::SyncErrorSwallowed),
         ("outcomes-lost-in-snapshots", PlantedBug::OutcomesLostInSnapshots),
         ("applied-index-apart", PlantedBug::AppliedIndexApart),
+        ("rot-unseen", PlantedBug::RotUnseen),
     ];
 }
 

@@ -110,3 +110,12 @@ fn a_snapshot_without_outcomes_is_found() {
 fn an_applied_index_apart_from_the_effects_is_found() {
     finds_with(PlantedBug::AppliedIndexApart, &[Kind::Queue], &["state machine safety"]);
 }
+
+#[test]
+fn a_state_that_is_served_in_spite_of_its_damage_is_found() {
+    finds_with(
+        PlantedBug::RotUnseen,
+        &[Kind::Bank, Kind::Append],
+        &["state machine safety", "linearizability", "liveness", "no panics"],
+    );
+}
