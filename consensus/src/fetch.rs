@@ -70,8 +70,8 @@ fn member(error: impl std::fmt::Display) -> Miss {
     Miss::Member(error.to_string())
 }
 
-/// Fetches the state anew into `storage`, whose own is damaged, from whichever member of the `mesh` gives it first. A node
-/// that is `alone`, as far as it knows, does not wait for one for long.
+/// Fetches the state anew into `storage`, whose own is damaged, from whichever member of the `mesh` gives it first. A
+/// node that is `alone`, as far as it knows, does not wait for one for long.
 ///
 /// # Errors
 /// See [`FetchError`].

@@ -220,8 +220,8 @@ fn fsyncgate_a_failed_sync_ends_that_node_and_no_other() {
 }
 
 /// Ganesan and others, "Redundancy does not imply fault tolerance" (FAST 2017): one flipped bit on one replica became a
-/// wrong answer, spread to the others, or took the whole cluster down. Here the node that meets it ends, that one and no
-/// other, and comes back with a state of another's.
+/// wrong answer, spread to the others, or took the whole cluster down. Here the node that meets it ends, that one and
+/// no other, and comes back with a state of another's.
 #[test]
 fn fast_2017_a_flipped_bit_ends_that_node_which_fetches_its_state_anew() {
     let report = holds(

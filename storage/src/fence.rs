@@ -123,7 +123,7 @@ impl Fence {
         }
     }
 
-    /// Shuts the fence if `error` means damage. An engine may be in the midst of a call, so that nothing is asked of it.
+    /// Shuts the fence if `error` means damage. An engine may be in the midst of a call, so nothing is asked of it.
     fn judge(&self, error: &StorageError) {
         let StorageError::Corrupt { what, detail } = error else { return };
         let first = self.0.damage.send_if_modified(|known| {

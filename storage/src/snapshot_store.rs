@@ -118,8 +118,8 @@ pub trait SnapshotStore: Send + Sync + 'static {
     fn check(&self, manifest: &Manifest) -> Result<(), StorageError>;
 
     /// Replaces the state by the snapshot that was taken in, and makes it current. It is [checked](Self::check) first,
-    /// unless that was done. Atomic: after a power cut the state is the old one or the new one. Open [`StateStore`] handles see the
-    /// new state afterwards.
+    /// unless that was done. Atomic: after a power cut the state is the old one or the new one. Open [`StateStore`]
+    /// handles see the new state afterwards.
     ///
     /// [`StateStore`]: crate::StateStore
     fn install(&self, manifest: &Manifest) -> Result<(), StorageError>;

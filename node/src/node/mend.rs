@@ -7,8 +7,8 @@ use micro_sdk::wire::{Code, Fault, Head, NodeId, Seams};
 use micro_storage::{Damage, Storage};
 use std::{net::SocketAddr, path::Path, sync::Arc};
 
-/// Fetches the state anew from another node, if that of `storage` is damaged. The damaged one is kept aside. A node that
-/// is `alone`, as far as it knows, does not look for another for long.
+/// Fetches the state anew from another node, if that of `storage` is damaged. The damaged one is kept aside. A node
+/// that is `alone`, as far as it knows, does not look for another for long.
 ///
 /// # Errors
 /// If no other node gives one, with what to do. The damaged state and the log are as they were.

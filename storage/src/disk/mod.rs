@@ -47,8 +47,8 @@ use std::{path::Path, sync::Arc};
 
 /// Opens the data directory at `path`, and makes it first if there is none.
 ///
-/// A state that is damaged does not keep the rest from being opened: the [`Fence`] is shut then, nothing can be read from
-/// the state, and a snapshot may take its place.
+/// A state that is damaged does not keep the rest from being opened: the [`Fence`] is shut then, nothing can be read
+/// from the state, and a snapshot may take its place.
 ///
 /// The directory stays locked until the last handle of the storage is dropped. Dropping waits until the log's queue is
 /// written and synced.

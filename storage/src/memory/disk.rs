@@ -117,8 +117,8 @@ impl MemoryDisk {
         self.lock().log.flip_bit(&mut rng)
     }
 
-    /// Flips one bit of one value of the state, both as `seed` has it. Returns the value's key, or none when there is no
-    /// value. Reading it fails with [`StorageError::Corrupt`] from then on, unless it is written anew before.
+    /// Flips one bit of one value of the state, both as `seed` has it. Returns the value's key, or none when there is
+    /// no value. Reading it fails with [`StorageError::Corrupt`] from then on, unless it is written anew before.
     pub fn rot_state(&self, seed: u64) -> Option<(Family, Bytes)> {
         let mut rng = SmallRng::seed_from_u64(seed);
         let disk = &mut *self.lock();
