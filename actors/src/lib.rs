@@ -6,6 +6,7 @@
 //!
 //! ractor mailboxes have no bound, so nothing enters one without a permit and a deadline.
 
+mod address_book;
 pub mod auth;
 mod authorize;
 pub mod blob;
@@ -17,6 +18,7 @@ pub mod registry;
 pub mod store;
 mod system;
 
+pub use address_book::{AddressBook, Peers};
 pub use authorize::{Action, authorize};
 pub use kit::{Answer, Directory, Dispatch, Invocation, Platform, ServiceRef, Supervisor};
 pub use machines::Machines;

@@ -1,7 +1,7 @@
 //! All platform services of one node, started together.
 
 use crate::{
-    Directory, Dispatch, Machines, Platform, Supervisor,
+    AddressBook, Directory, Dispatch, Machines, Platform, Supervisor,
     auth::{AuthService, AuthState},
     blob::{BlobParts, BlobService, Keeper},
     config::{ConfigParts, ConfigService},
@@ -16,7 +16,7 @@ use futures::future::BoxFuture;
 use micro_consensus::{Backup, Consensus};
 use micro_mesh::{FrameReceiver, FrameSender, Handler, Identity, JoinGrant, JoinRequest, Lane, Mesh};
 use micro_sdk::wire::{Caller, Code, Codec, Fault, Head, NodeId, Seams};
-use micro_storage::Storage;
+use micro_storage::{Aside, Storage};
 use ractor::ActorRef;
 use std::{
     net::SocketAddr,
@@ -163,6 +163,7 @@ impl System {
             consensus: system.consensus.clone(),
             directory: system.directory.clone(),
             dispatch: system.dispatch.clone(),
+            address_book: AddressBook::open(storage.files.clone()),
             storage,
             seams,
             identity,
@@ -273,7 +274,7 @@ impl Handler for Incoming {
 
     fn lane(
         &self,
-        _from: NodeId,
+        from: NodeId,
         lane: Lane,
         sender: FrameSender,
         receiver: FrameReceiver,
@@ -283,7 +284,7 @@ impl Handler for Incoming {
                 let blobs = system.blobs.clone();
                 Box::pin(async move { blobs.serve(sender, receiver).await })
             }
-            Some(system) => system.consensus.lane(lane, sender, receiver),
+            Some(system) => system.consensus.lane(from, lane, sender, receiver),
             None => Box::pin(async {}),
         }
     }
@@ -311,6 +312,7 @@ struct Housekeeping {
     consensus: Consensus,
     directory: Directory,
     dispatch: Dispatch,
+    address_book: AddressBook,
     storage: Storage,
     seams: Seams,
     identity: Identity,
@@ -325,9 +327,13 @@ const RENEWAL_DEADLINE: Duration = Duration::from_secs(10);
 impl Housekeeping {
     async fn run(mut self) {
         let mut published = None;
-        let mut sealed = true;
+        let (mut sealed, mut aside) = (true, String::new());
         loop {
             self.look_at_seal(&mut sealed);
+            self.look_aside(&mut aside);
+            if let Err(fault) = self.address_book.keep_members(&self.consensus.observe()) {
+                tracing::warn!(%fault, "the addresses of the members could not be kept");
+            }
             let actors = self.directory.actors();
             if published.as_ref() != Some(&actors) {
                 NodeCard::publish_actors(&self.mesh, &self.directory);
@@ -345,6 +351,10 @@ impl Housekeeping {
     /// Looks whether this node can open the authority, and tells when that has changed: found out when somebody wants
     /// to join, it is found out too late. The node goes on: records and calls do not need the key.
     fn look_at_seal(&self, well: &mut bool) {
+        if self.storage.fence.damage().is_some() {
+            // What can't be read says nothing of the key.
+            return;
+        }
         let found = self.auth.check_seal();
         if found.is_ok() == *well {
             return;
@@ -360,6 +370,19 @@ impl Housekeeping {
                 tracing::error!(%fault, help, "this node can't open the mesh's authority: it can admit nobody");
                 self.complaints.set(Complaint::SealKey, true);
             }
+        }
+    }
+
+    /// Looks for damaged states that were replaced, and tells when there are others than were `told`.
+    fn look_aside(&self, told: &mut String) {
+        let Ok(aside) = self.storage.fence.aside() else { return };
+        let words = aside.iter().map(|Aside { name, damage }| {
+            format!("`{name}` in the data directory, where {} is corrupt: {}", damage.what, damage.detail)
+        });
+        let found = words.collect::<Vec<_>>().join("; ");
+        if found != *told {
+            NodeCard::publish_aside(&self.mesh, &found);
+            *told = found;
         }
     }
 

@@ -275,10 +275,16 @@ impl Consensus {
         self.inner.ground.read_only.set(read_only);
     }
 
-    /// Serves a lane that another member opened.
-    pub fn lane(&self, lane: Lane, sender: FrameSender, receiver: FrameReceiver) -> BoxFuture<'static, ()> {
+    /// Serves a lane that another node, `from`, has opened.
+    pub fn lane(
+        &self,
+        from: NodeId,
+        lane: Lane,
+        sender: FrameSender,
+        receiver: FrameReceiver,
+    ) -> BoxFuture<'static, ()> {
         let consensus = self.clone();
-        Box::pin(async move { consensus.inner.lanes.serve(lane, sender, receiver).await })
+        Box::pin(async move { consensus.inner.lanes.serve(from, lane, sender, receiver).await })
     }
 
     /// What this node knows of the group.

@@ -11,7 +11,7 @@ use crate::{
     raft::{Command, Group, LogId, Raft, Snapshot, SnapshotMeta, StoredMembership, Vote},
     read_only::ReadOnly,
     reader::index_here,
-    replica::Replica,
+    replica::{Replica, blocking},
     snapshot::SnapshotHandle,
     timekeeper::Timekeeper,
 };
@@ -22,12 +22,13 @@ use futures::{
     pin_mut, poll, stream,
 };
 use micro_mesh::{FrameReceiver, FrameSender, Lane, frame_into};
-use micro_storage::Manifest;
+use micro_sdk::wire::{NodeId, Seams};
+use micro_storage::{Manifest, SnapshotStore};
 use openraft::{
     errors::ClientWriteError,
     raft::{AppendEntriesRequest, TransferLeaderRequest},
 };
-use std::{io, task::Poll, time::Duration};
+use std::{io, sync::Arc, task::Poll, time::Duration};
 use tokio::{sync::mpsc, time::timeout};
 
 /// How long the sender of a snapshot may pause: beyond it the transfer is given up and the turn is free again.
@@ -48,7 +49,7 @@ pub(crate) struct Lanes {
 
 impl Lanes {
     /// Serves one lane until its sender ends it.
-    pub async fn serve(&self, lane: Lane, sender: FrameSender, receiver: FrameReceiver) {
+    pub async fn serve(&self, from: NodeId, lane: Lane, sender: FrameSender, receiver: FrameReceiver) {
         let served = match lane {
             Lane::Append => self.append(sender, receiver).await,
             Lane::Vote => self.ask(sender, receiver).await,
@@ -57,6 +58,7 @@ impl Lanes {
             Lane::Snapshot => self.snapshot(sender, receiver).await,
             // Not the group's: whoever hands lanes on keeps it away.
             Lane::Blob => Ok(()),
+            Lane::Fetch => self.give(from, sender, receiver).await,
         };
         if let Err(error) = served {
             tracing::debug!(?lane, %error, "lane ended");
@@ -222,16 +224,11 @@ impl Lanes {
         let snapshots = self.replica.snapshots();
         let begun = manifest.clone();
         self.replica.blocking(move || snapshots.receive(&begun)).await?;
-        for file in &manifest.files {
-            let mut left = file.bytes;
-            while left > 0 {
-                let short = || garbled(format!("{} is {left} bytes short", file.name));
-                let chunk = next_frame(receiver).await?.ok_or_else(short)?;
-                left = left.checked_sub(chunk.len() as u64).ok_or_else(|| garbled("a chunk is too long"))?;
-                let (snapshots, name) = (self.replica.snapshots(), file.name.clone());
-                self.replica.blocking(move || snapshots.receive_chunk(&name, &chunk)).await?;
-            }
-        }
+        let seams = self.replica.seams();
+        take_files(receiver, &manifest, &self.replica.snapshots(), seams, |_| ()).await?;
+        // Before Raft is told: a snapshot that is damaged where it comes from must not end this node.
+        let (snapshots, whole) = (self.replica.snapshots(), manifest.clone());
+        self.replica.blocking(move || snapshots.check(&whole)).await?;
         let membership = match offer.membership_at {
             Some(at) => StoredMembership::new(Some(at.into()), offer.membership.to_membership()?),
             None => StoredMembership::default(),
@@ -242,6 +239,31 @@ impl Lanes {
         let done = self.raft.install_full_snapshot(offer.vote.into(), snapshot).await;
         done.map(|response| response.vote).map_err(io::Error::other)
     }
+}
+
+/// Takes the files of a snapshot in as they come, and tells `progress` how many bytes there are.
+pub(crate) async fn take_files(
+    receiver: &mut FrameReceiver,
+    manifest: &Manifest,
+    snapshots: &Arc<dyn SnapshotStore>,
+    seams: &Seams,
+    mut progress: impl FnMut(u64),
+) -> io::Result<()> {
+    let mut taken = 0;
+    for file in &manifest.files {
+        let mut left = file.bytes;
+        while left > 0 {
+            let short = || garbled(format!("{} is {left} bytes short", file.name));
+            let chunk = next_frame(receiver).await?.ok_or_else(short)?;
+            let bytes = chunk.len() as u64;
+            left = left.checked_sub(bytes).ok_or_else(|| garbled("a chunk is too long"))?;
+            let (snapshots, name) = (snapshots.clone(), file.name.clone());
+            blocking(seams, move || snapshots.receive_chunk(&name, &chunk)).await?;
+            taken += bytes;
+            progress(taken);
+        }
+    }
+    Ok(())
 }
 
 /// Takes note of what an append says of how current this replica is.
@@ -262,7 +284,7 @@ fn command(time_ms: u64, frame: &[u8]) -> io::Result<Command> {
     Ok(Command::stamped(time_ms, proposed))
 }
 
-async fn next_frame(receiver: &mut FrameReceiver) -> io::Result<Option<Bytes>> {
+pub(crate) async fn next_frame(receiver: &mut FrameReceiver) -> io::Result<Option<Bytes>> {
     let next = timeout(SNAPSHOT_PAUSE_MAX, receiver.next()).await?;
     next.map_err(io::Error::other)
 }

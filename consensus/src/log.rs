@@ -166,6 +166,37 @@ impl Log {
         self.shared().last
     }
 
+    /// The last entry that is not here any more.
+    pub fn purged(&self) -> Option<LogId> {
+        self.shared().purged
+    }
+
+    /// Gives up what can't be, since `committed` is: if another entry is in its place, that one and all behind it were
+    /// never committed. What is behind `committed` otherwise stays (Ongaro and Ousterhout, "In search of an
+    /// understandable consensus algorithm", 2014, section 7).
+    ///
+    /// # Errors
+    /// If the store fails.
+    pub async fn part_with_conflicts(&mut self, committed: LogId) -> io::Result<()> {
+        let at = committed.index;
+        if self.purged().is_some_and(|purged| purged.index >= at) || next_index(self.last()) <= at {
+            return Ok(());
+        }
+        let found = self.read(at..at + 1, READ_BYTES_MAX)?.into_iter().next().ok_or_else(|| missing(at))?;
+        if found.log_id == committed {
+            return Ok(());
+        }
+        tracing::info!(at, "entries of the log were never committed: they are given up");
+        let before = match at.checked_sub(1) {
+            Some(index) if self.purged().is_none_or(|purged| purged.index < index) => {
+                let entries = self.read(index..at, READ_BYTES_MAX)?;
+                Some(entries.into_iter().next().ok_or_else(|| missing(index))?.log_id)
+            }
+            _ => self.purged(),
+        };
+        self.truncate_after(before).await
+    }
+
     fn shared(&self) -> MutexGuard<'_, Shared> {
         self.shared.lock().expect("no code panics while it holds the log")
     }

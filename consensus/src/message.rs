@@ -97,6 +97,19 @@ pub(crate) enum SnapshotAnswer {
     Refused(String),
 }
 
+/// The first frame on the fetch lane: a snapshot is wanted that shows all up to `at_least`.
+#[derive(Debug, Encode, Decode)]
+pub(crate) struct FetchAsk {
+    pub at_least: u64,
+}
+
+/// The answer to it. The files of the snapshot follow, one behind the other, in the order of the manifest.
+#[derive(Debug, Encode, Decode)]
+pub(crate) enum FetchAnswer {
+    Given(ManifestRecord),
+    Refused(String),
+}
+
 /// The answer to one proposal on the forward lane.
 #[derive(Debug, Encode, Decode)]
 pub(crate) enum ProposalAnswer {

@@ -34,7 +34,7 @@ use tokio::{sync::watch, task::JoinHandle, time::timeout};
 
 /// The bytes of a snapshot sent in one frame: large enough to keep a link busy, small enough that a read of it does
 /// not hold a thread of the blocking pool for long.
-const CHUNK_BYTES: usize = 512 << 10;
+pub(crate) const CHUNK_BYTES: usize = 512 << 10;
 /// How long the receiver of a snapshot may take to install it. Links hundreds of megabytes into place in well under
 /// this.
 const INSTALL_DEADLINE: Duration = Duration::from_secs(60);

@@ -78,6 +78,15 @@ impl Replica {
         self.0.storage.snapshots.clone()
     }
 
+    pub fn seams(&self) -> &Seams {
+        &self.0.seams
+    }
+
+    /// Whether `node` is in the group, as far as is applied here.
+    pub fn has_member(&self, node: NodeId) -> bool {
+        self.position().membership.membership().get_node(&node).is_some()
+    }
+
     pub async fn snapshot_turn(&self) -> TurnGuard<'_, ()> {
         self.0.snapshot_turn.lock().await
     }
@@ -121,10 +130,7 @@ impl Replica {
         &self,
         work: impl FnOnce() -> Result<T, StorageError> + Send + 'static,
     ) -> io::Result<T> {
-        let (done, waiting) = oneshot::channel();
-        self.0.seams.blocking.run(Box::new(move || drop(done.send(work()))));
-        let result = waiting.await.map_err(|_| io::Error::other("blocking work was dropped"))?;
-        Ok(result?)
+        blocking(&self.0.seams, work).await
     }
 
     /// Writes a batch with the position it leads to, then tells proposers and readers.
@@ -173,6 +179,17 @@ impl Replica {
             replies: Vec::new(),
         }
     }
+}
+
+/// Runs blocking work off the runtime's thread.
+pub(crate) async fn blocking<T: Send + 'static>(
+    seams: &Seams,
+    work: impl FnOnce() -> Result<T, StorageError> + Send + 'static,
+) -> io::Result<T> {
+    let (done, waiting) = oneshot::channel();
+    seams.blocking.run(Box::new(move || drop(done.send(work()))));
+    let result = waiting.await.map_err(|_| io::Error::other("blocking work was dropped"))?;
+    Ok(result?)
 }
 
 /// How far the state is.

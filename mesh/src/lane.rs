@@ -15,6 +15,8 @@ pub enum Lane {
     Vote = 5,
     /// A blob. On a connection of its own, as a snapshot is.
     Blob = 6,
+    /// A snapshot for one whose state is damaged, at its own request. On a connection of its own too.
+    Fetch = 7,
 }
 
 /// The priority of pings, above everything: a ping measures the path, not the queue.
@@ -33,14 +35,9 @@ impl Lane {
 
     /// The lane of a number, if there is one.
     pub fn from_number(number: u8) -> Option<Self> {
-        [Lane::Append, Lane::Forward, Lane::Read, Lane::Snapshot, Lane::Vote, Lane::Blob]
+        [Lane::Append, Lane::Forward, Lane::Read, Lane::Snapshot, Lane::Vote, Lane::Blob, Lane::Fetch]
             .into_iter()
             .find(|lane| lane.number() == number)
-    }
-
-    /// Whether it gets a connection of its own.
-    pub(crate) fn is_bulk(self) -> bool {
-        matches!(self, Lane::Snapshot | Lane::Blob)
     }
 
     /// What QUIC sends first: higher before lower.
@@ -48,8 +45,13 @@ impl Lane {
         match self {
             Lane::Append | Lane::Vote => 20,
             Lane::Forward | Lane::Read => 10,
-            Lane::Snapshot | Lane::Blob => -10,
+            Lane::Snapshot | Lane::Blob | Lane::Fetch => -10,
         }
+    }
+
+    /// Whether it gets a connection of its own, since what it carries would fill the windows of the others.
+    pub(crate) fn is_bulk(self) -> bool {
+        matches!(self, Lane::Snapshot | Lane::Blob | Lane::Fetch)
     }
 }
 
@@ -59,12 +61,13 @@ mod tests {
 
     #[test]
     fn numbers_are_frozen() {
-        let lanes = [Lane::Append, Lane::Forward, Lane::Read, Lane::Snapshot, Lane::Vote, Lane::Blob];
-        assert_eq!(lanes.map(Lane::number), [1, 2, 3, 4, 5, 6]);
+        let lanes =
+            [Lane::Append, Lane::Forward, Lane::Read, Lane::Snapshot, Lane::Vote, Lane::Blob, Lane::Fetch];
+        assert_eq!(lanes.map(Lane::number), [1, 2, 3, 4, 5, 6, 7]);
         for lane in lanes {
             assert_eq!(Lane::from_number(lane.number()), Some(lane));
         }
         assert_eq!(Lane::from_number(0), None);
-        assert_eq!(Lane::from_number(7), None);
+        assert_eq!(Lane::from_number(8), None);
     }
 }

@@ -60,6 +60,7 @@ async fn run(shared: &Rc<Shared>, seat: Seat) -> Result<(), Fault> {
     *machine.storage.borrow_mut() = Some(storage.clone());
     let join = join(shared, seat).await;
     let node = Node::assemble(config(shared, machine, join), host(shared, machine, storage).await?).await?;
+    machine.read_all();
     let node = Rc::new(node);
     machine.id.set(Some(node.card().id));
     *machine.node.borrow_mut() = Rc::downgrade(&node);

@@ -12,7 +12,7 @@ use crate::{
 use micro_mesh::JoinToken;
 use micro_node::node::Node;
 use micro_sdk::wire::NodeId;
-use micro_storage::{Storage, memory::MemoryDisk};
+use micro_storage::{Family, ScanRange, Storage, memory::MemoryDisk};
 use std::{
     cell::{Cell, RefCell},
     collections::BTreeMap,
@@ -69,6 +69,8 @@ pub struct Machine {
     pub wanted: Cell<bool>,
     /// Whether the disk failed under the running node, so that it may stop.
     pub damaged: Cell<bool>,
+    /// Whether the node is to read all of its state.
+    pub reads_all: Cell<bool>,
     /// Whether the node is in the mesh: it needs no token any more.
     pub joined: Cell<bool>,
     /// Whether the node has become ready since its start.
@@ -104,6 +106,7 @@ impl Machine {
             out: Cell::new(false),
             wanted: Cell::new(true),
             damaged: Cell::new(false),
+            reads_all: Cell::new(false),
             joined: Cell::new(false),
             ready: Cell::new(false),
             probed: Cell::new(false),
@@ -134,6 +137,15 @@ impl Machine {
     /// Whether anything of its node may still do anything.
     pub fn has_power(&self) -> bool {
         self.power.borrow().load(Ordering::Relaxed)
+    }
+
+    /// Reads all of the state as the node does, if that is to be and it runs. What it meets is the node's affair.
+    pub fn read_all(&self) {
+        let storage = self.storage.borrow().clone();
+        let Some(storage) = storage.filter(|_| self.reads_all.take()) else { return };
+        for family in Family::ALL {
+            drop(storage.state.scan(family, ScanRange::prefix(b""), usize::MAX, usize::MAX));
+        }
     }
 
     /// Forgets what belonged to the life that is over.

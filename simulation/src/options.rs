@@ -38,11 +38,13 @@ pub enum PlantedBug {
     WholeTreeWritten,
     /// A disk says that a blob is durable before it is.
     BlobNotSynced,
+    /// A state is served in spite of its damage.
+    RotUnseen,
 }
 
 impl PlantedBug {
     /// All, by the names they are called by on the command line.
-    pub const ALL: [(&'static str, PlantedBug); 16] = [
+    pub const ALL: [(&'static str, PlantedBug); 17] = [
         ("ack-before-sync", PlantedBug::AckBeforeSync),
         ("vote-not-persisted", PlantedBug::VoteNotPersisted),
         ("read-without-quorum", PlantedBug::ReadWithoutQuorum),
@@ -59,6 +61,7 @@ impl PlantedBug {
         ("applied-index-apart", PlantedBug::AppliedIndexApart),
         ("whole-tree-written", PlantedBug::WholeTreeWritten),
         ("blob-not-synced", PlantedBug::BlobNotSynced),
+        ("rot-unseen", PlantedBug::RotUnseen),
     ];
 }
 

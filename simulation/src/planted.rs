@@ -77,6 +77,10 @@ impl SnapshotStore for ForgetfulSnapshots {
         self.snapshots.receive_chunk(file, chunk)
     }
 
+    fn check(&self, manifest: &Manifest) -> Result<(), StorageError> {
+        self.snapshots.check(manifest)
+    }
+
     fn install(&self, manifest: &Manifest) -> Result<(), StorageError> {
         self.snapshots.install(manifest)?;
         let all = ScanRange { start: Bound::Unbounded, end: Bound::Unbounded };

@@ -7,7 +7,7 @@ use crate::{
     trace::Fnv,
 };
 use micro_consensus::{LogPosition, Observation};
-use micro_storage::{Family, LogRecord, LogStore, ScanRange, StateStore, Storage, StorageError};
+use micro_storage::{Family, LogRecord, LogStore, Order, ScanRange, StateView, StorageError};
 use std::{collections::BTreeMap, ops::Bound, time::Duration};
 
 /// How often states are digested: it costs a walk over all records.
@@ -83,7 +83,7 @@ fn look_at(machine: &Machine, sight: &mut NodeSight, with_state: bool) -> Result
     if let Some(storage) = machine.storage.borrow().as_ref() {
         read_log(&*storage.log, sight)?;
         if with_state {
-            sight.state = digest(&*storage.state)?;
+            sight.state = state(machine)?;
         }
     }
     Ok(())
@@ -141,13 +141,23 @@ fn read_log(log: &dyn LogStore, sight: &mut NodeSight) -> Result<(), StorageErro
     Ok(())
 }
 
+/// The digest of a node's state, read past its fence: a look must not be what finds damage. None if it is damaged.
+fn state(machine: &Machine) -> Result<Option<StatePrint>, StorageError> {
+    let mut found = Ok(None);
+    machine.disk.look_at_state(&mut |state| found = digest(state));
+    match found {
+        Err(StorageError::Corrupt { .. }) => Ok(None),
+        found => found,
+    }
+}
+
 /// The digest of a state, or none while nothing was applied to it.
-pub fn digest(state: &dyn StateStore) -> Result<Option<StatePrint>, StorageError> {
+pub fn digest(state: &dyn StateView) -> Result<Option<StatePrint>, StorageError> {
     let Some(applied) = state.get(Family::Raft, APPLIED)? else { return Ok(None) };
     let mut print = Fnv::default();
     for family in Family::ALL.into_iter().filter(|family| *family != Family::Raft) {
         let all = ScanRange { start: Bound::Unbounded, end: Bound::Unbounded };
-        for (key, value) in state.scan(family, all, usize::MAX, usize::MAX)? {
+        for (key, value) in state.scan(family, all, Order::Ascending, usize::MAX, usize::MAX)? {
             print.add_number(key.len() as u64);
             print.add(&key);
             print.add_number(value.len() as u64);
@@ -159,9 +169,9 @@ pub fn digest(state: &dyn StateStore) -> Result<Option<StatePrint>, StorageError
 
 /// The digests of all states, by name. Nodes that don't run are left out.
 pub fn states(shared: &Shared) -> BTreeMap<String, StatePrint> {
-    let state = |machine: &Machine| {
-        let storage: Storage = machine.storage.borrow().clone()?;
-        Some((machine.name.clone(), digest(&*storage.state).ok()??))
+    let found = |machine: &Machine| {
+        machine.storage.borrow().as_ref()?;
+        Some((machine.name.clone(), state(machine).ok()??))
     };
-    shared.members().filter_map(state).collect()
+    shared.members().filter_map(found).collect()
 }

@@ -8,7 +8,7 @@ use crate::{
     sighting::Sighting,
     watcher::Watcher,
 };
-use micro_storage::memory;
+use micro_storage::memory::{self, MemoryDisk};
 use rand::{Rng, SeedableRng, rngs::SmallRng};
 use std::{
     rc::Rc,
@@ -239,9 +239,20 @@ impl World {
         machine.wanted.set(true);
         machine.ended.set(None);
         let faults = machine.disk.faults();
-        machine.damaged.set(faults.full || faults.sync_fails_next);
+        machine.damaged.set(faults.full || faults.sync_fails_next || machine.disk.is_rotten());
         *machine.power.borrow_mut() = AtomicBool::new(true).into();
         self.sim.bounce(machine.ip.get());
+    }
+
+    /// The disks of all that have a part in the world.
+    pub fn all_disks(&self) -> impl Iterator<Item = &MemoryDisk> {
+        self.shared.members().map(|machine| &*machine.disk)
+    }
+
+    /// Has the node of a host read all of its state, as soon as it runs.
+    pub fn read_all(&self, seat: Seat) {
+        self.machine(seat).reads_all.set(true);
+        self.machine(seat).read_all();
     }
 
     /// Tells the clients what to do from now on.
@@ -257,6 +268,7 @@ fn plant(machine: &Machine, bug: Option<PlantedBug>) {
         Some(PlantedBug::AckBeforeSync) => machine.disk.plant(memory::PlantedBug::AckBeforeSync),
         Some(PlantedBug::VoteNotPersisted) => machine.disk.plant(memory::PlantedBug::VoteNotPersisted),
         Some(PlantedBug::BlobNotSynced) => machine.disk.plant(memory::PlantedBug::BlobNotSynced),
+        Some(PlantedBug::RotUnseen) => machine.disk.plant(memory::PlantedBug::RotUnseen),
         _ => {}
     }
 }

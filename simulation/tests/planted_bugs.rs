@@ -120,3 +120,12 @@ fn an_applied_index_apart_from_the_effects_is_found() {
 fn a_blob_that_is_acknowledged_before_it_is_synced_is_found() {
     finds_with(PlantedBug::BlobNotSynced, &[Kind::Blob], &["the contents of blobs"]);
 }
+
+#[test]
+fn a_state_that_is_served_in_spite_of_its_damage_is_found() {
+    finds_with(
+        PlantedBug::RotUnseen,
+        &[Kind::Bank, Kind::Append],
+        &["state machine safety", "linearizability", "liveness", "no panics"],
+    );
+}

@@ -2,8 +2,10 @@
 //!
 //! Six seams, bundled in [`Storage`]: [`FileStore`] for a handful of small files, [`LogStore`] for the Raft log,
 //! [`StateStore`] for what the log has been applied to, [`SnapshotStore`] for copies of that state on their way to
-//! other nodes, [`BlobStore`] for large bytes, and [`Room`] for what is left. `disk` is what nodes run on; `memory` is the same contract over a disk
-//! that can be made to fail, for the simulation. Both pass the suite in [`conformance`].
+//! other nodes, [`BlobStore`] for large bytes, and [`Room`] for what is left. A [`Fence`] stands around the state and
+//! its copies: behind the first checksum that does not hold, nothing is read from them. `disk` is what nodes run on;
+//! `memory` is the same contract over a disk that can be made to fail, for the simulation. Both pass the suite in
+//! [`conformance`].
 //!
 //! Nothing here knows Raft beyond the words "term" and "index", nor what the records mean.
 
@@ -12,6 +14,7 @@ mod blob_store;
 pub mod conformance;
 pub mod disk;
 mod error;
+mod fence;
 mod file_name;
 mod file_store;
 mod log_extent;
@@ -24,6 +27,7 @@ mod state_store;
 
 pub use blob_store::{BLOB_CHUNK_BYTES, BlobIntake, BlobReader, BlobStore, StoredBlob};
 pub use error::StorageError;
+pub use fence::{Aside, Damage, Fence};
 pub use file_store::FileStore;
 pub use log_store::{Completion, LogMark, LogOp, LogRecord, LogStore};
 pub use room::Room;
@@ -47,4 +51,6 @@ pub struct Storage {
     pub blobs: Arc<dyn BlobStore>,
     /// How much more there is place for.
     pub room: Arc<dyn Room>,
+    /// Whether the state is fit for use.
+    pub fence: Fence,
 }

@@ -110,9 +110,16 @@ pub trait SnapshotStore: Send + Sync + 'static {
     /// Adds `chunk` at the end of `file` of the snapshot being taken in.
     fn receive_chunk(&self, file: &str, chunk: &[u8]) -> Result<(), StorageError>;
 
-    /// Replaces the state by the snapshot that was taken in, and makes it current. Lengths and checksums are checked
-    /// first. Atomic: after a power cut the state is the old one or the new one. Open [`StateStore`] handles see the
-    /// new state afterwards.
+    /// Reads all of the snapshot that was taken in, and compares lengths and checksums: those of its files, and those
+    /// within them, which show damage that was there before the copy was made.
+    ///
+    /// # Errors
+    /// [`StorageError::Corrupt`] names the file. The state is as it was.
+    fn check(&self, manifest: &Manifest) -> Result<(), StorageError>;
+
+    /// Replaces the state by the snapshot that was taken in, and makes it current. It is [checked](Self::check) first,
+    /// unless that was done. Atomic: after a power cut the state is the old one or the new one. Open [`StateStore`]
+    /// handles see the new state afterwards.
     ///
     /// [`StateStore`]: crate::StateStore
     fn install(&self, manifest: &Manifest) -> Result<(), StorageError>;

@@ -2,7 +2,7 @@
 
 use crate::{Directory, network::Complaint, registry::NAME_KEY};
 use micro_mesh::{Member, Mesh, Place};
-use micro_sdk::wire::status::{ActorStatus, NodeState, Problem};
+use micro_sdk::wire::status::{ActorStatus, NodeState, Problem, Severity};
 use std::time::{Duration, SystemTime};
 
 // What the mesh itself tells of a node.
@@ -15,6 +15,10 @@ const STARTED_KEY: &str = "node/started";
 const PHASE_KEY: &str = "node/phase";
 const ACTORS_KEY: &str = "node/actors";
 const COMPLAINTS_KEY: &str = "node/problems";
+const DAMAGE_KEY: &str = "node/damage";
+const ASIDE_KEY: &str = "node/aside";
+/// The longest text about damage: gossip's messages are small, and every node keeps it.
+const DAMAGE_BYTES_MAX: usize = 400;
 
 /// What the platform services of a node are told about it, beside what its mesh knows.
 #[derive(Clone, Debug)]
@@ -73,10 +77,45 @@ impl NodeCard {
         mesh.gossip().set(ACTORS_KEY, texts.join(","));
     }
 
+    /// Tells the others how this node's state is damaged; empty if it is not. They still know when it has ended.
+    pub fn publish_damage(mesh: &Mesh, damage: &str) {
+        mesh.gossip().set(DAMAGE_KEY, cut(damage).to_owned());
+    }
+
+    /// Tells the others which damaged states lie in this node's data directory; empty if none does.
+    pub(crate) fn publish_aside(mesh: &Mesh, aside: &str) {
+        mesh.gossip().set(ASIDE_KEY, cut(aside).to_owned());
+    }
+
     /// Tells the others what is wrong with this node.
     pub(crate) fn publish_complaints(mesh: &Mesh, complaints: &[Complaint]) {
         let texts: Vec<&str> = complaints.iter().map(|complaint| complaint.as_str()).collect();
         mesh.gossip().set(COMPLAINTS_KEY, texts.join(","));
+    }
+}
+
+fn cut(text: &str) -> &str {
+    &text[..text.floor_char_boundary(DAMAGE_BYTES_MAX)]
+}
+
+fn damaged(node: &str, damage: &str) -> Problem {
+    Problem {
+        severity: Severity::Critical,
+        message: format!(
+            "the state of node {node} is damaged, and nothing is read from it any more: {damage}"
+        ),
+        help: "that node ends; started again, it fetches its state from another node".to_owned(),
+    }
+}
+
+fn replaced(node: &str, aside: &str) -> Problem {
+    Problem {
+        severity: Severity::Warning,
+        message: format!(
+            "the state of node {node} was damaged, and was fetched anew from another node: {aside}"
+        ),
+        help: "see whether its disk is healthy; then remove what is damaged from its data directory"
+            .to_owned(),
     }
 }
 
@@ -128,7 +167,16 @@ impl Heard<'_> {
         self.value(COMPLAINTS_KEY).is_some_and(|told| told.split(',').any(|word| word == complaint.as_str()))
     }
 
+    /// Whether its state is damaged: it ends then, so that this is of interest when it is down.
+    pub fn is_damaged(&self) -> bool {
+        self.value(DAMAGE_KEY).is_some_and(|damage| !damage.is_empty())
+    }
+
     pub fn problems(&self) -> Vec<Problem> {
-        Complaint::problems(&self.name(), self.value(COMPLAINTS_KEY).unwrap_or(""))
+        let (name, told) = (self.name(), |key| self.value(key).filter(|text| !text.is_empty()));
+        let mut problems = Complaint::problems(&name, self.value(COMPLAINTS_KEY).unwrap_or(""));
+        problems.extend(told(DAMAGE_KEY).map(|damage| damaged(&name, damage)));
+        problems.extend(told(ASIDE_KEY).map(|aside| replaced(&name, aside)));
+        problems
     }
 }

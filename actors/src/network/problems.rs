@@ -29,7 +29,7 @@ pub(crate) fn problems(view: &View<'_>, nodes: &[NodeStatus], consensus: &Consen
     }
     list.of_the_voters(consensus.voters.len(), nodes.len());
     let up = |node: NodeId| nodes.iter().any(|known| known.id == node && known.state != NodeState::Down);
-    let told = view.members.iter().filter(|member| up(member.node));
+    let told = view.members.iter().filter(|member| up(member.node) || Heard(member).is_damaged());
     list.0.extend(told.flat_map(|member| Heard(member).problems()));
     list.0.sort_by_key(|problem| problem.severity);
     list.0

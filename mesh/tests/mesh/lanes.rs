@@ -15,7 +15,7 @@ async fn frames_come_back_whole_and_in_order() {
     let world = World::new(1);
     let ((a, _), (b, echo)) = (world.node(1), world.node(2));
     a.learn(b.node(), b.advertise());
-    for lane in [Lane::Append, Lane::Forward, Lane::Read, Lane::Snapshot, Lane::Vote] {
+    for lane in [Lane::Append, Lane::Forward, Lane::Read, Lane::Snapshot, Lane::Vote, Lane::Fetch] {
         let (mut sender, mut receiver) = a.open(b.node(), lane, TTL).await.expect("a lane");
         let mut buffer = Vec::new();
         for number in 0..1000u32 {

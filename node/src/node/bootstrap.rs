@@ -11,17 +11,15 @@
 
 use super::founding::{AUTHORITY_FILE, Founding};
 use crate::config::{Config, Join};
-use micro_actors::{IDENTITY_FILE, System};
+use micro_actors::{AddressBook, IDENTITY_FILE, Peers, System};
 use micro_mesh::{Expulsion, Identity, JoinRequest, NodeKey, Socket};
-use micro_sdk::wire::{Code, Codec, Fault, NodeId, Seams};
+use micro_sdk::wire::{Code, Fault, Seams};
 use micro_storage::{Family, FileStore, LogMark, ScanRange, Storage};
 use std::{net::SocketAddr, path::Path, time::Duration};
 use tokio::time::Instant;
 
 /// Counts the starts of this directory: gossip tells a node's lives apart by it.
 const BOOT_FILE: &str = "boot";
-/// The nodes of the mesh as they were when this one joined: whom to dial first.
-const PEERS_FILE: &str = "peers";
 /// There when the node of this directory must not come back, with the reason.
 const RETIRED_FILE: &str = "retired";
 /// There while a backup is being restored.
@@ -32,13 +30,12 @@ const JOIN_TTL: Duration = Duration::from_secs(20);
 const JOIN_TRIES: u32 = 5;
 const SMALL_BYTES_MAX: usize = 1 << 20;
 
-type Peers = Vec<(NodeId, SocketAddr)>;
-
 /// What a start found out.
 pub(super) struct Bootstrap {
     pub identity: Identity,
     pub number: u64,
-    pub peers: Vec<(NodeId, SocketAddr)>,
+    /// The other nodes of the mesh as they were known last; none if nothing was ever written of them.
+    pub peers: Option<Peers>,
     /// The sealed authority, while the group does not have it.
     pub authority: Option<Vec<u8>>,
     pub fresh: bool,
@@ -145,7 +142,7 @@ impl Bootstrap {
         let fresh = kept.is_none();
         let identity = match (kept, &config.join) {
             (Some(identity), _) => identity,
-            (None, Some(join)) => Self::join(config, name, join, files, socket, advertise, seams).await?,
+            (None, Some(join)) => Self::join(config, name, join, storage, socket, advertise, seams).await?,
             (None, None) => {
                 let founding = Founding::new(seams)?;
                 founding.keep(storage)?;
@@ -153,11 +150,9 @@ impl Bootstrap {
             }
         };
         let number = Self::next_boot(files)?;
-        let peers = files.read(PEERS_FILE).map_err(failed)?;
-        let peers =
-            peers.map(|bytes| Codec::decode::<Peers, SMALL_BYTES_MAX>(&bytes)).transpose().map_err(failed)?;
+        let peers = AddressBook::open(storage.files.clone()).peers().cloned();
         let authority = files.read(AUTHORITY_FILE).map_err(failed)?;
-        Ok(Bootstrap { identity, number, peers: peers.unwrap_or_default(), authority, fresh })
+        Ok(Bootstrap { identity, number, peers, authority, fresh })
     }
 
     /// Whose directory it is, as far as that is written; none if it is as good as new. Writes nothing.
@@ -208,7 +203,7 @@ impl Bootstrap {
         config: &Config,
         name: &str,
         join: &Join,
-        files: &dyn FileStore,
+        storage: &Storage,
         socket: &Socket,
         advertise: SocketAddr,
         seams: &Seams,
@@ -248,8 +243,8 @@ impl Bootstrap {
         };
         let identity = key.with_certificate(&grant.certificate, node, token.cluster, seams.clock.now());
         let identity = identity.map_err(failed)?;
-        files.write(PEERS_FILE, &Codec::encode::<Peers>(&grant.peers)).map_err(failed)?;
-        files.write(IDENTITY_FILE, &identity.encode()).map_err(failed)?;
+        AddressBook::open(storage.files.clone()).keep(grant.peers)?;
+        storage.files.write(IDENTITY_FILE, &identity.encode()).map_err(failed)?;
         Ok(identity)
     }
 
@@ -279,6 +274,9 @@ impl Bootstrap {
 /// counted, so a first start that was cut short has neither.
 fn used(storage: &Storage) -> Result<bool, Fault> {
     let mut used = storage.files.read(BOOT_FILE).map_err(failed)?.is_some();
+    if used || storage.fence.damage().is_some() {
+        return Ok(true);
+    }
     used |= storage.log.range().map_err(failed)?.end > 0;
     for mark in [LogMark::Vote, LogMark::Committed, LogMark::Purged] {
         used |= storage.log.mark(mark).map_err(failed)?.is_some();

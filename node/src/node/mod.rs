@@ -9,6 +9,7 @@ mod bootstrap;
 mod configuration;
 mod founding;
 mod local;
+mod mend;
 mod name;
 mod records;
 mod restore;
@@ -191,6 +192,17 @@ impl Node {
     /// # Errors
     /// What is in the way, with what to do about it.
     pub async fn assemble(config: Config, host: Host) -> Result<Node, Fault> {
+        let fence = host.storage.fence.clone();
+        let known = fence.damage().is_some();
+        let node = Self::put_together(config, host).await;
+        // Whoever met the damage says so in words of its own.
+        node.map_err(|fault| match fence.damage() {
+            Some(damage) if !known => mend::fault(&damage),
+            _ => fault,
+        })
+    }
+
+    async fn put_together(config: Config, host: Host) -> Result<Node, Fault> {
         let Host { storage, socket, seams, listeners, consensus: pace } = host;
         let bound = socket.local_addr().map_err(|error| Fault::new(Code::Failed, error.to_string()))?;
         let advertise = config.advertise.unwrap_or(bound);
@@ -209,9 +221,11 @@ impl Node {
         let started = seams.clock.now();
         let mesh = Mesh::start(mesh_config, identity.clone(), socket)
             .map_err(|error| Fault::new(Code::Failed, format!("the mesh does not start: {error}")))?;
-        for (node, address) in &boot.peers {
+        for (node, address) in boot.peers.iter().flatten() {
             mesh.learn(*node, *address);
         }
+        let alone = boot.peers.as_ref().is_some_and(Vec::is_empty);
+        mend::mend(&mesh, &storage, &seams, alone, &config.data_dir).await?;
         let machines: Arc<Machines> = System::machines();
         let consensus =
             Consensus::open(pace, mesh.clone(), storage.clone(), machines.clone(), seams.clone()).await?;
@@ -300,7 +314,7 @@ impl Node {
     }
 
     /// Returns when the node ended by itself: because it left the mesh, because another process took its place, or
-    /// because its storage failed.
+    /// because its storage failed or is damaged.
     ///
     /// # Errors
     /// Why, unless it left.
@@ -314,6 +328,13 @@ impl Node {
                 tracing::error!(%by_word_of, "{}", fault.message);
                 bootstrap::retire(&*self.storage.files, why)?;
                 Err(fault)
+            }
+            damage = self.storage.fence.shut() => {
+                tracing::error!("the state is damaged: this node ends");
+                NodeCard::publish_damage(&self.mesh, &mend::describe(&damage));
+                // So that the others still know why when it is gone.
+                sleep(GOSSIP_INTERVAL * 3).await;
+                Err(mend::fault(&damage))
             }
             why = self.consensus.failed() => Err(Fault::new(Code::Failed, format!("consensus has stopped: {why}"))
                 .help("nothing that was acknowledged is lost")

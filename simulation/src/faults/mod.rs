@@ -14,6 +14,7 @@ mod pause;
 mod power_cut;
 mod replace;
 mod restart;
+mod rot;
 mod rough_links;
 mod script;
 mod slow_disk;
@@ -121,6 +122,7 @@ pub const KINDS: &[Kind] = &[
         lasts_ms: (500, 4000),
         fresh: || Box::<full_disk::FullDisk>::default(),
     },
+    Kind { name: "rot", weight: 1, lasts_ms: (500, 8000), fresh: || Box::<rot::Rot>::default() },
     Kind {
         name: "replace",
         weight: 2,

@@ -3,7 +3,7 @@
 use super::Plan;
 use crate::{machine::Seat, world::World};
 use micro_storage::memory::Faults;
-use rand::{SeedableRng, rngs::SmallRng};
+use rand::{Rng, SeedableRng, rngs::SmallRng};
 use std::{
     collections::{BTreeMap, BTreeSet, VecDeque},
     time::Duration,
@@ -43,6 +43,10 @@ pub enum Move {
     MendLink(usize),
     /// Its next sync fails.
     FailSync,
+    /// A bit of its state is not what was written.
+    Rot,
+    /// All of its state is read, by the node itself.
+    ReadAll,
     /// Its node is taken out of the mesh for good, as soon as that can be.
     Remove,
 }
@@ -130,6 +134,15 @@ impl Script {
             Move::Remove => {
                 world.machine(seat).leaving.set(true);
                 "remove"
+            }
+            Move::Rot => {
+                world.machine(seat).damaged.set(true);
+                world.machine(seat).disk.rot_state(self.rng.random());
+                "rot"
+            }
+            Move::ReadAll => {
+                world.read_all(seat);
+                "read-all"
             }
             Move::FailSync => {
                 let machine = world.machine(seat);

@@ -204,7 +204,9 @@ async fn next(watch: &mut Watch) -> Option<Revision> {
         }
         Ok(WatchEvent::Mark { revision }) => Some(Revision { revision, time_ms: 0, changes: Vec::new() }),
         Err(fault) => {
-            debug_assert!(matches!(fault.code, Code::Conflict | Code::Unavailable), "{fault}");
+            // A node that finds its state damaged says so, and ends.
+            let damaged = fault.code == Code::Failed && fault.message.contains("is corrupt");
+            debug_assert!(damaged || matches!(fault.code, Code::Conflict | Code::Unavailable), "{fault}");
             None
         }
     }

@@ -1,6 +1,9 @@
 //! The data directory as a whole: who holds it, which layout it has, and how it is given up.
 
-use super::durable;
+use super::{
+    damage::{self, DAMAGED},
+    durable,
+};
 use crate::StorageError;
 use rustix::fs::{FlockOperation, flock};
 use std::{
@@ -33,8 +36,9 @@ pub(super) const SNAPSHOTS: &str = "snapshots";
 pub(super) const FILES: &str = "files";
 pub(super) const BLOBS: &str = "blobs";
 
-/// All that is ours to remove, in the order of removal.
-const OWNED: [&str; 9] = [FILES, RAFT, STATE, STATE_PART, STATE_NEW, STATE_OLD, SNAPSHOTS, BLOBS, LAYOUT];
+/// All that is ours to remove, in the order of removal, beside damaged states.
+const OWNED: [&str; 10] =
+    [FILES, RAFT, STATE, STATE_PART, STATE_NEW, STATE_OLD, SNAPSHOTS, BLOBS, DAMAGED, LAYOUT];
 
 /// A data directory that this process holds.
 pub(super) struct DataDir {
@@ -139,7 +143,9 @@ pub fn file_path(path: &Path, name: &str) -> PathBuf {
 
 /// What [`reset`] would remove from `path`: the names that are there and are micro-node's.
 pub fn owned(path: &Path) -> Vec<PathBuf> {
-    OWNED.iter().map(|name| path.join(name)).filter(|path| path.symlink_metadata().is_ok()).collect()
+    let aside = damage::aside_names(path).unwrap_or_default();
+    let names = aside.iter().map(String::as_str).chain(OWNED);
+    names.map(|name| path.join(name)).filter(|path| path.symlink_metadata().is_ok()).collect()
 }
 
 /// Removes what micro-node keeps in the data directory at `path`, and nothing else. The directory itself, its lock file

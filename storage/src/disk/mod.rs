@@ -7,6 +7,8 @@
 //!   files/                small files: identity, keys, settings (0600 each)
 //!   raft/                 the log and its marks, synced before anything is acknowledged; see `log`
 //!   state/                RocksDB: what the log has been applied to, synced on request
+//!   damaged               there while the state is known to be damaged; see `damage`
+//!   state.damaged-<n>/    a damaged state that was replaced
 //!   snapshots/<id>/       a copy: `manifest`, and `state/` with the files of a checkpoint
 //!   blobs/<hash>          large bytes under their SHA-256; see `blobs`
 //! ```
@@ -21,6 +23,7 @@
 
 mod blobs;
 mod catalogue;
+mod damage;
 mod data_dir;
 mod durable;
 mod files;
@@ -36,7 +39,7 @@ mod trims;
 
 pub use data_dir::{file_path, owned, reset};
 
-use crate::{Storage, StorageError};
+use crate::{Fence, Storage, StorageError};
 use blobs::DiskBlobs;
 use data_dir::DataDir;
 use files::DiskFiles;
@@ -47,6 +50,9 @@ use std::{path::Path, sync::Arc};
 
 /// Opens the data directory at `path`, and makes it first if there is none.
 ///
+/// A state that is damaged does not keep the rest from being opened: the [`Fence`] is shut then, nothing can be read
+/// from the state, and a snapshot may take its place.
+///
 /// The directory stays locked until the last handle of the storage is dropped. Dropping waits until the log's queue is
 /// written and synced.
 ///
@@ -54,7 +60,7 @@ use std::{path::Path, sync::Arc};
 /// - [`StorageError::InUse`] if another process (or this one) has it open.
 /// - [`StorageError::Unwritable`] if it can't be made or written.
 /// - [`StorageError::Layout`] if a build with another layout wrote it.
-/// - [`StorageError::Corrupt`] if files are missing or not what was written. Nothing is changed then.
+/// - [`StorageError::Corrupt`] if files of the log are missing or not what was written. Nothing is changed then.
 /// - [`StorageError::Full`], [`StorageError::Io`] if the disk fails.
 pub fn open(path: &Path) -> Result<Storage, StorageError> {
     open_with(path, SEGMENT_BYTES)
@@ -64,16 +70,19 @@ fn open_with(path: &Path, segment_bytes: u64) -> Result<Storage, StorageError> {
     let directory = Arc::new(DataDir::open(path)?);
     let cache = options::cache();
     let log = SegmentLog::open(&directory, segment_bytes)?;
-    let state = Arc::new(RocksState::open(&directory, &cache)?);
+    let (state, damage) = RocksState::open(&directory, &cache)?;
+    let state = Arc::new(state);
     let snapshots = RocksSnapshots::open(&directory, &state)?;
     let blobs = DiskBlobs::open(&directory)?;
     directory.complete()?;
-    Ok(Storage {
+    let fence = Fence::new(damage::DiskNotes(directory.clone()), damage);
+    Ok(fence.around(Storage {
         files: Arc::new(DiskFiles::new(&directory)),
         log: Arc::new(log),
         state,
         snapshots: Arc::new(snapshots),
         blobs: Arc::new(blobs),
         room: Arc::new(room::DiskRoom(directory)),
-    })
+        fence: fence.clone(),
+    }))
 }

@@ -10,7 +10,7 @@
 use super::{
     data_dir::{DataDir, SNAPSHOTS, STATE, STATE_PART},
     durable, manifest,
-    state::{APPLIED_KEY, RocksState, applied_of_copy},
+    state::{APPLIED_KEY, RocksState, applied_of_copy, read_copy},
 };
 use crate::{
     Family, Manifest, ManifestFile, SnapshotStore, StateStore, StorageError, file_name,
@@ -40,7 +40,14 @@ pub(super) struct RocksSnapshots {
     /// For looking into copies, apart from the state's: a copy is looked at once.
     cache: Cache,
     /// What is being taken in.
-    incoming: Mutex<Option<Manifest>>,
+    incoming: Mutex<Option<Incoming>>,
+}
+
+/// A snapshot that is being taken in.
+struct Incoming {
+    manifest: Manifest,
+    /// Whether all of it was read and found whole.
+    checked: bool,
 }
 
 impl RocksSnapshots {
@@ -66,6 +73,10 @@ impl RocksSnapshots {
     /// it is applied as far as the snapshot, and nothing was written to it since.
     fn finish_install(&self) -> Result<(), StorageError> {
         let incoming = self.path.join(INCOMING);
+        // The state that it would be compared with is damaged: it has not taken that one's place.
+        if self.state.is_shut() {
+            return Ok(());
+        }
         let Some((manifest, _)) = whole(&incoming) else { return Ok(()) };
         let applied = self.state.get(Family::Raft, APPLIED_KEY)?.unwrap_or_default();
         if applied == manifest.applied { self.make_current(&incoming, &manifest.id) } else { Ok(()) }
@@ -99,7 +110,7 @@ impl RocksSnapshots {
         Ok(())
     }
 
-    fn incoming(&self) -> MutexGuard<'_, Option<Manifest>> {
+    fn incoming(&self) -> MutexGuard<'_, Option<Incoming>> {
         self.incoming.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -119,7 +130,7 @@ impl RocksSnapshots {
             let what = format!("snapshot {}", manifest.id);
             return Err(StorageError::corrupt(what, "it is applied to another point than its manifest says"));
         }
-        Ok(())
+        read_copy(&state, &self.cache)
     }
 
     /// Puts a second set of the snapshot's files together as `state.part`: tables, which never change, as links.
@@ -222,13 +233,13 @@ impl SnapshotStore for RocksSnapshots {
         for file in &manifest.files {
             durable::create(&state.join(&file.name)).map_err(StorageError::from_io)?;
         }
-        *incoming = Some(manifest.clone());
+        *incoming = Some(Incoming { manifest: manifest.clone(), checked: false });
         Ok(())
     }
 
     fn receive_chunk(&self, file: &str, chunk: &[u8]) -> Result<(), StorageError> {
         let incoming = self.incoming();
-        let manifest = incoming.as_ref().ok_or_else(not_receiving)?;
+        let Incoming { manifest, .. } = incoming.as_ref().ok_or_else(not_receiving)?;
         let entry = manifest.file(file)?;
         let append = || {
             let mut file =
@@ -244,13 +255,21 @@ impl SnapshotStore for RocksSnapshots {
         }
     }
 
-    fn install(&self, manifest: &Manifest) -> Result<(), StorageError> {
-        let mut taken = self.incoming();
-        if taken.as_ref() != Some(manifest) {
-            return Err(not_receiving());
+    fn check(&self, manifest: &Manifest) -> Result<(), StorageError> {
+        let mut incoming = self.incoming();
+        let incoming = incoming.as_mut().filter(|incoming| incoming.manifest == *manifest);
+        let incoming = incoming.ok_or_else(not_receiving)?;
+        if !incoming.checked {
+            self.verify(&self.path.join(INCOMING), manifest)?;
+            incoming.checked = true;
         }
+        Ok(())
+    }
+
+    fn install(&self, manifest: &Manifest) -> Result<(), StorageError> {
+        self.check(manifest)?;
+        let mut taken = self.incoming();
         let incoming = self.path.join(INCOMING);
-        self.verify(&incoming, manifest)?;
         let text = manifest::to_text(manifest, self.sequence_next()?);
         self.prepare_state(&incoming, manifest)?;
         durable::replace(&incoming, MANIFEST, text.as_bytes())?;

@@ -8,15 +8,17 @@
 //! state.old, state.new           the old one is out of the way
 //! state.old, state               the new one is in place; a start drops the old one
 //! ```
+//!
+//! If the old one is damaged, a name of its own takes the place of `state.old`, and it is never dropped: see `damage`.
 
 use super::{
-    catalogue,
+    catalogue, damage,
     data_dir::{DataDir, STATE, STATE_NEW, STATE_OLD, STATE_PART},
     durable,
     options::{self, Opening},
     trims::Trims,
 };
-use crate::{Batch, Change, Family, Order, ScanRange, StateStore, StateView, StorageError};
+use crate::{Batch, Change, Damage, Family, Order, ScanRange, StateStore, StateView, StorageError};
 use bytes::Bytes;
 use rocksdb::{
     Cache, ColumnFamily, DB, FlushOptions, IteratorMode, Options, ReadOptions, Snapshot, WriteBatch,
@@ -30,6 +32,9 @@ use std::{
 
 /// The key in [`Family::Raft`] that says how far the log has been applied.
 pub(super) const APPLIED_KEY: &[u8] = b"applied";
+
+/// How far a read of a whole copy looks ahead: few and large reads, since all of it is wanted.
+const COPY_READAHEAD_BYTES: usize = 1 << 20;
 
 /// How much each family gathers in memory. Records and what they replace are most of what is written: all families are
 /// flushed when one is full, so these two decide how often. The consensus layer rewrites a few keys with every batch.
@@ -58,20 +63,28 @@ pub(super) struct RocksState {
 }
 
 impl RocksState {
-    /// Opens the state, after it has finished what an interrupted exchange left.
-    pub fn open(directory: &Arc<DataDir>, cache: &Cache) -> Result<Self, StorageError> {
+    /// Opens the state, after it has finished what an interrupted exchange left. If it is damaged, that is told beside
+    /// it, and nothing can be done with it but to exchange it for another.
+    pub fn open(directory: &Arc<DataDir>, cache: &Cache) -> Result<(Self, Option<Damage>), StorageError> {
         finish_exchange(directory.path())?;
-        let opening = if directory.fresh() { Opening::First } else { Opening::Again };
-        let path = directory.path().join(STATE);
-        if directory.fresh() {
-            durable::create_directory(&path).map_err(StorageError::from_io)?;
-        } else if !path.is_dir() {
-            let what = format!("the state in {}", path.display());
-            return Err(StorageError::corrupt(what, "its directory is gone"));
-        }
-        let db = open_database(&path, opening, cache)?;
-        let (db, trims) = (RwLock::new(Some(db)), Trims::default());
-        Ok(RocksState { db, trims, cache: cache.clone(), directory: directory.clone() })
+        let opened = match damage::settle(directory.path())? {
+            Some(Damage { what, detail }) => Err(StorageError::Corrupt { what, detail }),
+            None => open_in_place(directory, cache),
+        };
+        let (db, damage) = match opened {
+            Ok(db) => (Some(db), None),
+            Err(StorageError::Corrupt { what, detail }) if !directory.fresh() => {
+                (None, Some(Damage { what, detail }))
+            }
+            Err(error) => return Err(error),
+        };
+        let (db, trims) = (RwLock::new(db), Trims::default());
+        Ok((RocksState { db, trims, cache: cache.clone(), directory: directory.clone() }, damage))
+    }
+
+    /// Whether it is damaged, so that nothing can be read.
+    pub fn is_shut(&self) -> bool {
+        self.db.read().unwrap_or_else(PoisonError::into_inner).is_none()
     }
 
     /// Does `work` with the open database.
@@ -94,16 +107,41 @@ impl RocksState {
             put_in_place(root)?;
             *db = Some(open_database(&root.join(STATE), Opening::Again, &self.cache)?);
         }
+        damage::settle(root)?;
         durable::remove(&root.join(STATE_OLD))
     }
+}
+
+/// Opens the database in its place. How far the log has been applied is read at once: without that, nothing else in it
+/// is of use.
+fn open_in_place(directory: &DataDir, cache: &Cache) -> Result<DB, StorageError> {
+    let opening = if directory.fresh() { Opening::First } else { Opening::Again };
+    let path = directory.path().join(STATE);
+    if directory.fresh() {
+        durable::create_directory(&path).map_err(StorageError::from_io)?;
+    } else if !path.is_dir() {
+        let what = format!("the state in {}", path.display());
+        return Err(StorageError::corrupt(what, "its directory is gone"));
+    }
+    let db = open_database(&path, opening, cache)?;
+    db.get_pinned_cf(handle(&db, Family::Raft), APPLIED_KEY).map_err(failure)?;
+    Ok(db)
 }
 
 /// From `state, state.new` or `state.old, state.new` on.
 fn put_in_place(root: &Path) -> Result<(), StorageError> {
     let state = root.join(STATE);
-    if state.exists() {
-        durable::remove(&root.join(STATE_OLD))?;
-        durable::rename(&state, &root.join(STATE_OLD))?;
+    match damage::noted(root)? {
+        // Once it has its name, it is known that another takes its place, even if nothing was left of it.
+        Some((aside, _)) if !aside.exists() => match state.exists() {
+            true => durable::rename(&state, &aside)?,
+            false => durable::create_directory(&aside).map_err(StorageError::from_io)?,
+        },
+        None if state.exists() => {
+            durable::remove(&root.join(STATE_OLD))?;
+            durable::rename(&state, &root.join(STATE_OLD))?;
+        }
+        _ => {}
     }
     durable::rename(&root.join(STATE_NEW), &state)
 }
@@ -144,6 +182,24 @@ pub(super) fn applied_of_copy(path: &Path, cache: &Cache) -> Result<Bytes, Stora
         .get_pinned_cf(handle(&db, Family::Raft), APPLIED_KEY)
         .map_err(|error| options::failure(&what, error))?;
     Ok(value.map(|value| Bytes::copy_from_slice(&value)).unwrap_or_default())
+}
+
+/// Reads all of the copy of a state in `path`, so that each of its checksums is compared.
+pub(super) fn read_copy(path: &Path, cache: &Cache) -> Result<(), StorageError> {
+    let what = format!("the copy of the state in {}", path.display());
+    let options = options::database(Opening::Again);
+    let families = families(|family| family_options(family, cache));
+    let db = DB::open_cf_with_opts_for_read_only(&options, path, families, false)
+        .map_err(|error| options::open_failure(&what, Opening::Again, error))?;
+    for family in Family::ALL {
+        let mut reading = ReadOptions::default();
+        reading.fill_cache(false);
+        reading.set_readahead_size(COPY_READAHEAD_BYTES);
+        for item in db.iterator_cf_opt(handle(&db, family), reading, IteratorMode::Start) {
+            item.map_err(|error| options::failure(&what, error))?;
+        }
+    }
+    Ok(())
 }
 
 fn handle(db: &DB, family: Family) -> &ColumnFamily {

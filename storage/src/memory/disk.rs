@@ -1,7 +1,8 @@
 //! The disk itself: what it holds, its faults, and the crash.
 
 use super::{blobs::BlobPlatter, log::LogPlatter, snapshots::SnapshotPlatter, state::StatePlatter};
-use crate::{Room, StorageError};
+use crate::{Aside, Damage, Family, Room, StateView, StorageError};
+use bytes::Bytes;
 use micro_sdk::wire::BlobHash;
 use rand::{Rng, SeedableRng, rngs::SmallRng};
 use std::{
@@ -47,6 +48,8 @@ pub enum PlantedBug {
     VoteNotPersisted,
     /// Blobs are there, and read back, but gone after a crash.
     BlobNotSynced,
+    /// The state is read without a look at its checksums.
+    RotUnseen,
 }
 
 /// A disk that outlives its node. Shared by whoever simulates the crash and the storage that is open on it.
@@ -67,6 +70,10 @@ pub(super) struct Disk {
     pub state: StatePlatter,
     pub snapshots: SnapshotPlatter,
     pub blobs: BlobPlatter,
+    /// The note that the state is damaged.
+    pub damage: Option<Damage>,
+    /// The damaged states that were replaced, by name.
+    pub aside: Vec<Aside>,
 }
 
 impl MemoryDisk {
@@ -125,6 +132,25 @@ impl MemoryDisk {
     /// The blobs on it that are what was written, whether a node runs or not: for checkers.
     pub fn whole_blobs(&self) -> BTreeSet<BlobHash> {
         self.lock().blobs.whole()
+    }
+
+    /// Flips one bit of one value of the state, both as `seed` has it. Returns the value's key, or none when there is
+    /// no value. Reading it fails with [`StorageError::Corrupt`] from then on, unless it is written anew before.
+    pub fn rot_state(&self, seed: u64) -> Option<(Family, Bytes)> {
+        let mut rng = SmallRng::seed_from_u64(seed);
+        let disk = &mut *self.lock();
+        disk.state.rot(&mut rng, !disk.bugs.contains(&PlantedBug::RotUnseen))
+    }
+
+    /// Whether the state is damaged, found out or not.
+    pub fn is_rotten(&self) -> bool {
+        let disk = self.lock();
+        disk.damage.is_some() || disk.state.whole().is_err()
+    }
+
+    /// Shows `look` the state as it lies on the disk, past the fence: for whoever looks at a node from outside.
+    pub fn look_at_state(&self, look: &mut dyn FnMut(&dyn StateView)) {
+        look(&self.lock().state);
     }
 
     pub(super) fn lock(&self) -> MutexGuard<'_, Disk> {

@@ -13,6 +13,7 @@
 //! | state | the state after some write not older than the last flush |
 
 mod blobs;
+mod damage;
 mod disk;
 mod files;
 mod log;
@@ -23,7 +24,7 @@ mod tests;
 
 pub use disk::{Faults, MemoryDisk, PlantedBug};
 
-use crate::{Storage, StorageError};
+use crate::{Fence, Storage, StorageError};
 use disk::Handle;
 use log::MemoryLog;
 use micro_sdk::wire::Timer;
@@ -39,12 +40,15 @@ use std::sync::Arc;
 /// None so far. The signature is that of [`disk::open`](crate::disk::open).
 pub fn open(disk: &Arc<MemoryDisk>, timer: Arc<dyn Timer>) -> Result<Storage, StorageError> {
     let handle = Handle::new(disk);
-    Ok(Storage {
+    let known = handle.lock()?.damage.clone();
+    let fence = Fence::new(handle.clone(), known);
+    Ok(fence.around(Storage {
         files: Arc::new(handle.clone()),
         log: Arc::new(MemoryLog::new(handle.clone(), timer)),
         state: Arc::new(handle.clone()),
         snapshots: Arc::new(handle.clone()),
         blobs: Arc::new(handle.clone()),
         room: Arc::new(handle),
-    })
+        fence: fence.clone(),
+    }))
 }

@@ -1,8 +1,11 @@
 //! Snapshots: one file `state` that lists every family's keys and values, each length as u32 LE.
 
-use super::{disk::Handle, state::Families};
+use super::{
+    disk::{Disk, Handle},
+    state::Families,
+};
 use crate::{
-    Family, Manifest, ManifestFile, SnapshotStore, StorageError, file_name, snapshot_store::check_id,
+    Aside, Family, Manifest, ManifestFile, SnapshotStore, StorageError, file_name, snapshot_store::check_id,
 };
 use bytes::{Buf, BufMut, Bytes};
 use std::{collections::BTreeMap, io};
@@ -66,7 +69,7 @@ impl SnapshotStore for Handle {
     fn create(&self, id: &str) -> Result<Manifest, StorageError> {
         check_id(id)?;
         let mut disk = self.lock_to_write()?;
-        let families = disk.state.families();
+        let families = disk.state.whole()?;
         let content = Bytes::from(encode(families));
         let manifest =
             Manifest { id: id.to_owned(), applied: applied(families), files: vec![describe(FILE, &content)] };
@@ -108,29 +111,44 @@ impl SnapshotStore for Handle {
         Ok(())
     }
 
+    fn check(&self, manifest: &Manifest) -> Result<(), StorageError> {
+        let disk = self.lock()?;
+        taken(&disk, manifest).map(drop)
+    }
+
     fn install(&self, manifest: &Manifest) -> Result<(), StorageError> {
         let mut disk = self.lock_to_write()?;
-        let taken = disk.snapshots.incoming.as_ref().filter(|(taken, _)| taken == manifest);
-        let (_, files) = taken.ok_or_else(not_receiving)?;
-        for file in &manifest.files {
-            let found = describe(&file.name, files.get(&file.name).map_or(&[], |content| content));
-            if found != *file {
-                let what = format!("file {} of snapshot {}", file.name, manifest.id);
-                return Err(StorageError::corrupt(what, found.differs_from(file)));
-            }
-        }
-        let corrupt = |detail| StorageError::corrupt(format!("snapshot {}", manifest.id), detail);
-        let content = files.get(FILE).cloned().map(Bytes::from);
-        let content = content.ok_or_else(|| corrupt("it has no file `state`"))?;
-        let families = decode(content.clone()).ok_or_else(|| corrupt("it is garbled"))?;
-        if applied(&families) != manifest.applied {
-            return Err(corrupt("it is applied to another point than its manifest says"));
-        }
+        let (families, content) = taken(&disk, manifest)?;
         disk.state.replace(families);
         disk.snapshots.current = Some((manifest.clone(), content));
         disk.snapshots.incoming = None;
+        if let Some(damage) = disk.damage.take() {
+            let name = format!("state.damaged-{}", disk.aside.len() + 1);
+            disk.aside.push(Aside { name, damage });
+        }
         Ok(())
     }
+}
+
+/// What was taken in, if it is what `manifest` says: as families, and as it came.
+fn taken(disk: &Disk, manifest: &Manifest) -> Result<(Families, Bytes), StorageError> {
+    let taken = disk.snapshots.incoming.as_ref().filter(|(taken, _)| taken == manifest);
+    let (_, files) = taken.ok_or_else(not_receiving)?;
+    for file in &manifest.files {
+        let found = describe(&file.name, files.get(&file.name).map_or(&[], |content| content));
+        if found != *file {
+            let what = format!("file {} of snapshot {}", file.name, manifest.id);
+            return Err(StorageError::corrupt(what, found.differs_from(file)));
+        }
+    }
+    let corrupt = |detail| StorageError::corrupt(format!("snapshot {}", manifest.id), detail);
+    let content = files.get(FILE).cloned().map(Bytes::from);
+    let content = content.ok_or_else(|| corrupt("it has no file `state`"))?;
+    let families = decode(content.clone()).ok_or_else(|| corrupt("it is garbled"))?;
+    if applied(&families) != manifest.applied {
+        return Err(corrupt("it is applied to another point than its manifest says"));
+    }
+    Ok((families, content))
 }
 
 fn not_receiving() -> StorageError {

@@ -3,8 +3,9 @@
 use super::disk::Handle;
 use crate::{Batch, Change, Family, Order, ScanRange, StateStore, StateView, StorageError};
 use bytes::Bytes;
+use rand::{Rng, rngs::SmallRng};
 use std::{
-    collections::{BTreeMap, VecDeque},
+    collections::{BTreeMap, BTreeSet, VecDeque},
     ops::Bound,
 };
 
@@ -21,17 +22,42 @@ pub(super) struct StatePlatter {
     families: Families,
     /// For each write since the last flush, oldest first: what its keys held before.
     before: VecDeque<Vec<(Family, Bytes, Option<Bytes>)>>,
+    /// The keys whose values are not what was written.
+    rotten: BTreeSet<(Family, Bytes)>,
 }
 
 impl StatePlatter {
-    pub fn families(&self) -> &Families {
-        &self.families
+    /// All of it, for a copy.
+    ///
+    /// # Errors
+    /// [`StorageError::Corrupt`] if any of it is damaged.
+    pub fn whole(&self) -> Result<&Families, StorageError> {
+        match self.rotten.first() {
+            Some((family, key)) => Err(rotten(*family, key)),
+            None => Ok(&self.families),
+        }
     }
 
     /// Takes the place of all, durably.
     pub fn replace(&mut self, families: Families) {
         self.families = families;
         self.before.clear();
+        self.rotten.clear();
+    }
+
+    /// Flips one bit of one value. Whoever reads it notices, if it is to be `seen`.
+    pub fn rot(&mut self, rng: &mut SmallRng, seen: bool) -> Option<(Family, Bytes)> {
+        let values = self.families.iter().flat_map(|(family, keys)| keys.iter().map(move |of| (*family, of)));
+        let values: Vec<_> = values.filter(|(_, (_, value))| !value.is_empty()).collect();
+        let (family, (key, value)) = *values.get(rng.random_range(0..values.len().max(1)))?;
+        let (key, mut changed) = (key.clone(), value.to_vec());
+        let bit = rng.random_range(0..changed.len() * 8);
+        changed[bit / 8] ^= 1 << (bit % 8);
+        self.set(family, key.clone(), Some(changed.into()));
+        if seen {
+            self.rotten.insert((family, key.clone()));
+        }
+        Some((family, key))
     }
 
     pub fn unflushed_count(&self) -> usize {
@@ -49,6 +75,7 @@ impl StatePlatter {
     }
 
     fn set(&mut self, family: Family, key: Bytes, value: Option<Bytes>) -> Option<Bytes> {
+        self.rotten.remove(&(family, key.clone()));
         let keys = self.families.entry(family).or_default();
         match value {
             Some(value) => keys.insert(key, value),
@@ -79,10 +106,20 @@ impl StatePlatter {
     }
 }
 
+fn rotten(family: Family, key: &[u8]) -> StorageError {
+    let what = format!("the state's family {}", family.name());
+    StorageError::corrupt(what, format!("the checksum of the value of {key:?} does not hold"))
+}
+
 /// Whoever looks holds the disk, so that nothing is written meanwhile.
-impl StateView for Families {
+impl StateView for StatePlatter {
     fn get(&self, family: Family, key: &[u8]) -> Result<Option<Bytes>, StorageError> {
-        Ok(BTreeMap::get(self, &family).and_then(|keys| keys.get(key)).cloned())
+        let found = self.families.get(&family).and_then(|keys| keys.get_key_value(key));
+        let Some((key, value)) = found else { return Ok(None) };
+        if self.rotten.contains(&(family, key.clone())) {
+            return Err(rotten(family, key));
+        }
+        Ok(Some(value.clone()))
     }
 
     fn scan(
@@ -94,7 +131,7 @@ impl StateView for Families {
         bytes_max: usize,
     ) -> Result<Vec<(Bytes, Bytes)>, StorageError> {
         let Some((start, end)) = range.half_open() else { return Ok(Vec::new()) };
-        let Some(keys) = BTreeMap::get(self, &family) else { return Ok(Vec::new()) };
+        let Some(keys) = self.families.get(&family) else { return Ok(Vec::new()) };
         let end = end.map_or(Bound::Unbounded, Bound::Excluded);
         let mut within = keys.range((Bound::Included(start), end));
         let (mut found, mut bytes) = (Vec::new(), 0);
@@ -104,6 +141,9 @@ impl StateView for Families {
                 Order::Descending => within.next_back(),
             };
             let Some((key, value)) = next else { break };
+            if self.rotten.contains(&(family, key.clone())) {
+                return Err(rotten(family, key));
+            }
             bytes += key.len() + value.len();
             found.push((key.clone(), value.clone()));
         }
@@ -113,8 +153,7 @@ impl StateView for Families {
 
 impl StateStore for Handle {
     fn get(&self, family: Family, key: &[u8]) -> Result<Option<Bytes>, StorageError> {
-        let disk = self.lock()?;
-        Ok(disk.state.families.get(&family).and_then(|keys| keys.get(key)).cloned())
+        self.lock()?.state.get(family, key)
     }
 
     fn scan(
@@ -124,11 +163,11 @@ impl StateStore for Handle {
         limit: usize,
         bytes_max: usize,
     ) -> Result<Vec<(Bytes, Bytes)>, StorageError> {
-        self.lock()?.state.families.scan(family, range, Order::Ascending, limit, bytes_max)
+        self.lock()?.state.scan(family, range, Order::Ascending, limit, bytes_max)
     }
 
     fn view(&self, look: &mut dyn FnMut(&dyn StateView)) -> Result<(), StorageError> {
-        look(&self.lock()?.state.families);
+        look(&self.lock()?.state);
         Ok(())
     }
 

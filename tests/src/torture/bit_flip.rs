@@ -4,11 +4,15 @@ use crate::{Member, Writers, check_acknowledged, copy};
 use anyhow::{Context, ensure};
 use std::{
     fs,
+    os::unix::fs::FileExt,
     path::{Path, PathBuf},
 };
 
 /// Writes before the flips: so many that log and state have something in all of their files.
 const WRITES: usize = 300;
+
+/// From one flipped bit of a table to the next: less than a block.
+const FLIP_EVERY_BYTES: usize = 2048;
 
 /// What became of the flips.
 #[derive(Clone, Debug, Default)]
@@ -92,9 +96,31 @@ async fn serves(member: &mut Member, acknowledged: &[String]) -> anyhow::Result<
         }
         // The engine looks at a block when it is read: then it says which.
         Err(error) if error.to_string().contains("is corrupt") => {
-            member.kill().await?;
+            // It ends by itself, since nothing can be read from that state any more.
+            let code = member.ended().await?;
+            ensure!(code != 0, "it ended as if all were well");
             Ok(false)
         }
         Err(error) => Err(error),
     }
+}
+
+/// Flips bits all over each table of the database in `state`, in place, so that a node that has them open sees it too.
+///
+/// # Errors
+/// If there is no table, or a file can't be written.
+pub fn flip_tables(state: &Path) -> anyhow::Result<()> {
+    let mut tables = files(state)?;
+    tables.retain(|file| file.extension().is_some_and(|end| end == "sst"));
+    ensure!(!tables.is_empty(), "there is no table in {}", state.display());
+    for table in tables {
+        let file = fs::File::options().read(true).write(true).open(&table)?;
+        // Blocks have 4 KiB and more; what lies at the end is read when the table is opened.
+        for at in (0..file.metadata()?.len()).step_by(FLIP_EVERY_BYTES) {
+            let mut byte = [0];
+            file.read_exact_at(&mut byte, at)?;
+            file.write_all_at(&[byte[0] ^ 0x10], at)?;
+        }
+    }
+    Ok(())
 }

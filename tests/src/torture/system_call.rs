@@ -9,6 +9,9 @@ const WRITES_MAX: usize = 60;
 /// How long they may take.
 const PATIENCE: Duration = Duration::from_secs(20);
 
+/// The tables of a new state are numbered from 1; this many are not made in the time.
+const TABLES_MAX: usize = 60;
+
 /// What happens at the call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum What {
@@ -81,4 +84,41 @@ async fn write_until_it_ends(member: &mut Member) -> anyhow::Result<Vec<String>>
     });
     enough.await?;
     Ok(writers.finish().await)
+}
+
+/// Has every sync of the tables of a new node's state fail, lets it write some, and checks that it ends by itself, and
+/// has all that it acknowledged when it is started again.
+///
+/// # Errors
+/// If strace can't be used, the node goes on, does not start again, or has lost a write.
+pub async fn fail_syncs_of_the_state() -> anyhow::Result<()> {
+    let scratch = tempfile::Builder::new().prefix("micro-node-").tempdir_in("/tmp")?;
+    let mut member = Member::new(scratch.path(), "alpha", Vec::new())?;
+    let state = member.data_dir().join("state");
+    let trace = scratch.path().join("trace").display().to_string();
+    let mut wrapper = ["strace", "-f", "-qq", "-o", &trace].map(str::to_owned).to_vec();
+    wrapper.extend(["-e", "inject=fdatasync,fsync:error=EIO"].map(str::to_owned));
+    for number in 1..=TABLES_MAX {
+        wrapper.extend(["-P".to_owned(), state.join(format!("{number:06}.sst")).display().to_string()]);
+    }
+    member.wrap(wrapper);
+    member.start(&[]).await?;
+    let writers = Writers::start("sync", [member.client().await?]);
+    writers.more(WRITES_MAX).await?;
+    // A backup makes tables of what is in memory.
+    let backup = scratch.path().join("backup").display().to_string();
+    let made = member.cli()?.run(&["cluster", "backup", &backup]).await?;
+    ensure!(made.code != 0, "a backup was made of what is not on the disk");
+    until("an end", PATIENCE, async || {
+        ensure!(!member.is_running(), "it goes on");
+        Ok(())
+    })
+    .await?;
+    let acknowledged = writers.finish().await;
+    let (code, said) = (member.ended().await?, member.last_words());
+    ensure!(code != 0 && said.contains("fdatasync"), "exit code {code}\n{said}");
+    member.wrap(Vec::new());
+    member.start(&[]).await?;
+    check_acknowledged(&member.client().await?, &acknowledged).await?;
+    member.kill().await
 }

@@ -1,6 +1,6 @@
 //! A little of what `./dev torture` does for long.
 
-use micro_tests::torture::{PowerCut, SystemCall, What};
+use micro_tests::torture::{PowerCut, SystemCall, What, fail_syncs_of_the_state};
 
 /// Cuts of a node alone: a quorum of one is often forgotten.
 const CUTS_OF_ONE: usize = 40;
@@ -52,4 +52,9 @@ async fn a_write_or_sync_that_fails_ends_the_node_and_loses_nothing() -> anyhow:
         }
     }
     Ok(())
+}
+
+#[tokio::test]
+async fn a_sync_of_the_state_that_fails_ends_the_node_and_loses_nothing() -> anyhow::Result<()> {
+    fail_syncs_of_the_state().await
 }
