@@ -2,8 +2,8 @@
 //!
 //! Six seams, bundled in [`Storage`]: [`FileStore`] for a handful of small files, [`LogStore`] for the Raft log,
 //! [`StateStore`] for what the log has been applied to, [`SnapshotStore`] for copies of that state on their way to
-//! other nodes, [`BlobStore`] for large bytes, and [`Room`] for what is left. `disk` is what nodes run on; `memory` is the same contract over a disk
-//! that can be made to fail, for the simulation. Both pass the suite in [`conformance`].
+//! other nodes, [`BlobStore`] for large bytes, and [`Room`] for what is left. `disk` is what nodes run on; `memory` is
+//! the same contract over a disk that can be made to fail, for the simulation. Both pass the suite in [`conformance`].
 //!
 //! Nothing here knows Raft beyond the words "term" and "index", nor what the records mean.
 

@@ -95,8 +95,8 @@ impl Upload {
 }
 
 impl Shared {
-    /// Has other nodes copy a blob that is here, until a majority of the wanted copies is there and the rest is, or takes
-    /// too long. Returns who has it.
+    /// Has other nodes copy a blob that is here, until a majority of the wanted copies is there and the rest is, or
+    /// takes too long. Returns who has it.
     async fn spread(&self, hash: BlobHash, bytes: u64, wanted: u32) -> Result<Vec<NodeId>, Fault> {
         let members = self.members().len().max(1);
         let wanted = (wanted as usize).min(members);
