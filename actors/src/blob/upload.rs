@@ -34,7 +34,8 @@ impl BlobService {
     /// Starts to put a blob. A condition that does not hold already is refused before any byte is taken.
     ///
     /// # Errors
-    /// [`Code::Usage`] beyond a limit, [`Code::Conflict`] if the version is another, [`Code::Unavailable`] without room.
+    /// [`Code::Usage`] beyond a limit, [`Code::Conflict`] if the version is another, [`Code::Unavailable`] without
+    /// room.
     pub async fn put(&self, request: PutBlobRequest, deadline: Instant) -> Result<Upload, Fault> {
         request.check()?;
         let seat = self.upload_seat()?;
