@@ -4,8 +4,8 @@ use crate::StorageError;
 use bytes::Bytes;
 use micro_sdk::wire::BlobHash;
 
-/// What is checked as one when it is read: large enough that its hash takes no room to speak of, small enough to be held
-/// in memory for each reader.
+/// What is checked as one when it is read: large enough that its hash takes no room to speak of, small enough to be
+/// held in memory for each reader.
 pub const BLOB_CHUNK_BYTES: usize = 1 << 20;
 
 /// A blob that was taken in.

@@ -38,8 +38,8 @@ impl BlobService {
     /// Starts to read a blob. Its first bytes are at hand when this returns.
     ///
     /// # Errors
-    /// [`Code::NotFound`] if there is none, [`Code::Usage`] if it ends before the offset, [`Code::Unavailable`] if no copy
-    /// can be reached.
+    /// [`Code::NotFound`] if there is none, [`Code::Usage`] if it ends before the offset, [`Code::Unavailable`] if no
+    /// copy can be reached.
     pub async fn get(&self, request: GetBlobRequest, deadline: Instant) -> Result<Download, Fault> {
         let GetBlobRequest { namespace, name, offset, length, stale } = request;
         let mut seen = None;

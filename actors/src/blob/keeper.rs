@@ -9,6 +9,7 @@ use super::{
     record::{Copies, copies, decode},
 };
 use crate::store::{Glimpse, ListOrder, RecordRange};
+use futures::{StreamExt, stream};
 use micro_sdk::wire::{BlobHash, Fault, NodeId};
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -22,6 +23,8 @@ const LOOK_EVERY: Duration = Duration::from_secs(5);
 const LOOK_SHARE: u32 = 20;
 /// The pause after a change: those that come together are looked at together.
 const GATHER: Duration = Duration::from_millis(500);
+/// Copies that are made at once: one that is slow holds up no other.
+const AT_ONCE: usize = 8;
 /// The most copies that one look makes; the next look goes on.
 const COPIES_AT_ONCE: usize = 64;
 
@@ -81,12 +84,15 @@ impl Keeper {
     async fn look(&mut self) -> Result<(), Fault> {
         self.watch_members();
         let Findings { missing, short, unnamed } = self.find().await?;
-        for entry in missing {
-            self.fetch(entry).await;
-        }
-        for entry in short {
-            self.repair(entry).await;
-        }
+        tracing::debug!(
+            missing = missing.len(),
+            short = short.len(),
+            unnamed = unnamed.len(),
+            "looked at the blobs"
+        );
+        let keeper = &*self;
+        stream::iter(missing).for_each_concurrent(AT_ONCE, |entry| keeper.fetch(entry)).await;
+        stream::iter(short).for_each_concurrent(AT_ONCE, |entry| keeper.repair(entry)).await;
         let free = |hash: &BlobHash| self.service.parts.shelf.is_free(*hash, GRACE);
         self.remove(unnamed.into_iter().filter(free).collect()).await
     }
@@ -156,6 +162,7 @@ impl Keeper {
     async fn repair(&self, entry: Entry) {
         let shared = &self.service.parts;
         let Entry { key, version, mut copies } = entry;
+        let before = copies.holders.clone();
         let counted = self.counted();
         let mut good: Vec<NodeId> = copies.holders.clone();
         good.retain(|node| counted.contains(node));
@@ -184,6 +191,9 @@ impl Keeper {
         } else {
             good.retain(|node| !copies.holders.contains(node));
             copies.holders.extend(good);
+        }
+        if copies.holders == before {
+            return;
         }
         match self.service.note_copies(&key, version, &copies, Instant::now() + COMMIT).await {
             Ok(true) => tracing::info!(key, holders = ?copies.holders, "copies of a blob were made up"),

@@ -1,8 +1,8 @@
 //! Blobs: large bytes by name, on the disks of a few nodes each.
 //!
 //! ```text
-//!   put ──► this node's disk, hashed on the way ──► others fetch it from here ──► a majority of the copies ──► manifest
-//!   get ──► manifest ──► the copy here, or a stream from a node that has one; the next one if it breaks
+//!   put ──► this node's disk, hashed on the way ──► others fetch it from here ──► a majority of the copies ──►
+//! manifest   get ──► manifest ──► the copy here, or a stream from a node that has one; the next one if it breaks
 //! ```
 //!
 //! The bytes are files under their hash ([`BlobStore`](micro_storage::BlobStore)); what they are called, and who has

@@ -3,8 +3,8 @@
 use super::limits::NAME_BYTES_MAX;
 use micro_sdk::wire::{Code, Fault, Namespace};
 
-/// The name of a blob within its namespace, like a path: `images/2026/logo.png`. Parts mean nothing but to those who list
-/// by what names begin with.
+/// The name of a blob within its namespace, like a path: `images/2026/logo.png`. Parts mean nothing but to those who
+/// list by what names begin with.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct BlobName(String);
 

@@ -5,8 +5,8 @@
 //! | `blobs` | namespace `/` name | [`Manifest`]: what a caller put; the version of its record is the blob's |
 //! | `blob-copies` | the same | [`Copies`]: who has it; changed by repairs, which change nothing for callers |
 //!
-//! Both lie in namespace `default`, so that one walk sees all blobs. A put writes both in one transaction. Stored: structs
-//! are new versions when they change.
+//! Both lie in namespace `default`, so that one walk sees all blobs. A put writes both in one transaction. Stored:
+//! structs are new versions when they change.
 
 use crate::store::{Record, TablePath, WriteRequest};
 use bincode::{Decode, Encode};

@@ -219,7 +219,7 @@ impl Shelf {
     }
 
     fn set_aside(&self, hash: BlobHash, error: &StorageError) {
-        tracing::error!(%hash, %error, "a blob on this disk is damaged: it is set aside, and copied again from another node");
+        tracing::error!(%hash, %error, "a blob on this disk is damaged: it is set aside, and copied again");
         if let Err(error) = self.0.blobs.set_aside(hash) {
             tracing::error!(%hash, %error, "the damaged blob can't be set aside");
         }

@@ -34,7 +34,8 @@ impl BlobService {
     /// Starts to put a blob. A condition that does not hold already is refused before any byte is taken.
     ///
     /// # Errors
-    /// [`Code::Usage`] beyond a limit, [`Code::Conflict`] if the version is another, [`Code::Unavailable`] without room.
+    /// [`Code::Usage`] beyond a limit, [`Code::Conflict`] if the version is another, [`Code::Unavailable`] without
+    /// room.
     pub async fn put(&self, request: PutBlobRequest, deadline: Instant) -> Result<Upload, Fault> {
         request.check()?;
         let seat = self.upload_seat()?;
@@ -95,8 +96,8 @@ impl Upload {
 }
 
 impl Shared {
-    /// Has other nodes copy a blob that is here, until a majority of the wanted copies is there and the rest is, or takes
-    /// too long. Returns who has it.
+    /// Has other nodes copy a blob that is here, until a majority of the wanted copies is there and the rest is, or
+    /// takes too long. Returns who has it.
     async fn spread(&self, hash: BlobHash, bytes: u64, wanted: u32) -> Result<Vec<NodeId>, Fault> {
         let members = self.members().len().max(1);
         let wanted = (wanted as usize).min(members);

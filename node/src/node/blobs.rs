@@ -8,8 +8,8 @@ use micro_actors::blob::{
 use micro_sdk::wire::{Code, Fault, Namespace, NodeId};
 
 impl Local {
-    /// Starts to put a blob. Who puts it is as the door has made sure of it, whatever the request says. The permit is for
-    /// the beginning; how many uploads go on at once is bounded by the service.
+    /// Starts to put a blob. Who puts it is as the door has made sure of it, whatever the request says. The permit is
+    /// for the beginning; how many uploads go on at once is bounded by the service.
     ///
     /// # Errors
     /// As the service answers.

@@ -122,8 +122,8 @@ impl MemoryDisk {
         self.lock().log.flip_bit(&mut rng)
     }
 
-    /// Flips one bit of one blob, both as `seed` has it. Returns which one, or none when there is none. Reading it fails
-    /// with [`StorageError::Corrupt`] from then on.
+    /// Flips one bit of one blob, both as `seed` has it. Returns which one, or none when there is none. Reading it
+    /// fails with [`StorageError::Corrupt`] from then on.
     pub fn flip_blob_bit(&self, seed: u64) -> Option<BlobHash> {
         let mut rng = SmallRng::seed_from_u64(seed);
         self.lock().blobs.flip_bit(&mut rng)

@@ -23,8 +23,8 @@ Examples:
   micro-node blob list images/
   micro-node blob delete images/logo.png
 
-A blob is as large as a disk takes. It is on the disks of three nodes, unless --copies says otherwise, and is copied again
-when one is lost. It is not part of micro-node cluster backup.";
+A blob is as large as a disk takes. It is on the disks of three nodes, unless --copies says otherwise, and is copied
+again when one is lost. It is not part of micro-node cluster backup.";
 
 /// Put, get, list and delete large files
 #[derive(Debug, Args)]

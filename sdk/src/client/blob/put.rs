@@ -135,8 +135,8 @@ impl IntoFuture for PutBlob {
     type Output = Result<BlobPut, Fault>;
     type IntoFuture = BoxFuture<'static, Self::Output>;
 
-    /// Sends it. Errors: `Usage` beyond a limit, `Conflict` if the version is another, `Unavailable` if too few copies can
-    /// be made or a disk is nearly full.
+    /// Sends it. Errors: `Usage` beyond a limit, `Conflict` if the version is another, `Unavailable` if too few copies
+    /// can be made or a disk is nearly full.
     fn into_future(self) -> Self::IntoFuture {
         Box::pin(self.send())
     }

@@ -36,8 +36,8 @@ const INCOMING: &str = "incoming";
 const DAMAGED: &str = "damaged";
 /// What the name of the file with the hashes ends in.
 const OUTLINE: &str = ".outline";
-/// How much of what is taken in may wait for the kernel's own pace: what piles up goes out in one burst, and the sync of
-/// the Raft log waits behind it.
+/// How much of what is taken in may wait for the kernel's own pace: what piles up goes out in one burst, and the sync
+/// of the Raft log waits behind it.
 const BYTES_PER_SYNC: u64 = 16 << 20;
 
 /// [`BlobStore`] in the directory `blobs`.
