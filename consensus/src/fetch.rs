@@ -174,3 +174,63 @@ fn last_entry(manifest: &Manifest) -> io::Result<LogId> {
     let last = decode::<AppliedRecord>(&manifest.applied)?.last;
     last.map(LogId::from).ok_or_else(|| garbled("the copy is empty"))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        entry::{LogIdRecord, log_id, to_record},
+        raft::Entry,
+    };
+    use micro_sdk::wire::{Codec, Job, Timer};
+    use micro_storage::{
+        LogOp,
+        memory::{self, MemoryDisk},
+    };
+    use openraft::EntryPayload;
+    use std::sync::Arc;
+
+    struct AtOnce;
+
+    impl Timer for AtOnce {
+        fn after(&self, _: Duration, job: Job) {
+            job();
+        }
+    }
+
+    fn at(term: u64, index: u64) -> LogId {
+        log_id(term, NodeId(term), index)
+    }
+
+    /// A log that was purged up to `purged` and then holds entries of these terms, and what is left of it beside a copy
+    /// whose last entry is `committed`: the terms, and the last entry as Raft sees it.
+    async fn left(purged: (u64, u64), terms: &[u64], committed: (u64, u64)) -> (Vec<u64>, Option<LogId>) {
+        let storage = memory::open(&MemoryDisk::new(), Arc::new(AtOnce)).expect("an empty disk opens");
+        let mark = Codec::encode(&LogIdRecord::from(at(purged.0, purged.1))).into();
+        let entries = (purged.1 + 1..).zip(terms);
+        let entries =
+            entries.map(|(index, term)| Entry { log_id: at(*term, index), payload: EntryPayload::Blank });
+        let records = entries.map(|entry| to_record(&entry)).collect();
+        for op in [LogOp::Purge { through: purged.1, mark }, LogOp::Append(records)] {
+            storage.log.submit(op, Box::new(|done| done.expect("a healthy disk takes it")));
+        }
+        let mut log = Log::open(storage.log.clone()).expect("it was just written");
+        log.part_with_conflicts(at(committed.0, committed.1)).await.expect("a healthy disk takes it");
+        let again = Log::open(storage.log.clone()).expect("it was just written");
+        assert_eq!(again.last(), log.last(), "what is left is on the disk");
+        let records = storage.log.read(0..u64::MAX, usize::MAX).expect("a healthy disk gives it");
+        (records.into_iter().map(|record| record.term).collect(), log.last())
+    }
+
+    #[tokio::test]
+    async fn only_what_can_not_have_been_committed_is_given_up() {
+        // The copy ends within the log, at an entry that is there: all that follows stays.
+        assert_eq!(left((1, 10), &[1, 1, 2], (1, 11)).await, (vec![1, 1, 2], Some(at(2, 13))));
+        // At its very beginning, and behind its end.
+        assert_eq!(left((1, 10), &[1, 1, 2], (1, 10)).await, (vec![1, 1, 2], Some(at(2, 13))));
+        assert_eq!(left((1, 10), &[1, 1, 2], (3, 20)).await, (vec![1, 1, 2], Some(at(2, 13))));
+        // Another entry was committed in the place of one: that one and all behind it go.
+        assert_eq!(left((1, 10), &[1, 2, 2, 2], (3, 12)).await, (vec![1], Some(at(1, 11))));
+        assert_eq!(left((1, 10), &[2, 2], (3, 11)).await, (vec![], Some(at(1, 10))));
+    }
+}

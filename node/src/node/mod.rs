@@ -29,7 +29,7 @@ use crate::{
 use addresses::Addresses;
 use bootstrap::{Bootstrap, Retired};
 use micro_actors::{
-    Machines, System, SystemConfig,
+    AddressBook, Machines, System, SystemConfig,
     network::{NodeCard, Phase},
 };
 use micro_consensus::{Consensus, ConsensusConfig};
@@ -301,6 +301,11 @@ impl Node {
                 // A call made right after the ready line finds the services of the other nodes.
                 if !self.mesh.acquaint(ACQUAINT_PATIENCE).await {
                     tracing::info!("some nodes have not told yet what they offer");
+                }
+                // Looked after from now on; a life may be too short for that.
+                let mut book = AddressBook::open(self.storage.files.clone());
+                if let Err(fault) = book.keep_members(&self.consensus.observe()) {
+                    tracing::warn!(%fault, "the addresses of the members could not be kept");
                 }
                 self.system.publish_phase(Phase::Ready);
                 return Ok(());
