@@ -1,4 +1,4 @@
-//! The HTTP api: `GET` and `POST` of `/SERVICE/METHOD` and `/SERVICE/HANDLER/METHOD`, JSON in and out; and public blobs.
+//! The HTTP api: `GET` and `POST` of `/SERVICE/METHOD` and `/SERVICE/HANDLER/METHOD`, JSON in and out; public blobs.
 
 use super::public_blobs;
 use crate::node::{Context, Local};
