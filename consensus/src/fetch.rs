@@ -214,9 +214,11 @@ mod tests {
         for op in [LogOp::Purge { through: purged.1, mark }, LogOp::Append(records)] {
             storage.log.submit(op, Box::new(|done| done.expect("a healthy disk takes it")));
         }
-        let mut log = Log::open(storage.log.clone()).expect("it was just written");
+        let mut log =
+            Log::open(NodeId(1), storage.log.clone(), Errands::default()).expect("it was just written");
         log.part_with_conflicts(at(committed.0, committed.1)).await.expect("a healthy disk takes it");
-        let again = Log::open(storage.log.clone()).expect("it was just written");
+        let again =
+            Log::open(NodeId(1), storage.log.clone(), Errands::default()).expect("it was just written");
         assert_eq!(again.last(), log.last(), "what is left is on the disk");
         let records = storage.log.read(0..u64::MAX, usize::MAX).expect("a healthy disk gives it");
         (records.into_iter().map(|record| record.term).collect(), log.last())

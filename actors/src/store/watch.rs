@@ -253,6 +253,10 @@ impl Watch {
         let published = self.watchers.published();
         let (from, keys, range) = (self.next, self.keys.clone(), self.request.clone());
         let portion = self.replica.look_aside(move |view| read_portion(view, from, &keys, &range)).await?;
+        if portion.next > from {
+            // A node that has just started has published nothing yet of what its disk shows.
+            self.covered = self.covered.max(portion.next - 1);
+        }
         self.next = portion.next;
         self.waiting.extend(portion.events);
         if portion.last {

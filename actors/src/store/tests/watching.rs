@@ -2,7 +2,7 @@
 
 use super::{Bench, delete, everything, random::Chance, write};
 use crate::store::{
-    RecordRange, TablePath, Watch, WatchEvent, command::StoreCommand, watchers::QUEUE_REVISIONS,
+    RecordRange, StoreMachine, TablePath, Watch, WatchEvent, command::StoreCommand, watchers::QUEUE_REVISIONS,
 };
 use futures::FutureExt;
 use micro_sdk::wire::{Code, Fault};
@@ -118,6 +118,17 @@ async fn what_was_compacted_ends_a_watch_and_names_the_revision() {
     assert!(behind.next().await.is_none());
     let events = drain(&mut bench.watch(everything(), 13));
     assert_eq!(revisions(&events), [13, 14, 15, 16, 17, 18, 19, 20]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_node_that_has_just_started_marks_what_its_disk_has_shown() {
+    let mut bench = Bench::new();
+    bench.write("a", "1");
+    bench.write("a", "2");
+    bench.machine = StoreMachine::default();
+    let mut watch = bench.watch(RecordRange::key(TablePath::default(), "a"), 1);
+    assert_eq!(revisions(&drain(&mut watch)), [1, 2]);
+    assert_eq!(watch.next().await, Some(Ok(WatchEvent::Mark { revision: 2 })));
 }
 
 #[tokio::test(start_paused = true)]

@@ -129,8 +129,9 @@ mod tests {
     }
 
     #[test]
-    fn a_place_that_takes_no_file_is_refused_when_it_is_written() {
-        let file = ReadyFile::new(Path::new("/nowhere/at/all/ready")).expect("there is nothing to remove");
-        assert!(file.write(&card(Path::new("/d"))).is_err());
+    fn a_place_that_takes_no_file_is_refused_before_anything_is_done() {
+        let refused =
+            ReadyFile::new(Path::new("/nowhere/at/all/ready")).err().expect("there is no such folder");
+        assert!(refused.message.contains("--ready-file /nowhere/at/all/ready"), "{refused}");
     }
 }
