@@ -22,6 +22,8 @@ use std::{
 const KEYS: [u32; 3] = [100_000, 1_000_000, 10_000_000];
 /// The keys of one scan.
 const SCANNED: u32 = 10_000;
+/// As many as a scan that begins in the middle needs.
+const KEYS_MIN: u32 = 2 * SCANNED;
 /// The reads of which the median counts.
 const READS: u32 = 1_000;
 const LOADS_IN_FLIGHT: usize = 4;
@@ -64,7 +66,7 @@ pub async fn measure(cluster: &Cluster, leader: usize, plan: &Plan) -> anyhow::R
     let store = cluster.client(leader).await?.store().database("bench").table("growth");
     let member = &cluster.members[leader];
     let (mut figures, mut there, mut seconds) = (Vec::new(), 0, 0.0);
-    for keys in KEYS.map(|keys| keys / plan.share) {
+    for keys in KEYS.map(|keys| (keys / plan.share).max(KEYS_MIN)) {
         let began = Instant::now();
         load(&store, there, keys).await?;
         seconds += began.elapsed().as_secs_f64();
@@ -96,15 +98,14 @@ async fn load(store: &Store, from: u32, to: u32) -> anyhow::Result<()> {
 }
 
 async fn scan_ms(store: &Store, keys: u32) -> anyhow::Result<f64> {
-    let wanted = SCANNED.min(keys / 2);
     let mut times = Vec::new();
     for run in 0..3 {
         let began = Instant::now();
         // Elsewhere each time.
         let first = batches::key(keys / 2 / (run + 1));
         let scan = store.list("").starting_at(first).limit(1_000).scan();
-        let found = scan.take(wanted as usize).try_fold(0, async |found, _| Ok(found + 1)).await?;
-        ensure!(found == wanted, "a scan found {found} records, not {wanted}");
+        let found = scan.take(SCANNED as usize).try_fold(0, async |found, _| Ok(found + 1)).await?;
+        ensure!(found == SCANNED, "a scan found {found} records, not {SCANNED}");
         times.push(began.elapsed().as_secs_f64() * 1e3);
     }
     Ok(median(&times))

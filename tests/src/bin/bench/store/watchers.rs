@@ -40,12 +40,12 @@ pub async fn measure(
 ) -> anyhow::Result<Vec<Figure>> {
     let at = |store: micro_sdk::client::Node| store.store().database("bench").table("watched");
     let (writer, reader) = (at(cluster.client(leader).await?), at(cluster.client(follower).await?));
-    let watchers = (WATCHERS / plan.share).max(10);
-    eprint!("==> {watchers} watchers:");
+    let puts = (PUTS / plan.share).max(10);
+    eprint!("==> {WATCHERS} watchers:");
     let pid = cluster.members[follower].at().pid;
     let before = resident_mb(pid)?;
     let mut watches = Vec::new();
-    for _ in 0..watchers {
+    for _ in 0..WATCHERS {
         watches.push(reader.watch("").await?);
     }
     let (mut ones, mut rounds) = (Vec::new(), 0);
@@ -58,8 +58,8 @@ pub async fn measure(
     }
     let memory = resident_mb(pid)? - before;
     let began = Instant::now();
-    drop(told(&writer, watches, PUTS).await?);
-    let rate = f64::from(watchers * PUTS) / began.elapsed().as_secs_f64();
+    drop(told(&writer, watches, puts).await?);
+    let rate = f64::from(WATCHERS * puts) / began.elapsed().as_secs_f64();
     let one = median(&ones[1..]);
     eprintln!("  {one:.1} ms  {rate:.0}/s  {memory:.1} MB");
     let mut figures = vec![
