@@ -3,7 +3,9 @@
 mod blobs;
 mod state;
 
-use crate::{Batch, Family, LogMark, LogOp, LogRecord, Manifest, SnapshotStore, Storage, StorageError};
+use crate::{
+    Batch, Completion, Family, LogMark, LogOp, LogRecord, Manifest, SnapshotStore, Storage, StorageError,
+};
 use blobs::{
     blob_is_read_by_chunks, blobs_outlive_their_process, removed_blob_is_read_to_its_end,
     unfinished_blob_is_nothing,
@@ -46,6 +48,7 @@ pub const PROPERTIES: &[Property] = &[
     Property { name: "operations of one group act in order", check: group_acts_in_order },
     Property { name: "completions come in the order of submission", check: completions_come_in_order },
     Property { name: "marks are kept", check: marks_are_kept },
+    Property { name: "what is submitted alone keeps its turn and is kept", check: alone_keeps_its_turn },
     Property { name: "the log outlives its process", check: log_outlives_its_process },
     Property { name: "the last change of a key in a batch wins", check: last_change_wins },
     Property { name: "scans are ordered, bounded and limited", check: scans_are_ordered },
@@ -220,6 +223,36 @@ fn completions_come_in_order(open: &mut Open) {
         let next = results.recv_timeout(COMPLETION_WAIT).expect("every completion is called");
         assert_eq!(next, (number, number % 10 != 3));
     }
+}
+
+fn alone_keeps_its_turn(open: &mut Open) {
+    let storage = open(Disk::First);
+    let (done, results) = mpsc::channel();
+    let append = |index: u64, alone: bool| {
+        let done = done.clone();
+        let tell: Completion = Box::new(move |result: Result<(), StorageError>| {
+            result.expect("a healthy log takes it");
+            done.send(index).expect("the receiver waits below");
+        });
+        let op = LogOp::Append(records(index..index + 1, 1));
+        if alone { storage.log.submit_alone(op, tell) } else { storage.log.submit(op, tell) }
+    };
+    let next = || results.recv_timeout(COMPLETION_WAIT).expect("every completion is called");
+    // One after the other, so that a disk that is quick is known to be.
+    for index in 0..100 {
+        append(index, true);
+        assert_eq!(next(), index);
+    }
+    // And among others that are still on their way.
+    for index in 100..400 {
+        append(index, index % 3 == 0);
+    }
+    for index in 100..400 {
+        assert_eq!(next(), index);
+    }
+    expect_log(&storage, 0..400, &records(0..400, 1));
+    drop(storage);
+    expect_log(&open(Disk::First), 0..400, &records(0..400, 1));
 }
 
 fn marks_are_kept(open: &mut Open) {

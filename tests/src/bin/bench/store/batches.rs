@@ -93,7 +93,7 @@ async fn rate(
         let requests_made = stream::iter(0..requests).map(|number| request(number * puts));
         requests_made.buffer_unordered(in_flight).try_collect::<Vec<()>>().await?;
         let rate = f64::from(requests * puts) / began.elapsed().as_secs_f64();
-        eprint!("  {rate:.0}/s");
+        eprint!("  {rate:.0} puts/s");
         rates.push(rate);
     }
     eprintln!();
