@@ -22,6 +22,8 @@ pub struct Download {
     source: Source,
     /// Who is asked next.
     others: VecDeque<NodeId>,
+    /// Whether those were asked that no record names.
+    all_asked: bool,
     /// What was read and not yet handed out.
     waiting: Bytes,
     /// Why the last one could not go on.
@@ -73,7 +75,8 @@ impl Download {
         // The disk here first, whether the records know of that copy or not.
         let here = shared.here();
         let others = std::iter::once(here).chain(shared.nearest(&view.holders)).collect();
-        Download { shared, view, at, end, source: Source::None, others, waiting: Bytes::new(), why: None }
+        let (source, waiting) = (Source::None, Bytes::new());
+        Download { shared, view, at, end, source, others, all_asked: false, waiting, why: None }
     }
 
     /// What is being read.
@@ -127,9 +130,19 @@ impl Download {
         Ok(())
     }
 
+    /// Who is asked next: those that the record names, and once they are used up, who else has it.
+    async fn next_node(&mut self) -> Option<NodeId> {
+        if self.others.is_empty() && !self.all_asked {
+            self.all_asked = true;
+            let BlobView { hash, bytes, holders, .. } = &self.view;
+            self.others = self.shared.offers(*hash, *bytes, holders).await.into();
+        }
+        self.others.pop_front()
+    }
+
     async fn open_next(&mut self) -> Result<(), Fault> {
         let hash = self.view.hash;
-        while let Some(node) = self.others.pop_front() {
+        while let Some(node) = self.next_node().await {
             if node == self.shared.here() {
                 let reader = self.shared.shelf.open(hash).await?;
                 if let Some(reader) = reader.filter(|reader| reader.bytes() == self.view.bytes) {

@@ -16,14 +16,23 @@ use tokio::time::{Instant, timeout_at};
 pub(super) struct FetchRequest {
     pub hash: BlobHash,
     pub bytes: u64,
-    /// Who has it.
+    /// Who has it. With nobody named, the node only says whether it has it already.
     pub from: Vec<NodeId>,
 }
 
 impl Shared {
     /// Has another node fetch a blob.
     pub async fn have_fetched(&self, node: NodeId, request: &FetchRequest) -> Result<(), Fault> {
-        let deadline = Instant::now() + fetch_time(request.bytes);
+        self.ask_to_fetch(node, request, Instant::now() + fetch_time(request.bytes)).await
+    }
+
+    /// The same until `deadline`.
+    pub async fn ask_to_fetch(
+        &self,
+        node: NodeId,
+        request: &FetchRequest,
+        deadline: Instant,
+    ) -> Result<(), Fault> {
         let head = node_head(&self.seams, self.here(), BLOB, "fetch", deadline);
         self.dispatch.call_at(node, head, Codec::encode(request).into()).await.map(drop)
     }
@@ -34,6 +43,10 @@ impl Shared {
         let (there, _hold) = self.shelf.hold_if_there(hash, GRACE).await?;
         if there {
             return Ok(());
+        }
+        if from.is_empty() {
+            let message = format!("node {} does not have blob {hash}", self.here());
+            return Err(Fault::new(Code::NotFound, message));
         }
         let late = |_| Fault::new(Code::Timeout, format!("blob {hash} could not be copied in time"));
         let _turn = timeout_at(deadline, self.fetches.acquire())

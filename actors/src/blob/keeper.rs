@@ -4,8 +4,9 @@
 
 use super::{
     BlobService,
-    fetch::FetchRequest,
-    limits::{COMMIT, GRACE, LOST_AFTER, fetch_time},
+    gap::Gap,
+    limits::{COMMIT, GRACE, LOST_AFTER},
+    mending::Mending,
     record::{Copies, copies, decode},
 };
 use crate::store::{Glimpse, ListOrder, RecordRange};
@@ -15,7 +16,7 @@ use std::{
     collections::{BTreeMap, BTreeSet},
     time::Duration,
 };
-use tokio::time::{Instant, sleep, timeout};
+use tokio::time::{Instant, sleep, sleep_until};
 
 /// How often a keeper looks, unless it is told that something has changed.
 const LOOK_EVERY: Duration = Duration::from_secs(5);
@@ -23,39 +24,32 @@ const LOOK_EVERY: Duration = Duration::from_secs(5);
 const LOOK_SHARE: u32 = 20;
 /// The pause after a change: those that come together are looked at together.
 const GATHER: Duration = Duration::from_millis(500);
-/// Copies that are made at once: one that is slow holds up no other.
-const AT_ONCE: usize = 8;
-/// The most copies that one look makes; the next look goes on.
-const COPIES_AT_ONCE: usize = 64;
+/// The most gaps that one look finds: what a look later would find anyway need not be remembered.
+const GAPS_MAX: usize = 64;
+/// Removals whose other copies are asked for at once, and the most of one look; the next look goes on.
+const ASKED_AT_ONCE: usize = 8;
+const ASKED_MAX: usize = 64;
 
 /// The keeper of one node.
 pub(crate) struct Keeper {
     service: BlobService,
+    mending: Mending,
     /// Since when members are not linked.
     down: BTreeMap<NodeId, Instant>,
-}
-
-/// The record of a blob's copies.
-struct Entry {
-    key: String,
-    version: u64,
-    copies: Copies,
 }
 
 /// What a look has found.
 #[derive(Default)]
 struct Findings {
-    /// Blobs that should be here and are not.
-    missing: Vec<Entry>,
-    /// Blobs with too few copies.
-    short: Vec<Entry>,
+    /// Blobs that lack copies: first those behind the one that was worked on last.
+    gaps: Vec<Gap>,
     /// Blobs here of which no record says so.
     unnamed: BTreeSet<BlobHash>,
 }
 
 impl Keeper {
     pub fn new(service: BlobService) -> Self {
-        Keeper { service, down: BTreeMap::new() }
+        Keeper { mending: Mending::new(service.clone()), service, down: BTreeMap::new() }
     }
 
     /// Looks until the task is ended.
@@ -68,31 +62,30 @@ impl Keeper {
                 tracing::debug!(%fault, "the blobs could not be looked after just now");
             }
             let pause = LOOK_EVERY.max(begun.elapsed() * LOOK_SHARE);
-            let shared = &self.service.parts;
-            let told = async {
-                tokio::select! {
-                    biased;
-                    () = shared.changed.notified() => {}
-                    () = shared.shelf.damaged() => {}
-                }
-                sleep(GATHER).await;
-            };
-            let _ = timeout(pause, told).await;
+            self.mend_until(Instant::now() + pause).await;
         }
+    }
+
+    /// Makes up copies until it is time to look again, or something has changed.
+    async fn mend_until(&mut self, next_look: Instant) {
+        let shared = self.service.parts.clone();
+        loop {
+            tokio::select! {
+                biased;
+                () = shared.changed.notified() => break,
+                () = shared.shelf.damaged() => break,
+                () = sleep_until(next_look) => return,
+                () = self.mending.ended() => self.mending.start(&self.counted()),
+            }
+        }
+        sleep(GATHER).await;
     }
 
     async fn look(&mut self) -> Result<(), Fault> {
         self.watch_members();
-        let Findings { missing, short, unnamed } = self.find().await?;
-        tracing::debug!(
-            missing = missing.len(),
-            short = short.len(),
-            unnamed = unnamed.len(),
-            "looked at the blobs"
-        );
-        let keeper = &*self;
-        stream::iter(missing).for_each_concurrent(AT_ONCE, |entry| keeper.fetch(entry)).await;
-        stream::iter(short).for_each_concurrent(AT_ONCE, |entry| keeper.repair(entry)).await;
+        let Findings { gaps, unnamed } = self.find().await?;
+        tracing::debug!(gaps = gaps.len(), unnamed = unnamed.len(), "looked at the blobs");
+        self.mending.take_up(gaps, &self.counted());
         let free = |hash: &BlobHash| self.service.parts.shelf.is_free(*hash, GRACE);
         self.remove(unnamed.into_iter().filter(free).collect()).await
     }
@@ -121,109 +114,76 @@ impl Keeper {
         let (here, counted) = (shared.here(), self.counted());
         let leads = *shared.consensus.watch_leader().borrow() == Some(here);
         let held: BTreeSet<BlobHash> = shared.shelf.list().await?.into_iter().collect();
+        let (busy, last) = (self.mending.keys(), self.mending.last().to_owned());
         let look = move |glimpse: &Glimpse<'_>| {
-            let mut found = Findings { unnamed: held.clone(), ..Findings::default() };
+            let mut unnamed = held.clone();
+            let (mut gaps, mut before) = (Vec::new(), Vec::new());
             glimpse.records(&RecordRange::table(copies()), ListOrder::Ascending, |record| {
                 let copies: Copies = decode(&record)?;
-                let (version, key) = (record.version, record.key);
                 let good = copies.holders.iter().filter(|node| counted.contains(node)).count();
-                let is_short = leads && good < (copies.wanted as usize).min(counted.len());
-                if copies.holders.contains(&here) {
-                    found.unnamed.remove(&copies.hash);
-                    if !held.contains(&copies.hash) && found.missing.len() < COPIES_AT_ONCE {
-                        found.missing.push(Entry { key: key.clone(), version, copies: copies.clone() });
-                    }
+                let short = leads && good < (copies.wanted as usize).min(counted.len());
+                let named = copies.holders.contains(&here);
+                if named {
+                    unnamed.remove(&copies.hash);
                 }
-                if is_short && good > 0 && found.short.len() < COPIES_AT_ONCE {
-                    found.short.push(Entry { key, version, copies });
+                let missing = named && !held.contains(&copies.hash);
+                let found = if record.key > last { &mut gaps } else { &mut before };
+                if (missing || short) && found.len() < GAPS_MAX && !busy.contains(&record.key) {
+                    let (key, version) = (record.key, record.version);
+                    found.push(Gap { key, version, copies, here: missing, short, tried: false });
                 }
                 Ok(true)
             })?;
-            Ok(found)
+            gaps.append(&mut before);
+            gaps.truncate(GAPS_MAX);
+            Ok(Findings { gaps, unnamed })
         };
         self.service.store.glimpse(true, Instant::now() + COMMIT, look).await
     }
 
-    /// Fetches a blob that should be here.
-    async fn fetch(&self, entry: Entry) {
-        let shared = &self.service.parts;
-        let Copies { hash, bytes, holders, .. } = entry.copies;
-        let request = FetchRequest { hash, bytes, from: holders };
-        let key = entry.key;
-        match shared.fetch(request, Instant::now() + fetch_time(bytes)).await {
-            Ok(()) => tracing::info!(%hash, key, "the copy of a blob that was missing here was made up"),
-            Err(fault) => {
-                tracing::warn!(%hash, key, %fault, "the copy of a blob is missing here, and could not be made up yet")
-            }
-        }
-    }
-
-    /// Has another node take the place of one that was lost, and notes it.
-    async fn repair(&self, entry: Entry) {
-        let shared = &self.service.parts;
-        let Entry { key, version, mut copies } = entry;
-        let before = copies.holders.clone();
-        let counted = self.counted();
-        let mut good: Vec<NodeId> = copies.holders.clone();
-        good.retain(|node| counted.contains(node));
-        let wanted = (copies.wanted as usize).min(counted.len());
-        let request = FetchRequest { hash: copies.hash, bytes: copies.bytes, from: good.clone() };
-        let mut candidates = shared.candidates(copies.hash, &copies.holders);
-        if !copies.holders.contains(&shared.here()) && !candidates.contains(&shared.here()) {
-            candidates.push(shared.here());
-        }
-        for node in candidates {
-            if good.len() >= wanted {
-                break;
-            }
-            let fetched = match node == shared.here() {
-                true => shared.fetch(request.clone(), Instant::now() + fetch_time(copies.bytes)).await,
-                false => shared.have_fetched(node, &request).await,
-            };
-            match fetched {
-                Ok(()) => good.push(node),
-                Err(fault) => tracing::info!(%node, key, %fault, "a copy of a blob could not be made there"),
-            }
-        }
-        if good.len() >= wanted {
-            // Only now: until there are enough, one that comes back still counts.
-            copies.holders = good;
-        } else {
-            good.retain(|node| !copies.holders.contains(node));
-            copies.holders.extend(good);
-        }
-        if copies.holders == before {
-            return;
-        }
-        match self.service.note_copies(&key, version, &copies, Instant::now() + COMMIT).await {
-            Ok(true) => tracing::info!(key, holders = ?copies.holders, "copies of a blob were made up"),
-            Ok(false) => tracing::debug!(key, "the blob has changed meanwhile"),
-            Err(fault) => tracing::info!(key, %fault, "who has a blob could not be noted"),
-        }
-    }
-
-    /// Removes blobs that no record says are here, after a reading that sees all that was acknowledged.
-    async fn remove(&self, mut unnamed: BTreeSet<BlobHash>) -> Result<(), Fault> {
+    /// Removes blobs that no record says are here, after a reading that sees all that was acknowledged. One that a
+    /// record wants elsewhere goes only if it is there: it may be the last.
+    async fn remove(&self, unnamed: BTreeSet<BlobHash>) -> Result<(), Fault> {
         if unnamed.is_empty() {
             return Ok(());
         }
         let here = self.service.parts.here();
         let look = move |glimpse: &Glimpse<'_>| {
+            let mut unnamed: BTreeMap<BlobHash, Option<Copies>> =
+                unnamed.into_iter().map(|hash| (hash, None)).collect();
             glimpse.records(&RecordRange::table(copies()), ListOrder::Ascending, |record| {
                 let copies: Copies = decode(&record)?;
                 if copies.holders.contains(&here) {
                     unnamed.remove(&copies.hash);
+                } else if let Some(elsewhere) = unnamed.get_mut(&copies.hash)
+                    && elsewhere.as_ref().is_none_or(|other| other.wanted < copies.wanted)
+                {
+                    *elsewhere = Some(copies);
                 }
                 Ok(!unnamed.is_empty())
             })?;
             Ok(unnamed)
         };
         let unnamed = self.service.store.glimpse(false, Instant::now() + COMMIT, look).await?;
-        for hash in unnamed {
+        let (wanted, unwanted): (Vec<_>, Vec<_>) =
+            unnamed.into_iter().partition(|(_, elsewhere)| elsewhere.is_some());
+        let mut gone: Vec<BlobHash> = unwanted.into_iter().map(|(hash, _)| hash).collect();
+        let asked = wanted.into_iter().filter_map(|(_, copies)| copies).take(ASKED_MAX);
+        let spare = stream::iter(asked).map(|copies| self.spare(copies)).buffer_unordered(ASKED_AT_ONCE);
+        gone.extend(spare.filter_map(std::future::ready).collect::<Vec<BlobHash>>().await);
+        for hash in gone {
             if self.service.parts.shelf.remove(hash, GRACE).await? {
-                tracing::info!(%hash, "a blob that no name has any more was removed");
+                tracing::info!(%hash, "a blob that no record says is here was removed");
             }
         }
         Ok(())
+    }
+
+    /// The hash of a blob if there are as many copies as are wanted where the record says so.
+    async fn spare(&self, copies: Copies) -> Option<BlobHash> {
+        let shared = &self.service.parts;
+        let Copies { hash, bytes, wanted, holders } = copies;
+        let wanted = (wanted as usize).min(shared.members().len());
+        (shared.who_has(hash, bytes, &holders).await.len() >= wanted).then_some(hash)
     }
 }

@@ -45,6 +45,8 @@ pub(crate) const GRACE: Duration = Duration::from_secs(60);
 pub(crate) const GRACE_UNKNOWN: Duration = Duration::from_secs(3600);
 /// How long a node may be down before what it held is copied elsewhere: a restart is shorter.
 pub(crate) const LOST_AFTER: Duration = Duration::from_secs(30);
+/// How long the nodes that are asked for a copy which no record names have to answer: they look at one file's name.
+pub(crate) const OFFERS: Duration = Duration::from_secs(3);
 
 /// The slowest pace at which a copy may be made.
 const PACE_BYTES_PER_S: u64 = 256 << 10;

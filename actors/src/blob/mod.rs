@@ -11,18 +11,23 @@
 //!
 //! Copies travel one way only: whoever wants one fetches it. So a put, a repair and a copy made up after damage are the
 //! same work. Each node's keeper fetches what the records say it has and it has not, and removes what no record says it
-//! has; the leader's finds other nodes for copies that were lost.
+//! has; the leader's finds other nodes for copies that were lost. Where no copy that is named can be had, all nodes are
+//! asked: one that no record names is as good.
 
 mod choice;
 mod download;
 mod fetch;
+mod gap;
 mod keeper;
 mod limits;
+mod mending;
 mod name;
+mod offers;
 mod platform;
 mod reading;
 mod record;
 mod request;
+mod seats;
 mod shelf;
 mod transfer;
 mod upload;

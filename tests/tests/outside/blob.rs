@@ -121,6 +121,31 @@ async fn a_lost_copy_is_made_up_elsewhere_and_a_deleted_blob_leaves_no_file() ->
 }
 
 #[tokio::test]
+async fn a_copy_that_no_record_names_is_as_good_as_one_that_is_named() -> anyhow::Result<()> {
+    let cluster = Cluster::of(3).await?;
+    let bytes = 2 * MIB + 5;
+    let put = cluster.client(0).await?.blobs().put("b", piece(0, bytes)).copies(1).await?;
+    ensure!(on_disks(&cluster, put.hash) == [0], "{put:?}");
+    // As a node has it whose place in the record was taken by another one, which is lost then.
+    let (named, unnamed) = (file(&cluster, 0, put.hash), file(&cluster, 1, put.hash));
+    fs::copy(named.with_extension("outline"), unnamed.with_extension("outline"))?;
+    fs::copy(&named, &unnamed)?;
+    fs::remove_file(&named)?;
+    fs::remove_file(named.with_extension("outline"))?;
+    is_right(&cluster.client(2).await?, "b", bytes).await?;
+    until("the named copy is made up from it", SOON, async || {
+        ensure!(named.exists(), "it is not there");
+        Ok(())
+    })
+    .await?;
+    until("the other one goes, since it is one too many", REMOVED, async || {
+        ensure!(on_disks(&cluster, put.hash) == [0], "it is still there");
+        Ok(())
+    })
+    .await
+}
+
+#[tokio::test]
 async fn a_gibibyte_passes_through_without_being_held_in_memory() -> anyhow::Result<()> {
     const BYTES: usize = 1 << 30;
     /// What connections, windows and a few chunks take, with room to spare. The blob is eight times as large.
