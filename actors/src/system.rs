@@ -3,7 +3,7 @@
 use crate::{
     AddressBook, Directory, Dispatch, Machines, Platform, Supervisor,
     auth::{AuthService, AuthState},
-    blob::{BlobParts, BlobService, Keeper},
+    blob::{BlobParts, BlobService, Keeper, Scrub},
     config::{ConfigParts, ConfigService},
     network::{
         Complaint, Complaints, NetworkParts, NetworkService, NodeCard, Phase, Steward, Watermark, stays,
@@ -46,6 +46,8 @@ pub struct SystemConfig {
     pub card: NodeCard,
     /// Its identity, renewed in time.
     pub identity: Identity,
+    /// How long it takes to read all blobs on its disk through once.
+    pub scrub_round: Duration,
 }
 
 /// The platform services of one node.
@@ -75,7 +77,7 @@ impl System {
     /// # Errors
     /// If an actor does not start.
     pub async fn start(parts: SystemConfig) -> Result<Arc<Self>, Fault> {
-        let SystemConfig { mesh, consensus, machines, storage, seams, card, identity } = parts;
+        let SystemConfig { mesh, consensus, machines, storage, seams, card, identity, scrub_round } = parts;
         let directory = Directory::default();
         let registry = Registry::new(mesh.clone(), seams.clone());
         let dispatch = Dispatch::new(mesh.clone(), directory.clone(), registry.clone());
@@ -125,6 +127,7 @@ impl System {
         };
         let blobs = Arc::new(BlobService::new(store.clone(), parts));
         let keeper = Keeper::new((*blobs).clone());
+        let scrub = Scrub::new(blobs.shelf(), storage.files.clone(), seams.clone(), scrub_round);
         let expirer = Expirer::new(store.clone(), mesh.node());
         let platforms: Vec<Arc<dyn Platform>> = vec![
             store.clone(),
@@ -174,6 +177,7 @@ impl System {
         tasks.push(tokio::spawn(watermark.run()));
         tasks.push(tokio::spawn(expirer.run()));
         tasks.push(tokio::spawn(keeper.run()));
+        tasks.push(tokio::spawn(scrub.run()));
         tasks.push(tokio::spawn(housekeeping.run()));
         drop(tasks);
         Ok(system)

@@ -28,6 +28,8 @@ const DESK_EVERY: Duration = Duration::from_millis(50);
 const SNAPSHOT_EVERY: u64 = 400;
 /// The entries kept behind a snapshot: few, so that a replica that was away needs one.
 const LOG_KEPT: u64 = 50;
+/// How long a node takes to read its blobs through: short, so that one which has rotted is found in time, in every run.
+const SCRUB_ROUND: Duration = Duration::from_secs(10);
 /// With this many nodes and more, five of them vote.
 const FIVE_VOTERS_FROM: usize = 5;
 
@@ -141,6 +143,7 @@ async fn host(shared: &Shared, machine: &Machine, storage: Storage) -> Result<Ho
             planted_bug,
             ..ConsensusConfig::default()
         },
+        scrub_round: SCRUB_ROUND,
     })
 }
 

@@ -5,7 +5,7 @@ use micro_simulation::{
     faults::{
         Move::{
             self, CutLink, CutPower, FailSync, Isolate, Kill, MendLink, Pause, ReadAll, Rejoin, Remove,
-            Resume, Rot, Start,
+            Resume, Rot, RotBlob, Start,
         },
         Moves,
         Who::{self, FormerLeader, Leader, Node},
@@ -242,4 +242,13 @@ fn fast_2017_a_flipped_bit_ends_that_node_which_fetches_its_state_anew() {
     let ends = report.trace.text().lines().filter(|line| line.contains("ended: ")).count();
     assert_eq!(ends, 3, "each ends once, and no other\n{report}");
     assert!(report.writes.ok > 4 * report.writes.failed, "most writes are served meanwhile\n{report}");
+}
+
+/// Blobs rot, and nobody need read them: each node finds what has rotted on its disk, and has a good copy again.
+#[test]
+fn blobs_that_rot_are_found_without_a_reader() {
+    // Apart by more than it takes to find one: no blob loses its last good copy.
+    const MOVES: Moves = &[(8_000, Node(1), RotBlob), (22_000, Node(2), RotBlob), (36_000, Node(3), RotBlob)];
+    let report = holds(3, &[Kind::Blob], MOVES);
+    assert_eq!(report.fired.get("rot-blob"), Some(&3), "{report}");
 }

@@ -12,7 +12,7 @@
 //! Copies travel one way only: whoever wants one fetches it. So a put, a repair and a copy made up after damage are the
 //! same work. Each node's keeper fetches what the records say it has and it has not, and removes what no record says it
 //! has; the leader's finds other nodes for copies that were lost. Where no copy that is named can be had, all nodes are
-//! asked: one that no record names is as good.
+//! asked: one that no record names is as good. What nobody reads is read all the same, slowly, to find what has rotted.
 
 mod choice;
 mod download;
@@ -27,6 +27,7 @@ mod platform;
 mod reading;
 mod record;
 mod request;
+mod scrub;
 mod seats;
 mod shelf;
 mod transfer;
@@ -43,4 +44,6 @@ pub use request::{
     BlobView, DeleteBlobRequest, GetBlobRequest, ListBlobsReply, ListBlobsRequest, PutBlobReply,
     PutBlobRequest,
 };
+pub use scrub::SCRUB_ROUND;
+pub(crate) use scrub::Scrub;
 pub use upload::Upload;

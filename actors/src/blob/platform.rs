@@ -84,6 +84,11 @@ impl BlobService {
         BlobService { store, parts: self.parts.clone() }
     }
 
+    /// The blobs of this node's disk.
+    pub(crate) fn shelf(&self) -> Shelf {
+        self.parts.shelf.clone()
+    }
+
     /// Serves a lane that another node opened to read a blob.
     pub(crate) async fn serve(&self, sender: FrameSender, receiver: FrameReceiver) {
         self.parts.serve(sender, receiver).await;

@@ -277,13 +277,13 @@ pub(crate) fn failed(error: &StorageError) -> Fault {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
     use micro_sdk::wire::{Blocking, Clock, Entropy, Job, Timer};
     use micro_storage::memory::{self, MemoryDisk};
     use std::time::SystemTime;
 
-    struct Still;
+    pub(in crate::blob) struct Still;
 
     impl Clock for Still {
         fn now(&self) -> SystemTime {
@@ -317,7 +317,7 @@ mod tests {
         Shelf::new(storage.blobs, storage.room, seams)
     }
 
-    async fn put(shelf: &Shelf, content: &'static [u8]) -> (StoredBlob, Hold) {
+    pub(in crate::blob) async fn put(shelf: &Shelf, content: &'static [u8]) -> (StoredBlob, Hold) {
         let intake = shelf.begin(0).await.expect("there is room");
         let intake = shelf.write(intake, Bytes::from_static(content)).await.expect("there is room");
         shelf.keep(intake, GRACE, |_| Ok(())).await.expect("it is kept")

@@ -30,6 +30,7 @@ use addresses::Addresses;
 use bootstrap::{Bootstrap, Retired};
 use micro_actors::{
     AddressBook, Machines, System, SystemConfig,
+    blob::SCRUB_ROUND,
     network::{NodeCard, Phase},
 };
 use micro_consensus::{Consensus, ConsensusConfig};
@@ -112,6 +113,8 @@ pub struct Host {
     pub listeners: Option<Listeners>,
     /// The pace of the group.
     pub consensus: ConsensusConfig,
+    /// How long it takes to read all blobs on its disk through once.
+    pub scrub_round: Duration,
 }
 
 /// One running node.
@@ -179,6 +182,7 @@ impl Node {
             seams: production_seams(),
             listeners: Some(listeners),
             consensus: ConsensusConfig::default(),
+            scrub_round: SCRUB_ROUND,
         };
         let node = Self::assemble(config, host).await?;
         let Card { api, proxy, mesh, advertise, .. } = node.card;
@@ -203,7 +207,7 @@ impl Node {
     }
 
     async fn put_together(config: Config, host: Host) -> Result<Node, Fault> {
-        let Host { storage, socket, seams, listeners, consensus: pace } = host;
+        let Host { storage, socket, seams, listeners, consensus: pace, scrub_round } = host;
         let bound = socket.local_addr().map_err(|error| Fault::new(Code::Failed, error.to_string()))?;
         let advertise = config.advertise.unwrap_or(bound);
         let name = name::choose(config.name.as_deref(), &*storage.files)?;
@@ -241,6 +245,7 @@ impl Node {
             seams: seams.clone(),
             card: node_card,
             identity,
+            scrub_round,
         })
         .await?;
         let card = Card {

@@ -45,6 +45,8 @@ pub enum Move {
     FailSync,
     /// A bit of its state is not what was written.
     Rot,
+    /// A bit of one of its blobs is not what was written.
+    RotBlob,
     /// All of its state is read, by the node itself.
     ReadAll,
     /// Its node is taken out of the mesh for good, as soon as that can be.
@@ -139,6 +141,10 @@ impl Script {
                 world.machine(seat).damaged.set(true);
                 world.machine(seat).disk.rot_state(self.rng.random());
                 "rot"
+            }
+            Move::RotBlob => {
+                world.machine(seat).disk.flip_blob_bit(self.rng.random());
+                "rot-blob"
             }
             Move::ReadAll => {
                 world.read_all(seat);
