@@ -91,17 +91,6 @@ impl System {
             dispatch.clone(),
         ));
         let left = Arc::new(Notify::new());
-        let network = Arc::new(NetworkService::new(NetworkParts {
-            mesh: mesh.clone(),
-            consensus: consensus.clone(),
-            registry: registry.clone(),
-            directory: directory.clone(),
-            dispatch: dispatch.clone(),
-            auth: auth.clone(),
-            card: card.clone(),
-            seams: seams.clone(),
-            left: left.clone(),
-        }));
         let store = Arc::new(StoreService::new(
             consensus.clone(),
             storage.state.clone(),
@@ -126,6 +115,18 @@ impl System {
             seams: seams.clone(),
         };
         let blobs = Arc::new(BlobService::new(store.clone(), parts));
+        let network = Arc::new(NetworkService::new(NetworkParts {
+            mesh: mesh.clone(),
+            consensus: consensus.clone(),
+            registry: registry.clone(),
+            directory: directory.clone(),
+            dispatch: dispatch.clone(),
+            auth: auth.clone(),
+            blobs: blobs.clone(),
+            card: card.clone(),
+            seams: seams.clone(),
+            left: left.clone(),
+        }));
         let keeper = Keeper::new((*blobs).clone());
         let scrub = Scrub::new(blobs.shelf(), storage.files.clone(), seams.clone(), scrub_round);
         let expirer = Expirer::new(store.clone(), mesh.node());

@@ -50,7 +50,8 @@ async fn issue_token(shared: &Shared, local: &Local) {
 /// Takes a node out for good, once.
 async fn take_out(shared: &Shared, here: &Machine, leaving: &Machine, local: &Local) {
     let Some(id) = leaving.id.get() else { return };
-    let request = RemoveRequest { node: id.to_string(), even_if_up: true };
+    let node = id.to_string();
+    let request = RemoveRequest { node, even_if_up: true, even_if_blobs_are_lost: false };
     let told = local.remove(&operator(), request).await;
     // Without an answer it may be out all the same.
     let node = here.node.borrow().upgrade();

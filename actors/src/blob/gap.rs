@@ -28,6 +28,17 @@ pub(super) struct Gap {
     pub tried: bool,
 }
 
+/// What came of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Outcome {
+    /// There may be more to do, or it failed: the next look tells.
+    Tried,
+    /// Others were in the way.
+    Busy,
+    /// All that should have the blob are up, and no node has it.
+    Lost,
+}
+
 /// Why there is no copy.
 enum Failure {
     /// All that could be asked have no seat left.
@@ -47,33 +58,43 @@ impl Gap {
         any_free(shared.nearest(holders)) && (!self.short || any_free(shared.candidates(*hash, holders)))
     }
 
-    /// Makes up what can be, and tells whether that failed because others were busy. `counted` are the members whose
-    /// copies count.
-    pub async fn make_up(&self, service: &BlobService, seats: &Seats, counted: &BTreeSet<NodeId>) -> bool {
-        let fetch_is_busy = self.here && self.fetch(&service.parts, seats).await;
-        let repair_is_busy = self.short && self.repair(service, seats, counted).await;
-        fetch_is_busy || repair_is_busy
+    /// Makes up what can be. `counted` are the members whose copies count.
+    pub async fn make_up(&self, service: &BlobService, seats: &Seats, counted: &BTreeSet<NodeId>) -> Outcome {
+        let fetched = match self.here {
+            true => self.fetch(&service.parts, seats).await,
+            false => Outcome::Tried,
+        };
+        match self.short && self.repair(service, seats, counted).await {
+            true => Outcome::Busy,
+            false => fetched,
+        }
     }
 
-    /// Fetches a blob that should be here. Tells whether those that have it are busy.
-    async fn fetch(&self, shared: &Shared, seats: &Seats) -> bool {
+    /// Fetches a blob that should be here.
+    async fn fetch(&self, shared: &Shared, seats: &Seats) -> Outcome {
         let Copies { hash, bytes, ref holders, .. } = self.copies;
         let key = &self.key;
         let mut fetched = self.copy(shared, seats, shared.here(), &shared.nearest(holders)).await;
-        if fetched.is_err() {
-            let others = shared.offers(hash, bytes, holders).await;
+        let mut nobody_has_it = false;
+        if matches!(fetched, Err(Failure::Fault(_))) {
+            let others = shared.offers(hash, bytes, &[]).await;
+            nobody_has_it = others.is_empty() && holders.iter().all(|node| shared.is_up(*node));
             if !others.is_empty() {
                 fetched = self.copy(shared, seats, shared.here(), &others).await;
             }
         }
         match fetched {
             Ok(()) => tracing::info!(%hash, key, "the copy of a blob that was missing here was made up"),
-            Err(Failure::Busy) => return true,
+            Err(Failure::Busy) => return Outcome::Busy,
             Err(Failure::Fault(fault)) => {
-                tracing::warn!(%hash, key, %fault, "the copy of a blob is missing here, and could not be made up yet")
+                tracing::warn!(%hash, key, %fault, "the copy of a blob is missing here, and could not be made up yet");
+                let alone = holders.iter().all(|node| *node == shared.here());
+                if nobody_has_it && (alone || fault.code == Code::NotFound) {
+                    return Outcome::Lost;
+                }
             }
         }
-        false
+        Outcome::Tried
     }
 
     /// Copies the blob to `to`, from the first of `sources` that can give it.
@@ -106,7 +127,8 @@ impl Gap {
         Err(last.unwrap_or_else(nobody))
     }
 
-    /// Has other nodes take the place of those that were lost, and notes it. Tells whether one more could, that is busy.
+    /// Has other nodes take the place of those that were lost, and notes it. Tells whether more could, were they not
+    /// busy.
     async fn repair(&self, service: &BlobService, seats: &Seats, counted: &BTreeSet<NodeId>) -> bool {
         let (shared, key, hash) = (&service.parts, &self.key, self.copies.hash);
         let sources = self.sources(shared).await;
@@ -139,6 +161,38 @@ impl Gap {
         let busy = busy && good.len() < wanted;
         self.note(service, good, wanted).await;
         busy
+    }
+
+    /// Sees to it that other nodes have as many copies as are wanted, or as there are nodes for. Tells whether they
+    /// have.
+    pub async fn hand_over(&self, service: &BlobService, seats: &Seats) -> bool {
+        let (shared, key) = (&service.parts, &self.key);
+        let Copies { hash, bytes, wanted, ref holders } = self.copies;
+        let others = shared.members().len().saturating_sub(1);
+        let needed = (wanted as usize).min(others);
+        let mut named: Vec<NodeId> = holders.clone();
+        named.retain(|node| *node != shared.here());
+        let mut there = shared.who_has(hash, bytes, &named).await;
+        let known = there.len();
+        let mut sources = there.clone();
+        sources.insert(0, shared.here());
+        for node in shared.candidates(hash, holders) {
+            if there.len() >= needed {
+                break;
+            }
+            match self.copy(shared, seats, node, &sources).await {
+                Ok(()) => there.push(node),
+                Err(Failure::Busy) => {}
+                Err(Failure::Fault(fault)) => {
+                    tracing::info!(%node, key, %fault, "a copy of a blob could not be made there")
+                }
+            }
+        }
+        let enough = there.len() >= needed;
+        if there.len() > known {
+            self.note(service, there, wanted as usize).await;
+        }
+        enough
     }
 
     /// Who has it, whatever the record says: those that are named go first.

@@ -5,6 +5,7 @@
 use super::{
     BlobService,
     gap::Gap,
+    health::{Health, Missing},
     limits::{COMMIT, GRACE, LOST_AFTER},
     mending::Mending,
     record::{Copies, copies, decode},
@@ -45,6 +46,12 @@ struct Findings {
     gaps: Vec<Gap>,
     /// Blobs here of which no record says so.
     unnamed: BTreeSet<BlobHash>,
+    /// How all blobs are.
+    health: Health,
+    /// How many should be here and are not.
+    missing: u64,
+    /// Those of them that were found to be lost, and still are missing.
+    lost: BTreeSet<String>,
 }
 
 impl Keeper {
@@ -83,7 +90,10 @@ impl Keeper {
 
     async fn look(&mut self) -> Result<(), Fault> {
         self.watch_members();
-        let Findings { gaps, unnamed } = self.find().await?;
+        let Findings { gaps, unnamed, health, missing, lost } = self.find().await?;
+        self.service.parts.set_health(health);
+        self.service.parts.publish_missing(Missing { copies: missing, lost: lost.len() as u64 });
+        self.mending.keep_lost(lost);
         tracing::debug!(gaps = gaps.len(), unnamed = unnamed.len(), "looked at the blobs");
         self.mending.take_up(gaps, &self.counted());
         let free = |hash: &BlobHash| self.service.parts.shelf.is_free(*hash, GRACE);
@@ -115,28 +125,34 @@ impl Keeper {
         let leads = *shared.consensus.watch_leader().borrow() == Some(here);
         let held: BTreeSet<BlobHash> = shared.shelf.list().await?.into_iter().collect();
         let (busy, last) = (self.mending.keys(), self.mending.last().to_owned());
+        let (known_lost, members) = (self.mending.lost().clone(), shared.members().len());
         let look = move |glimpse: &Glimpse<'_>| {
-            let mut unnamed = held.clone();
-            let (mut gaps, mut before) = (Vec::new(), Vec::new());
+            let mut found = Findings { unnamed: held.clone(), ..Findings::default() };
+            let mut before = Vec::new();
             glimpse.records(&RecordRange::table(copies()), ListOrder::Ascending, |record| {
                 let copies: Copies = decode(&record)?;
                 let good = copies.holders.iter().filter(|node| counted.contains(node)).count();
                 let short = leads && good < (copies.wanted as usize).min(counted.len());
                 let named = copies.holders.contains(&here);
                 if named {
-                    unnamed.remove(&copies.hash);
+                    found.unnamed.remove(&copies.hash);
                 }
                 let missing = named && !held.contains(&copies.hash);
-                let found = if record.key > last { &mut gaps } else { &mut before };
-                if (missing || short) && found.len() < GAPS_MAX && !busy.contains(&record.key) {
+                found.missing += u64::from(missing);
+                if missing && known_lost.contains(&record.key) {
+                    found.lost.insert(record.key.clone());
+                }
+                found.health.count(good, (copies.wanted as usize).min(members));
+                let gaps = if record.key > last { &mut found.gaps } else { &mut before };
+                if (missing || short) && gaps.len() < GAPS_MAX && !busy.contains(&record.key) {
                     let (key, version) = (record.key, record.version);
-                    found.push(Gap { key, version, copies, here: missing, short, tried: false });
+                    gaps.push(Gap { key, version, copies, here: missing, short, tried: false });
                 }
                 Ok(true)
             })?;
-            gaps.append(&mut before);
-            gaps.truncate(GAPS_MAX);
-            Ok(Findings { gaps, unnamed })
+            found.gaps.append(&mut before);
+            found.gaps.truncate(GAPS_MAX);
+            Ok(found)
         };
         self.service.store.glimpse(true, Instant::now() + COMMIT, look).await
     }

@@ -18,6 +18,8 @@ mod choice;
 mod download;
 mod fetch;
 mod gap;
+mod handover;
+mod health;
 mod keeper;
 mod limits;
 mod mending;
@@ -35,6 +37,8 @@ mod upload;
 mod writing;
 
 pub use download::Download;
+pub use handover::{HandOver, HandedOver};
+pub(crate) use health::{Health, Missing};
 pub(crate) use keeper::Keeper;
 pub use limits::{CONTENT_TYPE_BYTES_MAX, COPIES_DEFAULT, COPIES_MAX, NAME_BYTES_MAX, PIECE_BYTES};
 pub use name::BlobName;

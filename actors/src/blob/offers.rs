@@ -1,5 +1,5 @@
-//! Who has a blob, whatever the records say: a node that was dropped from a record, or whose put was cut short, may have
-//! the last copy.
+//! Who has a blob, whatever the records say: a node that was dropped from a record, or whose put was cut short, may
+//! have the last copy.
 
 use super::{fetch::FetchRequest, limits::OFFERS, platform::Shared};
 use futures::{StreamExt, stream};
@@ -19,11 +19,11 @@ impl Shared {
         self.nearest(&there)
     }
 
-    /// Which of these other nodes have a blob.
+    /// Which of these other nodes have a blob. One that is not linked has nothing.
     pub async fn who_has(&self, hash: BlobHash, bytes: u64, nodes: &[NodeId]) -> Vec<NodeId> {
         let deadline = Instant::now() + OFFERS;
         let request = &FetchRequest { hash, bytes, from: Vec::new() };
-        stream::iter(nodes.iter().copied())
+        stream::iter(nodes.iter().copied().filter(|node| self.is_up(*node)))
             .map(|node| async move {
                 self.ask_to_fetch(node, request, deadline).await.is_ok().then_some(node)
             })

@@ -2,6 +2,7 @@
 
 use super::{
     choice::{Candidate, in_order},
+    health::{Health, Missing},
     limits::{FETCHES_MAX, SERVED_MAX, UPLOADS_MAX},
     shelf::Shelf,
 };
@@ -15,7 +16,11 @@ use micro_consensus::Consensus;
 use micro_mesh::{FrameReceiver, FrameSender, LinkState, Mesh};
 use micro_sdk::wire::{BlobHash, Code, Codec, Fault, NodeId, Seams};
 use micro_storage::Storage;
-use std::{collections::BTreeSet, sync::Arc, time::Duration};
+use std::{
+    collections::BTreeSet,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
 use tokio::{
     sync::{Notify, OwnedSemaphorePermit, Semaphore},
     time::Instant,
@@ -57,6 +62,7 @@ pub(super) struct Shared {
     pub fetches: Semaphore,
     /// Tells the keeper of this node that there may be something to do.
     pub changed: Notify,
+    pub health: Mutex<Health>,
 }
 
 impl BlobService {
@@ -74,6 +80,7 @@ impl BlobService {
             served: Arc::new(Semaphore::new(SERVED_MAX)),
             fetches: Semaphore::new(FETCHES_MAX),
             changed: Notify::new(),
+            health: Mutex::default(),
         };
         BlobService { store, parts: Arc::new(shared) }
     }
@@ -92,6 +99,11 @@ impl BlobService {
     /// Serves a lane that another node opened to read a blob.
     pub(crate) async fn serve(&self, sender: FrameSender, receiver: FrameReceiver) {
         self.parts.serve(sender, receiver).await;
+    }
+
+    /// How the blobs are, and on which nodes copies are missing.
+    pub(crate) fn health(&self) -> (Health, Vec<(NodeId, Missing)>) {
+        (self.parts.health(), self.parts.missing())
     }
 
     /// The name of a node.

@@ -37,6 +37,15 @@ pub struct RemoveRequest {
     pub node: String,
     /// Also if it is up. It could leave itself then, and finish what it has in work.
     pub even_if_up: bool,
+    /// Also if the only copies of blobs are on it.
+    pub even_if_blobs_are_lost: bool,
+}
+
+/// Endpoint `leave`: gives up this node's membership for good.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
+pub struct LeaveRequest {
+    /// Also if blobs that are on it have too few copies elsewhere.
+    pub even_if_blobs_are_lost: bool,
 }
 
 /// A node of the mesh.
@@ -57,7 +66,7 @@ pub(super) struct RemoveMember {
 
 impl NetworkService {
     /// Gives up this node's membership for good.
-    pub(super) async fn leave(&self) -> Result<(), Fault> {
+    pub(super) async fn leave(&self, even_if_blobs_are_lost: bool) -> Result<(), Fault> {
         let node = self.mesh.node();
         if self.consensus.observe().addresses.len() <= 1 {
             return Err(Fault::new(
@@ -70,6 +79,9 @@ impl NetworkService {
         let seen = self.consensus.observe();
         if seen.leading {
             self.voters_without(node, &seen).await?;
+        }
+        if !even_if_blobs_are_lost {
+            self.blobs.check_spared(node, true, Instant::now() + LEAVE_DEADLINE).await?;
         }
         if !self.consensus.hand_over(|other| self.stays(other), HAND_OVER_PATIENCE).await {
             return Err(Fault::new(Code::Unavailable, "no other node could take over the leadership")
@@ -212,13 +224,16 @@ impl NetworkService {
     /// Takes a node out of the mesh for good, wherever the leader is.
     pub(super) async fn remove(
         &self,
-        name_or_id: &str,
-        even_if_up: bool,
+        request: RemoveRequest,
         deadline: Instant,
     ) -> Result<MemberReply, Fault> {
-        let node = self.member(name_or_id)?;
+        let RemoveRequest { node, even_if_up, even_if_blobs_are_lost } = request;
+        let node = self.member(&node)?;
         let removed = MemberReply { node, name: self.name_of(node) };
         let leader = self.leader()?;
+        if !even_if_blobs_are_lost {
+            self.blobs.check_spared(node, false, deadline).await?;
+        }
         if leader == self.mesh.node() {
             self.remove_member(node, even_if_up, deadline).await?;
         } else {

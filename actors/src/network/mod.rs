@@ -19,7 +19,7 @@ pub use card::{NodeCard, Phase};
 pub(crate) use complaint::{Complaint, Complaints};
 pub use drain::DrainRequest;
 pub(crate) use membership::stays;
-pub use membership::{MemberReply, RemoveRequest, TransferRequest};
+pub use membership::{LeaveRequest, MemberReply, RemoveRequest, TransferRequest};
 pub(crate) use places::node_places;
 pub(crate) use platform::NetworkParts;
 pub use platform::{NETWORK, NetworkService};

@@ -3,8 +3,9 @@
 use crate::{
     Directory, Dispatch, Invocation, Platform,
     auth::{AuthService, decode, node_head},
+    blob::BlobService,
     network::{
-        NodeCard, RemoveRequest, TransferRequest, drain::DrainHere, membership::RemoveMember,
+        LeaveRequest, NodeCard, TransferRequest, drain::DrainHere, membership::RemoveMember,
         replicas::Replicas, status::View,
     },
     registry::Registry,
@@ -36,6 +37,7 @@ pub struct NetworkService {
     directory: Directory,
     pub(super) dispatch: Dispatch,
     pub(super) auth: Arc<AuthService>,
+    pub(super) blobs: Arc<BlobService>,
     card: NodeCard,
     pub(super) seams: Seams,
     pub(super) left: Arc<Notify>,
@@ -49,6 +51,7 @@ pub(crate) struct NetworkParts {
     pub directory: Directory,
     pub dispatch: Dispatch,
     pub auth: Arc<AuthService>,
+    pub blobs: Arc<BlobService>,
     pub card: NodeCard,
     pub seams: Seams,
     pub left: Arc<Notify>,
@@ -56,8 +59,9 @@ pub(crate) struct NetworkParts {
 
 impl NetworkService {
     pub(crate) fn new(parts: NetworkParts) -> Self {
-        let NetworkParts { mesh, consensus, registry, directory, dispatch, auth, card, seams, left } = parts;
-        NetworkService { mesh, consensus, registry, directory, dispatch, auth, card, seams, left }
+        let NetworkParts { mesh, consensus, registry, directory, dispatch, auth, blobs, card, seams, left } =
+            parts;
+        NetworkService { mesh, consensus, registry, directory, dispatch, auth, blobs, card, seams, left }
     }
 
     pub(crate) fn cluster(&self) -> ClusterId {
@@ -100,6 +104,7 @@ impl NetworkService {
             routes: self.mesh.routes().into_iter().map(|route| (route.node, route)).collect(),
             replicas,
             registry: &self.registry,
+            blobs: self.blobs.health(),
         };
         view.document()
     }
@@ -135,17 +140,17 @@ impl Platform for NetworkService {
                     let drain: DrainHere = decode(&call.body)?;
                     Ok(Codec::encode(&self.drain_here(drain).await?).into())
                 }
-                "leave" => self.leave().await.map(|()| Bytes::new()),
+                "leave" => {
+                    let LeaveRequest { even_if_blobs_are_lost } = decode(&call.body)?;
+                    self.leave(even_if_blobs_are_lost).await.map(|()| Bytes::new())
+                }
                 "leave-member" => self.leave_member(&call.head.caller, deadline).await.map(|()| Bytes::new()),
                 "transfer" => {
                     let TransferRequest { to } = decode(&call.body)?;
                     Ok(Codec::encode(&self.transfer(to.as_deref(), deadline).await?).into())
                 }
                 "transfer-office" => Ok(Codec::encode(&self.hand_over(decode(&call.body)?).await?).into()),
-                "remove" => {
-                    let RemoveRequest { node, even_if_up } = decode(&call.body)?;
-                    Ok(Codec::encode(&self.remove(&node, even_if_up, deadline).await?).into())
-                }
+                "remove" => Ok(Codec::encode(&self.remove(decode(&call.body)?, deadline).await?).into()),
                 "remove-member" => {
                     let RemoveMember { node, even_if_up } = decode(&call.body)?;
                     self.remove_member(node, even_if_up, deadline).await.map(|()| Bytes::new())

@@ -1,6 +1,9 @@
 //! What is wrong with the cluster, worst first: one rule, one function.
 
-use crate::network::{card::Heard, replicas::Replicas, status::View};
+use crate::{
+    blob::{Health, Missing},
+    network::{card::Heard, replicas::Replicas, status::View},
+};
 use micro_sdk::wire::{
     NodeId,
     status::{ConsensusStatus, NodeState, NodeStatus, Problem, Role, Severity},
@@ -28,8 +31,12 @@ pub(crate) fn problems(view: &View<'_>, nodes: &[NodeStatus], consensus: &Consen
         list.of_the_replicas(replicas, consensus.leader, nodes);
     }
     list.of_the_voters(consensus.voters.len(), nodes.len());
+    list.of_the_blobs(&view.blobs.0);
     let up = |node: NodeId| nodes.iter().any(|known| known.id == node && known.state != NodeState::Down);
     let told = view.members.iter().filter(|member| up(member.node) || Heard(member).is_damaged());
+    for (node, missing) in &view.blobs.1 {
+        list.of_missing_blobs(&name_of(*node, nodes), missing);
+    }
     list.0.extend(told.flat_map(|member| Heard(member).problems()));
     list.0.sort_by_key(|problem| problem.severity);
     list.0
@@ -105,10 +112,7 @@ impl Problems {
     }
 
     fn of_the_replicas(&mut self, replicas: &Replicas, leader: Option<NodeId>, nodes: &[NodeStatus]) {
-        let name = |id: NodeId| {
-            let node = nodes.iter().find(|node| node.id == id);
-            node.map_or_else(|| id.to_string(), |node| node.name.clone())
-        };
+        let name = |id: NodeId| name_of(id, nodes);
         for (node, had) in &replicas.reverted {
             let message = format!(
                 "the disk of {} had lost log entries that it had acknowledged, up to {had}: they were copied to it again",
@@ -127,6 +131,34 @@ impl Problems {
         }
     }
 
+    fn of_the_blobs(&mut self, health: &Health) {
+        let Health { short, unreachable } = *health;
+        if unreachable > 0 {
+            let message = format!("{} can't be read: all nodes with a copy are down", blobs(unreachable));
+            self.add(Severity::Critical, message, "start those nodes: `micro-node blob list` names them");
+        }
+        if short > 0 {
+            let has = if short == 1 { "has" } else { "have" };
+            let message = format!("{} {has} fewer copies than wanted", blobs(short));
+            let help = "copies are made up by themselves where there is room; start the nodes that are down";
+            self.add(Severity::Warning, message, help);
+        }
+    }
+
+    fn of_missing_blobs(&mut self, node: &str, missing: &Missing) {
+        let Missing { copies, lost } = *missing;
+        if lost > 0 {
+            let message = format!("no node has {} that should be on {node}", blobs(lost));
+            let help = "put them again, or delete them; the log of that node names them, and its folder                         blobs/damaged has what was set aside";
+            self.add(Severity::Critical, message, help);
+        }
+        let others = copies.saturating_sub(lost);
+        if others > 0 {
+            let message = format!("node {node} lacks its copy of {}", blobs(others));
+            self.add(Severity::Warning, message, "they are fetched by themselves; if it lasts, see its log");
+        }
+    }
+
     fn of_the_voters(&mut self, voters: usize, nodes: usize) {
         if voters == 2 {
             self.add(
@@ -142,6 +174,15 @@ impl Problems {
             );
         }
     }
+}
+
+fn name_of(id: NodeId, nodes: &[NodeStatus]) -> String {
+    let node = nodes.iter().find(|node| node.id == id);
+    node.map_or_else(|| id.to_string(), |node| node.name.clone())
+}
+
+fn blobs(count: u64) -> String {
+    if count == 1 { "1 blob".to_owned() } else { format!("{count} blobs") }
 }
 
 #[cfg(test)]
@@ -217,6 +258,25 @@ mod tests {
         list.of_the_names(&nodes);
         assert_eq!(list.0.len(), 1);
         assert!(list.0[0].message.contains("2 nodes have the name a"), "{:?}", list.0);
+    }
+
+    #[test]
+    fn blobs_that_are_lost_are_worse_than_those_with_few_copies() {
+        let mut list = Problems::default();
+        list.of_the_blobs(&Health { short: 1, unreachable: 2 });
+        list.of_missing_blobs("a", &Missing { copies: 3, lost: 1 });
+        list.0.sort_by_key(|problem| problem.severity);
+        let told: Vec<(Severity, &str)> = list.0.iter().map(|one| (one.severity, &*one.message)).collect();
+        let expected = [
+            (Severity::Critical, "2 blobs can't be read: all nodes with a copy are down"),
+            (Severity::Critical, "no node has 1 blob that should be on a"),
+            (Severity::Warning, "1 blob has fewer copies than wanted"),
+            (Severity::Warning, "node a lacks its copy of 2 blobs"),
+        ];
+        assert_eq!(told, expected);
+        let mut well = Problems::default();
+        well.of_the_blobs(&Health::default());
+        assert!(well.0.is_empty());
     }
 
     fn observation() -> micro_consensus::Observation {

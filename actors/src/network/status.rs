@@ -1,6 +1,7 @@
 //! Builds the status document from what this node knows; the lag of replicas is asked of the leader.
 
 use crate::{
+    blob::{Health, Missing},
     network::{
         card::Heard, platform::NetworkService, problems::problems, replicas::Replicas, steward::caught_up,
     },
@@ -10,7 +11,9 @@ use micro_consensus::Observation;
 use micro_mesh::{LinkState, Member, Route};
 use micro_sdk::wire::{
     NodeId,
-    status::{ConsensusStatus, NodeState, NodeStatus, ReplicaStatus, Role, STATUS_SCHEMA, Status},
+    status::{
+        BlobsStatus, ConsensusStatus, NodeState, NodeStatus, ReplicaStatus, Role, STATUS_SCHEMA, Status,
+    },
 };
 use std::collections::BTreeMap;
 
@@ -23,6 +26,8 @@ pub(crate) struct View<'a> {
     /// What the leader knows of the replicas; none when it did not answer.
     pub replicas: Option<Replicas>,
     pub registry: &'a Registry,
+    /// How the blobs are, and on which nodes that are up copies are missing.
+    pub blobs: (Health, Vec<(NodeId, Missing)>),
 }
 
 impl View<'_> {
@@ -34,6 +39,13 @@ impl View<'_> {
         let consensus = self.consensus();
         let services = self.registry.status();
         let problems = problems(self, &nodes, &consensus);
+        let (health, missing) = &self.blobs;
+        let blobs = BlobsStatus {
+            short: health.short,
+            unreachable: health.unreachable,
+            missing: missing.iter().map(|(_, missing)| missing.copies).sum(),
+            lost: missing.iter().map(|(_, missing)| missing.lost).max().unwrap_or(0),
+        };
         Status {
             schema: STATUS_SCHEMA.to_owned(),
             cluster: self.network.cluster(),
@@ -41,6 +53,7 @@ impl View<'_> {
             nodes,
             consensus,
             services,
+            blobs,
             problems,
         }
     }

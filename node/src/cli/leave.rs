@@ -1,22 +1,40 @@
 //! `micro-node leave`.
 
-use super::{confirmation, failure::Failure, globals::Globals, output::Output, session};
+use super::{
+    confirmation, failure::Failure, globals::Globals, output::Output, progress::Progress, session, unit,
+};
 use clap::Args;
-use micro_sdk::wire::{NodeId, status::Status};
+use micro_sdk::{
+    client::{BlobsHandedOver, Node},
+    wire::{NodeId, status::Status},
+};
 use serde::Serialize;
+use std::time::Duration;
+use tokio::time::timeout;
 
 const EXAMPLES: &str = "\
 Examples:
   micro-node leave
   micro-node leave --yes                             without a question, as scripts need
   micro-node leave --address unix:/run/b.sock        another node on this host
+  micro-node leave --wait 2h                         many or large blobs
 
 A node that only restarts keeps its membership: end it with SIGTERM instead.";
 
 /// Give up a node's membership for good, and end its process
+///
+/// Its blobs are copied to other nodes first, as far as they have too few copies there.
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
-pub(super) struct Leave {}
+pub(super) struct Leave {
+    /// How long to wait for the copies of its blobs, such as 30s or 2h
+    #[arg(long, value_name = "DURATION", default_value = "10m", value_parser = unit::duration)]
+    wait: Duration,
+
+    /// Also if blobs have too few copies on other nodes, and don't wait for any
+    #[arg(long)]
+    even_if_blobs_are_lost: bool,
+}
 
 #[derive(Serialize)]
 struct LeaveItem {
@@ -38,13 +56,32 @@ impl Leave {
                 status.cluster
             ),
         )?;
-        session::run(globals, async |node| Ok(node.leave().await?))?;
+        let lost = self.even_if_blobs_are_lost;
+        if !lost {
+            session::run(globals, async |node| self.hand_over(&node, output).await)?;
+        }
+        session::run(globals, async |node| Ok(node.leave(lost).await?))?;
         if output.json() {
             return output.item("micro-node/leave/v1", &LeaveItem { node, name });
         }
         output.remark(&format!(
             "node {name} has left; `micro-node reset` on its host makes its data directory fit for a new life"
         ));
+        Ok(())
+    }
+}
+
+impl Leave {
+    /// Has the blobs copied, as long as there is time. Whether all are is the node's to say, when it leaves.
+    async fn hand_over(&self, node: &Node, output: &Output) -> Result<(), Failure> {
+        let progress = Progress::count(output, "handing over blobs");
+        let blobs = node.blobs();
+        let handing = blobs.hand_over(|so_far: BlobsHandedOver| progress.of(so_far.done, so_far.blobs));
+        if let Ok(handed) = timeout(self.wait, handing).await {
+            let BlobsHandedOver { blobs, stuck, .. } = handed?;
+            drop(progress);
+            output.detail(&format!("{blobs} blobs were looked at, of which {stuck} have too few copies"));
+        }
         Ok(())
     }
 }

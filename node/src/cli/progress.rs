@@ -20,6 +20,20 @@ impl Progress {
         Progress(bar)
     }
 
+    /// A bar for a number of things that is not known yet.
+    pub(super) fn count(output: &Output, doing: &'static str) -> Progress {
+        let style = ProgressStyle::with_template("{msg} {wide_bar} {pos}/{len}");
+        let progress = Progress::bytes(output, doing, 0);
+        progress.0.set_style(style.expect("the template is a good one"));
+        progress
+    }
+
+    /// So many of so many are done.
+    pub(super) fn of(&self, done: u64, total: u64) {
+        self.0.set_length(total);
+        self.0.set_position(done);
+    }
+
     /// A count of the bytes of what is being done, where nobody knows how many there will be.
     pub(super) fn unknown(output: &Output, doing: &'static str) -> Progress {
         let style = ProgressStyle::with_template("{msg} {spinner} {bytes} {bytes_per_sec}");

@@ -2,8 +2,8 @@
 
 use super::{Context, Local, configuration::who};
 use micro_actors::blob::{
-    BLOB, BlobName, BlobView, DeleteBlobRequest, Download, GetBlobRequest, ListBlobsReply, ListBlobsRequest,
-    PutBlobRequest, Upload,
+    BLOB, BlobName, BlobView, DeleteBlobRequest, Download, GetBlobRequest, HandOver, ListBlobsReply,
+    ListBlobsRequest, PutBlobRequest, Upload,
 };
 use micro_sdk::wire::{Code, Fault, Namespace, NodeId};
 
@@ -82,6 +82,15 @@ impl Local {
     pub async fn delete_blob(&self, context: &Context, request: DeleteBlobRequest) -> Result<bool, Fault> {
         let _permit = self.system.dispatch().admit(&context.caller, BLOB, "delete")?;
         self.blobs.delete(request, context.until()).await
+    }
+
+    /// Begins to hand this node's blobs over to others, before it leaves.
+    ///
+    /// # Errors
+    /// If the caller may not.
+    pub fn hand_over_blobs(&self, context: &Context) -> Result<HandOver, Fault> {
+        let _permit = self.system.dispatch().admit(&context.caller, BLOB, "hand-over")?;
+        Ok(self.blobs.hand_over())
     }
 
     /// The name of the node that holds a copy.

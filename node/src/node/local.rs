@@ -7,7 +7,7 @@ use micro_actors::{
     auth::{AUTH, CreateTokenReply, CreateTokenRequest},
     blob::BlobService,
     config::ConfigService,
-    network::{DrainRequest, MemberReply, NETWORK, RemoveRequest, TransferRequest},
+    network::{DrainRequest, LeaveRequest, MemberReply, NETWORK, RemoveRequest, TransferRequest},
     registry::{AttachGuard, Backend, DescribeReply, InsideHandler, REGISTRY},
     store::StoreService,
 };
@@ -152,9 +152,9 @@ impl Local {
     ///
     /// # Errors
     /// What keeps it.
-    pub async fn leave(&self, context: &Context) -> Result<(), Fault> {
+    pub async fn leave(&self, context: &Context, request: LeaveRequest) -> Result<(), Fault> {
         let head = self.head(context, NETWORK.parse().expect("a good name"), "leave");
-        self.system.dispatch().call(head, Bytes::new()).await.map(drop)
+        self.system.dispatch().call(head, Codec::encode(&request).into()).await.map(drop)
     }
 
     /// Hands the leadership of the mesh over. Returns who leads now.

@@ -19,6 +19,15 @@ pub struct Member {
     pub name: String,
 }
 
+/// What must not keep a node from being removed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct RemoveEvenIf {
+    /// It is up, and could leave itself.
+    pub up: bool,
+    /// The only copies of blobs are on it.
+    pub blobs_are_lost: bool,
+}
+
 impl From<proto::Member> for Member {
     fn from(member: proto::Member) -> Self {
         let proto::Member { id, name } = member;
@@ -27,14 +36,16 @@ impl From<proto::Member> for Member {
 }
 
 impl Node {
-    /// Gives up the node's membership for good, and ends its process.
+    /// Gives up the node's membership for good, and ends its process. Its blobs should be handed over before:
+    /// [`Blobs::hand_over`](super::Blobs::hand_over); or it leaves `even_if_blobs_are_lost`.
     ///
     /// # Errors
-    /// `Unavailable` without quorum; else as every request.
-    pub async fn leave(&self) -> Result<(), Fault> {
+    /// `Conflict` if blobs would have too few copies then, `Unavailable` without quorum; else as every request.
+    pub async fn leave(&self, even_if_blobs_are_lost: bool) -> Result<(), Fault> {
         let mut client = self.client();
         let sent = |request| async move { client.leave(request).await };
-        self.ask(Stake::Call, self.timeout().max(LEAVE_TIMEOUT), proto::LeaveRequest {}, sent).await?;
+        let message = proto::LeaveRequest { even_if_blobs_are_lost };
+        self.ask(Stake::Call, self.timeout().max(LEAVE_TIMEOUT), message, sent).await?;
         Ok(())
     }
 
@@ -66,15 +77,16 @@ impl Node {
     }
 
     /// Takes another node, by its name or id, out of the mesh for good: one whose host is lost. It is not let in again.
-    /// `even_if_up` is for one that lives and can't be told to leave.
+    /// `even_if` says what must not keep it from that.
     ///
     /// # Errors
-    /// `NotFound` if there is no such node, `Conflict` if it is up or the others would have no quorum, `Unavailable`
-    /// without one; else as every request.
-    pub async fn remove_node(&self, node: &str, even_if_up: bool) -> Result<Member, Fault> {
+    /// `NotFound` if there is no such node, `Conflict` if it is up, has the only copies of blobs, or the others would
+    /// have no quorum, `Unavailable` without one; else as every request.
+    pub async fn remove_node(&self, node: &str, even_if: RemoveEvenIf) -> Result<Member, Fault> {
         let mut client = self.client();
         let sent = |request| async move { client.remove(request).await };
-        let message = proto::RemoveRequest { node: node.to_owned(), even_if_up };
+        let RemoveEvenIf { up: even_if_up, blobs_are_lost: even_if_blobs_are_lost } = even_if;
+        let message = proto::RemoveRequest { node: node.to_owned(), even_if_up, even_if_blobs_are_lost };
         let response = self.ask(Stake::Call, self.timeout().max(REMOVE_TIMEOUT), message, sent).await?;
         Ok(response.removed.unwrap_or_default().into())
     }

@@ -49,7 +49,9 @@ mod token;
 
 pub use address::{Address, AddressError, default_socket};
 pub use backup::Backup;
-pub use blob::{Blob, BlobPage, BlobPut, BlobReader, BlobUpload, Blobs, GetBlob, ListBlobs, PutBlob};
+pub use blob::{
+    Blob, BlobPage, BlobPut, BlobReader, BlobUpload, Blobs, BlobsHandedOver, GetBlob, ListBlobs, PutBlob,
+};
 pub use call::{Call, Reply};
 pub use config::{
     ConfigCanary, ConfigChange, ConfigChanged, ConfigEdit, ConfigHistory, ConfigLeaf, ConfigOrigin,
@@ -59,7 +61,7 @@ pub use config::{
 pub use directory::{ServiceDescription, ServiceInstance, ServiceListing};
 pub use election::{Election, Leader, Leadership, Observer};
 pub use lock::{Lock, LockGuard};
-pub use membership::Member;
+pub use membership::{Member, RemoveEvenIf};
 pub use node::{JoinToken, Node};
 pub use settings::Setting;
 pub use store::{

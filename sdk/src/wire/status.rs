@@ -23,8 +23,24 @@ pub struct Status {
     pub consensus: ConsensusStatus,
     /// All services known, by name.
     pub services: Vec<ServiceStatus>,
+    /// How the blobs are.
+    #[serde(default)]
+    pub blobs: BlobsStatus,
     /// What is wrong, worst first. Empty when all is well.
     pub problems: Vec<Problem>,
+}
+
+/// How the blobs are. All are 0 when all is well.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BlobsStatus {
+    /// Blobs with fewer copies than are wanted, or than there are nodes if those are fewer.
+    pub short: u64,
+    /// Blobs all of whose copies are on nodes that are down or gone.
+    pub unreachable: u64,
+    /// Copies that are missing on the disks of nodes that are up.
+    pub missing: u64,
+    /// Blobs that no node has any more, though all that should are up: as many as the node with the most of them tells.
+    pub lost: u64,
 }
 
 /// Whether a node can be counted on.

@@ -2,7 +2,7 @@
 
 use crate::fake_node::FakeNode;
 use micro_sdk::{
-    client::{Address, Node, Token},
+    client::{Address, Node, RemoveEvenIf, Token},
     wire::{Code, Effect, Fault, Namespace},
 };
 use serde_json::json;
@@ -56,11 +56,17 @@ async fn a_fault_comes_as_the_node_made_it() {
     assert_eq!(fault, Fault::new(Code::Conflict, "at version 42, not 41").help("read it again"));
     let fault = node.service("ghost").await.expect_err("there is none");
     assert_eq!((fault.code, fault.help.len()), (Code::NotFound, 1));
-    assert_eq!(node.leave().await.expect_err("no quorum").code, Code::Unavailable);
+    assert_eq!(node.leave(false).await.expect_err("no quorum").code, Code::Unavailable);
     assert_eq!(node.transfer_leadership(Some("b")).await.expect("it was handed over").name, "b");
     assert_eq!(node.drain(Some("b"), true).await.expect("it works again").name, "b:true");
-    node.remove_node("c", false).await.expect_err("it is up");
-    assert_eq!(node.remove_node("c", true).await.expect("it was removed").name, "c");
+    node.remove_node("c", RemoveEvenIf::default()).await.expect_err("it is up");
+    assert_eq!(
+        node.remove_node("c", RemoveEvenIf { up: true, ..Default::default() })
+            .await
+            .expect("it was removed")
+            .name,
+        "c"
+    );
     assert_eq!(node.status().await.expect_err("it is no status").code, Code::Internal);
 }
 

@@ -229,7 +229,7 @@ impl node_server::Node for Asked {
         &self,
         request: Request<proto::RemoveRequest>,
     ) -> Result<Response<proto::RemoveResponse>, Status> {
-        let proto::RemoveRequest { node, even_if_up } = request.into_inner();
+        let proto::RemoveRequest { node, even_if_up, .. } = request.into_inner();
         if !even_if_up {
             return Err(Status::failed_precondition("it is up"));
         }

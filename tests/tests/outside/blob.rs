@@ -146,6 +146,40 @@ async fn a_copy_that_no_record_names_is_as_good_as_one_that_is_named() -> anyhow
 }
 
 #[tokio::test]
+async fn a_node_goes_when_what_only_it_has_is_elsewhere_or_given_up() -> anyhow::Result<()> {
+    let mut cluster = Cluster::of(4).await?;
+    let bytes = MIB + 1;
+    let handed = cluster.client(1).await?.blobs().put("handed over", piece(0, bytes)).copies(1).await?;
+    ensure!(on_disks(&cluster, handed.hash) == [1], "{handed:?}");
+    cluster.cli(1)?.ok(&["leave", "--yes"]).await?;
+    cluster.members[1].ended().await?;
+    is_right(&cluster.client(0).await?, "handed over", bytes).await?;
+
+    let there = on_disks(&cluster, handed.hash);
+    let mut others = [0, 2, 3].into_iter().filter(|index| !there.contains(index));
+    let (down, other) = others.next().zip(others.next()).context("one node took it")?;
+    let lost = cluster.client(down).await?.blobs().put("lost", piece(1, bytes)).copies(1).await?;
+    ensure!(on_disks(&cluster, lost.hash) == [down], "{lost:?}");
+    let name = cluster.members[down].name().to_owned();
+    cluster.members[down].kill().await?;
+    let refused = cluster.cli(other)?.run(&["cluster", "remove", &name, "--yes"]).await?;
+    ensure!(refused.code == 6 && refused.stderr.contains("1 blob"), "{refused:?}");
+    ensure!(refused.stderr.contains("\"lost\"") && refused.stderr.contains("--even-if-"), "{refused:?}");
+    until("the status tells", MADE_UP, async || {
+        let status = cluster.status(other).await?;
+        ensure!(status["blobs"]["unreachable"] == 1, "{}", status["blobs"]);
+        let problems = status["problems"].as_array().context("no problems")?;
+        let told = problems.iter().filter_map(|problem| problem["message"].as_str());
+        ensure!(told.into_iter().any(|told| told.contains("1 blob can't be read")), "{problems:?}");
+        Ok(())
+    })
+    .await?;
+    let all_the_same = ["cluster", "remove", &name, "--yes", "--even-if-blobs-are-lost"];
+    cluster.cli(other)?.ok(&all_the_same).await?;
+    is_right(&cluster.client(other).await?, "handed over", bytes).await.map(drop)
+}
+
+#[tokio::test]
 async fn a_gibibyte_passes_through_without_being_held_in_memory() -> anyhow::Result<()> {
     const BYTES: usize = 1 << 30;
     /// What connections, windows and a few chunks take, with room to spare. The blob is eight times as large.

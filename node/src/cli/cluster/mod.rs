@@ -14,7 +14,7 @@ use super::{
 };
 use clap::{Args, Subcommand};
 use micro_sdk::{
-    client::Member,
+    client::{Member, RemoveEvenIf},
     wire::{
         Code, Fault,
         status::{NodeStatus, Role, Status},
@@ -77,6 +77,10 @@ struct Remove {
     /// Also if the node is up: its process ends then. Better let it go itself, with `micro-node leave`
     #[arg(long)]
     even_if_up: bool,
+
+    /// Also if the only copies of blobs are on it: they are lost then
+    #[arg(long)]
+    even_if_blobs_are_lost: bool,
 }
 
 #[derive(Serialize)]
@@ -106,11 +110,11 @@ impl ClusterCommand {
 
 impl Remove {
     fn run(self, globals: &Globals, output: &Output) -> Result<(), Failure> {
-        let Remove { node, even_if_up } = self;
+        let Remove { node, even_if_up, even_if_blobs_are_lost } = self;
+        let even_if = RemoveEvenIf { up: even_if_up, blobs_are_lost: even_if_blobs_are_lost };
         let question = format!("Node {node} is taken out of the mesh for good, and can't come back. Go on?");
         confirmation::ask(globals, &question)?;
-        let removed =
-            session::run(globals, async |client| Ok(client.remove_node(&node, even_if_up).await?))?;
+        let removed = session::run(globals, async |client| Ok(client.remove_node(&node, even_if).await?))?;
         told(output, "micro-node/member/v1", &removed, &format!("node {} is removed", removed.name))
     }
 }

@@ -236,7 +236,9 @@ pub(in crate::cli) fn role_name(role: Role) -> &'static str {
 pub(in crate::cli) fn sample() -> Status {
     use micro_sdk::wire::{
         ClusterId,
-        status::{ActorStatus, ConsensusStatus, Problem, ReplicaStatus, STATUS_SCHEMA, ServiceStatus},
+        status::{
+            ActorStatus, BlobsStatus, ConsensusStatus, Problem, ReplicaStatus, STATUS_SCHEMA, ServiceStatus,
+        },
     };
     let text = str::to_owned;
     let actors = |restarts| vec![ActorStatus { name: text("store"), restarts }];
@@ -306,6 +308,7 @@ pub(in crate::cli) fn sample() -> Status {
             nodes: vec![text("alpha"), text("bravo")],
             endpoints: vec![text("Greeter.call")],
         }],
+        blobs: BlobsStatus { short: 2, ..BlobsStatus::default() },
         problems: vec![Problem {
             severity: Severity::Critical,
             message: text("node charlie is down"),

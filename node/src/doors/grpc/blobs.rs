@@ -5,13 +5,14 @@ use crate::node::{Context, Local};
 use bytes::Bytes;
 use futures::{StreamExt, stream};
 use micro_actors::blob::{
-    BlobName, BlobView, DeleteBlobRequest, Download, GetBlobRequest, ListBlobsRequest, PIECE_BYTES,
-    PutBlobRequest, Upload,
+    BlobName, BlobView, DeleteBlobRequest, Download, GetBlobRequest, HandOver, HandedOver, ListBlobsRequest,
+    PIECE_BYTES, PutBlobRequest, Upload,
 };
 use micro_sdk::{
     proto::{
-        self, Blob, BlobHolder, DeleteBlobResponse, GetBlobResponse, HeadBlobRequest, HeadBlobResponse,
-        ListBlobsResponse, PutBlobResponse, blobs_server, get_blob_response, put_blob_request,
+        self, Blob, BlobHolder, DeleteBlobResponse, GetBlobResponse, HandOverBlobsRequest,
+        HandOverBlobsResponse, HeadBlobRequest, HeadBlobResponse, ListBlobsResponse, PutBlobResponse,
+        blobs_server, get_blob_response, put_blob_request,
     },
     wire::{Code, Fault},
 };
@@ -25,6 +26,7 @@ const IDLE: Duration = Duration::from_secs(60);
 #[tonic::async_trait]
 impl blobs_server::Blobs for Door {
     type GetBlobStream = Answers<GetBlobResponse>;
+    type HandOverBlobsStream = Answers<HandOverBlobsResponse>;
 
     async fn put_blob(
         &self,
@@ -126,6 +128,16 @@ impl blobs_server::Blobs for Door {
         let deleted = self.local.delete_blob(&context(&metadata, &extensions)?, delete).await?;
         Ok(Response::new(DeleteBlobResponse { deleted }))
     }
+
+    async fn hand_over_blobs(
+        &self,
+        request: Request<HandOverBlobsRequest>,
+    ) -> Result<Response<Self::HandOverBlobsStream>, Status> {
+        let (metadata, extensions, _) = request.into_parts();
+        let seat = self.seats.take()?;
+        let hand_over = self.local.hand_over_blobs(&context(&metadata, &extensions)?)?;
+        Ok(Response::new(handing_over(hand_over, seat)))
+    }
 }
 
 impl Door {
@@ -179,6 +191,22 @@ fn reading(download: Download, seat: OwnedSemaphorePermit) -> Answers<GetBlobRes
         let (mut download, seat) = reading?;
         match download.next().await {
             Ok(Some(piece)) => Some((Ok(chunk(piece)), Some((download, seat)))),
+            Ok(None) => None,
+            Err(fault) => Some((Err(Status::from(fault)), None)),
+        }
+    })
+    .boxed()
+}
+
+/// How far handing over has got, as long as the caller listens.
+fn handing_over(hand_over: HandOver, seat: OwnedSemaphorePermit) -> Answers<HandOverBlobsResponse> {
+    let begin = Some((hand_over, seat));
+    stream::unfold(begin, |going| async move {
+        let (mut hand_over, seat) = going?;
+        match hand_over.next().await {
+            Ok(Some(HandedOver { blobs, done, stuck })) => {
+                Some((Ok(HandOverBlobsResponse { blobs, done, stuck }), Some((hand_over, seat))))
+            }
             Ok(None) => None,
             Err(fault) => Some((Err(Status::from(fault)), None)),
         }

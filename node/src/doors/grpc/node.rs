@@ -79,9 +79,10 @@ impl node_server::Node for Door {
     }
 
     async fn leave(&self, request: Request<LeaveRequest>) -> Result<Response<LeaveResponse>, Status> {
-        let (metadata, extensions, _) = request.into_parts();
+        let (metadata, extensions, request) = request.into_parts();
         let context = context(&metadata, &extensions)?.within(Duration::from_secs(30));
-        self.local.leave(&context).await?;
+        let LeaveRequest { even_if_blobs_are_lost } = request;
+        self.local.leave(&context, network::LeaveRequest { even_if_blobs_are_lost }).await?;
         Ok(Response::new(LeaveResponse {}))
     }
 
@@ -97,7 +98,8 @@ impl node_server::Node for Door {
 
     async fn remove(&self, request: Request<RemoveRequest>) -> Result<Response<RemoveResponse>, Status> {
         let (metadata, extensions, request) = request.into_parts();
-        let request = network::RemoveRequest { node: request.node, even_if_up: request.even_if_up };
+        let RemoveRequest { node, even_if_up, even_if_blobs_are_lost } = request;
+        let request = network::RemoveRequest { node, even_if_up, even_if_blobs_are_lost };
         let removed = self.local.remove(&context(&metadata, &extensions)?, request).await?;
         Ok(Response::new(RemoveResponse { removed: Some(member(removed)) }))
     }

@@ -15,6 +15,10 @@ use crate::{
 };
 use bytes::Bytes;
 use std::time::{Duration, SystemTime};
+use tokio::time::timeout;
+
+/// How long a node that hands its blobs over may tell nothing: it copies a few meanwhile, however large they are.
+const HAND_OVER_TIMEOUT: Duration = Duration::from_secs(3600);
 
 /// The blobs of one namespace. Cloning is cheap.
 #[derive(Clone, Debug)]
@@ -47,6 +51,17 @@ pub struct Blob {
     pub copies_wanted: u32,
     /// The names of the nodes that have one.
     pub holders: Vec<String>,
+}
+
+/// How far a node has got with handing over its blobs.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct BlobsHandedOver {
+    /// How many it had when it began.
+    pub blobs: u64,
+    /// How many of them were looked at.
+    pub done: u64,
+    /// How many have too few copies elsewhere all the same.
+    pub stuck: u64,
 }
 
 impl Blobs {
@@ -95,6 +110,32 @@ impl Blobs {
     /// `Conflict` if it has another; else as every request.
     pub async fn delete_version(&self, name: impl Into<String>, version: u64) -> Result<bool, Fault> {
         self.remove(name.into(), Some(version)).await
+    }
+
+    /// Has other nodes copy the blobs of the node that is asked, so that it can [leave](Node::leave). Calls `told` as
+    /// it goes on, and gives how far it got in the end. It takes as long as it takes to copy them.
+    ///
+    /// # Errors
+    /// `Unavailable` without quorum; else as every request.
+    pub async fn hand_over(&self, mut told: impl FnMut(BlobsHandedOver)) -> Result<BlobsHandedOver, Fault> {
+        let fault = |status| self.node.fault(Stake::Call, HAND_OVER_TIMEOUT, status);
+        let late = |_| {
+            let message = format!("the node told nothing for {} s", HAND_OVER_TIMEOUT.as_secs());
+            Fault::new(Code::Timeout, message).help("look at the log of the node; it is safe to try again")
+        };
+        let request = self.node.request(proto::HandOverBlobsRequest {})?;
+        let mut client = self.node.blob_client();
+        let begun = timeout(HAND_OVER_TIMEOUT, client.hand_over_blobs(request)).await.map_err(late)?;
+        let mut answers = begun.map_err(fault)?.into_inner();
+        let mut so_far = BlobsHandedOver::default();
+        while let Some(answer) =
+            timeout(HAND_OVER_TIMEOUT, answers.message()).await.map_err(late)?.map_err(fault)?
+        {
+            let proto::HandOverBlobsResponse { blobs, done, stuck } = answer;
+            so_far = BlobsHandedOver { blobs, done, stuck };
+            told(so_far);
+        }
+        Ok(so_far)
     }
 
     async fn remove(&self, name: String, if_version: Option<u64>) -> Result<bool, Fault> {
