@@ -348,6 +348,7 @@ impl Door {
             bytes: Some(content.len() as u64),
             hash: None,
             who: String::new(),
+            idempotency_key: None,
         };
         let mut upload = self.local.put_blob(&self.context(), request).await?;
         let mut left = content;

@@ -47,6 +47,9 @@ pub(crate) const GRACE_UNKNOWN: Duration = Duration::from_secs(3600);
 pub(crate) const LOST_AFTER: Duration = Duration::from_secs(30);
 /// How long the nodes that are asked for a copy which no record names have to answer: they look at one file's name.
 pub(crate) const OFFERS: Duration = Duration::from_secs(3);
+/// How long a put with an idempotency key is remembered: whoever repeats one does so within minutes, also if it is
+/// large.
+pub(crate) const ANSWERED_MS: u64 = 3_600_000;
 
 /// The slowest pace at which a copy may be made.
 const PACE_BYTES_PER_S: u64 = 256 << 10;

@@ -5,7 +5,9 @@
 //! | `blobs` | namespace `/` name | [`Manifest`]: what a caller put; the version of its record is the blob's |
 //! | `blob-copies` | the same | [`Copies`]: who has it; changed by repairs, which change nothing for callers |
 //!
-//! Both lie in namespace `default`, so that one walk sees all blobs. A put writes both in one transaction. Stored:
+//! | `blob-puts` | namespace `/` idempotency key | [`Answered`]: what a put was, for its repetitions; ends after an hour |
+//!
+//! All lie in namespace `default`, so that one walk sees all blobs. A put writes all in one transaction. Stored:
 //! structs are new versions when they change.
 
 use crate::store::{Record, TablePath, WriteRequest};
@@ -20,6 +22,36 @@ pub(crate) fn manifests() -> TablePath {
 /// The table of copies.
 pub(crate) fn copies() -> TablePath {
     TablePath::reserved(Namespace::default(), "blob-copies")
+}
+
+/// The table of puts that were answered.
+pub(crate) fn puts() -> TablePath {
+    TablePath::reserved(Namespace::default(), "blob-puts")
+}
+
+/// The key of a put that was answered.
+pub(crate) fn put_key(namespace: &Namespace, idempotency_key: u128) -> String {
+    format!("{namespace}/{idempotency_key:032x}")
+}
+
+/// A put that was answered. The version of its record is the blob's.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
+pub(crate) struct Answered {
+    pub asked: Asked,
+    /// How many copies there were.
+    pub copies: u32,
+}
+
+/// What was asked of a put: a repetition asks the same.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
+pub(crate) struct Asked {
+    /// The key of the blob's records.
+    pub key: String,
+    pub hash: BlobHash,
+    pub content_type: String,
+    pub public: bool,
+    pub wanted: u32,
+    pub if_version: Option<u64>,
 }
 
 /// What a blob is.
@@ -81,5 +113,9 @@ mod tests {
         let copies = Copies { hash, bytes: 5, wanted: 3, holders: vec![NodeId(1), NodeId(2)] };
         let golden = [b"\x01\0".as_slice(), &[7; 32], b"\x05\x03\x02\x01\x02"].concat();
         assert_eq!(Codec::encode(&copies), golden);
+        let (key, content_type) = ("k".to_owned(), "t".to_owned());
+        let asked = Asked { key, hash, content_type, public: true, wanted: 3, if_version: Some(0) };
+        let golden = [b"\x01\0\x01k".as_slice(), &[7; 32], b"\x01t\x01\x03\x01\0\x02"].concat();
+        assert_eq!(Codec::encode(&Answered { asked, copies: 2 }), golden);
     }
 }

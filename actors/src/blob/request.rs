@@ -3,6 +3,7 @@
 use super::{
     BlobName,
     limits::{CONTENT_TYPE_BYTES_MAX, COPIES_DEFAULT, COPIES_MAX},
+    record::Asked,
 };
 use micro_sdk::wire::{BlobHash, Code, Fault, Namespace, NodeId};
 
@@ -27,6 +28,8 @@ pub struct PutBlobRequest {
     pub hash: Option<BlobHash>,
     /// Who puts it.
     pub who: String,
+    /// Makes a repeated put the same put.
+    pub idempotency_key: Option<u128>,
 }
 
 impl PutBlobRequest {
@@ -46,6 +49,18 @@ impl PutBlobRequest {
             return Err(Fault::new(Code::Usage, message));
         }
         Ok(())
+    }
+
+    /// What is asked, of a content with this hash.
+    pub(crate) fn asked(&self, hash: BlobHash) -> Asked {
+        Asked {
+            key: self.name.key(&self.namespace),
+            hash,
+            content_type: self.content_type.clone(),
+            public: self.public,
+            wanted: self.wanted(),
+            if_version: self.if_version,
+        }
     }
 
     /// How many copies there should be.

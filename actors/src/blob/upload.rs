@@ -76,22 +76,19 @@ impl Upload {
             _ => Ok(()),
         };
         let (stored, mut hold) = shared.shelf.keep(intake, GRACE, fits).await?;
+        if let Some(reply) = service.repeated(&request, stored, Instant::now() + COMMIT).await? {
+            return Ok(reply);
+        }
         let copies = shared.spread(stored.hash, stored.bytes, request.wanted()).await?;
         let deadline = Instant::now() + COMMIT;
         // Also for a caller who gives up while it is being made.
         hold.set_grace(GRACE_UNKNOWN);
-        let committed = service.commit(&request, stored, copies.clone(), deadline).await;
+        let committed = service.commit(&request, stored, copies, deadline).await;
         if committed.as_ref().map_or_else(|fault| fault.effect == Effect::None, |_| true) {
             hold.set_grace(GRACE);
         }
         shared.changed.notify_one();
-        Ok(PutBlobReply {
-            version: committed?,
-            hash: stored.hash,
-            bytes: stored.bytes,
-            copies: u32::try_from(copies.len()).unwrap_or(u32::MAX),
-            copies_wanted: request.wanted(),
-        })
+        committed
     }
 }
 

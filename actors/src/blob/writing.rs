@@ -1,55 +1,126 @@
 //! How manifests change: decided from what is there, and made if that is still there.
 
 use super::{
-    BlobName, BlobService, DeleteBlobRequest, PutBlobRequest,
-    record::{self, Copies, Manifest, copies, decode, manifests, write},
+    BlobName, BlobService, DeleteBlobRequest, PutBlobReply, PutBlobRequest,
+    limits::ANSWERED_MS,
+    record::{self, Answered, Asked, Copies, Manifest, copies, decode, manifests, put_key, puts, write},
 };
-use crate::store::{Glimpse, RecordCompare, RecordOp, TransactReply, TransactRequest};
-use micro_sdk::wire::{Code, Fault, Namespace, NodeId};
+use crate::store::{Glimpse, RecordCompare, RecordOp, TransactReply, TransactRequest, WriteRequest};
+use micro_sdk::wire::{Code, Fault, NodeId};
 use micro_storage::StoredBlob;
 use tokio::time::Instant;
 
 /// How often a change is decided anew because somebody was faster.
 const ATTEMPTS_MAX: u32 = 20;
 
+/// A put that was answered before.
+struct AnsweredPut {
+    asked: Asked,
+    copies: u32,
+    version: u64,
+}
+
+impl AnsweredPut {
+    /// What it was answered.
+    ///
+    /// # Errors
+    /// [`Code::Conflict`] if it is another put than `request` of a content with this hash.
+    fn reply(self, request: &PutBlobRequest, stored: StoredBlob) -> Result<PutBlobReply, Fault> {
+        let StoredBlob { hash, bytes } = stored;
+        if self.asked != request.asked(hash) {
+            let message = "this idempotency key was used for another put before: nothing was done";
+            return Err(Fault::new(Code::Conflict, message)
+                .help("take a new key for each put; the same one only to repeat a put as it was"));
+        }
+        let AnsweredPut { version, copies, .. } = self;
+        Ok(PutBlobReply { version, hash, bytes, copies, copies_wanted: request.wanted() })
+    }
+}
+
+/// What is there of a name.
+struct Found {
+    /// The version of the blob, 0 if there is none.
+    version: u64,
+    /// When it was made.
+    created_ms: Option<u64>,
+}
+
+fn found(glimpse: &Glimpse<'_>, key: &str) -> Result<Found, Fault> {
+    let Some(record) = glimpse.record(&manifests(), key)? else {
+        return Ok(Found { version: 0, created_ms: None });
+    };
+    let created_ms = Some(decode::<Manifest>(&record)?.created_ms);
+    Ok(Found { version: record.version, created_ms })
+}
+
+/// What the put with the idempotency key of `request` was, if there was one lately.
+fn answered(glimpse: &Glimpse<'_>, put_key: Option<&str>) -> Result<Option<AnsweredPut>, Fault> {
+    let Some(key) = put_key else { return Ok(None) };
+    let Some(record) = glimpse.record(&puts(), key)? else { return Ok(None) };
+    let Answered { asked, copies } = decode(&record)?;
+    Ok(Some(AnsweredPut { asked, copies, version: record.version }))
+}
+
 impl BlobService {
-    /// Refuses a put whose condition does not hold.
+    /// Refuses a put whose condition does not hold, unless it was made before and may only be repeated.
     pub(super) async fn check_version(
         &self,
         request: &PutBlobRequest,
         deadline: Instant,
     ) -> Result<(), Fault> {
-        let (found, _) = self.found(&request.namespace, &request.name, deadline).await?;
-        check(&request.name, request.if_version, found)
+        match self.look_for(request, false, deadline).await? {
+            (_, Some(_)) => Ok(()),
+            (Found { version, .. }, None) => check(&request.name, request.if_version, version),
+        }
     }
 
-    /// The version of a blob, 0 if there is none, and when it was made.
-    async fn found(
+    /// What is there of the name that a put gives, and what was answered if it is repeated, at one moment.
+    async fn look_for(
         &self,
-        namespace: &Namespace,
-        name: &BlobName,
+        request: &PutBlobRequest,
+        stale: bool,
         deadline: Instant,
-    ) -> Result<(u64, Option<u64>), Fault> {
-        let key = name.key(namespace);
-        let look = move |glimpse: &Glimpse<'_>| {
-            let Some(record) = glimpse.record(&manifests(), &key)? else { return Ok((0, None)) };
-            Ok((record.version, Some(decode::<Manifest>(&record)?.created_ms)))
-        };
-        self.store.glimpse(false, deadline, look).await
+    ) -> Result<(Found, Option<AnsweredPut>), Fault> {
+        let key = request.name.key(&request.namespace);
+        let put_key = request.idempotency_key.map(|key| put_key(&request.namespace, key));
+        let look =
+            move |glimpse: &Glimpse<'_>| Ok((found(glimpse, &key)?, answered(glimpse, put_key.as_deref())?));
+        self.store.glimpse(stale, deadline, look).await
     }
 
-    /// Gives a blob its name. Returns its version.
+    /// What this put was answered before, if it is repeated and this replica knows of it: who commits it asks the group.
+    ///
+    /// # Errors
+    /// [`Code::Conflict`] if its idempotency key was another put's.
+    pub(super) async fn repeated(
+        &self,
+        request: &PutBlobRequest,
+        stored: StoredBlob,
+        deadline: Instant,
+    ) -> Result<Option<PutBlobReply>, Fault> {
+        let (_, answered) = self.look_for(request, true, deadline).await?;
+        answered.map(|answered| answered.reply(request, stored)).transpose()
+    }
+
+    /// Gives a blob its name.
     pub(super) async fn commit(
         &self,
         request: &PutBlobRequest,
         stored: StoredBlob,
         holders: Vec<NodeId>,
         deadline: Instant,
-    ) -> Result<u64, Fault> {
+    ) -> Result<PutBlobReply, Fault> {
         let StoredBlob { hash, bytes } = stored;
-        let where_it_is = Copies { hash, bytes, wanted: request.wanted(), holders };
+        let (copies_wanted, copies_made) =
+            (request.wanted(), u32::try_from(holders.len()).unwrap_or(u32::MAX));
+        let where_it_is = Copies { hash, bytes, wanted: copies_wanted, holders };
+        let key = request.name.key(&request.namespace);
         for _ in 0..ATTEMPTS_MAX {
-            let (version, created_ms) = self.found(&request.namespace, &request.name, deadline).await?;
+            let (found, answered) = self.look_for(request, false, deadline).await?;
+            if let Some(answered) = answered {
+                return answered.reply(request, stored);
+            }
+            let Found { version, created_ms } = found;
             check(&request.name, request.if_version, version)?;
             let now_ms = self.parts.consensus.time_ms();
             let manifest = Manifest {
@@ -61,15 +132,22 @@ impl BlobService {
                 modified_ms: now_ms,
                 who: request.who.clone(),
             };
-            let key = request.name.key(&request.namespace);
-            let then = vec![
+            let mut compares = vec![RecordCompare::version(manifests(), &*key, version)];
+            let mut then = vec![
                 RecordOp::Write(write(manifests(), &key, &manifest)),
                 RecordOp::Write(write(copies(), &key, &where_it_is)),
             ];
-            let reply =
-                self.transact(RecordCompare::version(manifests(), key, version), then, deadline).await?;
+            if let Some(idempotency_key) = request.idempotency_key {
+                let key = put_key(&request.namespace, idempotency_key);
+                let answered = Answered { asked: request.asked(hash), copies: copies_made };
+                let remember = WriteRequest { ttl_ms: ANSWERED_MS, ..write(puts(), &key, &answered) };
+                compares.push(RecordCompare::version(puts(), key, 0));
+                then.push(RecordOp::Write(remember));
+            }
+            let reply = self.transact(compares, then, deadline).await?;
             if reply.held {
-                return Ok(reply.revision);
+                let version = reply.revision;
+                return Ok(PutBlobReply { version, hash, bytes, copies: copies_made, copies_wanted });
             }
         }
         Err(too_fast(&request.name))
@@ -81,7 +159,9 @@ impl BlobService {
     /// [`Code::Conflict`] if the version is another, or why the group did not take it.
     pub async fn delete(&self, request: DeleteBlobRequest, deadline: Instant) -> Result<bool, Fault> {
         for _ in 0..ATTEMPTS_MAX {
-            let (version, _) = self.found(&request.namespace, &request.name, deadline).await?;
+            let key = request.name.key(&request.namespace);
+            let look = move |glimpse: &Glimpse<'_>| found(glimpse, &key);
+            let Found { version, .. } = self.store.glimpse(false, deadline, look).await?;
             check(&request.name, request.if_version, version)?;
             if version == 0 {
                 return Ok(false);
@@ -91,8 +171,8 @@ impl BlobService {
                 RecordOp::Delete { table: manifests(), key: key.clone() },
                 RecordOp::Delete { table: copies(), key: key.clone() },
             ];
-            let reply =
-                self.transact(RecordCompare::version(manifests(), key, version), then, deadline).await?;
+            let compares = vec![RecordCompare::version(manifests(), key, version)];
+            let reply = self.transact(compares, then, deadline).await?;
             if reply.held {
                 self.parts.changed.notify_one();
                 return Ok(true);
@@ -110,18 +190,19 @@ impl BlobService {
         deadline: Instant,
     ) -> Result<bool, Fault> {
         let then = vec![RecordOp::Write(record::write(copies(), key, now))];
-        Ok(self.transact(RecordCompare::version(copies(), key, version), then, deadline).await?.held)
+        let compares = vec![RecordCompare::version(copies(), key, version)];
+        Ok(self.transact(compares, then, deadline).await?.held)
     }
 
     async fn transact(
         &self,
-        compare: RecordCompare,
+        compares: Vec<RecordCompare>,
         then: Vec<RecordOp>,
         deadline: Instant,
     ) -> Result<TransactReply, Fault> {
         // A key of its own for each: repeated inside it is done once.
         let key = u128::from_le_bytes(self.parts.seams.random());
-        let request = TransactRequest { compares: vec![compare], then, otherwise: Vec::new() };
+        let request = TransactRequest { compares, then, otherwise: Vec::new() };
         self.store.transact(request, Some(key), deadline).await
     }
 }

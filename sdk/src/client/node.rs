@@ -330,7 +330,7 @@ impl Node {
 
 impl Stake {
     /// `fault`, and what is to be said when nobody knows whether the request was done.
-    fn unsure(self, fault: Fault) -> Fault {
+    pub(crate) fn unsure(self, fault: Fault) -> Fault {
         match self {
             Stake::Read => fault,
             Stake::Call => fault.effect_unknown(),

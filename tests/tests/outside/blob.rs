@@ -234,6 +234,13 @@ async fn conditions_limits_and_strangers() -> anyhow::Result<()> {
     };
     ensure!(refused.code == Code::Unavailable && refused.message.contains("no room"), "{refused}");
 
+    let once = async |content: &'static str| blobs.put("once", content).if_absent().idempotency_key(7).await;
+    let (first, again) = (once("one").await?, once("one").await?);
+    ensure!(first == again, "a repeated put is the same put: {first:?} {again:?}");
+    let refused = once("two").await.expect_err("it is another put");
+    ensure!(refused.code == Code::Conflict && refused.message.contains("idempotency"), "{refused}");
+    ensure!(blobs.delete_version("once", first.version).await?, "it was put once");
+
     let mut given_up = blobs.put("y", "half").stream().await?;
     given_up.write("more").await?;
     drop(given_up);

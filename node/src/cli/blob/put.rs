@@ -53,6 +53,10 @@ pub(super) struct Put {
     /// Only if the blob of this name has this version
     #[arg(long, value_name = "VERSION")]
     if_version: Option<u64>,
+
+    /// Makes a repeated put the same put: 1 to 32 hexadecimal digits
+    #[arg(long, value_name = "KEY", value_parser = unit::key)]
+    idempotency_key: Option<u128>,
 }
 
 #[derive(Serialize)]
@@ -107,6 +111,9 @@ impl Put {
         }
         if let Some(size) = size {
             put = put.size(size);
+        }
+        if let Some(key) = self.idempotency_key {
+            put = put.idempotency_key(key);
         }
         match (self.if_absent, self.if_version) {
             (true, _) => put.if_absent(),

@@ -1,6 +1,6 @@
 //! Blobs: bytes that stream in and out, a piece at a time.
 
-use super::{Door, context, namespace, streams::Answers, usage};
+use super::{Door, context, idempotency_key, namespace, streams::Answers, usage};
 use crate::node::{Context, Local};
 use bytes::Bytes;
 use futures::{StreamExt, stream};
@@ -157,6 +157,7 @@ impl Door {
             hash,
             // The node fills it in: it is not the caller's to say.
             who: String::new(),
+            idempotency_key: idempotency_key(&header.idempotency_key)?,
         };
         self.local.put_blob(context, request).await
     }

@@ -2,7 +2,8 @@
 
 use super::{Blobs, hash};
 use crate::{
-    client::node::Stake,
+    chance,
+    client::{call::key_bytes, node::Stake},
     proto::{self, put_blob_request},
     wire::{BlobHash, Code, Fault},
 };
@@ -24,12 +25,15 @@ const COPIES_TIMEOUT: Duration = Duration::from_secs(120);
 const COPIES_BYTES_PER_S: u64 = 1 << 20;
 
 /// A put that is being made up. Await it to send it.
+///
+/// It carries an idempotency key, so that a repetition with [`PutBlob::idempotency_key`] puts once.
 #[derive(Clone, Debug)]
 #[must_use = "a put is sent when it is awaited"]
 pub struct PutBlob {
     blobs: Blobs,
     header: put_blob_request::Header,
     content: Bytes,
+    idempotency_key: u128,
 }
 
 /// What came of a put.
@@ -53,12 +57,19 @@ pub struct BlobUpload {
     chunks: mpsc::Sender<proto::PutBlobRequest>,
     answer: BoxFuture<'static, Result<Response<proto::PutBlobResponse>, Status>>,
     sent: u64,
+    stake: Stake,
 }
 
 impl PutBlob {
     pub(super) fn new(blobs: Blobs, name: String, content: Bytes) -> PutBlob {
         let header = put_blob_request::Header { namespace: blobs.namespace(), name, ..Default::default() };
-        PutBlob { blobs, header, content }
+        PutBlob { blobs, header, content, idempotency_key: chance::bits() }
+    }
+
+    /// Repeats the put that was sent with `key`, within an hour: what it did, it does not do again.
+    pub fn idempotency_key(mut self, key: u128) -> PutBlob {
+        self.idempotency_key = key;
+        self
     }
 
     /// What it is, such as `image/png`.
@@ -107,7 +118,9 @@ impl PutBlob {
     /// # Errors
     /// `Denied` if the secret would leave this host unencrypted.
     pub async fn stream(self) -> Result<BlobUpload, Fault> {
-        let PutBlob { blobs, header, content } = self;
+        let PutBlob { blobs, mut header, content, idempotency_key } = self;
+        header.idempotency_key = key_bytes(idempotency_key);
+        let stake = Stake::Write(idempotency_key);
         let (chunks, waiting) = mpsc::channel(CHUNKS_WAITING);
         let header = part(put_blob_request::Part::Header(header));
         let parts = stream::unfold((Some(header), waiting), |(header, mut waiting)| async move {
@@ -120,7 +133,7 @@ impl PutBlob {
         let request = blobs.node.request(parts)?;
         let mut client = blobs.node.blob_client();
         let answer = Box::pin(async move { client.put_blob(request).await });
-        let mut upload = BlobUpload { blobs, chunks, answer, sent: 0 };
+        let mut upload = BlobUpload { blobs, chunks, answer, sent: 0, stake };
         upload.write(content).await?;
         Ok(upload)
     }
@@ -186,16 +199,14 @@ impl BlobUpload {
     pub async fn finish(mut self) -> Result<BlobPut, Fault> {
         // A stream that only ends may be that of a caller who gave up.
         self.send(put_blob_request::Part::End(put_blob_request::End { size: self.sent })).await?;
-        let BlobUpload { blobs, answer, sent, .. } = self;
+        let BlobUpload { blobs, answer, sent, stake, .. } = self;
         let patience = COPIES_TIMEOUT + Duration::from_secs(sent / COPIES_BYTES_PER_S);
         let answer = timeout(patience, answer).await.map_err(|_| {
             let message =
                 format!("the node did not say within {} s that the blob is kept", patience.as_secs());
-            Fault::new(Code::Timeout, message)
-                .effect_unknown()
-                .help("look whether it is there: put again, it is the same")
+            stake.unsure(Fault::new(Code::Timeout, message))
         })?;
-        let put = answer.map_err(|status| blobs.node.fault(Stake::Call, patience, status))?.into_inner();
+        let put = answer.map_err(|status| blobs.node.fault(stake, patience, status))?.into_inner();
         Ok(BlobPut {
             version: put.version,
             hash: hash(&put.hash)?,
@@ -207,7 +218,7 @@ impl BlobUpload {
 
     fn refused(&self, answer: Result<Response<proto::PutBlobResponse>, Status>) -> Fault {
         match answer {
-            Err(status) => self.blobs.node.fault(Stake::Call, CHUNK_TIMEOUT, status),
+            Err(status) => self.blobs.node.fault(self.stake, CHUNK_TIMEOUT, status),
             Ok(_) => Fault::new(Code::Internal, "the node ended the blob before it was whole"),
         }
     }
