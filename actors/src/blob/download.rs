@@ -72,7 +72,7 @@ impl Download {
     fn new(shared: Arc<Shared>, view: BlobView, at: u64, end: u64) -> Self {
         // The disk here first, whether the records know of that copy or not.
         let here = shared.here();
-        let others = std::iter::once(here).chain(shared.nearest(&view.holders)).collect();
+        let others = std::iter::once(here).chain(shared.sources(&view.holders)).collect();
         Download { shared, view, at, end, source: Source::None, others, waiting: Bytes::new(), why: None }
     }
 

@@ -16,7 +16,7 @@ use tokio::time::{Instant, timeout_at};
 pub(super) struct FetchRequest {
     pub hash: BlobHash,
     pub bytes: u64,
-    /// Who has it.
+    /// Who has it, as far as is known.
     pub from: Vec<NodeId>,
 }
 
@@ -41,7 +41,7 @@ impl Shared {
             .map_err(late)?
             .map_err(|_| Fault::new(Code::Unavailable, "the node is shutting down"))?;
         let mut last = Fault::new(Code::Unavailable, format!("no node that has blob {hash} can be reached"));
-        for node in self.nearest(&from) {
+        for node in self.sources(&from) {
             match timeout_at(deadline, self.fetch_from(node, hash, bytes)).await.map_err(late)? {
                 Ok(()) => return Ok(()),
                 Err(fault) => {

@@ -7,6 +7,7 @@ use super::{
     fetch::FetchRequest,
     limits::{COMMIT, GRACE, LOST_AFTER, fetch_time},
     record::{Copies, copies, decode},
+    shortage::Shortage,
 };
 use crate::store::{Glimpse, ListOrder, RecordRange};
 use futures::{StreamExt, stream};
@@ -49,6 +50,10 @@ struct Findings {
     missing: Vec<Entry>,
     /// Blobs with too few copies.
     short: Vec<Entry>,
+    /// Blobs of which no copy is known that could be reached.
+    lost: Vec<Entry>,
+    /// How many there are of both.
+    shortage: Shortage,
     /// Blobs here of which no record says so.
     unnamed: BTreeSet<BlobHash>,
 }
@@ -83,16 +88,14 @@ impl Keeper {
 
     async fn look(&mut self) -> Result<(), Fault> {
         self.watch_members();
-        let Findings { missing, short, unnamed } = self.find().await?;
-        tracing::debug!(
-            missing = missing.len(),
-            short = short.len(),
-            unnamed = unnamed.len(),
-            "looked at the blobs"
-        );
+        let Findings { missing, short, lost, shortage, unnamed } = self.find().await?;
+        tracing::debug!(missing = missing.len(), ?shortage, unnamed = unnamed.len(), "looked at the blobs");
+        shortage.publish(&self.service.parts.mesh);
         let keeper = &*self;
         stream::iter(missing).for_each_concurrent(AT_ONCE, |entry| keeper.fetch(entry)).await;
-        stream::iter(short).for_each_concurrent(AT_ONCE, |entry| keeper.repair(entry)).await;
+        // What is lost comes last: most of it can't be helped, and must not keep others waiting.
+        let short = stream::iter(short.into_iter().chain(lost));
+        short.for_each_concurrent(AT_ONCE, |entry| keeper.repair(entry)).await;
         let free = |hash: &BlobHash| self.service.parts.shelf.is_free(*hash, GRACE);
         self.remove(unnamed.into_iter().filter(free).collect()).await
     }
@@ -126,16 +129,23 @@ impl Keeper {
             glimpse.records(&RecordRange::table(copies()), ListOrder::Ascending, |record| {
                 let copies: Copies = decode(&record)?;
                 let (version, key) = (record.version, record.key);
-                let good = copies.holders.iter().filter(|node| counted.contains(node)).count();
-                let is_short = leads && good < (copies.wanted as usize).min(counted.len());
+                let good = copies.good(&counted);
+                let is_short = leads && good < copies.wanted_of(&counted);
                 if copies.holders.contains(&here) {
                     found.unnamed.remove(&copies.hash);
                     if !held.contains(&copies.hash) && found.missing.len() < COPIES_AT_ONCE {
                         found.missing.push(Entry { key: key.clone(), version, copies: copies.clone() });
                     }
                 }
-                if is_short && good > 0 && found.short.len() < COPIES_AT_ONCE {
-                    found.short.push(Entry { key, version, copies });
+                if is_short {
+                    let (count, entries) = match good {
+                        0 => (&mut found.shortage.lost, &mut found.lost),
+                        _ => (&mut found.shortage.short, &mut found.short),
+                    };
+                    *count += 1;
+                    if entries.len() < COPIES_AT_ONCE {
+                        entries.push(Entry { key, version, copies });
+                    }
                 }
                 Ok(true)
             })?;
@@ -166,7 +176,7 @@ impl Keeper {
         let counted = self.counted();
         let mut good: Vec<NodeId> = copies.holders.clone();
         good.retain(|node| counted.contains(node));
-        let wanted = (copies.wanted as usize).min(counted.len());
+        let wanted = copies.wanted_of(&counted);
         let request = FetchRequest { hash: copies.hash, bytes: copies.bytes, from: good.clone() };
         let mut candidates = shared.candidates(copies.hash, &copies.holders);
         if !copies.holders.contains(&shared.here()) && !candidates.contains(&shared.here()) {
@@ -202,16 +212,17 @@ impl Keeper {
         }
     }
 
-    /// Removes blobs that no record says are here, after a reading that sees all that was acknowledged.
+    /// Removes blobs that no record says are here, after a reading that sees all that was acknowledged. One that has
+    /// too few copies elsewhere stays: its repair may need it.
     async fn remove(&self, mut unnamed: BTreeSet<BlobHash>) -> Result<(), Fault> {
         if unnamed.is_empty() {
             return Ok(());
         }
-        let here = self.service.parts.here();
+        let (here, counted) = (self.service.parts.here(), self.counted());
         let look = move |glimpse: &Glimpse<'_>| {
             glimpse.records(&RecordRange::table(copies()), ListOrder::Ascending, |record| {
                 let copies: Copies = decode(&record)?;
-                if copies.holders.contains(&here) {
+                if copies.holders.contains(&here) || copies.good(&counted) < copies.wanted_of(&counted) {
                     unnamed.remove(&copies.hash);
                 }
                 Ok(!unnamed.is_empty())

@@ -24,6 +24,7 @@ mod reading;
 mod record;
 mod request;
 mod shelf;
+mod shortage;
 mod transfer;
 mod upload;
 mod writing;
@@ -38,4 +39,5 @@ pub use request::{
     BlobView, DeleteBlobRequest, GetBlobRequest, ListBlobsReply, ListBlobsRequest, PutBlobReply,
     PutBlobRequest,
 };
+pub(crate) use shortage::Shortage;
 pub use upload::Upload;

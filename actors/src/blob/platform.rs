@@ -150,6 +150,15 @@ impl Shared {
         nearest
     }
 
+    /// Whom to ask for a blob: those who are said to have it, nearest first; then all others, since a copy may be where
+    /// no record says so: its node was taken for lost, or whoever made it did not live to name it.
+    pub fn sources(&self, holders: &[NodeId]) -> Vec<NodeId> {
+        let others: Vec<NodeId> = self.members().into_iter().filter(|node| !holders.contains(node)).collect();
+        let mut sources = self.nearest(holders);
+        sources.extend(self.nearest(&others));
+        sources
+    }
+
     /// Whether a node is linked.
     pub fn is_up(&self, node: NodeId) -> bool {
         node == self.here()

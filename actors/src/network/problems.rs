@@ -1,6 +1,9 @@
 //! What is wrong with the cluster, worst first: one rule, one function.
 
-use crate::network::{card::Heard, replicas::Replicas, status::View};
+use crate::{
+    blob::Shortage,
+    network::{card::Heard, replicas::Replicas, status::View},
+};
 use micro_sdk::wire::{
     NodeId,
     status::{ConsensusStatus, NodeState, NodeStatus, Problem, Role, Severity},
@@ -31,6 +34,9 @@ pub(crate) fn problems(view: &View<'_>, nodes: &[NodeStatus], consensus: &Consen
     let up = |node: NodeId| nodes.iter().any(|known| known.id == node && known.state != NodeState::Down);
     let told = view.members.iter().filter(|member| up(member.node) || Heard(member).is_damaged());
     list.0.extend(told.flat_map(|member| Heard(member).problems()));
+    // A former leader's count is none of a leader's.
+    let leader = view.members.iter().find(|member| Some(member.node) == consensus.leader);
+    list.0.extend(leader.into_iter().flat_map(|leader| Shortage::of(leader).problems()));
     list.0.sort_by_key(|problem| problem.severity);
     list.0
 }
