@@ -1,6 +1,7 @@
-//! The store by itself: stalls, batches, transactions, watches, and how all of it grows with what is in it.
+//! The store by itself: stalls, batches, transactions, watches, blobs, and how all of it grows with what is in it.
 
 mod batches;
+mod blobs;
 mod growth;
 mod watchers;
 
@@ -28,6 +29,7 @@ pub fn is_wanted(selection: &Selection) -> bool {
         || selection.wants(STALLS)
         || batches::is_wanted(selection)
         || watchers::is_wanted(selection)
+        || blobs::is_wanted(selection)
         || growth::is_wanted(selection)
 }
 
@@ -48,6 +50,9 @@ pub async fn measure(
     }
     if watchers::is_wanted(selection) {
         report.take("watchers", watchers::measure(cluster, (leader, follower), plan).await);
+    }
+    if blobs::is_wanted(selection) {
+        report.take("blobs", blobs::measure(cluster, plan).await);
     }
     // Last: it leaves the most behind.
     if growth::is_wanted(selection) {
