@@ -33,9 +33,9 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 /// How long a client may take to send the head of an HTTP/1 request.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
 /// How often a silent HTTP/2 connection is asked whether it lives, and how long it may take to answer.
-const KEEP_ALIVE: Duration = Duration::from_secs(15);
+pub(super) const KEEP_ALIVE: Duration = Duration::from_secs(15);
 /// Streams in flight on one HTTP/2 connection.
-const STREAMS_MAX: u32 = 4096;
+pub(super) const STREAMS_MAX: u32 = 4096;
 /// How many processes of other users are told at once that the socket is not for them, and how long each may listen:
 /// what they take is not taken from those who may come in.
 const STRANGERS_MAX: usize = 16;

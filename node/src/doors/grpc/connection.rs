@@ -4,6 +4,7 @@
 //! types, for things that gRPC has no use for: HTTP/1, upgrades, dates.
 
 use super::{exchange::Exchange, gathered::Gathered};
+use crate::doors::acceptor::{KEEP_ALIVE, STREAMS_MAX};
 use bytes::Bytes;
 use h2::{Ping, PingPong, server};
 use std::{
@@ -21,10 +22,6 @@ use tokio::{
 
 /// How long a client may take to begin: it has to send 24 bytes and its settings.
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
-/// How often a client is asked whether it lives, and how long it may take to answer.
-const KEEP_ALIVE: Duration = Duration::from_secs(15);
-/// Streams in flight on one connection.
-const STREAMS_MAX: u32 = 4096;
 /// What a client may send ahead on one stream, and on all of them together: enough for a blob to fill a fast link.
 const STREAM_WINDOW: u32 = 1 << 20;
 const CONNECTION_WINDOW: u32 = 8 << 20;

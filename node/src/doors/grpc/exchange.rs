@@ -43,7 +43,7 @@ impl Exchange {
 
     /// Answers that nothing is done.
     pub fn refuse(mut self, status: &Status) {
-        let _gone = send_status(&mut self.respond, HeaderMap::new(), status);
+        let _gone = send_status(&mut self.respond, status);
     }
 
     /// Answers one message with one message. A client that goes away meanwhile does not stop `call`, which has its own
@@ -61,7 +61,7 @@ impl Exchange {
         };
         let _gone = match answer {
             Ok(answer) => send_message(&mut respond, answer),
-            Err(status) => send_status(&mut respond, HeaderMap::new(), &status),
+            Err(status) => send_status(&mut respond, &status),
         };
     }
 
@@ -95,14 +95,14 @@ fn send_message<A: Message>(respond: &mut SendResponse<Bytes>, answer: tonic::Re
 }
 
 /// Sends a status without any message.
-fn send_status(respond: &mut SendResponse<Bytes>, mut headers: HeaderMap, status: &Status) -> Sent {
+fn send_status(respond: &mut SendResponse<Bytes>, status: &Status) -> Sent {
+    let mut head = Response::new(());
+    let headers = head.headers_mut();
     headers.insert(CONTENT_TYPE, GRPC);
-    if let Err(unfit) = status.add_header(&mut headers) {
+    if let Err(unfit) = status.add_header(headers) {
         // A message that no header can carry still has a code.
         headers.insert(GRPC_STATUS, HeaderValue::from(unfit.code() as i32));
     }
-    let mut head = Response::new(());
-    *head.headers_mut() = headers;
     respond.send_response(head, true).map(drop)
 }
 
