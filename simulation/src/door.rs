@@ -117,6 +117,14 @@ impl Door {
     /// As the node answers.
     pub async fn delete(&self, key: &str) -> Result<(), Fault> {
         let request = DeleteRequest { table: TablePath::default(), key: key.to_owned(), if_version: None };
+        self.delete_record(request).await
+    }
+
+    /// Deletes a record of any table.
+    ///
+    /// # Errors
+    /// As the node answers.
+    pub async fn delete_record(&self, request: DeleteRequest) -> Result<(), Fault> {
         self.local.delete(&self.context(), request).await.map(drop)
     }
 

@@ -2,6 +2,7 @@
 
 use crate::{
     door::{Door, attach_echo},
+    gauge,
     machine::{Machine, Seat, Shared},
     operator,
     options::PlantedBug,
@@ -58,7 +59,9 @@ async fn run(shared: &Rc<Shared>, seat: Seat) -> Result<(), Fault> {
     let machine = shared.machine(seat);
     let storage = memory::open(&machine.disk, Arc::new(VirtualTime));
     let storage = storage.map_err(|error| Fault::new(Code::Failed, error.to_string()))?;
-    let storage = planted::with_bug(storage, shared.options.planted_bug);
+    let storage = gauge::gauged(storage, &machine.gauge, &machine.disk);
+    let clock = seams::clock(shared.trace.clone(), machine.skew.clone());
+    let storage = planted::with_bug(storage, shared.options.planted_bug, clock);
     *machine.storage.borrow_mut() = Some(storage.clone());
     let join = join(shared, seat).await;
     let node = Node::assemble(config(shared, machine, join), host(shared, machine, storage).await?).await?;

@@ -2,6 +2,7 @@
 
 use crate::{
     checkers::Violation,
+    gauge::Gauge,
     options::Options,
     seams::Skew,
     socket::Power,
@@ -53,6 +54,8 @@ pub struct Machine {
     pub ip: Cell<IpAddr>,
     /// Its disk, which survives everything.
     pub disk: Arc<MemoryDisk>,
+    /// What is counted between its node and its disk.
+    pub gauge: Arc<Gauge>,
     /// How far its clock is off.
     pub skew: Skew,
     /// How often its node was started.
@@ -98,6 +101,7 @@ impl Machine {
             name,
             ip: Cell::new(IpAddr::from([0, 0, 0, 0])),
             disk: MemoryDisk::new(),
+            gauge: Arc::default(),
             skew: Skew::default(),
             boot: Cell::new(0),
             id: Cell::new(None),

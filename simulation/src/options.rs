@@ -40,11 +40,17 @@ pub enum PlantedBug {
     BlobNotSynced,
     /// A state is served in spite of its damage.
     RotUnseen,
+    /// Each replica ends records by its own clock.
+    ExpiryByOwnClock,
+    /// What was to end at first ends then, although it was renewed meanwhile.
+    RenewalsForgotten,
+    /// A node never learns how little room its disk has left.
+    RoomUnseen,
 }
 
 impl PlantedBug {
     /// All, by the names they are called by on the command line.
-    pub const ALL: [(&'static str, PlantedBug); 17] = [
+    pub const ALL: [(&'static str, PlantedBug); 20] = [
         ("ack-before-sync", PlantedBug::AckBeforeSync),
         ("vote-not-persisted", PlantedBug::VoteNotPersisted),
         ("read-without-quorum", PlantedBug::ReadWithoutQuorum),
@@ -62,6 +68,9 @@ impl PlantedBug {
         ("whole-tree-written", PlantedBug::WholeTreeWritten),
         ("blob-not-synced", PlantedBug::BlobNotSynced),
         ("rot-unseen", PlantedBug::RotUnseen),
+        ("expiry-by-own-clock", PlantedBug::ExpiryByOwnClock),
+        ("renewals-forgotten", PlantedBug::RenewalsForgotten),
+        ("room-unseen", PlantedBug::RoomUnseen),
     ];
 }
 

@@ -25,10 +25,15 @@ pub type Skew = Arc<AtomicI64>;
 /// The seams of one start of a node. `seed` must be another one for every start.
 pub fn seams(seed: u64, trace: Trace, skew: Skew) -> Seams {
     Seams {
-        clock: Arc::new(SkewedClock { trace, skew }),
+        clock: clock(trace, skew),
         entropy: Arc::new(SeededEntropy(Mutex::new(SmallRng::seed_from_u64(seed)))),
         blocking: Arc::new(VirtualTime),
     }
+}
+
+/// The clock of a host.
+pub fn clock(trace: Trace, skew: Skew) -> Arc<dyn Clock> {
+    Arc::new(SkewedClock { trace, skew })
 }
 
 /// Simulated time of day, wrong by some.

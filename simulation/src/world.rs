@@ -244,6 +244,13 @@ impl World {
         self.sim.bounce(machine.ip.get());
     }
 
+    /// The disks of these hosts have little room left, or enough again.
+    pub fn set_scarce(&self, seats: &[Seat], scarce: bool) {
+        for machine in seats.iter().map(|seat| self.machine(*seat)) {
+            machine.gauge.set_scarce(&machine.disk, scarce);
+        }
+    }
+
     /// The disks of all that have a part in the world.
     pub fn all_disks(&self) -> impl Iterator<Item = &MemoryDisk> {
         self.shared.members().map(|machine| &*machine.disk)

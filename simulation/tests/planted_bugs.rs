@@ -1,8 +1,9 @@
 //! The checkers see what they are there to see: a bug put in on purpose is found.
 
 use micro_simulation::{
+    faults::{Move, Who},
     options::{Options, PlantedBug},
-    run::run,
+    run::{run, run_schedule},
     workload::Kind,
 };
 
@@ -128,4 +129,35 @@ fn a_state_that_is_served_in_spite_of_its_damage_is_found() {
         &[Kind::Bank, Kind::Append],
         &["state machine safety", "linearizability", "liveness", "no panics"],
     );
+}
+
+#[test]
+fn a_node_that_writes_on_until_its_disk_is_full_is_found() {
+    // Long enough for what clients write to fill what is left.
+    let checked = |planted_bug| {
+        let workloads = Some(vec![Kind::Bank, Kind::Set, Kind::Queue]);
+        let options = Options { planted_bug, workloads, ..Options::new(1) };
+        run_schedule(options, &[(2_000, Who::Node(1), Move::FillDisk)])
+    };
+    checked(None).expect_good();
+    let report = checked(Some(PlantedBug::RoomUnseen));
+    let found = report.violations.first().map(|violation| violation.checker);
+    assert_eq!(found, Some("liveness"), "the node ended, and its disk is full\n{report}");
+}
+
+#[test]
+fn a_replica_that_ends_records_by_its_own_clock_is_found() {
+    let checkers = ["records that end", "state machine safety", "equal replicas"];
+    finds_with(PlantedBug::ExpiryByOwnClock, &[Kind::Expiry], &checkers);
+}
+
+#[test]
+fn a_record_that_ends_although_it_was_renewed_is_found() {
+    // How entries are batched differs from replica to replica, and with it which rows stay.
+    finds_with(PlantedBug::RenewalsForgotten, &[Kind::Expiry], &["records that end", "state machine safety"]);
+}
+
+#[test]
+fn a_lease_that_ends_although_it_was_kept_alive_is_found() {
+    finds_with(PlantedBug::RenewalsForgotten, &[Kind::Lock], &["fences and leases", "state machine safety"]);
 }

@@ -1,6 +1,7 @@
 //! Twenty seeds, three nodes, a minute of faults each.
 
 use micro_simulation::{options::Options, run::run, workload::Kind};
+use std::time::Duration;
 
 macro_rules! seeds {
     ($($name:ident: $seed:literal),+ $(,)?) => {
@@ -28,10 +29,25 @@ fn a_try_that_did_nothing_says_nothing_of_the_one_before() {
     run(Options { workloads, ..Options::new(1) }).expect_good();
 }
 
+/// Raft ended on a leader while two proposals of one batch waited to be answered, and the second was looked for where
+/// nothing was left to come, which is a panic.
+#[test]
+fn a_batch_whose_leader_ends_is_answered_as_unknown() {
+    run(Options { storm: Duration::from_secs(30), ..Options::new(7) }).expect_good();
+}
+
 /// Blobs through a storm, whatever kinds of work the seeds above have drawn.
 #[test]
 fn blobs_keep_their_contents_and_their_copies() {
     for seed in 1..=3 {
         run(Options { workloads: Some(vec![Kind::Blob]), ..Options::new(seed) }).expect_good();
+    }
+}
+
+/// Records that end by themselves through a storm, whatever kinds of work the seeds above have drawn.
+#[test]
+fn records_end_in_time_and_not_before() {
+    for seed in 1..=3 {
+        run(Options { workloads: Some(vec![Kind::Expiry, Kind::Lock]), ..Options::new(seed) }).expect_good();
     }
 }

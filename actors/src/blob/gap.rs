@@ -136,7 +136,7 @@ impl Gap {
             tracing::debug!(key, %hash, "no node has a copy of a blob that can be read");
             return false;
         }
-        let wanted = (self.copies.wanted as usize).min(counted.len());
+        let wanted = self.copies.wanted_of(counted);
         let mut good = self.copies.holders.clone();
         good.retain(|node| counted.contains(node));
         let before = good.len();

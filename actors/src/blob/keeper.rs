@@ -131,8 +131,8 @@ impl Keeper {
             let mut before = Vec::new();
             glimpse.records(&RecordRange::table(copies()), ListOrder::Ascending, |record| {
                 let copies: Copies = decode(&record)?;
-                let good = copies.holders.iter().filter(|node| counted.contains(node)).count();
-                let short = leads && good < (copies.wanted as usize).min(counted.len());
+                let good = copies.good(&counted);
+                let short = leads && good < copies.wanted_of(&counted);
                 let named = copies.holders.contains(&here);
                 if named {
                     found.unnamed.remove(&copies.hash);

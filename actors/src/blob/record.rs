@@ -13,6 +13,7 @@
 use crate::store::{Record, TablePath, WriteRequest};
 use bincode::{Decode, Encode};
 use micro_sdk::wire::{BlobHash, Code, Codec, Fault, Namespace, NodeId, limits::VALUE_BYTES_MAX};
+use std::collections::BTreeSet;
 
 /// The table of manifests.
 pub(crate) fn manifests() -> TablePath {
@@ -77,6 +78,18 @@ pub(crate) struct Copies {
     /// How many there should be.
     pub wanted: u32,
     pub holders: Vec<NodeId>,
+}
+
+impl Copies {
+    /// How many of them are on these nodes.
+    pub fn good(&self, nodes: &BTreeSet<NodeId>) -> usize {
+        self.holders.iter().filter(|node| nodes.contains(node)).count()
+    }
+
+    /// How many there should be if there are these nodes: one on each at most.
+    pub fn wanted_of(&self, nodes: &BTreeSet<NodeId>) -> usize {
+        (self.wanted as usize).min(nodes.len())
+    }
 }
 
 /// What a record holds.

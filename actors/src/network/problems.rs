@@ -149,7 +149,7 @@ impl Problems {
         let Missing { copies, lost } = *missing;
         if lost > 0 {
             let message = format!("no node has {} that should be on {node}", blobs(lost));
-            let help = "put them again, or delete them; the log of that node names them, and its folder                         blobs/damaged has what was set aside";
+            let help = "put them again, or delete them; the log of that node names them, and its folder blobs/damaged has what was set aside";
             self.add(Severity::Critical, message, help);
         }
         let others = copies.saturating_sub(lost);

@@ -2,35 +2,28 @@
 
 use crate::{
     doors::{
-        gathered::Gathered,
-        grpc::{Answering, Services},
+        grpc::{Connection, Exchange, Services},
         listeners::SocketFile,
         threads::Threads,
     },
     node::AdminSecret,
 };
 use axum::Router;
-use http::{Request, Response, StatusCode, header::AUTHORIZATION};
-use hyper::{body::Incoming, server::conn::http2};
+use http::{Request, header::AUTHORIZATION};
 use hyper_util::{
     rt::{TokioExecutor, TokioIo, TokioTimer},
-    server::{conn::auto, graceful::GracefulShutdown},
+    server::conn::auto,
     service::TowerToHyperService,
 };
 use micro_sdk::wire::{Caller, Code, Fault};
-use std::{
-    future::{Future, ready},
-    io,
-    sync::Arc,
-    time::Duration,
-};
+use std::{future::Future, io, pin::pin, sync::Arc, time::Duration};
 use tokio::{
     io::{AsyncRead, AsyncWrite},
     net::{TcpListener, TcpStream},
     sync::{OwnedSemaphorePermit, Semaphore, watch},
     time::{sleep, timeout},
 };
-use tonic::body::Body;
+use tonic::Status;
 
 /// Connections that one door serves at once: far more than services and people on a host need, and few enough that
 /// their buffers stay below what a small host has.
@@ -40,15 +33,13 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 /// How long a client may take to send the head of an HTTP/1 request.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
 /// How often a silent HTTP/2 connection is asked whether it lives, and how long it may take to answer.
-const KEEP_ALIVE: Duration = Duration::from_secs(15);
+pub(super) const KEEP_ALIVE: Duration = Duration::from_secs(15);
 /// Streams in flight on one HTTP/2 connection.
-const STREAMS_MAX: u32 = 4096;
+pub(super) const STREAMS_MAX: u32 = 4096;
 /// How many processes of other users are told at once that the socket is not for them, and how long each may listen:
 /// what they take is not taken from those who may come in.
 const STRANGERS_MAX: usize = 16;
 const STRANGER_PATIENCE: Duration = Duration::from_secs(2);
-const STREAM_WINDOW: u32 = 1 << 20;
-const CONNECTION_WINDOW: u32 = 8 << 20;
 
 /// How a door finds out who calls.
 #[derive(Clone)]
@@ -111,13 +102,12 @@ impl Acceptor {
     async fn run<S, A, F>(
         mut self,
         mut accept: A,
-        serve: impl Fn(&Threads, S, &GracefulShutdown, OwnedSemaphorePermit) -> io::Result<()>,
+        serve: impl Fn(&Threads, S, watch::Receiver<bool>, OwnedSemaphorePermit) -> io::Result<()>,
     ) where
         A: FnMut() -> F,
         F: Future<Output = io::Result<S>>,
     {
         let permits = Arc::new(Semaphore::new(CONNECTIONS_MAX));
-        let graceful = GracefulShutdown::new();
         loop {
             let permit = tokio::select! {
                 biased;
@@ -129,13 +119,15 @@ impl Acceptor {
                 _ = self.draining.wait_for(|draining| *draining) => break,
                 accepted = accept() => accepted,
             };
-            let served = accepted.and_then(|stream| serve(&self.threads, stream, &graceful, permit));
+            let served =
+                accepted.and_then(|stream| serve(&self.threads, stream, self.draining.clone(), permit));
             if let Err(error) = served {
                 tracing::warn!(%error, "a connection could not be accepted");
                 sleep(ACCEPT_PAUSE).await;
             }
         }
-        graceful.shutdown().await;
+        // Each connection gives its permit back when it ends.
+        let _all = permits.acquire_many(CONNECTIONS_MAX as u32).await;
     }
 
     /// Serves gRPC on a unix socket to root and the node's own user, and tells others that it is not for them.
@@ -149,17 +141,17 @@ impl Acceptor {
             Ok((stream, uid))
         };
         // Tools and services of this host, seldom in a hurry: not worth another thread.
-        self.run(accept, |threads, (stream, uid), graceful, permit| {
+        self.run(accept, |threads, (stream, uid), draining, permit| {
             let thread = threads.own();
             let peer = Some(Peer { uid });
             if uid == 0 || uid == rustix::process::geteuid().as_raw() {
-                thread.spawn(grpc_connection(stream, &guard, peer, &thread.services, graceful, permit));
+                thread.spawn(grpc_connection(stream, &guard, peer, &thread.services, draining, permit));
                 return Ok(());
             }
             tracing::warn!(uid, "a process of another user was turned away from the socket");
             if let Ok(permit) = strangers.clone().try_acquire_owned() {
                 let guard = Guard::Stranger(uid);
-                let refusing = grpc_connection(stream, &guard, peer, &thread.services, graceful, permit);
+                let refusing = grpc_connection(stream, &guard, peer, &thread.services, draining, permit);
                 thread.spawn(async move { drop(timeout(STRANGER_PATIENCE, refusing).await) });
             }
             Ok(())
@@ -172,11 +164,11 @@ impl Acceptor {
         let guard = self.guard.clone();
         let listener = &listener;
         let accept = || accept_tcp(listener);
-        self.run(accept, |threads, stream, graceful, permit| {
+        self.run(accept, |threads, stream, draining, permit| {
             let thread = threads.idlest();
             let stream = stream.into_std()?;
             let stream = thread.enter(|| TcpStream::from_std(stream))?;
-            thread.spawn(grpc_connection(stream, &guard, None, &thread.services, graceful, permit));
+            thread.spawn(grpc_connection(stream, &guard, None, &thread.services, draining, permit));
             Ok(())
         })
         .await;
@@ -186,11 +178,11 @@ impl Acceptor {
     pub async fn serve_http(self, listener: TcpListener) {
         let listener = &listener;
         let accept = || accept_tcp(listener);
-        self.run(accept, |threads, stream, graceful, permit| {
+        self.run(accept, |threads, stream, draining, permit| {
             let thread = threads.idlest();
             let stream = stream.into_std()?;
             let stream = thread.enter(|| TcpStream::from_std(stream))?;
-            thread.spawn(http_connection(stream, thread.router.clone(), graceful, permit));
+            thread.spawn(http_connection(stream, thread.router.clone(), draining, permit));
             Ok(())
         })
         .await;
@@ -206,7 +198,7 @@ async fn accept_tcp(listener: &TcpListener) -> io::Result<TcpStream> {
 fn http_connection(
     stream: TcpStream,
     router: Router,
-    graceful: &GracefulShutdown,
+    mut draining: watch::Receiver<bool>,
     permit: OwnedSemaphorePermit,
 ) -> impl Future<Output = ()> + Send + 'static + use<> {
     let mut builder = auto::Builder::new(TokioExecutor::new());
@@ -217,26 +209,19 @@ fn http_connection(
         .keep_alive_interval(KEEP_ALIVE)
         .max_concurrent_streams(STREAMS_MAX);
     let service = TowerToHyperService::new(router);
-    let connection = graceful.watch(builder.serve_connection(TokioIo::new(stream), service).into_owned());
     async move {
-        if let Err(error) = connection.await {
+        let mut connection = pin!(builder.serve_connection(TokioIo::new(stream), service));
+        let served = tokio::select! {
+            served = connection.as_mut() => served,
+            () = async { drop(draining.wait_for(|draining| *draining).await) } => {
+                connection.as_mut().graceful_shutdown();
+                connection.await
+            }
+        };
+        if let Err(error) = served {
             tracing::debug!(%error, "an HTTP connection broke");
         }
         drop(permit);
-    }
-}
-
-/// Spawns a connection's tasks as they are. hyper-util's executor wraps each one in the span that is current, which
-/// here is never any.
-#[derive(Clone)]
-struct Plain;
-
-impl<F> hyper::rt::Executor<F> for Plain
-where
-    F: Future<Output: Send> + Send + 'static,
-{
-    fn execute(&self, task: F) {
-        tokio::spawn(task);
     }
 }
 
@@ -246,43 +231,29 @@ fn grpc_connection<S>(
     guard: &Guard,
     peer: Option<Peer>,
     services: &Services,
-    graceful: &GracefulShutdown,
+    draining: watch::Receiver<bool>,
     permit: OwnedSemaphorePermit,
 ) -> impl Future<Output = ()> + Send + 'static + use<S>
 where
     S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
 {
     let (guard, services) = (guard.clone(), services.clone());
-    let service = hyper::service::service_fn(move |mut request: Request<Incoming>| -> Answering {
-        match guard.caller(&request) {
+    let take = move |mut exchange: Exchange| {
+        let request = exchange.request_mut();
+        match guard.caller(request) {
             Ok(caller) => {
                 request.extensions_mut().insert(caller);
                 peer.map(|peer| request.extensions_mut().insert(peer));
-                services.call(request)
+                services.take(exchange);
             }
-            Err(fault) => Box::pin(ready(Ok(refuse(fault)))),
+            Err(fault) => exchange.refuse(&Status::from(fault)),
         }
-    });
-    let mut builder = http2::Builder::new(Plain);
-    builder
-        .timer(TokioTimer::new())
-        .keep_alive_interval(KEEP_ALIVE)
-        .keep_alive_timeout(KEEP_ALIVE)
-        .max_concurrent_streams(STREAMS_MAX)
-        .initial_stream_window_size(STREAM_WINDOW)
-        .initial_connection_window_size(CONNECTION_WINDOW)
-        .auto_date_header(false);
-    let connection = graceful.watch(builder.serve_connection(TokioIo::new(Gathered(stream)), service));
+    };
     async move {
-        if let Err(error) = connection.await {
+        let served = async { Connection::open(stream, draining).await?.serve(take).await };
+        if let Err(error) = served.await {
             tracing::debug!(%error, "a gRPC connection broke");
         }
         drop(permit);
     }
-}
-
-fn refuse(fault: Fault) -> Response<Body> {
-    let mut response = tonic::Status::from(fault).into_http::<Body>();
-    *response.status_mut() = StatusCode::OK;
-    response
 }

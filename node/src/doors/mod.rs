@@ -10,7 +10,6 @@
 
 mod acceptor;
 mod api;
-mod gathered;
 mod grpc;
 mod listeners;
 mod public_blobs;

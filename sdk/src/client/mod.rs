@@ -70,4 +70,5 @@ pub use store::{
     Store, TRANSACTION_OPS_MAX, Table, Transacted, Transaction, Watch, WatchError, WatchRange,
 };
 pub use token::Token;
+#[cfg(feature = "serve")]
 pub(crate) use {address::ADDRESS_VARIABLE, token::TOKEN_VARIABLE};

@@ -121,7 +121,8 @@ mod tests {
         }
         let stream = ending.journals.streams.begin("w", LOCKS, 1);
         for (revision, key, kind, value) in changes {
-            let told = Told { key: (*key).into(), kind: *kind, value: value.as_bytes().to_vec(), lease: 3 };
+            let value = value.as_bytes().to_vec();
+            let told = Told { key: (*key).into(), kind: *kind, value, lease: 3, expires_ms: 0 };
             let told = Revision { revision: *revision, time_ms: revision * 10, changes: vec![told] };
             ending.journals.streams.tell(stream, told);
         }

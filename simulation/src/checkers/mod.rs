@@ -16,6 +16,7 @@ mod configuration;
 mod echo_answers;
 mod election_safety;
 mod equal_replicas;
+mod expiry;
 mod fencing;
 mod idempotency;
 mod kept_votes;
@@ -117,6 +118,7 @@ pub fn all() -> Vec<Box<dyn Checker>> {
         Box::<serializability::Serializability>::default(),
         Box::<watches::Watches>::default(),
         Box::<fencing::Fencing>::default(),
+        Box::<expiry::Expiry>::default(),
         Box::<configuration::Configuration>::default(),
         Box::<equal_replicas::EqualReplicas>::default(),
     ]

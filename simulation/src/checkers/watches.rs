@@ -129,7 +129,8 @@ mod tests {
 
     fn revision(revision: u64, value: &str) -> Revision {
         let kind = ChangeKind::Put;
-        let told = Told { key: "x".to_owned(), kind, value: value.as_bytes().to_vec(), lease: 0 };
+        let told =
+            Told { key: "x".to_owned(), kind, value: value.as_bytes().to_vec(), lease: 0, expires_ms: 0 };
         Revision { revision, time_ms: revision, changes: vec![told] }
     }
 

@@ -16,6 +16,7 @@ mod replace;
 mod restart;
 mod rot;
 mod rough_links;
+mod scarce_disk;
 mod script;
 mod slow_disk;
 mod slow_links;
@@ -121,6 +122,12 @@ pub const KINDS: &[Kind] = &[
         weight: 1,
         lasts_ms: (500, 4000),
         fresh: || Box::<full_disk::FullDisk>::default(),
+    },
+    Kind {
+        name: "scarce-disk",
+        weight: 2,
+        lasts_ms: (2000, 15_000),
+        fresh: || Box::<scarce_disk::ScarceDisk>::default(),
     },
     Kind { name: "rot", weight: 1, lasts_ms: (500, 8000), fresh: || Box::<rot::Rot>::default() },
     Kind {

@@ -1,13 +1,16 @@
 //! A plan of faults written down beforehand: that of a defect that others had, replayed on us.
 
 use super::Plan;
-use crate::{machine::Seat, world::World};
+use crate::{checkers::Violation, machine::Seat, world::World};
 use micro_storage::memory::Faults;
 use rand::{Rng, SeedableRng, rngs::SmallRng};
 use std::{
     collections::{BTreeMap, BTreeSet, VecDeque},
     time::Duration,
 };
+
+/// How long a host may take until it has taken in a snapshot.
+const SNAPSHOT_MAX: Duration = Duration::from_secs(8);
 
 /// A host.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -51,6 +54,12 @@ pub enum Move {
     ReadAll,
     /// Its node is taken out of the mesh for good, as soon as that can be.
     Remove,
+    /// Its disk has little room left.
+    FillDisk,
+    /// It has enough again.
+    ClearDisk,
+    /// Nothing else happens before it has taken in a snapshot since it was isolated last, which it has to.
+    AwaitSnapshot,
 }
 
 /// Moves by time from the beginning on.
@@ -64,6 +73,10 @@ pub struct Script {
     former_leader: Option<Seat>,
     held: BTreeSet<Seat>,
     cut: BTreeSet<(Seat, Seat)>,
+    /// How many snapshots a host had taken in when it was isolated.
+    snapshots: BTreeMap<Seat, u32>,
+    /// Whose snapshot is waited for, and since when.
+    awaited: Option<(Seat, Duration)>,
     fired: BTreeMap<&'static str, u64>,
 }
 
@@ -77,8 +90,29 @@ impl Script {
             former_leader: None,
             held: BTreeSet::new(),
             cut: BTreeSet::new(),
+            snapshots: BTreeMap::new(),
+            awaited: None,
             fired: BTreeMap::new(),
         }
+    }
+
+    /// Whether a snapshot is waited for still. All that is to come is put off by that time.
+    fn awaits(&mut self, world: &World, begin: Duration) -> bool {
+        let Some((seat, since)) = self.awaited else { return false };
+        let (machine, waited) = (world.machine(seat), world.now() - since);
+        let before = self.snapshots.get(&seat).copied().unwrap_or(0);
+        if machine.gauge.snapshots() <= before {
+            if waited >= SNAPSHOT_MAX {
+                let what = format!("{} took in no snapshot within {SNAPSHOT_MAX:?}", machine.name);
+                let violation = Violation { checker: "the schedule", what };
+                world.shared().violations.borrow_mut().push(violation);
+                self.awaited = None;
+            }
+            return true;
+        }
+        world.shared().trace.line("fault", format_args!("{} took in a snapshot", machine.name));
+        (self.awaited, self.begin) = (None, Some(begin + waited));
+        false
     }
 
     fn seat(&mut self, world: &World, who: Who) -> Option<Seat> {
@@ -118,6 +152,7 @@ impl Script {
                 "start"
             }
             Move::Isolate => {
+                self.snapshots.insert(seat, world.machine(seat).gauge.snapshots());
                 world.others(seat).for_each(|other| self.cut(world, seat, other));
                 "isolate"
             }
@@ -137,6 +172,15 @@ impl Script {
                 world.machine(seat).leaving.set(true);
                 "remove"
             }
+            Move::FillDisk => {
+                world.set_scarce(&[seat], true);
+                "fill-disk"
+            }
+            Move::ClearDisk => {
+                world.set_scarce(&[seat], false);
+                "clear-disk"
+            }
+            Move::AwaitSnapshot => "await-snapshot",
             Move::Rot => {
                 world.machine(seat).damaged.set(true);
                 world.machine(seat).disk.rot_state(self.rng.random());
@@ -177,12 +221,19 @@ impl Script {
 impl Plan for Script {
     fn step(&mut self, world: &mut World) {
         let begin = *self.begin.get_or_insert(world.now());
+        if self.awaits(world, begin) {
+            return;
+        }
         while let Some((_, who, what)) = self.moves.pop_front_if(|(at, ..)| begin + *at <= world.now()) {
             let Some(seat) = self.seat(world, who) else { continue };
             let name = world.machine(seat).name.clone();
             world.shared().trace.line("fault", format_args!("{what:?}: {name}"));
             let kind = self.carry_out(world, seat, what);
             *self.fired.entry(kind).or_default() += 1;
+            if what == Move::AwaitSnapshot {
+                self.awaited = Some((seat, world.now()));
+                return;
+            }
         }
     }
 
@@ -197,6 +248,7 @@ impl Plan for Script {
         for seat in world.seats() {
             let machine = world.machine(seat);
             machine.disk.set_faults(Faults { sync_fails_next: false, ..machine.disk.faults() });
+            world.set_scarce(&[seat], false);
             if !machine.wanted.get() {
                 world.start(seat);
             }

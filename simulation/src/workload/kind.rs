@@ -24,6 +24,8 @@ pub enum Kind {
     Config,
     /// Blobs are put, read and deleted.
     Blob,
+    /// Records end by themselves, unless they are renewed.
+    Expiry,
 }
 
 /// As many kinds as a run has that is told none: more would make it slow, and fewer would leave out what comes of
@@ -32,7 +34,7 @@ const DRAWN: usize = 2;
 
 impl Kind {
     /// All, by the names they are called by on the command line.
-    pub const ALL: [(&'static str, Kind); 8] = [
+    pub const ALL: [(&'static str, Kind); 9] = [
         ("bank", Kind::Bank),
         ("set", Kind::Set),
         ("queue", Kind::Queue),
@@ -41,6 +43,7 @@ impl Kind {
         ("lock", Kind::Lock),
         ("config", Kind::Config),
         ("blob", Kind::Blob),
+        ("expiry", Kind::Expiry),
     ];
 
     /// Those of a run.

@@ -6,6 +6,7 @@ pub mod blob;
 mod client;
 pub mod config;
 mod echo;
+pub mod expiry;
 mod history;
 mod journal;
 mod kind;
@@ -52,6 +53,8 @@ pub struct Journals {
     pub config: config::ConfigJournal,
     /// Blobs.
     pub blob: blob::BlobJournal,
+    /// Records that end by themselves.
+    pub expiry: expiry::ExpiryJournal,
 }
 
 impl Journals {
@@ -66,6 +69,7 @@ impl Journals {
             Kind::Lock => self.lock.tally(),
             Kind::Config => self.config.tally(),
             Kind::Blob => self.blob.tally(),
+            Kind::Expiry => self.expiry.tally(),
         }
     }
 }
@@ -85,6 +89,10 @@ pub fn start(shared: &Rc<Shared>, clients: impl Fn(&str) -> Client) {
             Kind::Watch => spawn_local(watch::run(client, shared.clone(), Table::REGISTERS)),
             Kind::Config => spawn_local(config::run(client, shared.clone())),
             Kind::Blob => spawn_local(blob::run(client, shared.clone())),
+            Kind::Expiry => {
+                spawn_local(watch::run(clients("mourner"), shared.clone(), expiry::MORTALS));
+                spawn_local(expiry::run(client, shared.clone()))
+            }
             Kind::Lock => {
                 spawn_local(watch::run(clients("guard"), shared.clone(), lock::LOCKS));
                 spawn_local(lock::run(client, shared.clone()))
@@ -107,6 +115,7 @@ async fn last(client: &Client, shared: &Shared) -> bool {
             Kind::Lock => lock::last(client, shared).await,
             Kind::Config => config::last(client, shared).await,
             Kind::Blob => blob::last(client, shared).await,
+            Kind::Expiry => expiry::last(client, shared).await,
         };
         if !shown {
             return false;

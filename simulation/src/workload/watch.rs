@@ -43,6 +43,8 @@ pub struct Told {
     pub value: Vec<u8>,
     /// The lease of what was written, 0 for none.
     pub lease: u64,
+    /// When what was written ends, in milliseconds since 1970; 0 for never.
+    pub expires_ms: u64,
 }
 
 /// What one revision changed, with its time in milliseconds since 1970.
@@ -162,7 +164,8 @@ pub async fn last(client: &Client, shared: &Shared) -> bool {
 /// The tables that are watched in a run.
 fn tables(shared: &Shared) -> Vec<Table> {
     let kinds = Kind::of(&shared.options);
-    let watched = [(Kind::Watch, Table::REGISTERS), (Kind::Lock, super::lock::LOCKS)];
+    let (locks, mortals) = (super::lock::LOCKS, super::expiry::MORTALS);
+    let watched = [(Kind::Watch, Table::REGISTERS), (Kind::Lock, locks), (Kind::Expiry, mortals)];
     watched.into_iter().filter(|(kind, _)| kinds.contains(kind)).map(|(_, table)| table).collect()
 }
 
@@ -213,7 +216,8 @@ async fn next(watch: &mut Watch) -> Option<Revision> {
 }
 
 fn told(change: WatchChange) -> Told {
-    let lease = change.record.as_ref().map_or(0, |record| record.lease);
+    let (lease, expires_ms) =
+        change.record.as_ref().map_or((0, 0), |record| (record.lease, record.expires_ms));
     let value = change.record.map_or(Vec::new(), |record| record.value.0.to_vec());
-    Told { key: change.key, kind: change.kind, value, lease }
+    Told { key: change.key, kind: change.kind, value, lease, expires_ms }
 }

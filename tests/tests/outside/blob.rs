@@ -93,6 +93,7 @@ async fn a_lost_copy_is_made_up_elsewhere_and_a_deleted_blob_leaves_no_file() ->
     ensure!(holders.len() == 2 && holders[0] == 0, "{holders:?}");
     let (lost, third) = (holders[1], 3 - holders[1]);
     is_right(&cluster.client(third).await?, "b", bytes).await?;
+    cluster.client(lost).await?.blobs().put("only here", piece(0, 10)).copies(1).await?;
     cluster.members[lost].kill().await?;
     is_right(&cluster.client(third).await?, "b", bytes).await?;
     until("the copy is made up", MADE_UP, async || {
@@ -107,8 +108,25 @@ async fn a_lost_copy_is_made_up_elsewhere_and_a_deleted_blob_leaves_no_file() ->
         Ok(())
     })
     .await?;
+    until("the status tells of the blob that is lost, as the worst", SOON, async || {
+        let status = cluster.cli(third)?.json(&["status", "-o", "json"]).await?;
+        let problems = status["problems"].as_array().context("problems")?;
+        let told = problems.iter().find(|problem| {
+            problem["message"].as_str().is_some_and(|message| message.starts_with("1 blob can't be read"))
+        });
+        ensure!(told.is_some_and(|problem| problem["severity"] == "critical"), "{status}");
+        Ok(())
+    })
+    .await?;
     cluster.members[lost].start(&[]).await?;
     is_right(&cluster.client(lost).await?, "b", bytes).await?;
+    until("nothing is lost any more", SOON, async || {
+        is_right(&cluster.client(third).await?, "only here", 10).await?;
+        let status = cluster.cli(third)?.json(&["status", "-o", "json"]).await?;
+        ensure!(!status["problems"].to_string().contains("blob"), "{status}");
+        Ok(())
+    })
+    .await?;
     ensure!(node.blobs().delete("b").await? && !node.blobs().delete("b").await?);
     let gone = node.blobs().get("b").await.expect_err("it was deleted");
     ensure!(gone.code == Code::NotFound, "{gone}");

@@ -2,6 +2,7 @@
 
 use crate::{figure::Figure, selection::Selection};
 use anyhow::{Context, ensure};
+use std::path::Path;
 use tokio::process::Command;
 
 /// The seed. Any would do; one alone makes figures of different days comparable.
@@ -26,8 +27,10 @@ pub async fn measure(selection: &Selection, minutes: f64) -> anyhow::Result<Vec<
 }
 
 async fn speed(nodes: u32, minutes: f64) -> anyhow::Result<f64> {
-    // Not of the nodes' profile: `./dev sim` runs the one that is built like this program.
-    let program = std::env::current_exe()?.with_file_name("micro-simulation");
+    // The one that `./dev sim` runs, which is not built as the nodes are.
+    let here = std::env::current_exe()?;
+    let target = here.parent().and_then(Path::parent).context("the folder of this program")?;
+    let program = target.join("debug/micro-simulation");
     ensure!(program.exists(), "{} is not built", program.display());
     let mut command = Command::new(program);
     command.args(["--seed", &SEED.to_string(), "--nodes", &nodes.to_string()]);

@@ -1,133 +1,98 @@
-//! One large blob: up through one node and down through another, and what the nodes take meanwhile.
+//! One large blob, up through one node and down through another.
 
 use super::growth::disk_mb;
-use crate::{
-    figure::{Bar, Figure},
-    footprint::resident_mb,
-    mesh::Plan,
-    selection::Selection,
-};
+use crate::{figure::Figure, footprint::resident_mb, mesh::Plan, selection::Selection};
 use anyhow::ensure;
 use micro_sdk::client::Node;
 use micro_tests::Cluster;
-use std::time::{Duration, Instant};
-use tokio::time::sleep;
+use std::{
+    future::Future,
+    pin::pin,
+    time::{Duration, Instant},
+};
+use tokio::time::{MissedTickBehavior, interval};
 
-/// Larger than what a node may hold in memory, by far.
-const BYTES: u64 = 1 << 30;
-const BYTES_QUICK: u64 = 64 << 20;
-/// What is written at once.
-const PIECE_BYTES: usize = 256 << 10;
-/// How often the memory of the nodes is read: what one holds for long enough to matter is seen.
-const SAMPLE_EVERY: Duration = Duration::from_millis(100);
-/// A blob passes through: a quarter of it in memory would be far more than what passes at once.
-const MEMORY: Bar = Bar::AtMost(256.0);
+const MIB: usize = 1 << 20;
+/// How large it is, in MiB; and when all is to be quick, at least.
+const SIZE: usize = 1024;
+const SIZE_MIN: usize = 64;
+/// How often the memory of the nodes is looked at meanwhile.
+const LOOK: Duration = Duration::from_millis(50);
 
-/// What is measured, up and down.
-const WHATS: [&str; 7] = [
-    "up through one node, the time",
-    "up through one node",
-    "up, most memory of a node",
-    "down through another node, the time",
-    "down through another node",
-    "down, most memory of a node",
-    "disk of three nodes",
-];
+/// What is measured.
+const WHATS: [&str; 4] =
+    ["up, to three disks", "down, through another node", "most memory of a node meanwhile", "disk of a node"];
 
-fn length(plan: &Plan) -> u64 {
-    if plan.share > 1 { BYTES_QUICK } else { BYTES }
-}
-
-fn name(bytes: u64, what: &str) -> String {
-    format!("blob of {} MiB: {what}", bytes >> 20)
+fn name(mib: usize, what: &str) -> String {
+    format!("blob of {mib} MiB: {what}")
 }
 
 /// Whether any row is wanted.
 pub fn is_wanted(selection: &Selection) -> bool {
-    [BYTES, BYTES_QUICK].iter().any(|bytes| WHATS.iter().any(|what| selection.wants(&name(*bytes, what))))
+    WHATS.iter().any(|what| selection.wants(&name(SIZE, what)))
 }
 
-/// Puts a blob, reads it elsewhere, and deletes it.
+/// Puts a blob and gets it.
 ///
 /// # Errors
-/// If it is not kept or not read to its end.
-pub async fn measure(
-    cluster: &Cluster,
-    (one, another): (usize, usize),
-    plan: &Plan,
-) -> anyhow::Result<Vec<Figure>> {
-    let bytes = length(plan);
-    eprint!("==> blob of {} MiB, up and down:", bytes >> 20);
-    let (one, another) = (cluster.client(one).await?, cluster.client(another).await?);
-    let before = disks_mb(cluster)?;
-    let (up_s, up_mb) = timed(cluster, put(&one, bytes)).await?;
-    let disk = disks_mb(cluster)? - before;
-    let (down_s, down_mb) = timed(cluster, get(&another, bytes)).await?;
-    one.blobs().delete("bench").await?;
-    let rate = |seconds: f64| bytes as f64 / 1e6 / seconds;
-    let values = [
-        (up_s, "s", None),
-        (rate(up_s), "MB/s", None),
-        (up_mb, "MB", Some(MEMORY)),
-        (down_s, "s", None),
-        (rate(down_s), "MB/s", None),
-        (down_mb, "MB", Some(MEMORY)),
-        (disk, "MB", None),
-    ];
+/// If it does not come back as it went.
+pub async fn measure(cluster: &Cluster, plan: &Plan) -> anyhow::Result<Vec<Figure>> {
+    let mib = (SIZE / plan.share as usize).max(SIZE_MIN);
+    let (near, far) = (cluster.client(0).await?, cluster.client(1).await?);
+    eprint!("==> blob of {mib} MiB:");
+    let (up, memory_up) = watched(cluster, put(&near, mib)).await?;
+    let (down, memory_down) = watched(cluster, get(&far, mib)).await?;
+    let disk = disk_mb(&cluster.members[0].data_dir().join("blobs"))?;
+    let values = [(up, "s"), (down, "s"), (memory_up.max(memory_down), "MB"), (disk, "MB")];
     let mut figures = Vec::new();
-    for (what, (value, unit, bar)) in WHATS.into_iter().zip(values) {
+    for (what, (value, unit)) in WHATS.into_iter().zip(values) {
         eprint!("  {value:.1} {unit}");
-        figures.push(Figure::plain(&name(bytes, what), value, unit, bar));
+        figures.push(Figure::plain(&name(mib, what), value, unit, None));
     }
     eprintln!();
-    figures.retain(|figure| plan.selection.wants(&figure.name));
+    near.blobs().delete("large").await?;
     Ok(figures)
 }
 
-async fn put(node: &Node, bytes: u64) -> anyhow::Result<()> {
-    // No disk and no link on the way makes it smaller; that it repeats itself is as good.
-    let piece: Vec<u8> = (0..PIECE_BYTES).map(|at| (at / 4096 + at * 31) as u8).collect();
-    let mut upload = node.blobs().put("bench", Vec::new()).size(bytes).stream().await?;
-    for _ in 0..bytes / PIECE_BYTES as u64 {
-        upload.write(piece.clone()).await?;
+async fn put(node: &Node, mib: usize) -> anyhow::Result<()> {
+    let mut upload = node.blobs().put("large", "").size((mib * MIB) as u64).stream().await?;
+    for number in 0..mib {
+        // No two pieces are alike.
+        upload.write(vec![number as u8; MIB]).await?;
     }
     let put = upload.finish().await?;
-    ensure!(put.size == bytes, "{} bytes were kept, not {bytes}", put.size);
+    ensure!(put.copies == 3, "the blob has {} copies, not 3", put.copies);
     Ok(())
 }
 
-async fn get(node: &Node, bytes: u64) -> anyhow::Result<()> {
-    let (mut reader, mut read) = (node.blobs().get("bench").await?, 0);
+async fn get(node: &Node, mib: usize) -> anyhow::Result<()> {
+    let mut reader = node.blobs().get("large").await?;
+    let mut bytes = 0;
     while let Some(piece) = reader.next().await? {
-        read += piece.len() as u64;
+        bytes += piece.len();
     }
-    ensure!(read == bytes, "{read} bytes were read, not {bytes}");
+    ensure!(bytes == mib * MIB, "the blob came back with {bytes} bytes");
     Ok(())
 }
 
-/// How many seconds it takes, and the most memory that any node has meanwhile.
-async fn timed(
+/// How many seconds `work` takes, and the most memory that a node has meanwhile, in millions of bytes.
+async fn watched(
     cluster: &Cluster,
     work: impl Future<Output = anyhow::Result<()>>,
 ) -> anyhow::Result<(f64, f64)> {
-    let (began, mut most) = (Instant::now(), 0.0);
-    tokio::pin!(work);
+    let (began, mut most) = (Instant::now(), 0.0_f64);
+    let mut work = pin!(work);
+    let mut looks = interval(LOOK);
+    looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
-        for member in &cluster.members {
-            most = resident_mb(member.at().pid)?.max(most);
-        }
         tokio::select! {
             biased;
-            done = &mut work => {
-                done?;
-                return Ok((began.elapsed().as_secs_f64(), most));
+            done = work.as_mut() => return done.map(|()| (began.elapsed().as_secs_f64(), most)),
+            _ = looks.tick() => {
+                for member in &cluster.members {
+                    most = most.max(resident_mb(member.at().pid)?);
+                }
             }
-            () = sleep(SAMPLE_EVERY) => {}
         }
     }
-}
-
-/// What the blobs take on all disks, in millions of bytes.
-fn disks_mb(cluster: &Cluster) -> anyhow::Result<f64> {
-    cluster.members.iter().map(|member| disk_mb(&member.data_dir().join("blobs"))).sum()
 }

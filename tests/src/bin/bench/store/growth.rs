@@ -124,10 +124,7 @@ async fn read_ms(store: &Store, keys: u32) -> anyhow::Result<f64> {
 }
 
 /// What a folder takes on the disk, in millions of bytes.
-///
-/// # Errors
-/// If there is no such folder.
-pub(super) fn disk_mb(folder: &Path) -> anyhow::Result<f64> {
+pub fn disk_mb(folder: &Path) -> anyhow::Result<f64> {
     let mut bytes = 0.0;
     for entry in fs::read_dir(folder)? {
         let entry = entry?;

@@ -52,7 +52,7 @@ pub async fn measure(
         report.take("watchers", watchers::measure(cluster, (leader, follower), plan).await);
     }
     if blobs::is_wanted(selection) {
-        report.take("blobs", blobs::measure(cluster, (leader, follower), plan).await);
+        report.take("blobs", blobs::measure(cluster, plan).await);
     }
     // Last: it leaves the most behind.
     if growth::is_wanted(selection) {

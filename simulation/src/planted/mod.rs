@@ -1,9 +1,13 @@
 //! Bugs of an engine of storage, planted between it and the node.
 
+mod expiry;
+
 use crate::options::PlantedBug;
 use bytes::Bytes;
+use expiry::{Expiries, ExpiryState};
+use micro_sdk::wire::Clock;
 use micro_storage::{
-    Batch, Change, Completion, Family, LogMark, LogOp, LogRecord, LogStore, Manifest, ScanRange,
+    Batch, Change, Completion, Family, LogMark, LogOp, LogRecord, LogStore, Manifest, Room, ScanRange,
     SnapshotStore, StateStore, StateView, Storage, StorageError,
 };
 use std::{
@@ -12,7 +16,7 @@ use std::{
 };
 
 /// The storage with its bug, if it is to have one.
-pub fn with_bug(mut storage: Storage, bug: Option<PlantedBug>) -> Storage {
+pub fn with_bug(mut storage: Storage, bug: Option<PlantedBug>, clock: Arc<dyn Clock>) -> Storage {
     match bug {
         Some(PlantedBug::SyncErrorSwallowed) => storage.log = Arc::new(SwallowingLog(storage.log)),
         Some(PlantedBug::OutcomesLostInSnapshots) => {
@@ -23,9 +27,27 @@ pub fn with_bug(mut storage: Storage, bug: Option<PlantedBug>) -> Storage {
             let state = storage.state;
             storage.state = Arc::new(ApartState { state, owed: Mutex::default() });
         }
+        Some(PlantedBug::ExpiryByOwnClock) => {
+            let state = storage.state;
+            storage.state = Arc::new(ExpiryState { state, expiries: Expiries::ByOwnClock(clock) });
+        }
+        Some(PlantedBug::RenewalsForgotten) => {
+            let state = storage.state;
+            storage.state = Arc::new(ExpiryState { state, expiries: Expiries::NeverForgotten });
+        }
+        Some(PlantedBug::RoomUnseen) => storage.room = Arc::new(BoundlessRoom),
         _ => {}
     }
     storage
+}
+
+/// Says that there is always room.
+struct BoundlessRoom;
+
+impl Room for BoundlessRoom {
+    fn free_bytes(&self) -> Result<u64, StorageError> {
+        Ok(u64::MAX)
+    }
 }
 
 /// Says that a sync went well that did not (Rebello and others: "Can applications recover from fsync failures?", ATC

@@ -1,0 +1,179 @@
+//! One request of a gRPC door and the answer to it (gRPC over HTTP/2: a request, a response, trailers).
+
+use super::{Answering, unary};
+use bytes::Bytes;
+use h2::{RecvStream, SendStream, server::SendResponse};
+use http::{HeaderMap, HeaderName, HeaderValue, Request, Response, header::CONTENT_TYPE};
+use hyper::body::{Body, Frame};
+use prost::Message;
+use std::{
+    future::{Future, poll_fn},
+    pin::{Pin, pin},
+    task::{Context, Poll, ready},
+};
+use tonic::Status;
+
+const GRPC: HeaderValue = HeaderValue::from_static("application/grpc");
+const GRPC_STATUS: HeaderName = HeaderName::from_static("grpc-status");
+const GRPC_OK: HeaderValue = HeaderValue::from_static("0");
+
+/// A request that waits for its answer. One that is dropped without any is reset, so that the client is told.
+pub(in crate::doors) struct Exchange {
+    request: Request<RecvStream>,
+    respond: SendResponse<Bytes>,
+}
+
+/// What became of an answer; an error says that the client has gone.
+type Sent = Result<(), h2::Error>;
+
+impl Exchange {
+    pub(super) fn new(request: Request<RecvStream>, respond: SendResponse<Bytes>) -> Self {
+        Exchange { request, respond }
+    }
+
+    /// The request, for what a door finds out about it.
+    pub fn request_mut(&mut self) -> &mut Request<RecvStream> {
+        &mut self.request
+    }
+
+    /// Where the request goes: `/package.Service/Method`.
+    pub(super) fn path(&self) -> &str {
+        self.request.uri().path()
+    }
+
+    /// Answers that nothing is done.
+    pub fn refuse(mut self, status: &Status) {
+        let _gone = send_status(&mut self.respond, status);
+    }
+
+    /// Answers one message with one message. A client that goes away meanwhile does not stop `call`, which has its own
+    /// deadline: most of these are changes, which are past recall once they are proposed.
+    pub(super) async fn unary<Q, A, F>(self, call: impl FnOnce(tonic::Request<Q>) -> F)
+    where
+        Q: Message + Default,
+        A: Message,
+        F: Future<Output = Result<tonic::Response<A>, Status>>,
+    {
+        let Exchange { request, mut respond } = self;
+        let answer = match unary::read(request).await {
+            Ok(request) => call(request).await,
+            Err(status) => Err(status),
+        };
+        let _gone = match answer {
+            Ok(answer) => send_message(&mut respond, answer),
+            Err(status) => send_status(&mut respond, &status),
+        };
+    }
+
+    /// Answers as `service` does, message by message, as fast as the client reads. If the client goes away, the
+    /// service's work on it is dropped.
+    pub(super) async fn streamed(self, service: impl FnOnce(Request<Received>) -> Answering) {
+        let Exchange { request, mut respond } = self;
+        let mut answering = service(request.map(|stream| Received { stream, data_ended: false }));
+        let answer = poll_fn(|context| match answering.as_mut().poll(context) {
+            Poll::Pending => respond.poll_reset(context).map(|_gone| None),
+            Poll::Ready(answer) => Poll::Ready(answer.ok()),
+        });
+        let Some(answer) = answer.await else { return };
+        if let Err(error) = send_stream(respond, answer).await {
+            tracing::debug!(%error, "a client went away before its answer was complete");
+        }
+    }
+}
+
+/// Sends an answer of one message, all at once: head, message, trailers.
+fn send_message<A: Message>(respond: &mut SendResponse<Bytes>, answer: tonic::Response<A>) -> Sent {
+    let (metadata, message, _) = answer.into_parts();
+    let mut head = Response::new(());
+    *head.headers_mut() = metadata.into_headers();
+    head.headers_mut().insert(CONTENT_TYPE, GRPC);
+    let mut stream = respond.send_response(head, false)?;
+    stream.send_data(unary::framed(&message), false)?;
+    let mut trailers = HeaderMap::with_capacity(1);
+    trailers.insert(GRPC_STATUS, GRPC_OK);
+    stream.send_trailers(trailers)
+}
+
+/// Sends a status without any message.
+fn send_status(respond: &mut SendResponse<Bytes>, status: &Status) -> Sent {
+    let mut head = Response::new(());
+    let headers = head.headers_mut();
+    headers.insert(CONTENT_TYPE, GRPC);
+    if let Err(unfit) = status.add_header(headers) {
+        // A message that no header can carry still has a code.
+        headers.insert(GRPC_STATUS, HeaderValue::from(unfit.code() as i32));
+    }
+    respond.send_response(head, true).map(drop)
+}
+
+async fn send_stream(mut respond: SendResponse<Bytes>, answer: Response<tonic::body::Body>) -> Sent {
+    let (head, body) = answer.into_parts();
+    let head = Response::from_parts(head, ());
+    if body.is_end_stream() {
+        return respond.send_response(head, true).map(drop);
+    }
+    let mut stream = respond.send_response(head, false)?;
+    let mut body = pin!(body);
+    loop {
+        let frame = poll_fn(|context| match body.as_mut().poll_frame(context) {
+            Poll::Pending => Poll::Ready(Err(h2::Error::from(ready!(stream.poll_reset(context))?))),
+            Poll::Ready(frame) => Poll::Ready(Ok(frame)),
+        });
+        let Some(frame) = frame.await? else { return stream.send_data(Bytes::new(), true) };
+        // tonic's bodies put their errors into the trailers; one that does not ends as a broken one.
+        let Ok(frame) = frame else {
+            stream.send_reset(h2::Reason::INTERNAL_ERROR);
+            return Ok(());
+        };
+        match frame.into_data().map_err(Frame::into_trailers) {
+            Ok(data) => send_data(&mut stream, data).await?,
+            Err(Ok(trailers)) => return stream.send_trailers(trailers),
+            Err(Err(_unknown)) => {}
+        }
+    }
+}
+
+/// Sends as the client gives room, so that no more than the send buffer waits here.
+async fn send_data(stream: &mut SendStream<Bytes>, mut data: Bytes) -> Sent {
+    while !data.is_empty() {
+        stream.reserve_capacity(data.len());
+        let room = match poll_fn(|context| stream.poll_capacity(context)).await {
+            Some(room) => room?,
+            None => return Err(h2::Reason::CANCEL.into()),
+        };
+        stream.send_data(data.split_to(room.min(data.len())), false)?;
+    }
+    Ok(())
+}
+
+/// The body of a request, as it comes in. What is taken from it makes room for more.
+pub(super) struct Received {
+    stream: RecvStream,
+    data_ended: bool,
+}
+
+impl Body for Received {
+    type Data = Bytes;
+    type Error = h2::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, h2::Error>>> {
+        if !self.data_ended {
+            if let Some(data) = ready!(self.stream.poll_data(context)) {
+                return Poll::Ready(Some(data.and_then(|data| {
+                    self.stream.flow_control().release_capacity(data.len())?;
+                    Ok(Frame::data(data))
+                })));
+            }
+            self.data_ended = true;
+        }
+        let trailers = ready!(self.stream.poll_trailers(context));
+        Poll::Ready(trailers.transpose().map(|trailers| trailers.map(Frame::trailers)))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.stream.is_end_stream()
+    }
+}

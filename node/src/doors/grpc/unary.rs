@@ -1,0 +1,98 @@
+//! The one message of a unary request, and of its answer: five bytes of head, then protobuf (gRPC over HTTP/2,
+//! length-prefixed messages). Nothing is compressed: no answer of this node offers it.
+
+use bytes::{BufMut, Bytes, BytesMut};
+use h2::RecvStream;
+use http::Request;
+use micro_sdk::proto::MESSAGE_BYTES_MAX;
+use prost::Message;
+use std::time::Duration;
+use tokio::time::timeout;
+use tonic::{Status, metadata::MetadataMap};
+
+/// Whether the message is compressed, and its length.
+const HEAD: usize = 1 + 4;
+/// How long a message may take to arrive: the largest, over 10 Mbit/s, takes half of it.
+const ARRIVAL_MAX: Duration = Duration::from_secs(60);
+
+/// Reads a request of one message to its end.
+///
+/// # Errors
+/// A status for the client: too large, too slow, cut off, or not that message.
+pub(super) async fn read<Q: Message + Default>(
+    request: Request<RecvStream>,
+) -> Result<tonic::Request<Q>, Status> {
+    let (head, mut body) = request.into_parts();
+    let message = timeout(ARRIVAL_MAX, message(&mut body)).await.map_err(|_| {
+        Status::deadline_exceeded(format!("the request was not there within {} s", ARRIVAL_MAX.as_secs()))
+    })??;
+    let message = Q::decode(message).map_err(|error| Status::internal(error.to_string()))?;
+    Ok(tonic::Request::from_parts(MetadataMap::from_headers(head.headers), head.extensions, message))
+}
+
+/// A message with its head.
+pub(super) fn framed(message: &impl Message) -> Bytes {
+    let length = message.encoded_len();
+    let mut bytes = Vec::with_capacity(HEAD + length);
+    bytes.put_u8(0);
+    // The largest that a node answers is a small part of 4 GiB.
+    bytes.put_u32(length as u32);
+    message.encode_raw(&mut bytes);
+    bytes.into()
+}
+
+async fn message(body: &mut RecvStream) -> Result<Bytes, Status> {
+    let first = chunk(body).await?.unwrap_or_default();
+    let bytes = match end(&first)? {
+        // Nearly always: the message came in one piece, and is used where it lies.
+        Some(end) if end <= first.len() => first,
+        _ => gathered(&first, body).await?,
+    };
+    while let Some(more) = chunk(body).await? {
+        if !more.is_empty() {
+            return Err(several());
+        }
+    }
+    if end(&bytes)? != Some(bytes.len()) {
+        return Err(several());
+    }
+    Ok(bytes.slice(HEAD..))
+}
+
+/// Puts a message together that comes in pieces.
+async fn gathered(first: &[u8], body: &mut RecvStream) -> Result<Bytes, Status> {
+    let mut bytes = BytesMut::from(first);
+    while end(&bytes)?.is_none_or(|end| bytes.len() < end) {
+        let more = chunk(body).await?;
+        let more = more.ok_or_else(|| Status::internal("the request ended before its message did"))?;
+        bytes.extend_from_slice(&more);
+    }
+    Ok(bytes.freeze())
+}
+
+/// The next piece of a body, of which the client may then send another.
+async fn chunk(body: &mut RecvStream) -> Result<Option<Bytes>, Status> {
+    let gone = |error: h2::Error| Status::cancelled(error.to_string());
+    let Some(chunk) = body.data().await.transpose().map_err(gone)? else { return Ok(None) };
+    body.flow_control().release_capacity(chunk.len()).map_err(gone)?;
+    Ok(Some(chunk))
+}
+
+/// Where the message ends, once its head is there.
+fn end(bytes: &[u8]) -> Result<Option<usize>, Status> {
+    let Some(&[compressed, a, b, c, d]) = bytes.first_chunk::<HEAD>() else { return Ok(None) };
+    if compressed != 0 {
+        return Err(Status::unimplemented("compressed messages are not understood: send it as it is"));
+    }
+    let length = u32::from_be_bytes([a, b, c, d]) as usize;
+    if length > MESSAGE_BYTES_MAX {
+        return Err(Status::out_of_range(format!(
+            "the message has {length} bytes, and {MESSAGE_BYTES_MAX} is the limit"
+        )));
+    }
+    Ok(Some(HEAD + length))
+}
+
+fn several() -> Status {
+    Status::internal("the request has more than the one message that the method takes")
+}
