@@ -1,0 +1,71 @@
+//! The gRPC proxy's port lets nobody in who does not know the admin secret, whatever is asked.
+
+use anyhow::{Context, ensure};
+use micro_tests::Cluster;
+use std::{fs, path::Path};
+use tonic::{
+    Code, IntoRequest, Request, Status,
+    client::Grpc,
+    metadata::MetadataValue,
+    transport::{Channel, Endpoint},
+};
+use tonic_prost::ProstCodec;
+
+/// The paths of all requests of a node's API, as they are on the wire, read from the files that clients are made of.
+fn requests() -> anyhow::Result<Vec<String>> {
+    let mut paths = Vec::new();
+    for file in fs::read_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("../sdk/proto/micro/v1"))? {
+        let (mut package, mut service) = (String::new(), String::new());
+        for line in fs::read_to_string(file?.path())?.lines().map(str::trim_start) {
+            let name = |rest: &str| rest.split([' ', '(', ';', '{']).next().unwrap_or("").to_owned();
+            if let Some(rest) = line.strip_prefix("package ") {
+                package = name(rest);
+            } else if let Some(rest) = line.strip_prefix("service ") {
+                service = name(rest);
+            } else if let Some(rest) = line.strip_prefix("rpc ") {
+                paths.push(format!("/{package}.{service}/{}", name(rest)));
+            }
+        }
+    }
+    Ok(paths)
+}
+
+/// What comes of a request without any fields, with this bearer token.
+async fn ask(channel: &Channel, path: &str, token: Option<&str>) -> anyhow::Result<Result<(), Status>> {
+    let mut grpc = Grpc::new(channel.clone());
+    grpc.ready().await?;
+    let mut request: Request<()> = ().into_request();
+    if let Some(token) = token {
+        request.metadata_mut().insert("authorization", MetadataValue::try_from(format!("Bearer {token}"))?);
+    }
+    let codec: ProstCodec<(), ()> = ProstCodec::default();
+    // All kinds of requests look like this one on the wire: one message each way is a stream too.
+    let answers = grpc.server_streaming(request, path.parse()?, codec).await;
+    Ok(match answers {
+        Ok(answers) => answers.into_inner().message().await.map(drop),
+        Err(status) => Err(status),
+    })
+}
+
+#[tokio::test]
+async fn every_request_of_the_api_is_refused_without_the_secret() -> anyhow::Result<()> {
+    let cluster = Cluster::of(1).await?;
+    let at = cluster.members[0].at();
+    let channel = Endpoint::from_shared(format!("http://{}", at.proxy))?.connect().await?;
+    let paths = requests()?;
+    for known in ["/micro.v1.Store/Write", "/micro.v1.Node/Backup", "/micro.v1.Blobs/PutBlob"] {
+        ensure!(paths.iter().any(|path| path == known), "{known} is not among {paths:?}");
+    }
+    let secret = fs::read_to_string(&at.admin_secret_file)?;
+    let close = secret.trim().get(1..).context("a secret is longer than one character")?;
+    for path in &paths {
+        for token in [None, Some(""), Some("x"), Some(close)] {
+            let refused = ask(&channel, path, token).await?.expect_err("an anonymous caller was let in");
+            ensure!(refused.code() == Code::PermissionDenied, "{path} with {token:?}: {refused:?}");
+            ensure!(!refused.message().contains(close), "{path} tells the secret");
+        }
+    }
+    let status = ask(&channel, "/micro.v1.Node/Status", Some(secret.trim())).await?;
+    ensure!(status.is_ok(), "the secret lets in: {status:?}");
+    Ok(())
+}
