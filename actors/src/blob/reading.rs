@@ -7,7 +7,8 @@ use super::{
     record::{Copies, Manifest, copies, decode, manifests},
 };
 use crate::store::{Glimpse, ListOrder, Record, RecordRange};
-use micro_sdk::wire::{Code, Fault, Namespace};
+use micro_sdk::wire::{Code, Fault, Namespace, NodeId};
+use std::collections::BTreeSet;
 use tokio::time::Instant;
 
 impl BlobService {
@@ -22,10 +23,10 @@ impl BlobService {
         stale: bool,
         deadline: Instant,
     ) -> Result<Option<BlobView>, Fault> {
-        let key = name.key(namespace);
+        let (key, members) = (name.key(namespace), self.parts.members());
         let look = move |glimpse: &Glimpse<'_>| {
             let record = glimpse.record(&manifests(), &key)?;
-            record.map(|record| view(glimpse, &record)).transpose()
+            record.map(|record| view(glimpse, &record, &members)).transpose()
         };
         self.store.glimpse(stale, deadline, look).await
     }
@@ -58,6 +59,7 @@ impl BlobService {
             limit => limit.min(LIST_LIMIT_MAX),
         } as usize;
         let ListBlobsRequest { namespace, prefix, after, stale, .. } = request;
+        let members = self.parts.members();
         let look = move |glimpse: &Glimpse<'_>| {
             let mut reply = ListBlobsReply { blobs: Vec::new(), more: false };
             let mut range = RecordRange::prefix(manifests(), prefix_key(&namespace, &prefix));
@@ -68,7 +70,7 @@ impl BlobService {
             glimpse.records(&range, ListOrder::Ascending, |record| {
                 reply.more = reply.blobs.len() == limit;
                 if !reply.more {
-                    reply.blobs.push(view(glimpse, &record)?);
+                    reply.blobs.push(view(glimpse, &record, &members)?);
                 }
                 Ok(!reply.more)
             })?;
@@ -78,11 +80,14 @@ impl BlobService {
     }
 }
 
-fn view(glimpse: &Glimpse<'_>, record: &Record) -> Result<BlobView, Fault> {
+/// What is told of a blob. Nodes that are no members have nothing, whatever was noted once: they are gone for good, or
+/// of the mesh that was backed up.
+fn view(glimpse: &Glimpse<'_>, record: &Record, members: &BTreeSet<NodeId>) -> Result<BlobView, Fault> {
     let manifest: Manifest = decode(record)?;
     let where_it_is = glimpse.record(&copies(), &record.key)?;
     let missing = || Fault::new(Code::Failed, format!("blob {:?} has no record of its copies", record.key));
-    let Copies { wanted, holders, .. } = decode(&where_it_is.ok_or_else(missing)?)?;
+    let Copies { wanted, mut holders, .. } = decode(&where_it_is.ok_or_else(missing)?)?;
+    holders.retain(|node| members.contains(node));
     Ok(BlobView {
         name: name_in(&record.key).to_owned(),
         hash: manifest.hash,

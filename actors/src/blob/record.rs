@@ -5,7 +5,7 @@
 //! | `blobs` | namespace `/` name | [`Manifest`]: what a caller put; the version of its record is the blob's |
 //! | `blob-copies` | the same | [`Copies`]: who has it; changed by repairs, which change nothing for callers |
 //!
-//! | `blob-puts` | namespace `/` idempotency key | [`Answered`]: what a put was, for its repetitions; ends after an hour |
+//! | `blob-puts` | namespace `/` idempotency key | [`Answered`]: a put, for its repetitions; ends after an hour |
 //!
 //! All lie in namespace `default`, so that one walk sees all blobs. A put writes all in one transaction. Stored:
 //! structs are new versions when they change.

@@ -88,7 +88,7 @@ impl BlobService {
         self.store.glimpse(stale, deadline, look).await
     }
 
-    /// What this put was answered before, if it is repeated and this replica knows of it: who commits it asks the group.
+    /// What this put was answered before, if it is repeated and this replica knows of it; the group is asked later.
     ///
     /// # Errors
     /// [`Code::Conflict`] if its idempotency key was another put's.

@@ -5,9 +5,10 @@ use crate::{
     network::{card::Heard, replicas::Replicas, status::View},
 };
 use micro_sdk::wire::{
-    NodeId,
+    NodeId, ServiceName,
     status::{ConsensusStatus, NodeState, NodeStatus, Problem, Role, Severity},
 };
+use std::fmt::Write;
 
 /// A node that has been up for this long and is not ready needs somebody to look at it.
 const START_PATIENCE_S: u64 = 30;
@@ -32,6 +33,7 @@ pub(crate) fn problems(view: &View<'_>, nodes: &[NodeStatus], consensus: &Consen
     }
     list.of_the_voters(consensus.voters.len(), nodes.len());
     list.of_the_blobs(&view.blobs.0);
+    list.of_drained_services(&view.registry.table().out_of_work());
     let up = |node: NodeId| nodes.iter().any(|known| known.id == node && known.state != NodeState::Down);
     let told = view.members.iter().filter(|member| up(member.node) || Heard(member).is_damaged());
     for (node, missing) in &view.blobs.1 {
@@ -78,9 +80,12 @@ impl Problems {
             let voter = matches!(node.role, Role::Voter | Role::Leader);
             let severity = if voter && !quorum { Severity::Critical } else { Severity::Warning };
             let what = if voter { "voter" } else { "node" };
-            let help = format!(
-                "start it again; its replica catches up by itself. If its host is lost: micro-node cluster remove {name}"
-            );
+            let mut help = "start it again; its replica catches up by itself".to_owned();
+            // Without a quorum nobody can be removed.
+            if quorum {
+                write!(help, ". If its host is lost: micro-node cluster remove {name}")
+                    .expect("a String takes every write");
+            }
             self.add(severity, format!("{what} {name} is down"), &help);
         }
         if node.state == NodeState::Starting
@@ -142,6 +147,16 @@ impl Problems {
             let message = format!("{} {has} fewer copies than wanted", blobs(short));
             let help = "copies are made up by themselves where there is room; start the nodes that are down";
             self.add(Severity::Warning, message, help);
+        }
+    }
+
+    fn of_drained_services(&mut self, services: &[(ServiceName, Vec<String>)]) {
+        for (service, nodes) in services {
+            let message = format!(
+                "service {service} can't be called: it is on drained nodes only: {}",
+                nodes.join(", ")
+            );
+            self.add(Severity::Warning, message, "put one to work again: `micro-node drain NAME --undo`");
         }
     }
 

@@ -21,7 +21,7 @@ use std::{
     collections::BTreeMap,
     sync::{Arc, RwLock},
 };
-use table::{announcement_key, announcement_value};
+use table::{announcement_key, announcement_value, drained_key};
 
 /// The most instances attached to one node: each is a few hundred bytes of gossip on every node.
 const ATTACHED_MAX: usize = 1024;
@@ -92,7 +92,9 @@ impl Drop for AttachGuard {
     fn drop(&mut self) {
         let attached = &self.registry.0.attached;
         attached.write().expect("no code panics while it holds the instances").remove(&self.instance.id);
-        self.registry.0.mesh.gossip().remove(&announcement_key(&self.instance));
+        let gossip = self.registry.0.mesh.gossip();
+        gossip.remove(&announcement_key(&self.instance));
+        gossip.remove(&drained_key(&self.instance));
         tracing::info!(service = %self.instance.service, "instance detached");
     }
 }
@@ -168,15 +170,20 @@ impl Registry {
         self.recall();
     }
 
-    /// The same for a while.
+    /// The same for a while: what it has stays known.
     pub(crate) fn drain(&self) {
         self.set_work(Work::Drained);
         self.recall();
+        for attachment in self.attached() {
+            let instance = &attachment.instance;
+            self.0.mesh.gossip().set(&drained_key(instance), announcement_value(instance));
+        }
     }
 
     fn recall(&self) {
         for attachment in self.attached() {
             self.0.mesh.gossip().remove(&announcement_key(&attachment.instance));
+            self.0.mesh.gossip().remove(&drained_key(&attachment.instance));
         }
     }
 
@@ -189,6 +196,7 @@ impl Registry {
         self.work().refuse()?;
         for attachment in self.attached() {
             let instance = &attachment.instance;
+            self.0.mesh.gossip().remove(&drained_key(instance));
             self.0.mesh.gossip().set(&announcement_key(instance), announcement_value(instance));
         }
         Ok(())
@@ -230,7 +238,7 @@ impl Registry {
     /// The instances of a service, in the order in which they should be tried: here first, then by round trip.
     ///
     /// # Errors
-    /// [`Code::NotFound`], with what was looked up where.
+    /// [`Code::NotFound`], with what was looked up where; [`Code::Unavailable`] if they are on drained nodes only.
     pub fn candidates(&self, namespace: &Namespace, service: &ServiceName) -> Result<Vec<Instance>, Fault> {
         let here = self.0.mesh.node();
         let attached = if self.is_drained() { Vec::new() } else { self.attached() };
@@ -249,7 +257,10 @@ impl Registry {
         let mut others: Vec<&Instance> =
             table.instances(namespace, service).iter().filter(|instance| instance.node != here).collect();
         if candidates.is_empty() && others.is_empty() {
-            return Err(self.not_found(namespace, service, &table));
+            return Err(match &table.drained(namespace, service)[..] {
+                [] => self.not_found(namespace, service, &table),
+                nodes => drained(service, nodes),
+            });
         }
         let routes = self.0.mesh.routes();
         // A node that has said that it shuts down is not dialled for a call: gossip is only late with the news.
@@ -324,6 +335,12 @@ impl Registry {
     pub fn status(&self) -> Vec<ServiceStatus> {
         self.table().status()
     }
+}
+
+fn drained(service: &ServiceName, nodes: &[String]) -> Fault {
+    let message = format!("service {:?} is on drained nodes only: {}", service.as_str(), nodes.join(", "));
+    Fault::new(Code::Unavailable, message)
+        .help(format!("put one to work again: `micro-node drain {} --undo`", nodes[0]))
 }
 
 #[cfg(test)]

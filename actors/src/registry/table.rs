@@ -7,6 +7,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 /// Announcements are under keys that begin so: `svc/NAMESPACE/SERVICE/INSTANCE`.
 const PREFIX: &str = "svc/";
+/// Those of a drained node, which takes no calls, are under keys that begin so, and go on in the same way.
+const DRAINED_PREFIX: &str = "drained/";
 /// The key under which the mesh gossips a node's name.
 pub(crate) const NAME_KEY: &str = "name";
 
@@ -24,6 +26,11 @@ pub(crate) fn announcement_key(instance: &Instance) -> String {
     format!("{PREFIX}{}/{}/{:016x}", instance.namespace, instance.service, instance.id)
 }
 
+/// The same of an instance on a drained node.
+pub(crate) fn drained_key(instance: &Instance) -> String {
+    announcement_key(instance).replacen(PREFIX, DRAINED_PREFIX, 1)
+}
+
 /// The gossip value of an instance.
 pub(crate) fn announcement_value(instance: &Instance) -> String {
     let announcement = Announcement { v: instance.version.clone(), e: instance.endpoints.clone() };
@@ -32,7 +39,11 @@ pub(crate) fn announcement_value(instance: &Instance) -> String {
 
 /// Reads an announcement; none if it is not one, or of a newer build.
 fn read(node: NodeId, key: &str, value: &str) -> Option<Instance> {
-    let mut parts = key.strip_prefix(PREFIX)?.split('/');
+    read_behind(PREFIX, node, key, value)
+}
+
+fn read_behind(prefix: &str, node: NodeId, key: &str, value: &str) -> Option<Instance> {
+    let mut parts = key.strip_prefix(prefix)?.split('/');
     let (namespace, service, id) = (parts.next()?, parts.next()?, parts.next()?);
     let announcement: Announcement = serde_json::from_str(value).ok()?;
     Some(Instance {
@@ -49,6 +60,8 @@ fn read(node: NodeId, key: &str, value: &str) -> Option<Instance> {
 #[derive(Debug, Default)]
 pub struct Table {
     services: BTreeMap<(Namespace, ServiceName), Vec<Instance>>,
+    /// The drained nodes that have instances, by service.
+    drained: BTreeMap<(Namespace, ServiceName), BTreeSet<NodeId>>,
     names: BTreeMap<NodeId, String>,
 }
 
@@ -67,6 +80,9 @@ impl Table {
                 if let Some(instance) = read(member.node, key, value) {
                     let service = (instance.namespace.clone(), instance.service.clone());
                     table.services.entry(service).or_default().push(instance);
+                } else if let Some(instance) = read_behind(DRAINED_PREFIX, member.node, key, value) {
+                    let service = (instance.namespace, instance.service);
+                    table.drained.entry(service).or_default().insert(member.node);
                 }
             }
         }
@@ -80,6 +96,18 @@ impl Table {
     pub fn instances(&self, namespace: &Namespace, service: &ServiceName) -> &[Instance] {
         let instances = self.services.get(&(namespace.clone(), service.clone()));
         instances.map_or(&[], Vec::as_slice)
+    }
+
+    /// The names of the drained nodes that have instances of a service.
+    pub fn drained(&self, namespace: &Namespace, service: &ServiceName) -> Vec<String> {
+        let nodes = self.drained.get(&(namespace.clone(), service.clone()));
+        nodes.into_iter().flatten().map(|node| self.node_name(*node)).collect()
+    }
+
+    /// The services that are on drained nodes and on no others, with the names of those.
+    pub fn out_of_work(&self) -> Vec<(ServiceName, Vec<String>)> {
+        let idle = self.drained.keys().filter(|service| !self.services.contains_key(service));
+        idle.map(|(namespace, service)| (service.clone(), self.drained(namespace, service))).collect()
     }
 
     /// The names of all services of a namespace.
@@ -133,7 +161,11 @@ mod tests {
         let (key, value) = (announcement_key(&instance), announcement_value(&instance));
         assert_eq!(key, "svc/default/shop/0000000000000abc");
         assert_eq!(value, r#"{"v":"1.2","e":["Cart.add"]}"#);
-        assert_eq!(read(NodeId(7), &key, &value), Some(instance));
+        assert_eq!(read(NodeId(7), &key, &value), Some(instance.clone()));
+        let drained = drained_key(&instance);
+        assert_eq!(drained, "drained/default/shop/0000000000000abc");
+        assert_eq!(read(NodeId(7), &drained, &value), None);
+        assert_eq!(read_behind(DRAINED_PREFIX, NodeId(7), &drained, &value), Some(instance));
     }
 
     #[test]

@@ -27,7 +27,9 @@ pub(super) fn read(argument: &str, limit: usize) -> Result<Vec<u8>, Failure> {
     })?;
     if bytes.len() > limit {
         let message = format!("{} is larger than the limit of {limit} bytes", name(argument));
-        return Err(Fault::new(Code::Usage, message).into());
+        return Err(Fault::new(Code::Usage, message)
+            .help("larger things are kept as blobs: micro-node blob put")
+            .into());
     }
     Ok(bytes)
 }

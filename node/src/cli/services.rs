@@ -58,7 +58,7 @@ impl Services {
                 let summary = ServicesSummary { count: services.len() };
                 return output.items("micro-node/services/v1", &services, &summary);
             }
-            let hint = "no services yet: examples/helloworld of the SDK is one to start with";
+            let hint = "no services are offered: examples/helloworld of the SDK is one to start with";
             return output.table(&listing(&services, output.wide()), hint);
         };
         let service = session::run(globals, async |node| Ok(node.service(name.as_str()).await?))?;

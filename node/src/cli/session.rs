@@ -2,10 +2,15 @@
 
 use super::{failure::Failure, globals::Globals, secret};
 use micro_sdk::{
-    client::{Node, Token},
+    client::{Address, Node, Token, default_socket},
     wire::{Code, Fault},
 };
-use tokio::{runtime::Builder, signal};
+use std::time::Duration;
+use tokio::{runtime::Builder, signal, time::timeout};
+
+/// How long a command waits for what it gives back as it ends, such as its place in the line for a lock. What is not
+/// given back then ends by itself, a little later.
+const SETTLE_PATIENCE: Duration = Duration::from_secs(2);
 
 /// The exit code of a process that Ctrl-C ended: 128 + SIGINT.
 const INTERRUPTED: u8 = 130;
@@ -41,12 +46,30 @@ pub(super) fn run_to_end<T>(
             node = connect(globals) => node?,
         };
         let node = node.with_namespace(globals.namespace.clone()).with_timeout(globals.timeout);
-        work(match token {
+        let node = match token {
             Some(token) => node.with_token(token),
             None => node,
+        };
+        let worked = work(node.clone()).await;
+        let _ = timeout(SETTLE_PATIENCE, node.settled()).await;
+        worked.map_err(|failure| match failure {
+            Failure::Fault(fault) if fault.code == Code::Denied => {
+                socket_passed_over(fault, globals, &node).into()
+            }
+            failure => failure,
         })
-        .await
     })
+}
+
+/// Says that the socket, which would ask for no secret, was not there, if nobody said to take the port.
+fn socket_passed_over(fault: Fault, globals: &Globals, node: &Node) -> Fault {
+    if globals.address.is_some() || matches!(node.address(), Address::Unix(_)) {
+        return fault;
+    }
+    fault.help(format!(
+        "the port was asked because there is no socket at {}: if it is elsewhere, --address unix:PATH",
+        default_socket().display()
+    ))
 }
 
 /// Who runs this command, as others see who look at who holds something: the process on its host.
@@ -62,7 +85,7 @@ async fn connect(globals: &Globals) -> Result<Node, Failure> {
             None => Node::connect().await,
         }
     };
-    match tokio::time::timeout(globals.timeout, connected).await {
+    match timeout(globals.timeout, connected).await {
         Ok(Ok(node)) => Ok(node),
         Ok(Err(fault)) if fault.code == Code::Unreachable => {
             Err(fault.help("or say where one is: --address unix:PATH or --address HOST:PORT").into())

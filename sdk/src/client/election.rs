@@ -69,7 +69,8 @@ impl Election {
     /// # Errors
     /// `Unavailable` without quorum, or if the candidacy could not be kept; else those of a write.
     pub async fn campaign(&self, value: impl Into<Bytes>) -> Result<Leadership, Fault> {
-        let holding = self.line.wait(self.ttl, value.into()).await?;
+        let place = self.line.enter(self.ttl).await?;
+        let holding = self.line.wait(place, value.into()).await?;
         Ok(Leadership { holding, line: self.line.clone() })
     }
 

@@ -32,6 +32,16 @@ pub(super) struct Line {
     pub name: String,
 }
 
+/// A place in line.
+#[derive(Debug)]
+pub(super) struct Place {
+    lease: Lease,
+    /// The key of its record.
+    key: String,
+    /// The revision that made it.
+    came: u64,
+}
+
 /// What somebody has.
 #[derive(Debug)]
 pub(super) struct Holding {
@@ -53,16 +63,26 @@ impl Line {
         self.node.store().database(DATABASE).table(self.places)
     }
 
-    /// Waits in line until its turn has come, and then has it, with `value` in its record.
-    pub async fn wait(&self, ttl: Duration, value: Bytes) -> Result<Holding, Fault> {
+    /// Takes the last place in line. Dropped, it is given up.
+    pub async fn enter(&self, ttl: Duration) -> Result<Place, Fault> {
         let lease = self.node.store().lease(ttl).await?.revoke_on_drop();
+        let key = format!("{}/{:016x}", self.name, lease.id());
+        let came = tokio::select! {
+            biased;
+            fault = lease.lost() => Err(fault),
+            came = async { self.places().put(&key, "").lease(lease.id()).await } => came,
+        }?;
+        Ok(Place { lease, key, came })
+    }
+
+    /// Waits in line until its turn has come, and then has it, with `value` in its record.
+    pub async fn wait(&self, place: Place, value: Bytes) -> Result<Holding, Fault> {
+        let Place { lease, key, came } = place;
         let waited = async {
-            let place = format!("{}/{:016x}", self.name, lease.id());
-            let came = self.places().put(&place, "").lease(lease.id()).await?;
             loop {
                 if let Some((before, revision)) = self.before(came).await? {
                     gone(&self.places(), &before, revision).await?;
-                } else if let Some(token) = self.take(&place, lease.id(), value.clone()).await? {
+                } else if let Some(token) = self.take(&key, lease.id(), value.clone()).await? {
                     return Ok(token);
                 }
             }

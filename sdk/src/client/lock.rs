@@ -8,7 +8,7 @@ use super::{
 use crate::wire::{Code, Fault};
 use bytes::Bytes;
 use std::time::Duration;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout_at};
 
 /// The table of those who wait for locks.
 const LOCK_LINES: &str = "lock-lines";
@@ -53,20 +53,29 @@ impl Lock {
     /// # Errors
     /// `Unavailable` without quorum, or if the place in line could not be kept; else those of a write.
     pub async fn acquire(self) -> Result<LockGuard, Fault> {
-        self.line.wait(self.ttl, self.value).await.map(LockGuard)
+        let place = self.line.enter(self.ttl).await?;
+        self.line.wait(place, self.value).await.map(LockGuard)
     }
 
-    /// The same for no longer than `patience`.
+    /// The same for no longer than `patience`. Its place in line is given up then.
     ///
     /// # Errors
     /// `Timeout` if it is still held by another; else as for [`acquire`](Self::acquire).
     pub async fn acquire_within(self, patience: Duration) -> Result<LockGuard, Fault> {
-        let name = self.line.name.clone();
-        timeout(patience, self.acquire()).await.unwrap_or_else(|_| {
-            let message = format!("the lock {name:?} was not free within {patience:?}");
-            Err(Fault::new(Code::Timeout, message)
-                .help("wait longer, or look who holds it: table locks of database coordination"))
-        })
+        let Lock { line, ttl, value } = self;
+        let deadline = Instant::now() + patience;
+        let Ok(place) = timeout_at(deadline, line.enter(ttl)).await else {
+            let message =
+                format!("no place in line for the lock {:?} was given within {patience:?}", line.name);
+            return Err(Fault::new(Code::Unavailable, message)
+                .help("see whether there is a quorum: micro-node status"));
+        };
+        let Ok(held) = timeout_at(deadline, line.wait(place?, value)).await else {
+            let message = format!("the lock {:?} was not free within {patience:?}", line.name);
+            return Err(Fault::new(Code::Timeout, message)
+                .help("wait longer, or look who holds it: table locks of database coordination"));
+        };
+        held.map(LockGuard)
     }
 }
 

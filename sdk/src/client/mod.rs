@@ -32,6 +32,7 @@
 //! it. What goes on for long (watches, leases, and what stands on them) asks again by itself, within a budget.
 
 mod address;
+mod background;
 mod backup;
 mod blob;
 mod call;

@@ -4,6 +4,7 @@
 use super::{
     Address, Blobs, Call, ConfigTree, Election, Lock, ServiceDescription, ServiceListing, Store, Token,
     address,
+    background::Background,
     dial::{self, DialError, causes, root_cause},
 };
 use crate::{
@@ -31,6 +32,7 @@ pub struct Node {
     token: Option<Token>,
     namespace: Namespace,
     timeout: Duration,
+    background: Background,
 }
 
 /// A single-use token with which another node may join.
@@ -89,7 +91,8 @@ impl Node {
     /// A client over a channel that was made elsewhere; `address` is how it is called in errors.
     pub fn over(address: Address, channel: Channel) -> Node {
         let timeout = Duration::from_millis(DEADLINE_MS_DEFAULT.into());
-        Node { address: Arc::new(address), channel, token: None, namespace: Namespace::default(), timeout }
+        let (namespace, background) = (Namespace::default(), Background::default());
+        Node { address: Arc::new(address), channel, token: None, namespace, timeout, background }
     }
 
     /// Presents `token`, the admin secret. A unix socket needs none, and is shown none.
@@ -121,6 +124,17 @@ impl Node {
     /// The namespace that requests go to.
     pub fn namespace(&self) -> &Namespace {
         &self.namespace
+    }
+
+    /// Waits until what was dropped is given back: leases, locks, the lead of elections. A program that drops them and
+    /// ends at once leaves them to their time to live.
+    pub async fn settled(&self) {
+        self.background.idle().await;
+    }
+
+    /// What goes on after a value was dropped.
+    pub(super) fn background(&self) -> &Background {
+        &self.background
     }
 
     /// The mesh's consistent store: database `default`, table `default`.

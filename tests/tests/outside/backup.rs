@@ -1,7 +1,7 @@
 //! Backups: of a mesh at work, into a mesh of another size.
 
 use anyhow::ensure;
-use micro_tests::{Cluster, CommandLine, Member, Writers, check_acknowledged, until};
+use micro_tests::{Cluster, CommandLine, Greeter, Member, Writers, check_acknowledged, until};
 use std::{fs, path::Path, time::Duration};
 
 const SOON: Duration = Duration::from_secs(20);
@@ -99,6 +99,14 @@ async fn a_drained_node_is_not_called_and_does_not_lead() -> anyhow::Result<()> 
     let cluster = Cluster::of(3).await?;
     let leader = until("a leader", SOON, async || cluster.leader(0).await).await?;
     let (name, other) = (cluster.members[leader].name().to_owned(), (leader + 1) % 3);
+    let _greeter = Greeter::start(cluster.root(), &cluster.members[leader], false)?;
+    let call = async || cluster.cli(other)?.run(&["call", "helloworld", "call", r#"{"name":"Jane"}"#]).await;
+    let answers = async || {
+        let outcome = call().await?;
+        ensure!(outcome.code == 0, "{outcome:?}");
+        Ok(())
+    };
+    until("the service answers", SOON, answers).await?;
     cluster.cli(other)?.ok(&["drain", &name]).await?;
     let state = async || {
         let status = cluster.status(other).await?;
@@ -112,6 +120,10 @@ async fn a_drained_node_is_not_called_and_does_not_lead() -> anyhow::Result<()> 
         Ok(())
     })
     .await?;
+    let refused = call().await?;
+    ensure!(refused.code == 8 && refused.stderr.contains(&format!("drain {name} --undo")), "{refused:?}");
+    let told = cluster.status(other).await?["problems"].to_string();
+    ensure!(told.contains("helloworld can't be called"), "{told}");
     cluster.cli(leader)?.ok(&["store", "write", "still", "written"]).await?;
     cluster.cli(leader)?.ok(&["drain", "--undo"]).await?;
     until("the node at work", SOON, async || {
@@ -120,5 +132,5 @@ async fn a_drained_node_is_not_called_and_does_not_lead() -> anyhow::Result<()> 
         Ok(())
     })
     .await?;
-    Ok(())
+    until("the service answers again", SOON, answers).await
 }

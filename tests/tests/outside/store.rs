@@ -360,6 +360,9 @@ async fn a_command_runs_under_a_lock_with_its_token_and_its_exit_code_is_passed_
     let guard = node.lock("nightly").acquire().await?;
     let outcome = cli.run(&["lock", "nightly", "--wait", "300ms", "--", "true"]).await?;
     assert_eq!(outcome.code, 7, "{}", outcome.stderr);
+    let places = node.store().database("coordination").table("lock-lines");
+    let left = places.list("nightly/").count().await?;
+    assert_eq!(left, 1, "who gave up has left the line when its command ends");
     guard.release().await?;
     let held = tokio::spawn({
         let cli = cli.clone();

@@ -20,7 +20,7 @@ use micro_sdk::{
 use serde::Serialize;
 use std::{
     fs::File,
-    io::{BufReader, Write},
+    io::{BufReader, ErrorKind, Write},
     path::{Path, PathBuf},
 };
 
@@ -147,7 +147,11 @@ async fn write(node: &Node, part: &Part, output: &Output) -> Result<(), Failure>
 
 /// Reads a backup; its facts and its length.
 pub(super) fn verify(path: &Path, output: &Output) -> Result<(BackupFacts, u64), Failure> {
-    let file = File::open(path).map_err(|error| failed("read", path, &error))?;
+    let file = File::open(path).map_err(|error| match error.kind() {
+        ErrorKind::NotFound => Fault::new(Code::Usage, format!("there is no file {}", path.display()))
+            .help("micro-node cluster backup FILE makes one"),
+        _ => failed("read", path, &error),
+    })?;
     let length = file.metadata().map_err(|error| failed("read", path, &error))?.len();
     let restoration = Restoration::open(BufReader::new(file)).map_err(restore_fault)?;
     let facts = restoration.facts();

@@ -70,6 +70,11 @@ impl Restore {
             item.from_cluster,
             item.revision
         ));
+        output.remark("a backup holds no keys and no bytes of blobs: where there were secrets of the config, set them anew");
+        output.remark(&format!(
+            "where there were blobs, put them anew, or copy what is in `blobs` of the old data directories into {}",
+            item.data_dir.join("blobs").display()
+        ));
         output.remark(&format!("next: micro-node start --data-dir {}", item.data_dir.display()));
         Ok(())
     }

@@ -39,10 +39,16 @@ pub(super) struct Abort {
     end: End,
 }
 
+/// Reads the number of a staged change: it is easily taken for a name.
+fn number(text: &str) -> Result<u64, String> {
+    text.parse().map_err(|_| "a staged change has a number: micro-node config canaries shows it".to_owned())
+}
+
 /// Which staged change ends, and why.
 #[derive(Debug, Args)]
 struct End {
     /// Its number, as micro-node config canaries shows it
+    #[arg(value_parser = number)]
     canary: u64,
 
     /// Why, for the history

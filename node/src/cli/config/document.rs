@@ -85,10 +85,25 @@ pub(super) fn value(argument: &str, plain: bool) -> Result<Zeroizing<String>, Fa
     })?;
     // Files end with a newline, which is not meant.
     let text = if is_source(argument) { text.trim_end_matches(['\n', '\r']) } else { text };
-    if !plain && serde_json::from_str::<serde::de::IgnoredAny>(text).is_ok() {
-        return Ok(Zeroizing::new(text.to_owned()));
+    if !plain {
+        match serde_json::from_str::<serde::de::IgnoredAny>(text) {
+            Ok(_) => return Ok(Zeroizing::new(text.to_owned())),
+            Err(error) if text.trim_start().starts_with(['{', '[']) => return Err(mistyped(&error).into()),
+            Err(_) => {}
+        }
     }
     Ok(Zeroizing::new(serde_json::to_string(text).expect("text always has a JSON form")))
+}
+
+/// What is said of a value that was meant to be JSON. As a text it would take the place of a whole part of the tree. It
+/// is not repeated: there may be secrets in it.
+fn mistyped(error: &serde_json::Error) -> Fault {
+    let message = format!(
+        "the value begins as JSON does, and is none: there is an error at line {} column {}",
+        error.line(),
+        error.column()
+    );
+    Fault::new(Code::Usage, message).help("a text that begins so is given as JSON too: in double quotes")
 }
 
 /// Whether an argument says where its value is, and is not the value itself.
@@ -158,6 +173,10 @@ mod tests {
             ("20", true, "\"20\""),
         ] {
             assert_eq!(value(argument, plain).expect("it is text").as_str(), json, "{argument}");
+        }
+        for argument in ["{\"a\": 1,}", "[1", " {"] {
+            assert!(value(argument, false).is_err(), "{argument} was taken for a text");
+            assert!(value(argument, true).is_ok(), "{argument} was said to be a text");
         }
         let file = tempfile::NamedTempFile::new().expect("a temporary file");
         std::fs::write(file.path(), "hunter2\n").expect("room for it");

@@ -238,7 +238,12 @@ async fn look_up(place: &Address) -> Result<Vec<SocketAddr>, Fault> {
 }
 
 async fn advertised(place: &Address) -> Result<SocketAddr, Fault> {
-    let address = look_up(place).await?.remove(0);
+    let named = |fault: Fault| {
+        let message = format!("--advertise {place}: {}", fault.message);
+        Fault::new(Code::Usage, message)
+            .help("name this host as others reach it: an address, or a name that can be looked up here too")
+    };
+    let address = look_up(place).await.map_err(named)?.remove(0);
     if address.ip().is_unspecified() {
         let message = format!("--advertise {address} is no place: other nodes have to dial it");
         return Err(Fault::new(Code::Usage, message).help("name this host as others reach it"));

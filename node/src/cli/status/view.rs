@@ -153,7 +153,10 @@ fn replicas(status: &Status) -> Table {
     let mut table = Table::new(["REPLICA", "MATCHED", "LAG"]);
     for replica in &status.consensus.replicas {
         let matched = replica.matched.map_or_else(|| NOTHING.to_owned(), |index| index.to_string());
-        table.row([name_of(status, replica.node), matched, replica.lag.to_string()]);
+        // What the leader last heard of a node that is down tells nothing of it.
+        let down = status.nodes.iter().any(|node| node.id == replica.node && node.state == NodeState::Down);
+        let lag = if down { "down".to_owned() } else { replica.lag.to_string() };
+        table.row([name_of(status, replica.node), matched, lag]);
     }
     table
 }

@@ -14,7 +14,6 @@ use std::{
     time::{Duration, SystemTime},
 };
 use tokio::{
-    runtime::Handle,
     sync::watch,
     task::JoinHandle,
     time::{Instant, sleep, timeout_at},
@@ -110,10 +109,10 @@ impl Lease {
 impl Drop for Lease {
     fn drop(&mut self) {
         self.keeper.abort();
-        if let (true, Ok(runtime)) = (self.revoke_on_drop, Handle::try_current()) {
+        if self.revoke_on_drop {
             let (node, id) = (self.node.clone(), self.id);
             // Should it fail, the lease ends a little later by itself.
-            runtime.spawn(async move { drop(revoke(&node, id).await) });
+            self.node.background().spawn(async move { drop(revoke(&node, id).await) });
         }
     }
 }
