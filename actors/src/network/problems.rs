@@ -140,7 +140,8 @@ impl Problems {
         let Health { short, unreachable } = *health;
         if unreachable > 0 {
             let message = format!("{} can't be read: all nodes with a copy are down", blobs(unreachable));
-            self.add(Severity::Critical, message, "start those nodes: `micro-node blob list` names them");
+            let help = "start those nodes: `micro-node blob list` names them; put a blob again for which it names none";
+            self.add(Severity::Critical, message, help);
         }
         if short > 0 {
             let has = if short == 1 { "has" } else { "have" };

@@ -167,23 +167,27 @@ impl Registry {
     /// Tells the mesh that this node's instances take no more calls, for good. Those in work go on.
     pub(crate) fn withdraw(&self) {
         self.set_work(Work::Ended);
-        self.recall();
+        self.announce();
     }
 
     /// The same for a while: what it has stays known.
     pub(crate) fn drain(&self) {
         self.set_work(Work::Drained);
-        self.recall();
-        for attachment in self.attached() {
-            let instance = &attachment.instance;
-            self.0.mesh.gossip().set(&drained_key(instance), announcement_value(instance));
-        }
+        self.announce();
     }
 
-    fn recall(&self) {
+    /// Tells the mesh of this node's instances what it may know of them just now.
+    fn announce(&self) {
+        let (gossip, work) = (self.0.mesh.gossip(), self.work());
         for attachment in self.attached() {
-            self.0.mesh.gossip().remove(&announcement_key(&attachment.instance));
-            self.0.mesh.gossip().remove(&drained_key(&attachment.instance));
+            let instance = &attachment.instance;
+            let keys = [(announcement_key(instance), Work::Open), (drained_key(instance), Work::Drained)];
+            for (key, told_while) in keys {
+                match work == told_while {
+                    true => gossip.set(&key, announcement_value(instance)),
+                    false => gossip.remove(&key),
+                }
+            }
         }
     }
 
@@ -194,11 +198,7 @@ impl Registry {
     pub(crate) fn resume(&self) -> Result<(), Fault> {
         self.set_work(Work::Open);
         self.work().refuse()?;
-        for attachment in self.attached() {
-            let instance = &attachment.instance;
-            self.0.mesh.gossip().remove(&drained_key(instance));
-            self.0.mesh.gossip().set(&announcement_key(instance), announcement_value(instance));
-        }
+        self.announce();
         Ok(())
     }
 
