@@ -19,7 +19,7 @@ use crate::{
     timekeeper::Timekeeper,
 };
 use bytes::Bytes;
-use futures::future::BoxFuture;
+use futures::{TryFutureExt, future::BoxFuture};
 use micro_mesh::{FrameReceiver, FrameSender, Lane, Mesh};
 use micro_sdk::wire::{LogIndex, NodeId, Seams};
 use micro_storage::Storage;
@@ -182,13 +182,13 @@ impl Consensus {
     ///
     /// # Errors
     /// See [`ProposeError`]: each says whether anything was done.
-    pub async fn propose(
+    pub fn propose(
         &self,
         command: Bytes,
         deadline: Instant,
-    ) -> Result<(LogIndex, Bytes), ProposeError> {
-        let (index, reply) = self.intake.proposer.propose(command, deadline).await?;
-        Ok((LogIndex(index), reply))
+    ) -> impl Future<Output = Result<(LogIndex, Bytes), ProposeError>> + use<> {
+        let proposed = self.intake.proposer.propose(command, deadline);
+        proposed.map_ok(|(index, reply)| (LogIndex(index), reply))
     }
 
     /// Returns once this node's state shows every write acknowledged anywhere before the call.

@@ -182,6 +182,14 @@ pub(crate) fn put_entry(entry: &Entry, frame: &mut Vec<u8>) {
     frame.put_slice(&record.body);
 }
 
+/// How many bytes of a frame an entry takes; a change of membership, which is rare, takes more.
+pub(crate) fn entry_bytes(entry: &Entry) -> usize {
+    match &entry.payload {
+        EntryPayload::Normal(command) => ENTRY_HEAD_BYTES + command.bytes().len(),
+        _ => ENTRY_HEAD_BYTES,
+    }
+}
+
 /// Takes an entry off the front of a frame. Its body shares the frame's memory.
 pub(crate) fn take_entry(frame: &mut Bytes) -> io::Result<Entry> {
     if frame.len() < ENTRY_HEAD_BYTES {

@@ -2,7 +2,8 @@
 
 use crate::{
     entry::{
-        ENTRY_HEAD_BYTES, LogIdRecord, MembershipRecord, VoteRecord, decode, garbled, put_entry, take_entry,
+        ENTRY_HEAD_BYTES, LogIdRecord, MembershipRecord, VoteRecord, decode, entry_bytes, garbled, put_entry,
+        take_entry,
     },
     raft::{Group, LogId, Vote},
     snapshot::ManifestRecord,
@@ -189,9 +190,15 @@ fn take_log_id(frame: &mut Bytes) -> io::Result<Option<LogId>> {
 /// Stands for an age that is not known, in an append.
 const AGE_UNKNOWN: u32 = u32::MAX;
 
+/// What an append has before its entries at most.
+const APPEND_HEAD_BYTES_MAX: usize = 2 + 4 + 17 + 2 * 25 + 4;
+
 /// Appends an append request to a frame: group, age of the leader's quorum, vote, previous and committed ids, entries.
 /// By hand: the hot path.
 pub(crate) fn put_append(request: &AppendEntriesRequest<Group>, age: Option<Duration>, frame: &mut Vec<u8>) {
+    // At once: a frame of many entries would be copied again and again while it grows.
+    let entries: usize = request.entries.iter().map(entry_bytes).sum();
+    frame.reserve(APPEND_HEAD_BYTES_MAX + entries);
     frame.put_u16_le(GROUP);
     let age = age.map(|age| u32::try_from(age.as_millis()).unwrap_or(AGE_UNKNOWN));
     frame.put_u32_le(age.unwrap_or(AGE_UNKNOWN));

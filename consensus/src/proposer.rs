@@ -79,27 +79,35 @@ impl Proposer {
         (Proposer { queue }, tokio::spawn(route.run(proposals)))
     }
 
-    /// Proposes a command and waits until it is applied here or at the leader, or `deadline` passes.
-    pub async fn propose(&self, command: Bytes, deadline: Instant) -> Outcome {
+    /// Proposes a command, now, and waits until it is applied here or at the leader, or `deadline` passes.
+    pub fn propose(&self, command: Bytes, deadline: Instant) -> impl Future<Output = Outcome> + use<> {
+        let sent = self.send(command, deadline);
+        async move {
+            let mut waiting = sent?;
+            match timeout_at(deadline, &mut waiting).await {
+                Ok(Ok(outcome)) => outcome,
+                Ok(Err(_)) => Err(ProposeError::Unknown("the node is shutting down".to_owned())),
+                Err(_) => {
+                    waiting.close();
+                    waiting
+                        .try_recv()
+                        .unwrap_or_else(|_| Err(ProposeError::Unknown("the deadline passed".to_owned())))
+                }
+            }
+        }
+    }
+
+    fn send(&self, command: Bytes, deadline: Instant) -> Result<oneshot::Receiver<Outcome>, ProposeError> {
         if command.len() > PROPOSAL_BYTES_MAX {
             return Err(ProposeError::TooLarge { bytes: command.len(), limit: PROPOSAL_BYTES_MAX });
         }
-        let (done, mut waiting) = oneshot::channel();
+        let (done, waiting) = oneshot::channel();
         let proposal = Proposal { command, deadline, done, errand: None };
         self.queue.try_send(proposal).map_err(|error| match error {
             mpsc::error::TrySendError::Full(_) => ProposeError::Overloaded,
             mpsc::error::TrySendError::Closed(_) => ProposeError::Stopped("it is shutting down".to_owned()),
         })?;
-        match timeout_at(deadline, &mut waiting).await {
-            Ok(Ok(outcome)) => outcome,
-            Ok(Err(_)) => Err(ProposeError::Unknown("the node is shutting down".to_owned())),
-            Err(_) => {
-                waiting.close();
-                waiting
-                    .try_recv()
-                    .unwrap_or_else(|_| Err(ProposeError::Unknown("the deadline passed".to_owned())))
-            }
-        }
+        Ok(waiting)
     }
 }
 

@@ -10,7 +10,8 @@ use std::{collections::BTreeMap, ops::Range};
 /// differ from the others. So reads return [`StorageError`], and [`Transaction::fail`] keeps the first one.
 pub struct Transaction<'a> {
     store: &'a dyn StateStore,
-    changes: BTreeMap<(Family, Bytes), Change>,
+    /// By the number of the family.
+    changes: [Changes; Family::ALL.len()],
     /// Journals, and the last key of each that is given up.
     trims: BTreeMap<Family, Bytes>,
     bytes: usize,
@@ -20,7 +21,54 @@ pub struct Transaction<'a> {
 }
 
 /// A key, and the change that it had before.
-type Replaced = ((Family, Bytes), Option<Change>);
+type Replaced = (Family, Bytes, Option<Change>);
+
+/// The changes of one family.
+#[derive(Default)]
+struct Changes {
+    /// New keys of a journal, in the order in which they came, which is theirs: nothing has to be sorted.
+    appended: Vec<(Bytes, Change)>,
+    /// All others. What is here is newer than what is appended.
+    by_key: BTreeMap<Bytes, Change>,
+}
+
+impl Changes {
+    fn get(&self, key: &Bytes) -> Option<&Change> {
+        let appended = || {
+            let place = self.appended.binary_search_by(|(appended, _)| appended.cmp(key)).ok()?;
+            Some(&self.appended[place].1)
+        };
+        self.by_key.get(key).or_else(appended)
+    }
+
+    /// Changes a key, for one that is appended to a journal at little cost.
+    fn set(&mut self, journal: bool, key: Bytes, change: Change) {
+        let follows = |last: &(Bytes, Change)| last.0 < key;
+        if journal && self.by_key.is_empty() && self.appended.last().is_none_or(follows) {
+            self.appended.push((key, change));
+        } else {
+            self.by_key.insert(key, change);
+        }
+    }
+
+    /// Takes the last change of a key back, which had `before` until then.
+    fn take_back(&mut self, key: Bytes, before: Option<Change>) {
+        if let Some(change) = before {
+            self.by_key.insert(key, change);
+            return;
+        }
+        self.by_key.remove(&key);
+        // What was appended after it is taken back already.
+        self.appended.pop_if(|(last, _)| *last == key);
+    }
+
+    /// The changes in `range`, an older one of the same key first.
+    fn within(&self, range: &Range<Bytes>) -> impl Iterator<Item = (&Bytes, &Change)> {
+        let appended = self.appended.iter().map(|(key, change)| (key, change));
+        let by_key = self.by_key.range(range.start.clone()..range.end.clone());
+        appended.filter(|(key, _)| range.contains(*key)).chain(by_key)
+    }
+}
 
 /// The keys that the first look at the store reads at most while scanning: a scan that ends early has not read much
 /// more than it returns. Each further look reads up to four times as many.
@@ -33,13 +81,13 @@ const CHUNK_BYTES: usize = 1 << 20;
 impl<'a> Transaction<'a> {
     /// An empty batch over `store`.
     pub fn new(store: &'a dyn StateStore) -> Self {
-        let (changes, trims) = (BTreeMap::new(), BTreeMap::new());
+        let (changes, trims) = (Default::default(), BTreeMap::new());
         Transaction { store, changes, trims, bytes: 0, failure: None, replaced: None }
     }
 
     /// The value of a key.
     pub fn get(&mut self, family: Family, key: &Bytes) -> Option<Bytes> {
-        match self.changes.get(&(family, key.clone())) {
+        match self.changes[family as usize].get(key) {
             Some(Change::Put(value)) => return Some(value.clone()),
             Some(Change::Delete) => return None,
             None => {}
@@ -99,7 +147,7 @@ impl<'a> Transaction<'a> {
         range: Range<Bytes>,
     ) -> BTreeMap<Bytes, Bytes> {
         let mut merged: BTreeMap<Bytes, Bytes> = stored.into_iter().collect();
-        for ((_, key), change) in self.changes.range((family, range.start)..(family, range.end)) {
+        for (key, change) in self.changes[family as usize].within(&range) {
             match change {
                 Change::Put(value) => merged.insert(key.clone(), value.clone()),
                 Change::Delete => merged.remove(key),
@@ -123,13 +171,13 @@ impl<'a> Transaction<'a> {
     /// Sets a key.
     pub fn put(&mut self, family: Family, key: Bytes, value: Bytes) {
         self.bytes += key.len() + value.len();
-        self.change((family, key), Change::Put(value));
+        self.change(family, key, Change::Put(value));
     }
 
     /// Removes a key.
     pub fn delete(&mut self, family: Family, key: Bytes) {
         self.bytes += key.len();
-        self.change((family, key), Change::Delete);
+        self.change(family, key, Change::Delete);
     }
 
     /// Gives up the beginning of a journal, up to and including `through`: see [`Batch::trim`]. Each time further than
@@ -139,14 +187,12 @@ impl<'a> Transaction<'a> {
         self.trims.insert(journal, through);
     }
 
-    fn change(&mut self, key: (Family, Bytes), change: Change) {
-        match &mut self.replaced {
-            None => drop(self.changes.insert(key, change)),
-            Some(replaced) => {
-                let before = self.changes.insert(key.clone(), change);
-                replaced.push((key, before));
-            }
+    fn change(&mut self, family: Family, key: Bytes, change: Change) {
+        let changes = &mut self.changes[family as usize];
+        if let Some(replaced) = &mut self.replaced {
+            replaced.push((family, key.clone(), changes.get(&key).cloned()));
         }
+        changes.set(family.is_journal(), key, change);
     }
 
     /// Does `work`; if it gives up, none of its changes were made. Attempts don't nest.
@@ -159,11 +205,8 @@ impl<'a> Transaction<'a> {
         let done = work(self);
         let replaced = self.replaced.take().unwrap_or_default();
         if done.is_err() {
-            for (key, before) in replaced.into_iter().rev() {
-                match before {
-                    Some(change) => self.changes.insert(key, change),
-                    None => self.changes.remove(&key),
-                };
+            for (family, key, before) in replaced.into_iter().rev() {
+                self.changes[family as usize].take_back(key, before);
             }
         }
         done
@@ -187,11 +230,13 @@ impl<'a> Transaction<'a> {
         match self.failure {
             Some(error) => Err(error),
             None => {
-                let changes = self.changes.into_iter();
-                Ok(Batch {
-                    changes: changes.map(|((family, key), change)| (family, key, change)).collect(),
-                    trims: self.trims.into_iter().collect(),
-                })
+                let count = self.changes.iter().map(|of| of.appended.len() + of.by_key.len()).sum();
+                let mut changes = Vec::with_capacity(count);
+                for (family, of) in Family::ALL.into_iter().zip(self.changes) {
+                    let all = of.appended.into_iter().chain(of.by_key);
+                    changes.extend(all.map(|(key, change)| (family, key, change)));
+                }
+                Ok(Batch { changes, trims: self.trims.into_iter().collect() })
             }
         }
     }
@@ -248,6 +293,27 @@ mod tests {
     }
 
     #[test]
+    fn a_journal_shows_what_was_appended_and_what_was_changed_after() {
+        let storage = memory::open(&MemoryDisk::new(), Arc::new(Never)).expect("an empty disk opens");
+        let mut changes = Transaction::new(&*storage.state);
+        for number in [2, 4, 6] {
+            changes.put(Family::History, key(number), "appended".into());
+        }
+        changes.put(Family::History, key(3), "between".into());
+        changes.put(Family::History, key(4), "again".into());
+        changes.put(Family::History, key(8), "appended".into());
+        changes.delete(Family::History, key(6));
+        assert_eq!(changes.get(Family::History, &key(2)), Some("appended".into()));
+        assert_eq!(changes.get(Family::History, &key(4)), Some("again".into()));
+        assert_eq!(changes.get(Family::History, &key(6)), None);
+        let found = changes.scan(Family::History, key(3)..key(9), usize::MAX, usize::MAX);
+        assert_eq!(numbers(found), [3, 4, 8]);
+        storage.state.write(changes.finish().expect("nothing failed")).expect("a healthy disk takes it");
+        assert_eq!(storage.state.get(Family::History, &key(4)).expect("it reads"), Some("again".into()));
+        assert_eq!(storage.state.get(Family::History, &key(6)).expect("it reads"), None);
+    }
+
+    #[test]
     fn an_attempt_that_gives_up_leaves_nothing() {
         let storage = memory::open(&MemoryDisk::new(), Arc::new(Never)).expect("an empty disk opens");
         let mut changes = Transaction::new(&*storage.state);
@@ -265,6 +331,12 @@ mod tests {
             Ok(())
         });
         assert!(done.is_ok());
+        let given_up: Result<(), ()> = changes.attempt(|changes| {
+            changes.put(Family::History, key(6), "given up".into());
+            changes.put(Family::History, key(6), "again".into());
+            Err(())
+        });
+        assert!(given_up.is_err() && changes.get(Family::History, &key(6)).is_none());
         changes.trim(Family::History, key(4));
         changes.trim(Family::History, key(5));
         let batch = changes.finish().expect("nothing failed");

@@ -9,7 +9,7 @@ use crate::store::{
 use bytes::Bytes;
 use micro_consensus::Transaction;
 use micro_storage::Family;
-use std::{cmp::Ordering, ops::Range};
+use std::{cmp::Ordering, mem::take, ops::Range};
 
 /// The comparisons and operations of one transaction at most. Each is a look at the state, and the next entry waits for
 /// all of them.
@@ -93,7 +93,7 @@ fn refused(why: String) -> StoreOutcome {
 impl Branch {
     fn step(&mut self, state: &mut Transaction<'_>, op: Op) -> Result<Done, StoreOutcome> {
         let done = match op {
-            Op::Put(put) => self.put(state, &put)?,
+            Op::Put(put) => self.put(state, put)?,
             Op::Delete(key) => {
                 let key = Bytes::from(key);
                 let before = Edit::get(state, &key);
@@ -123,9 +123,10 @@ impl Branch {
         Ok(done)
     }
 
-    fn put(&mut self, state: &mut Transaction<'_>, put: &Put) -> Result<Done, StoreOutcome> {
-        let before = Edit::get(state, &Bytes::copy_from_slice(&put.key));
-        match self.edit.put(state, put, before) {
+    fn put(&mut self, state: &mut Transaction<'_>, mut put: Put) -> Result<Done, StoreOutcome> {
+        let key = Bytes::from(take(&mut put.key));
+        let before = Edit::get(state, &key);
+        match self.edit.put(state, key, &put, before) {
             Ok(()) => Ok(Done::Put),
             Err(lease) => Err(StoreOutcome::NoLease { lease }),
         }

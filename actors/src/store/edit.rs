@@ -86,15 +86,20 @@ impl Edit {
         Some(Row::parse(row).expect("a record's row is what was written"))
     }
 
-    /// Writes a record.
+    /// Writes the record under `key`, in the place of `before`.
     ///
     /// # Errors
     /// The lease, if there is none such, or it is ending. Nothing was changed then.
-    pub fn put(&mut self, state: &mut Transaction<'_>, put: &Put, before: Option<Row>) -> Result<(), u64> {
+    pub fn put(
+        &mut self,
+        state: &mut Transaction<'_>,
+        key: Bytes,
+        put: &Put,
+        before: Option<Row>,
+    ) -> Result<(), u64> {
         if put.lease != 0 && !Lease::get(state, put.lease).is_some_and(|lease| lease.lives()) {
             return Err(put.lease);
         }
-        let key = Bytes::copy_from_slice(&put.key);
         let head = RowHead {
             created: before.as_ref().map_or(self.revision, |before| before.head.created),
             modified: self.revision,

@@ -33,7 +33,10 @@ use bytes::Bytes;
 use micro_consensus::Transaction;
 use micro_sdk::wire::{Codec, LogIndex, limits::PROPOSAL_BYTES_MAX};
 use micro_storage::Family;
-use std::sync::{Arc, Mutex, MutexGuard};
+use std::{
+    mem::take,
+    sync::{Arc, Mutex, MutexGuard},
+};
 
 /// How many records and leases one entry ends at most, so that no other entry waits long for it.
 const EXPIRE_MAX: usize = 256;
@@ -139,13 +142,14 @@ impl StoreMachine {
     ) -> (Edit, StoreOutcome) {
         let revision = edit.revision;
         let outcome = match command {
-            StoreCommand::Write { put, if_version, .. } => {
-                let before = Edit::get(state, &Bytes::copy_from_slice(&put.key));
+            StoreCommand::Write { mut put, if_version, .. } => {
+                let key = Bytes::from(take(&mut put.key));
+                let before = Edit::get(state, &key);
                 let version = before.as_ref().map_or(0, |before| before.head.modified);
                 if if_version.is_some_and(|wanted| wanted != version) {
                     StoreOutcome::Conflict { version }
                 } else {
-                    match edit.put(state, &put, before) {
+                    match edit.put(state, key, &put, before) {
                         Ok(()) => StoreOutcome::Written { version: revision },
                         Err(lease) => StoreOutcome::NoLease { lease },
                     }

@@ -60,22 +60,16 @@ impl TablePath {
         TablePath { namespace, database: Database::reserved(), table }
     }
 
-    /// The beginning of the state keys of all records of the table. Names hold no zero byte, so that no table's
-    /// records lie between another's.
-    pub(crate) fn state_prefix(&self) -> Vec<u8> {
-        let names = [self.namespace.as_str(), self.database.as_str(), self.table.as_str()];
-        let mut key = Vec::with_capacity(1 + names.iter().map(|name| name.len() + 1).sum::<usize>());
-        key.push(RECORD_TAG);
-        for name in names {
-            key.extend_from_slice(name.as_bytes());
-            key.push(0);
-        }
-        key
-    }
-
-    /// The state key of one record.
+    /// The state key of one record. Names hold no zero byte, so that no table's records lie between another's.
     pub(crate) fn state_key(&self, key: &str) -> Vec<u8> {
-        let mut state_key = self.state_prefix();
+        let names = [self.namespace.as_str(), self.database.as_str(), self.table.as_str()];
+        let prefix = 1 + names.iter().map(|name| name.len() + 1).sum::<usize>();
+        let mut state_key = Vec::with_capacity(prefix + key.len());
+        state_key.push(RECORD_TAG);
+        for name in names {
+            state_key.extend_from_slice(name.as_bytes());
+            state_key.push(0);
+        }
         state_key.extend_from_slice(key.as_bytes());
         state_key
     }

@@ -11,6 +11,7 @@ use crate::{
         transaction::put,
     },
 };
+use bytes::Bytes;
 use micro_consensus::ProposeError;
 use micro_sdk::wire::{Code, Codec, Fault, limits::PROPOSAL_BYTES_MAX};
 use tokio::time::{Duration, Instant, sleep};
@@ -26,18 +27,24 @@ impl StoreService {
     /// # Errors
     /// [`Code::Usage`] beyond the limits, [`Code::Conflict`] if the version is another, [`Code::NotFound`] if the lease
     /// has ended, or why the group did not take it.
-    pub async fn write(
+    pub fn write(
         &self,
         request: WriteRequest,
         key: Option<u128>,
         deadline: Instant,
-    ) -> Result<WriteReply, Fault> {
-        let command =
-            StoreCommand::Write { put: put(&request)?, if_version: request.if_version, idempotency_key: key };
-        match self.propose(&command, key, deadline).await? {
-            StoreOutcome::Written { version } => Ok(WriteReply { version }),
-            StoreOutcome::Conflict { version } => Err(conflict(&request.key, request.if_version, version)),
-            other => Err(refusal(other)),
+    ) -> impl Future<Output = Result<WriteReply, Fault>> {
+        // Encoded here and now, so that who waits carries nothing but what it waits with.
+        let if_version = request.if_version;
+        let command = put(&request).map(|put| {
+            envelope(MachineId::Store, &StoreCommand::Write { put, if_version, idempotency_key: key })
+        });
+        let name = request.key;
+        async move {
+            match self.propose_while(command?, key.is_some(), deadline).await? {
+                StoreOutcome::Written { version } => Ok(WriteReply { version }),
+                StoreOutcome::Conflict { version } => Err(conflict(&name, if_version, version)),
+                other => Err(refusal(other)),
+            }
         }
     }
 
@@ -194,22 +201,21 @@ impl StoreService {
         key: Option<u128>,
         deadline: Instant,
     ) -> Result<StoreOutcome, Fault> {
-        self.propose_while(command, key.is_some(), deadline).await
+        self.propose_while(envelope(MachineId::Store, command), key.is_some(), deadline).await
     }
 
     /// Proposes a change that may be done twice.
     async fn propose_again(&self, command: &StoreCommand, deadline: Instant) -> Result<StoreOutcome, Fault> {
-        self.propose_while(command, true, deadline).await
+        self.propose_while(envelope(MachineId::Store, command), true, deadline).await
     }
 
     /// The one place where changes are repeated.
     async fn propose_while(
         &self,
-        command: &StoreCommand,
+        command: Bytes,
         repeatable: bool,
         deadline: Instant,
     ) -> Result<StoreOutcome, Fault> {
-        let command = envelope(MachineId::Store, command);
         // Why the outcome of an earlier try is not known. A later one that did nothing says nothing of that one.
         let mut tried = None;
         let outcome = loop {

@@ -1,6 +1,7 @@
 //! The store of this node as its own process calls it: directly, without the mailbox and without encoding anything.
 
 use super::{Context, Local};
+use futures::{FutureExt, future::ready};
 use micro_actors::store::{
     CompactReply, CompactRequest, DeleteRangeReply, DeleteRangeRequest, DeleteReply, DeleteRequest,
     GrantRequest, HistoryReply, LeaseReply, LeaseRequest, LeasesReply, LeasesRequest, ListReply, ListRequest,
@@ -28,9 +29,18 @@ impl Local {
     ///
     /// # Errors
     /// As the store answers.
-    pub async fn write(&self, context: &Context, request: WriteRequest) -> Result<WriteReply, Fault> {
-        let _permit = self.admit(context, "write")?;
-        self.store.write(request, context.idempotency_key, context.until()).await
+    pub fn write(
+        &self,
+        context: &Context,
+        request: WriteRequest,
+    ) -> impl Future<Output = Result<WriteReply, Fault>> + use<'_> {
+        match self.admit(context, "write") {
+            Ok(permit) => {
+                let written = self.store.write(request, context.idempotency_key, context.until());
+                written.inspect(move |_| drop(permit)).left_future()
+            }
+            Err(fault) => ready(Err(fault)).right_future(),
+        }
     }
 
     /// Reads a record.

@@ -220,6 +220,19 @@ fn within(start: Bytes, end: Option<Bytes>) -> ReadOptions {
     options
 }
 
+/// How long a batch becomes: RocksDB grows it by halves otherwise, and copies it each time.
+fn batch_bytes(changes: &[(Family, Bytes, Change)]) -> usize {
+    /// The head of a batch.
+    const HEAD: usize = 12;
+    /// What a change takes at most beside key and value: a kind, and three varints of 32 bits.
+    const CHANGE: usize = 1 + 3 * 5;
+    let bytes = |(_, key, change): &(Family, Bytes, Change)| match change {
+        Change::Put(value) => CHANGE + key.len() + value.len(),
+        Change::Delete => CHANGE + key.len(),
+    };
+    HEAD + changes.iter().map(bytes).sum::<usize>()
+}
+
 type Item = Result<(Box<[u8]>, Box<[u8]>), rocksdb::Error>;
 
 /// The first of `stored`, at most `limit` and not much more than `bytes_max`.
@@ -308,11 +321,13 @@ impl StateStore for RocksState {
 
     fn write(&self, batch: Batch) -> Result<(), StorageError> {
         self.with(|db| {
-            let mut changes = WriteBatch::default();
+            let mut changes = WriteBatch::with_capacity_bytes(batch_bytes(&batch.changes));
+            let families = Family::ALL.map(|family| handle(db, family));
             for (family, key, change) in batch.changes {
+                let family = families[family as usize];
                 match change {
-                    Change::Put(value) => changes.put_cf(handle(db, family), key, value),
-                    Change::Delete => changes.delete_cf(handle(db, family), key),
+                    Change::Put(value) => changes.put_cf(family, key, value),
+                    Change::Delete => changes.delete_cf(family, key),
                 }
             }
             db.write_opt(changes, &unlogged()).map_err(failure)

@@ -122,9 +122,11 @@ mod tests {
     use super::*;
     use h2::{RecvStream, client};
     use http::{HeaderMap, Request};
-    use micro_sdk::proto::{WriteRequest, WriteResponse};
+    use micro_sdk::{
+        proto::{WriteRequest, WriteResponse},
+        wire::Caller,
+    };
     use prost::Message;
-    use tonic::Response;
 
     /// A server that answers a write with the length of its value, and a client of it.
     async fn connected() -> (client::SendRequest<Bytes>, watch::Sender<bool>) {
@@ -132,10 +134,14 @@ mod tests {
         let (drain, draining) = watch::channel(false);
         tokio::spawn(async move {
             let connection = Connection::open(far, draining).await?;
-            let answer = |request: tonic::Request<WriteRequest>| async move {
-                Ok(Response::new(WriteResponse { version: request.get_ref().value.len() as u64 }))
+            let answer = |_, request: WriteRequest| async move {
+                Ok(WriteResponse { version: request.value.len() as u64 })
             };
-            connection.serve(|exchange| drop(tokio::spawn(exchange.unary(answer)))).await
+            let take = |mut exchange: Exchange| {
+                exchange.request_mut().extensions_mut().insert(Caller::Admin);
+                drop(tokio::spawn(exchange.unary(answer)));
+            };
+            connection.serve(take).await
         });
         let (client, connection) = client::handshake(near).await.expect("it greets");
         tokio::spawn(connection);

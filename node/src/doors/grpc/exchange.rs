@@ -1,6 +1,7 @@
 //! One request of a gRPC door and the answer to it (gRPC over HTTP/2: a request, a response, trailers).
 
-use super::{Answering, unary};
+use super::{Answering, context_of, unary};
+use crate::node::Context;
 use bytes::Bytes;
 use h2::{RecvStream, SendStream, server::SendResponse};
 use http::{HeaderMap, HeaderName, HeaderValue, Request, Response, header::CONTENT_TYPE};
@@ -9,7 +10,7 @@ use prost::Message;
 use std::{
     future::{Future, poll_fn},
     pin::{Pin, pin},
-    task::{Context, Poll, ready},
+    task::{self, Poll, ready},
 };
 use tonic::Status;
 
@@ -48,21 +49,31 @@ impl Exchange {
 
     /// Answers one message with one message. A client that goes away meanwhile does not stop `call`, which has its own
     /// deadline: most of these are changes, which are past recall once they are proposed.
-    pub(super) async fn unary<Q, A, F>(self, call: impl FnOnce(tonic::Request<Q>) -> F)
+    ///
+    /// What the head says is read here and now. Each of these futures lives on the heap and is moved there, so that
+    /// what it does not carry is not copied either.
+    pub(super) fn unary<Q, A, F>(self, call: impl FnOnce(Context, Q) -> F) -> impl Future<Output = ()>
     where
         Q: Message + Default,
         A: Message,
-        F: Future<Output = Result<tonic::Response<A>, Status>>,
+        F: Future<Output = Result<A, Status>>,
     {
         let Exchange { request, mut respond } = self;
-        let answer = match unary::read(request).await {
-            Ok(request) => call(request).await,
-            Err(status) => Err(status),
-        };
-        let _gone = match answer {
-            Ok(answer) => send_message(&mut respond, answer),
-            Err(status) => send_status(&mut respond, &status),
-        };
+        let (head, mut body) = request.into_parts();
+        let context = context_of(&head.headers, &head.extensions);
+        async move {
+            let answer = match unary::read(&mut body).await {
+                Ok(message) => match context {
+                    Ok(context) => call(context, message).await,
+                    Err(fault) => Err(fault.into()),
+                },
+                Err(status) => Err(status),
+            };
+            let _gone = match answer {
+                Ok(answer) => send_message(&mut respond, &answer),
+                Err(status) => send_status(&mut respond, &status),
+            };
+        }
     }
 
     /// Answers as `service` does, message by message, as fast as the client reads. If the client goes away, the
@@ -82,13 +93,11 @@ impl Exchange {
 }
 
 /// Sends an answer of one message, all at once: head, message, trailers.
-fn send_message<A: Message>(respond: &mut SendResponse<Bytes>, answer: tonic::Response<A>) -> Sent {
-    let (metadata, message, _) = answer.into_parts();
+fn send_message(respond: &mut SendResponse<Bytes>, answer: &impl Message) -> Sent {
     let mut head = Response::new(());
-    *head.headers_mut() = metadata.into_headers();
     head.headers_mut().insert(CONTENT_TYPE, GRPC);
     let mut stream = respond.send_response(head, false)?;
-    stream.send_data(unary::framed(&message), false)?;
+    stream.send_data(unary::framed(answer), false)?;
     let mut trailers = HeaderMap::with_capacity(1);
     trailers.insert(GRPC_STATUS, GRPC_OK);
     stream.send_trailers(trailers)
@@ -158,7 +167,7 @@ impl Body for Received {
 
     fn poll_frame(
         mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
+        context: &mut task::Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, h2::Error>>> {
         if !self.data_ended {
             if let Some(data) = ready!(self.stream.poll_data(context)) {

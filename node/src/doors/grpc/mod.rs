@@ -22,11 +22,9 @@ use crate::{
 };
 use exchange::Received;
 use futures::future::{BoxFuture, ready};
+use http::HeaderMap;
 use micro_sdk::{
-    proto::{
-        MESSAGE_BYTES_MAX, blobs_server, config_server, node_server, registry_server,
-        store_server::{self, Store as _},
-    },
+    proto::{MESSAGE_BYTES_MAX, blobs_server, config_server, node_server, registry_server, store_server},
     wire::{Caller, Code, Fault, Namespace},
 };
 use std::{convert::Infallible, sync::Arc, time::Duration};
@@ -73,16 +71,18 @@ impl Services {
 
     /// Takes up a request, on a task of its own.
     ///
-    /// The two that are asked most go the short way. It calls the same methods of the same door, without the types and
-    /// boxes that tonic needs to treat all kinds of streams alike: half of what the door costs a write.
+    /// The two that are asked most go the short way. It does the same with the same door, without the types and boxes
+    /// that tonic needs to treat all kinds of streams alike: half of what the door costs a write.
     pub fn take(&self, exchange: Exchange) {
         let door = self.door.clone();
         match exchange.path() {
             STORE_WRITE => {
-                tokio::spawn(exchange.unary(|request| async move { door.write(request).await }));
+                let call = |context, request| async move { door.write_one(context, request).await };
+                tokio::spawn(exchange.unary(call));
             }
             STORE_READ => {
-                tokio::spawn(exchange.unary(|request| async move { door.read(request).await }));
+                let call = |context, request| async move { door.read_one(context, request).await };
+                tokio::spawn(exchange.unary(call));
             }
             _ => {
                 let services = self.clone();
@@ -123,10 +123,15 @@ struct Door {
 
 /// Who calls, until when, in which trace.
 fn context(metadata: &MetadataMap, extensions: &Extensions) -> Result<Context, Fault> {
+    context_of(metadata.as_ref(), extensions)
+}
+
+/// The same from the headers of a request.
+fn context_of(headers: &HeaderMap, extensions: &Extensions) -> Result<Context, Fault> {
     // The acceptor puts it in; a request without one did not come through it.
     let caller = extensions.get::<Caller>().cloned();
     let caller = caller.ok_or_else(|| Fault::new(Code::Denied, "the caller is not known"))?;
-    let text = |name: &str| metadata.get(name).and_then(|value| value.to_str().ok());
+    let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
     Ok(Context {
         caller,
         uid: extensions.get::<Peer>().map(|peer| peer.uid),

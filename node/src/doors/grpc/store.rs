@@ -4,6 +4,8 @@ use super::{
     Door, context, idempotency_key, records,
     streams::{Answers, KeptLeases, watching},
 };
+use crate::node::Context;
+use futures::{FutureExt, future::ready};
 use micro_actors::store;
 use micro_sdk::proto::{
     CompactRequest, CompactResponse, DeleteRangeRequest, DeleteRangeResponse, DeleteRequest, DeleteResponse,
@@ -14,6 +16,36 @@ use micro_sdk::proto::{
 };
 use tonic::{Request, Response, Status, Streaming};
 
+/// What is asked most, however it came in.
+impl Door {
+    pub(super) fn write_one(
+        &self,
+        context: Context,
+        request: WriteRequest,
+    ) -> impl Future<Output = Result<WriteResponse, Status>> {
+        let prepared = idempotency_key(&request.idempotency_key)
+            .and_then(|key| Ok((context.with_key(key), records::write(request)?)));
+        match prepared {
+            Ok((context, write)) => {
+                let written = self.local.write(&context, write);
+                written.map(|reply| Ok(WriteResponse { version: reply?.version })).left_future()
+            }
+            Err(fault) => ready(Err(fault.into())).right_future(),
+        }
+    }
+
+    pub(super) async fn read_one(
+        &self,
+        context: Context,
+        request: ReadRequest,
+    ) -> Result<ReadResponse, Status> {
+        let ReadRequest { place, key, stale, at } = request;
+        let read = store::ReadRequest { table: records::table(place)?, key, at, stale };
+        let store::ReadReply { record, revision, age_ms } = self.local.read(&context, read).await?;
+        Ok(ReadResponse { record: record.map(records::record), revision, age_ms })
+    }
+}
+
 #[tonic::async_trait]
 impl store_server::Store for Door {
     type WatchStream = Answers<WatchResponse>;
@@ -21,19 +53,14 @@ impl store_server::Store for Door {
 
     async fn write(&self, request: Request<WriteRequest>) -> Result<Response<WriteResponse>, Status> {
         let (metadata, extensions, request) = request.into_parts();
-        let key = idempotency_key(&request.idempotency_key)?;
-        let context = context(&metadata, &extensions)?.with_key(key);
-        let reply = self.local.write(&context, records::write(request)?).await?;
-        Ok(Response::new(WriteResponse { version: reply.version }))
+        let context = context(&metadata, &extensions)?;
+        self.write_one(context, request).await.map(Response::new)
     }
 
     async fn read(&self, request: Request<ReadRequest>) -> Result<Response<ReadResponse>, Status> {
         let (metadata, extensions, request) = request.into_parts();
         let context = context(&metadata, &extensions)?;
-        let ReadRequest { place, key, stale, at } = request;
-        let read = store::ReadRequest { table: records::table(place)?, key, at, stale };
-        let store::ReadReply { record, revision, age_ms } = self.local.read(&context, read).await?;
-        Ok(Response::new(ReadResponse { record: record.map(records::record), revision, age_ms }))
+        self.read_one(context, request).await.map(Response::new)
     }
 
     async fn list(&self, request: Request<ListRequest>) -> Result<Response<ListResponse>, Status> {

@@ -2,32 +2,34 @@
 //! length-prefixed messages). Nothing is compressed: no answer of this node offers it.
 
 use bytes::{BufMut, Bytes, BytesMut};
+use futures::poll;
 use h2::RecvStream;
-use http::Request;
 use micro_sdk::proto::MESSAGE_BYTES_MAX;
 use prost::Message;
-use std::time::Duration;
+use std::{pin::pin, task::Poll, time::Duration};
 use tokio::time::timeout;
-use tonic::{Status, metadata::MetadataMap};
+use tonic::Status;
 
 /// Whether the message is compressed, and its length.
 const HEAD: usize = 1 + 4;
 /// How long a message may take to arrive: the largest, over 10 Mbit/s, takes half of it.
 const ARRIVAL_MAX: Duration = Duration::from_secs(60);
 
-/// Reads a request of one message to its end.
+/// Reads the one message of a request to its end.
 ///
 /// # Errors
 /// A status for the client: too large, too slow, cut off, or not that message.
-pub(super) async fn read<Q: Message + Default>(
-    request: Request<RecvStream>,
-) -> Result<tonic::Request<Q>, Status> {
-    let (head, mut body) = request.into_parts();
-    let message = timeout(ARRIVAL_MAX, message(&mut body)).await.map_err(|_| {
-        Status::deadline_exceeded(format!("the request was not there within {} s", ARRIVAL_MAX.as_secs()))
-    })??;
-    let message = Q::decode(message).map_err(|error| Status::internal(error.to_string()))?;
-    Ok(tonic::Request::from_parts(MetadataMap::from_headers(head.headers), head.extensions, message))
+pub(super) async fn read<Q: Message + Default>(body: &mut RecvStream) -> Result<Q, Status> {
+    let mut message = pin!(message(body));
+    let message = match poll!(message.as_mut()) {
+        // Nearly always: it has come along with the head, and needs no timer.
+        Poll::Ready(message) => message?,
+        Poll::Pending => Box::pin(timeout(ARRIVAL_MAX, message)).await.map_err(|_| {
+            let late = format!("the request was not there within {} s", ARRIVAL_MAX.as_secs());
+            Status::deadline_exceeded(late)
+        })??,
+    };
+    Q::decode(message).map_err(|error| Status::internal(error.to_string()))
 }
 
 /// A message with its head.
