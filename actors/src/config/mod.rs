@@ -16,6 +16,7 @@
 mod canary;
 mod commit;
 mod document;
+mod inheritance;
 mod leaf;
 mod origins;
 mod path;
@@ -35,6 +36,7 @@ mod vault;
 mod watch;
 mod writing;
 
+pub use inheritance::{Inherited, MeshSeal, inherit_keys};
 pub use origins::{InstanceReply, Origin, OriginsRequest};
 pub use path::ConfigPath;
 pub use plaintext::Plaintext;

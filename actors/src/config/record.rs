@@ -170,10 +170,13 @@ pub(crate) fn request_key(key: u128) -> String {
 
 /// What a record holds.
 pub(crate) fn decode<T: Decode<()>>(record: &Record) -> Result<T, Fault> {
-    Codec::decode::<T, VALUE_BYTES_MAX>(&record.value.0).map_err(|error| {
-        Fault::new(Code::Failed, format!("what is kept of the configuration can't be read: {error}"))
-            .help("if another node runs a newer build, update this one")
-    })
+    Codec::decode::<T, VALUE_BYTES_MAX>(&record.value.0).map_err(unreadable)
+}
+
+/// The fault of a record that is not what this build writes.
+pub(crate) fn unreadable(error: impl std::fmt::Display) -> Fault {
+    Fault::new(Code::Failed, format!("what is kept of the configuration can't be read: {error}"))
+        .help("if another node runs a newer build, update this one")
 }
 
 /// A write of `value`.

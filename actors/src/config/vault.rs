@@ -20,7 +20,7 @@ use zeroize::Zeroizing;
 const KEY_BYTES: usize = 32;
 
 /// The keys of secrets, opened: those that this mesh can open. Those of a mesh whose backup this one was made of, it
-/// can not, since a backup holds no node's keys.
+/// can not unless it has inherited them, since a backup holds no node's keys.
 pub(crate) struct Vault {
     seams: Seams,
     namespace: Namespace,

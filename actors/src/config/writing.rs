@@ -107,7 +107,7 @@ impl ConfigService {
     }
 
     /// Makes a key of secrets where none is at hand: there is none yet, or they are those of the mesh whose backup this
-    /// one was made of.
+    /// one was made of, without that one's seal key.
     pub(super) async fn make_key(&self, opener: &Opener, deadline: Instant) -> Result<(), Fault> {
         let with = opener.clone();
         let plan = move |glimpse: &Glimpse<'_>| {

@@ -24,6 +24,7 @@ mod reading;
 mod record;
 mod request;
 mod row;
+mod standalone;
 #[cfg(test)]
 mod tests;
 mod transaction;
@@ -47,6 +48,8 @@ pub use request::{
     LeasesRequest, ListOrder, ListReply, ListRequest, NamesReply, NamesRequest, ReadReply, ReadRequest,
     RetainRequest, RevokeReply, WriteReply, WriteRequest,
 };
+pub use standalone::records;
+pub(crate) use standalone::rewrite;
 pub use transaction::{RecordCompare, RecordOp, RecordResult, TransactReply, TransactRequest};
 pub use watch::{Watch, WatchChange, WatchEvent, WatchRequest};
 pub(crate) use watchers::Watchers;

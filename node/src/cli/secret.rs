@@ -34,6 +34,17 @@ pub(super) fn read(
     Ok(Some(trimmed))
 }
 
+/// Reads the secret that `flag` says where to find, as it is: it need not be text.
+///
+/// # Errors
+/// If the flag was given the secret itself, or what holds it can't be read.
+pub(super) fn file(flag: &str, source: &str) -> Result<Zeroizing<Vec<u8>>, Failure> {
+    if !is_source(source) {
+        return Err(not_a_source(flag).help(format!("pass {flag} @FILE")).into());
+    }
+    Ok(Zeroizing::new(input::read(source, SECRET_BYTES_MAX)?))
+}
+
 /// Whether a flag says where its secret is, and is not the secret itself.
 pub(super) fn is_source(given: &str) -> bool {
     given == "-" || given.starts_with('@')
@@ -46,9 +57,13 @@ fn from_source(source: &str) -> Result<Zeroizing<String>, Failure> {
     Ok(Zeroizing::new(text.to_owned()))
 }
 
-fn literal(flag: &str, variable: &str) -> Fault {
+fn not_a_source(flag: &str) -> Fault {
     Fault::new(Code::Usage, format!("{flag} takes @FILE or -, not the secret itself"))
         .help("every process on this host can read the arguments of every other")
+}
+
+fn literal(flag: &str, variable: &str) -> Fault {
+    not_a_source(flag)
         .help(format!("save it to a file of mode 0600 and pass {flag} @FILE, or set {variable}"))
 }
 

@@ -14,7 +14,7 @@ pub(super) const AUTHORITY_FILE: &str = "authority";
 /// A new mesh that is not written down yet.
 pub(super) struct Founding {
     pub identity: Identity,
-    seal: SealKey,
+    pub seal: SealKey,
     /// The authority, sealed.
     authority: Vec<u8>,
 }

@@ -5,6 +5,10 @@ use super::{
     founding::Founding,
     production_seams, storage_fault,
 };
+use micro_actors::{
+    auth::SealKey,
+    config::{Inherited, MeshSeal, inherit_keys},
+};
 use micro_consensus::{BackupFacts, Restoration, RestoreError};
 use micro_sdk::wire::{ClusterId, Code, Fault, NodeId};
 use micro_storage::Family;
@@ -19,15 +23,23 @@ pub struct Restored {
     pub cluster: ClusterId,
     /// Its first node.
     pub node: NodeId,
+    /// What became of the keys of secrets; none if the old mesh's seal key was not there.
+    pub inherited: Option<Inherited>,
 }
 
 /// Puts the backup in `source` into a data directory, which must not hold a node, so that the next start there begins
 /// a new mesh with what was backed up. Nodes, tokens and keys of the old mesh are left behind: its members would not
-/// know the new one. `progress` is told how many bytes were read.
+/// know the new one. With `seal_key`, that of the old mesh's seal, the new one opens the secrets of the configuration.
+/// `progress` is told how many bytes were read.
 ///
 /// # Errors
-/// If the directory is in use or holds a node, or the backup is damaged.
-pub fn restore(data_dir: &Path, source: impl Read, progress: impl FnMut(u64)) -> Result<Restored, Fault> {
+/// If the directory is in use or holds a node, the backup is damaged, or the seal key is another mesh's.
+pub fn restore(
+    data_dir: &Path,
+    source: impl Read,
+    seal_key: Option<&SealKey>,
+    progress: impl FnMut(u64),
+) -> Result<Restored, Fault> {
     let restoration = Restoration::open(source).map_err(restore_fault)?;
     let dir = data_dir.display();
     let storage = micro_storage::disk::open(data_dir).map_err(|error| storage_fault(error, data_dir))?;
@@ -36,17 +48,24 @@ pub fn restore(data_dir: &Path, source: impl Read, progress: impl FnMut(u64)) ->
             .help("restore into another directory: --data-dir DIR")
             .help(format!("or give that node up first: `micro-node reset --data-dir {dir}`")));
     }
-    let founding = Founding::new(&production_seams())?;
+    let seams = production_seams();
+    let founding = Founding::new(&seams)?;
     let facts = restoration.facts();
     let (cluster, node) = (founding.identity.cluster, founding.identity.node);
     storage.files.write(RESTORING_FILE, b"").map_err(failed)?;
     let restored = restoration.restore(&storage, node, &[Family::Auth], progress);
-    restored.map_err(restore_fault).map_err(|fault| {
+    let inherited = restored.map_err(restore_fault).and_then(|()| {
+        let heir = MeshSeal { cluster, key: &founding.seal };
+        let inherit =
+            |key| inherit_keys(&*storage.state, &seams, MeshSeal { cluster: facts.cluster, key }, heir);
+        seal_key.map(inherit).transpose()
+    });
+    let inherited = inherited.map_err(|fault| {
         fault.help(format!("{dir} can't be started in: `micro-node reset --data-dir {dir}` wipes it"))
     })?;
     founding.keep(&storage)?;
     storage.files.remove(RESTORING_FILE).map_err(failed)?;
-    Ok(Restored { facts, cluster, node })
+    Ok(Restored { facts, cluster, node, inherited })
 }
 
 fn failed(error: impl std::fmt::Display) -> Fault {

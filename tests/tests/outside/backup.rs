@@ -67,6 +67,51 @@ async fn a_mesh_at_work_is_backed_up_and_goes_on_as_one_of_another_size() -> any
 }
 
 #[tokio::test]
+async fn secrets_come_back_with_the_seal_key_and_not_without() -> anyhow::Result<()> {
+    let mut cluster = Cluster::of(1).await?;
+    let secret = cluster.root().join("secret");
+    fs::write(&secret, "hunter2")?;
+    let source = format!("@{}", text(&secret));
+    cluster.cli(0)?.ok(&["config", "set", "shop.key", &source, "--secret"]).await?;
+    let file = cluster.root().join("mesh.backup");
+    cluster.cli(0)?.ok(&["cluster", "backup", &text(&file)]).await?;
+    let seal_key = format!("@{}", text(&cluster.members[0].data_dir().join("files/seal.key")));
+    assert_eq!(cluster.members[0].stop().await?, 0);
+
+    let folder = tempfile::tempdir()?;
+    let tool = CommandLine::new(None, folder.path())?;
+    let restore = async |name: &str, seal_key: &[&str]| {
+        let data = folder.path().join(name);
+        let backup = ["-o", "json", "cluster", "restore", &text(&file), "--data-dir", &text(&data)];
+        anyhow::Ok((tool.run(&[&backup[..], seal_key].concat()).await?, data))
+    };
+    let other = folder.path().join("other.key");
+    fs::write(&other, [7; 32])?;
+    for (name, given) in
+        [("short", &source[..]), ("other", &format!("@{}", text(&other))), ("literal", "hunter2")]
+    {
+        let (outcome, _) = restore(name, &["--seal-key", given]).await?;
+        assert_eq!(outcome.code, 2, "{name}: {}", outcome.stderr);
+        ensure!(!outcome.stderr.contains("hunter2"), "the secret is repeated: {}", outcome.stderr);
+    }
+    for (name, given, keys) in [("without", &[][..], 0), ("with", &["--seal-key", &seal_key], 1)] {
+        let (outcome, data) = restore(name, given).await?;
+        assert_eq!(outcome.code, 0, "{name}: {}", outcome.stderr);
+        let restored: serde_json::Value = serde_json::from_str(&outcome.stdout)?;
+        assert_eq!(restored["item"]["secret_keys"], keys);
+        let mut member = Member::new(folder.path(), name, vec![])?.with_data(data);
+        member.start(&[]).await?;
+        let read = member.cli()?.run(&["config", "get", "shop.key", "--show-secrets"]).await?;
+        match keys {
+            0 => assert!(read.code != 0 && read.stderr.contains("set it anew"), "{read:?}"),
+            _ => assert_eq!((read.code, read.stdout.trim()), (0, "hunter2"), "{}", read.stderr),
+        }
+        assert_eq!(member.stop().await?, 0);
+    }
+    Ok(())
+}
+
+#[tokio::test]
 async fn a_damaged_backup_is_told_and_leaves_nothing_behind() -> anyhow::Result<()> {
     let cluster = Cluster::of(1).await?;
     cluster.cli(0)?.ok(&["store", "write", "k", "v"]).await?;

@@ -1,8 +1,11 @@
 //! Secrets: where they are not, who opens them, and new keys.
 
 use super::{Desk, path, setting};
-use crate::config::{GetRequest, What, leaf::Content};
-use micro_sdk::wire::{Code, Namespace};
+use crate::{
+    auth::SealKey,
+    config::{GetRequest, Inherited, MeshSeal, What, inherit_keys, leaf::Content, state::Opener},
+};
+use micro_sdk::wire::{ClusterId, Code, Namespace};
 
 const SECRET: &str = "\"hunter2-hunter2\"";
 
@@ -165,7 +168,7 @@ fn a_rotation_goes_on_where_it_was_while_others_write() {
 fn a_mesh_made_of_a_backup_lives_without_the_keys_of_the_old_one() {
     let mut desk = Desk::new();
     desk.set_secret("shop", &format!(r#"{{"key":{SECRET},"pin":1}}"#)).expect("it fits");
-    desk.opener.seal = crate::auth::SealKey::generate(&desk.opener.seams);
+    desk.opener.seal = SealKey::generate(&desk.opener.seams);
     desk.set("shop.open", "true").expect("it is no secret");
     assert_eq!(desk.get("shop").as_deref(), Some(r#"{"key":"[secret]","open":true,"pin":"[secret]"}"#));
     let fault = desk.get_secret("shop.key").expect_err("nothing opens it");
@@ -178,4 +181,34 @@ fn a_mesh_made_of_a_backup_lives_without_the_keys_of_the_old_one() {
     assert!(desk.get_secret("shop.key").is_err());
     assert_eq!(desk.set("shop", r#"{"key":1,"pin":2}"#).expect("it fits").edits.len(), 2);
     assert_eq!(desk.get_secret("shop").expect("all opens").as_deref(), Some(r#"{"key":1,"pin":2}"#));
+}
+
+#[test]
+fn a_mesh_made_of_a_backup_reads_the_secrets_with_the_seal_key_of_the_old_one() {
+    let mut desk = Desk::new();
+    let Opener { seams, seal: old, cluster } = desk.opener.clone();
+    let heir = SealKey::generate(&seams);
+    let (state, new_cluster) = (desk.bench.storage.state.clone(), ClusterId(cluster.0 + 1));
+    let inherit = |key: &SealKey| {
+        let heir = MeshSeal { cluster: new_cluster, key: &heir };
+        inherit_keys(&*state, &seams, MeshSeal { cluster, key }, heir)
+    };
+    let nothing = Inherited { keys: 0, lost: 0 };
+    assert_eq!(inherit(&SealKey::generate(&seams)), Ok(nothing), "there are no secrets yet");
+    desk.set_secret("shop.key", SECRET).expect("it fits");
+    assert_eq!(desk.rotate(&[Namespace::default()], |_| ()), 2);
+    let before = desk.bench.everything();
+    let fault = inherit(&SealKey::generate(&seams)).expect_err("it is another mesh's key");
+    assert_eq!(fault.code, Code::Usage);
+    assert_eq!(desk.bench.everything(), before, "nothing was changed");
+
+    let kept = desk.keys().len() as u64;
+    assert_eq!(inherit(&old), Ok(Inherited { keys: kept, lost: 0 }));
+    assert!(desk.get_secret("shop.key").is_err(), "the old mesh's seal does not open it any more");
+    desk.opener = Opener { seams: seams.clone(), seal: heir.clone(), cluster: new_cluster };
+    assert_eq!(desk.get_secret("shop.key").expect("it opens").as_deref(), Some(SECRET));
+    desk.set_secret("shop.pin", "1").expect("the key that sealed goes on");
+    assert_eq!(desk.sealed_with(), [2, 2]);
+    assert!(inherit(&old).is_err(), "it is done already");
+    assert!(!desk.stores("hunter2"));
 }
