@@ -17,6 +17,7 @@ use micro_actors::{
         Watch, WatchRequest, WriteRequest,
     },
 };
+use micro_consensus::Backup;
 use micro_node::node::{ConfigChange, Context, Local};
 use micro_sdk::wire::{Caller, Code, Endpoint, Fault, Namespace};
 use std::sync::Arc;
@@ -213,6 +214,14 @@ impl Door {
     /// As the node answers.
     pub async fn compact(&self, revision: u64) -> Result<(), Fault> {
         self.local.compact(&self.context(), CompactRequest { revision }).await.map(drop)
+    }
+
+    /// Takes a backup.
+    ///
+    /// # Errors
+    /// As the node answers.
+    pub async fn backup(&self) -> Result<Backup, Fault> {
+        self.local.backup(&self.context()).await
     }
 
     /// Makes a lease.

@@ -46,11 +46,13 @@ pub enum PlantedBug {
     RenewalsForgotten,
     /// A node never learns how little room its disk has left.
     RoomUnseen,
+    /// A copy of the state that is there already is taken for the one that was asked for.
+    OldCopies,
 }
 
 impl PlantedBug {
     /// All, by the names they are called by on the command line.
-    pub const ALL: [(&'static str, PlantedBug); 20] = [
+    pub const ALL: [(&'static str, PlantedBug); 21] = [
         ("ack-before-sync", PlantedBug::AckBeforeSync),
         ("vote-not-persisted", PlantedBug::VoteNotPersisted),
         ("read-without-quorum", PlantedBug::ReadWithoutQuorum),
@@ -71,6 +73,7 @@ impl PlantedBug {
         ("expiry-by-own-clock", PlantedBug::ExpiryByOwnClock),
         ("renewals-forgotten", PlantedBug::RenewalsForgotten),
         ("room-unseen", PlantedBug::RoomUnseen),
+        ("old-copies", PlantedBug::OldCopies),
     ];
 }
 

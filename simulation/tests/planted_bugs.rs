@@ -161,3 +161,8 @@ fn a_record_that_ends_although_it_was_renewed_is_found() {
 fn a_lease_that_ends_although_it_was_kept_alive_is_found() {
     finds_with(PlantedBug::RenewalsForgotten, &[Kind::Lock], &["fences and leases", "state machine safety"]);
 }
+
+#[test]
+fn a_backup_of_an_old_copy_is_found() {
+    finds_with(PlantedBug::OldCopies, &[Kind::Backup], &["backups"]);
+}

@@ -8,6 +8,7 @@
 //! planted bug that it finds.
 
 mod acknowledged_durability;
+mod backups;
 mod bank_balance;
 mod blob_contents;
 mod committed_immutable;
@@ -119,6 +120,7 @@ pub fn all() -> Vec<Box<dyn Checker>> {
         Box::<watches::Watches>::default(),
         Box::<fencing::Fencing>::default(),
         Box::<expiry::Expiry>::default(),
+        Box::<backups::Backups>::default(),
         Box::<configuration::Configuration>::default(),
         Box::<equal_replicas::EqualReplicas>::default(),
     ]

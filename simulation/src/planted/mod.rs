@@ -23,6 +23,7 @@ pub fn with_bug(mut storage: Storage, bug: Option<PlantedBug>, clock: Arc<dyn Cl
             let state = storage.state.clone();
             storage.snapshots = Arc::new(ForgetfulSnapshots { snapshots: storage.snapshots, state });
         }
+        Some(PlantedBug::OldCopies) => storage.snapshots = Arc::new(OldSnapshots(storage.snapshots)),
         Some(PlantedBug::AppliedIndexApart) => {
             let state = storage.state;
             storage.state = Arc::new(ApartState { state, owed: Mutex::default() });
@@ -110,6 +111,42 @@ impl SnapshotStore for ForgetfulSnapshots {
         let mut batch = Batch::default();
         outcomes.into_iter().for_each(|(key, _)| batch.delete(Family::Outcomes, key));
         self.state.write(batch)
+    }
+}
+
+/// Hands out a snapshot that is there already, instead of making one.
+struct OldSnapshots(Arc<dyn SnapshotStore>);
+
+impl SnapshotStore for OldSnapshots {
+    fn create(&self, id: &str) -> Result<Manifest, StorageError> {
+        match self.0.current()? {
+            Some(old) => Ok(old),
+            None => self.0.create(id),
+        }
+    }
+
+    fn current(&self) -> Result<Option<Manifest>, StorageError> {
+        self.0.current()
+    }
+
+    fn read(&self, id: &str, file: &str, offset: u64, bytes: usize) -> Result<Bytes, StorageError> {
+        self.0.read(id, file, offset, bytes)
+    }
+
+    fn receive(&self, manifest: &Manifest) -> Result<(), StorageError> {
+        self.0.receive(manifest)
+    }
+
+    fn receive_chunk(&self, file: &str, chunk: &[u8]) -> Result<(), StorageError> {
+        self.0.receive_chunk(file, chunk)
+    }
+
+    fn check(&self, manifest: &Manifest) -> Result<(), StorageError> {
+        self.0.check(manifest)
+    }
+
+    fn install(&self, manifest: &Manifest) -> Result<(), StorageError> {
+        self.0.install(manifest)
     }
 }
 

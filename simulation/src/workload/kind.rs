@@ -26,6 +26,8 @@ pub enum Kind {
     Blob,
     /// Records end by themselves, unless they are renewed.
     Expiry,
+    /// Backups are taken and restored.
+    Backup,
 }
 
 /// As many kinds as a run has that is told none: more would make it slow, and fewer would leave out what comes of
@@ -34,7 +36,7 @@ const DRAWN: usize = 2;
 
 impl Kind {
     /// All, by the names they are called by on the command line.
-    pub const ALL: [(&'static str, Kind); 9] = [
+    pub const ALL: [(&'static str, Kind); 10] = [
         ("bank", Kind::Bank),
         ("set", Kind::Set),
         ("queue", Kind::Queue),
@@ -44,6 +46,7 @@ impl Kind {
         ("config", Kind::Config),
         ("blob", Kind::Blob),
         ("expiry", Kind::Expiry),
+        ("backup", Kind::Backup),
     ];
 
     /// Those of a run.

@@ -1,6 +1,7 @@
 //! What clients do meanwhile, and what they were told.
 
 pub mod append;
+pub mod backup;
 pub mod bank;
 pub mod blob;
 mod client;
@@ -55,6 +56,8 @@ pub struct Journals {
     pub blob: blob::BlobJournal,
     /// Records that end by themselves.
     pub expiry: expiry::ExpiryJournal,
+    /// Backups.
+    pub backup: backup::BackupJournal,
 }
 
 impl Journals {
@@ -70,6 +73,7 @@ impl Journals {
             Kind::Config => self.config.tally(),
             Kind::Blob => self.blob.tally(),
             Kind::Expiry => self.expiry.tally(),
+            Kind::Backup => self.backup.tally(),
         }
     }
 }
@@ -89,6 +93,7 @@ pub fn start(shared: &Rc<Shared>, clients: impl Fn(&str) -> Client) {
             Kind::Watch => spawn_local(watch::run(client, shared.clone(), Table::REGISTERS)),
             Kind::Config => spawn_local(config::run(client, shared.clone())),
             Kind::Blob => spawn_local(blob::run(client, shared.clone())),
+            Kind::Backup => spawn_local(backup::run(client, shared.clone())),
             Kind::Expiry => {
                 spawn_local(watch::run(clients("mourner"), shared.clone(), expiry::MORTALS));
                 spawn_local(expiry::run(client, shared.clone()))
@@ -116,6 +121,7 @@ async fn last(client: &Client, shared: &Shared) -> bool {
             Kind::Config => config::last(client, shared).await,
             Kind::Blob => blob::last(client, shared).await,
             Kind::Expiry => expiry::last(client, shared).await,
+            Kind::Backup => backup::last(client, shared).await,
         };
         if !shown {
             return false;
