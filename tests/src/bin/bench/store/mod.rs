@@ -3,6 +3,7 @@
 mod batches;
 mod blobs;
 mod growth;
+mod pushes;
 mod watchers;
 
 use crate::{
@@ -29,6 +30,7 @@ pub fn is_wanted(selection: &Selection) -> bool {
         || selection.wants(STALLS)
         || batches::is_wanted(selection)
         || watchers::is_wanted(selection)
+        || pushes::is_wanted(selection)
         || blobs::is_wanted(selection)
         || growth::is_wanted(selection)
 }
@@ -50,6 +52,9 @@ pub async fn measure(
     }
     if watchers::is_wanted(selection) {
         report.take("watchers", watchers::measure(cluster, (leader, follower), plan).await);
+    }
+    if pushes::is_wanted(selection) {
+        report.take("pushes", pushes::measure(cluster, (leader, follower), plan).await);
     }
     if blobs::is_wanted(selection) {
         report.take("blobs", blobs::measure(cluster, plan).await);
