@@ -104,9 +104,10 @@ impl StoreService {
     /// Lists the databases of a namespace, or the tables of a database, that hold records.
     ///
     /// # Errors
-    /// As [`read`](Self::read).
+    /// As [`read`](Self::read); [`Code::Timeout`] if too much has changed since the revision to find them in time.
     pub async fn names(&self, request: NamesRequest, deadline: Instant) -> Result<NamesReply, Fault> {
         self.current(request.stale, deadline).await?;
+        self.check_revision(request.at)?;
         let mut prefix = vec![RECORD_TAG];
         for name in [Some(request.namespace.as_str()), request.database.as_ref().map(|name| name.as_str())] {
             prefix.extend_from_slice(name.unwrap_or_default().as_bytes());
@@ -122,7 +123,7 @@ impl StoreService {
             None => [&prefix[..], RESERVED.as_bytes()].concat().into(),
         };
         let range = start..end;
-        self.replica.look_aside(move |view| names(view, range, prefix.len())).await
+        self.replica.look_aside(move |view| names(view, range, prefix.len(), request.at, deadline)).await
     }
 
     /// Lists leases.
@@ -174,12 +175,31 @@ fn check_compacted(view: &dyn StateView, at: u64) -> Result<Ledger, Fault> {
 }
 
 /// The names behind `prefix` bytes of the keys in `range`: one look for each.
-fn names(view: &dyn StateView, mut range: Range<Bytes>, prefix: usize) -> Result<NamesReply, Fault> {
+pub(super) fn names(
+    view: &dyn StateView,
+    mut range: Range<Bytes>,
+    prefix: usize,
+    at: Option<u64>,
+    deadline: Instant,
+) -> Result<NamesReply, Fault> {
+    let ledger = check_compacted(view, at.unwrap_or(u64::MAX))?;
+    let at = at.filter(|at| *at < ledger.revision);
     let mut names = Vec::new();
     while range.start < range.end {
-        let rest = ScanRange::between(range.start.clone(), range.end.clone());
-        let first = view.scan(Family::Store, rest, Order::Ascending, 1, usize::MAX).map_err(broken)?;
-        let Some((key, _)) = first.first() else { break };
+        let first = match at {
+            None => {
+                let rest = ScanRange::between(range.start.clone(), range.end.clone());
+                let first =
+                    view.scan(Family::Store, rest, Order::Ascending, 1, usize::MAX).map_err(broken)?;
+                first.into_iter().next().map(|(key, _)| key)
+            }
+            Some(at) => {
+                let past = Past::new(view, at, Some(deadline));
+                let first = Walk::new(view, range.clone(), Order::Ascending, Some(past)).next()?;
+                first.map(|(key, _)| key)
+            }
+        };
+        let Some(key) = first else { break };
         if names.len() == LIST_LIMIT_MAX as usize {
             return Ok(NamesReply { names, more: true });
         }

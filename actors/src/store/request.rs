@@ -173,6 +173,8 @@ pub struct NamesRequest {
     pub database: Option<micro_sdk::wire::ServiceName>,
     /// Only names behind this one; empty for all.
     pub after: String,
+    /// Those that held records at this revision.
+    pub at: Option<u64>,
     /// Answer from this node's replica as it is.
     pub stale: bool,
 }

@@ -78,24 +78,48 @@ pub(super) fn whoami() -> String {
     format!("{host}/{}", std::process::id())
 }
 
+/// Connects to a node beside the one that the flags name, and shows it `token` and no other.
+///
+/// # Errors
+/// If it can't be reached.
+pub(super) async fn connect_to(
+    globals: &Globals,
+    address: &Address,
+    token: Option<Token>,
+) -> Result<Node, Failure> {
+    let node = reached(globals, Node::connect_to(address.clone())).await?;
+    let node = node.with_namespace(globals.namespace.clone()).with_timeout(globals.timeout);
+    Ok(match token {
+        Some(token) => node.with_token(token),
+        None => node,
+    })
+}
+
 async fn connect(globals: &Globals) -> Result<Node, Failure> {
-    let connected = async {
-        match &globals.address {
+    let connecting = async {
+        let connected = match &globals.address {
             Some(address) => Node::connect_to(address.clone()).await,
             None => Node::connect().await,
-        }
+        };
+        connected.map_err(|fault| match fault.code {
+            Code::Unreachable => {
+                fault.help("or say where one is: --address unix:PATH or --address HOST:PORT")
+            }
+            _ => fault,
+        })
     };
-    match timeout(globals.timeout, connected).await {
-        Ok(Ok(node)) => Ok(node),
-        Ok(Err(fault)) if fault.code == Code::Unreachable => {
-            Err(fault.help("or say where one is: --address unix:PATH or --address HOST:PORT").into())
-        }
-        Ok(Err(fault)) => Err(fault.into()),
-        Err(_) => {
-            let message = format!("cannot reach a node: no connection within {:?}", globals.timeout);
-            Err(Fault::new(Code::Unreachable, message).help("allow more time with --timeout").into())
-        }
-    }
+    Ok(reached(globals, connecting).await?)
+}
+
+/// Waits for a connection as long as the flags say.
+async fn reached(
+    globals: &Globals,
+    connecting: impl Future<Output = Result<Node, Fault>>,
+) -> Result<Node, Fault> {
+    timeout(globals.timeout, connecting).await.unwrap_or_else(|_| {
+        let message = format!("cannot reach a node: no connection within {:?}", globals.timeout);
+        Err(Fault::new(Code::Unreachable, message).help("allow more time with --timeout"))
+    })
 }
 
 /// Why there is no runtime: the host is out of file descriptors or memory.

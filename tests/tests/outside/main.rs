@@ -20,5 +20,6 @@ mod refusals;
 mod services;
 mod sigkill;
 mod store;
+mod store_copies;
 mod tidy;
 mod tools;

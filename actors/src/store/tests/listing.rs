@@ -1,7 +1,12 @@
 //! Lists, as they are asked for.
 
-use super::{Bench, delete, everything, write};
-use crate::store::{ListOrder, ListReply, ListRequest, RecordRange, command::StoreCommand, reading::Listing};
+use super::{Bench, delete, everything, put, write};
+use crate::store::{
+    ListOrder, ListReply, ListRequest, RecordRange, TablePath,
+    command::{Put, StoreCommand},
+    key,
+    reading::{self, Listing},
+};
 use micro_sdk::wire::{Code, Fault};
 use micro_storage::Family;
 use std::time::Duration;
@@ -95,4 +100,41 @@ fn what_was_given_up_is_refused_and_the_last_of_it_is_not() {
     bench.apply(StoreCommand::Compact { revision: u64::MAX });
     assert!(list(&bench, &at(10)).is_err() && bench.journal(Family::History).is_empty());
     assert_eq!(bench.ledger().history_bytes, 0);
+}
+
+#[test]
+fn names_are_those_that_held_records_at_a_revision() {
+    let mut bench = Bench::new();
+    let key = |table: &str| TablePath::parse("", "", table).expect("good names").state_key("k");
+    let write = |table| StoreCommand::Write {
+        put: Put { key: key(table), ..put("k", "value") },
+        if_version: None,
+        idempotency_key: None,
+    };
+    let delete = |table| StoreCommand::Delete { key: key(table), if_version: None, idempotency_key: None };
+    bench.batch(&[write("a"), write("b"), write("c"), delete("a"), write("d"), delete("b"), write("a")]);
+    let prefix = TablePath::default().state_key("");
+    let prefix = prefix[..prefix.len() - "default\0".len()].to_vec();
+    let deadline = Instant::now() + Duration::from_secs(60);
+    let names = |bench: &Bench, at| {
+        let range = prefix.clone().into()..key::behind_prefix(&prefix);
+        let found = bench.replica().look(|view| reading::names(view, range, prefix.len(), at, deadline));
+        found.map(|reply| reply.names)
+    };
+    let expected: [(u64, &[&str]); 7] = [
+        (1, &["a"]),
+        (2, &["a", "b"]),
+        (3, &["a", "b", "c"]),
+        (4, &["b", "c"]),
+        (5, &["b", "c", "d"]),
+        (6, &["c", "d"]),
+        (7, &["a", "c", "d"]),
+    ];
+    for (at, tables) in expected {
+        assert_eq!(names(&bench, Some(at)).expect("they are listed"), tables, "at {at}");
+    }
+    assert_eq!(names(&bench, None).expect("they are listed"), ["a", "c", "d"]);
+    bench.apply(StoreCommand::Compact { revision: 4 });
+    assert_eq!(names(&bench, Some(4)).expect("they are listed"), ["b", "c"]);
+    assert_eq!(names(&bench, Some(3)).expect_err("it is compacted").code, Code::Conflict);
 }

@@ -90,7 +90,7 @@ impl Delete {
                 "a range is deleted without conditions\nuse micro-node store txn for a range with a condition",
             ));
         }
-        let Place { database, table } = place;
+        let (database, table) = (place.database(), place.table());
         let question = format!("delete these records of table {table:?} of database {database:?}?");
         confirmation::ask(globals, &question)?;
         let deleted = session::run(globals, async |node| {

@@ -1,19 +1,10 @@
 //! `micro-node store export`.
 
 use super::{
-    Place,
-    failure::Failure,
-    globals::Globals,
-    item::{rfc3339, text_or_base64},
-    output::Output,
-    selection::Selection,
-    session,
+    Place, failure::Failure, globals::Globals, line::Line, output::Output, selection::Selection, session,
 };
 use clap::Args;
 use futures::{StreamExt, pin_mut};
-use micro_sdk::client::Record;
-use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
 
 /// How many records there are between two words of progress.
 const PROGRESS_EVERY: u64 = 10_000;
@@ -34,39 +25,6 @@ pub(super) struct Export {
     /// As they were at this revision
     #[arg(long, value_name = "REVISION")]
     at: Option<u64>,
-}
-
-/// A record as one line of an export.
-#[derive(Debug, Default, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub(super) struct Line {
-    pub(super) key: String,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) value: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) value_base64: Option<String>,
-    /// For people: an import makes new versions.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) version: Option<u64>,
-    /// RFC 3339.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) expires: Option<String>,
-    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
-    pub(super) metadata: BTreeMap<String, String>,
-}
-
-impl From<Record> for Line {
-    fn from(record: Record) -> Line {
-        let (value, value_base64) = text_or_base64(&record.value);
-        Line {
-            value: value.map(str::to_owned),
-            value_base64,
-            key: record.key,
-            version: Some(record.version),
-            expires: record.expires.map(rfc3339),
-            metadata: record.metadata,
-        }
-    }
 }
 
 impl Export {

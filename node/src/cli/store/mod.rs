@@ -1,18 +1,27 @@
 //! `micro-node store`: the mesh's consistent store.
 
+mod copy;
+mod database;
 mod delete;
+mod difference;
 mod export;
 mod history;
 mod import;
 mod item;
 mod lease;
+mod line;
+mod lines;
 mod list;
 mod names;
 mod read;
+mod restore;
 mod selection;
+mod snapshot;
+mod sync;
 mod transaction;
 mod watch;
 mod write;
+mod writer;
 
 use super::{
     confirmation,
@@ -20,7 +29,7 @@ use super::{
     globals::{self, Globals},
     input,
     output::{self, Output},
-    session, table, unit,
+    part, progress, secret, session, table, unit,
 };
 use clap::{Args, Subcommand};
 use micro_sdk::client::{Fence, Node, Store};
@@ -36,6 +45,8 @@ Examples:
   micro-node store txn @transfer.json                   see micro-node store txn --help
   micro-node store delete greeting
   micro-node store export --table users > users.jsonl
+  micro-node store snapshot crm.snapshot --database crm
+  micro-node store restore crm.snapshot
 
 Each change is a revision. The last ones are kept: --at reads the records as they were, watch --from tells what came since.";
 
@@ -52,18 +63,40 @@ pub(super) struct StoreCommand {
 /// Where the records lie.
 #[derive(Debug, Args)]
 struct Place {
-    /// The database
-    #[arg(long, global = true, env = "MICRO_NODE_DATABASE", value_name = "NAME", default_value = "default")]
-    database: String,
+    /// The database [default: default]
+    #[arg(long, global = true, env = "MICRO_NODE_DATABASE", value_name = "NAME")]
+    database: Option<String>,
 
-    /// The table
-    #[arg(long, global = true, env = "MICRO_NODE_TABLE", value_name = "NAME", default_value = "default")]
-    table: String,
+    /// The table [default: default]
+    #[arg(long, global = true, env = "MICRO_NODE_TABLE", value_name = "NAME")]
+    table: Option<String>,
 }
 
+/// What the database and the table are called of which nothing was said.
+const UNNAMED: &str = "default";
+
 impl Place {
+    fn database(&self) -> &str {
+        self.database.as_deref().unwrap_or(UNNAMED)
+    }
+
+    fn table(&self) -> &str {
+        self.table.as_deref().unwrap_or(UNNAMED)
+    }
+
     fn store(&self, node: &Node) -> Store {
-        node.store().database(&self.database).table(&self.table)
+        node.store().database(self.database()).table(self.table())
+    }
+
+    /// Refuses a table where all those of a database are meant: less would be expected to be written, or deleted.
+    fn refuse_table(&self) -> Result<(), Failure> {
+        match &self.table {
+            Some(table) => Err(Failure::usage(format!(
+                "all tables of a database are meant, not {table:?} alone\n\
+                 leave --table and MICRO_NODE_TABLE away; micro-node store export and import take one table"
+            ))),
+            None => Ok(()),
+        }
     }
 }
 
@@ -82,6 +115,9 @@ enum Verb {
     Compact(history::Compact),
     Export(export::Export),
     Import(import::Import),
+    Snapshot(snapshot::Snapshot),
+    Restore(restore::Restore),
+    Sync(sync::Sync),
 }
 
 /// When a change is to be made.
@@ -136,6 +172,9 @@ impl StoreCommand {
             Verb::Compact(verb) => verb.run(globals, output),
             Verb::Export(verb) => verb.run(place, globals, output),
             Verb::Import(verb) => verb.run(place, globals, output),
+            Verb::Snapshot(verb) => verb.run(place, globals, output),
+            Verb::Restore(verb) => verb.run(place, globals, output),
+            Verb::Sync(verb) => verb.run(place, globals, output),
         }
     }
 }

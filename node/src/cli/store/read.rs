@@ -52,7 +52,7 @@ impl Read {
             output.remark(&age(found.age));
         }
         let Some(record) = found.record else {
-            let Place { database, table } = place;
+            let (database, table) = (place.database(), place.table());
             let message = format!("no record {:?} in table {table:?} of database {database:?}", self.key);
             return Err(Fault::new(Code::NotFound, message)
                 .help("micro-node store list shows what there is")

@@ -154,8 +154,8 @@ struct Tables<'a> {
 
 impl Tables<'_> {
     fn store(&self, database: Option<String>, table: Option<String>) -> Store {
-        let database = database.unwrap_or_else(|| self.place.database.clone());
-        self.node.store().database(database).table(table.unwrap_or_else(|| self.place.table.clone()))
+        let database = database.unwrap_or_else(|| self.place.database().to_owned());
+        self.node.store().database(database).table(table.unwrap_or_else(|| self.place.table().to_owned()))
     }
 }
 
@@ -324,7 +324,7 @@ mod tests {
 
     fn parse(document: &str) -> Result<Transaction, String> {
         let document: Document = serde_json::from_str(document).map_err(|error| error.to_string())?;
-        let place = Place { database: "d".to_owned(), table: "t".to_owned() };
+        let place = Place { database: Some("d".to_owned()), table: Some("t".to_owned()) };
         document.transaction(&Tables { node: &node(), place: &place }).map_err(|fault| fault.message)
     }
 

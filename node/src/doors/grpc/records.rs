@@ -81,6 +81,7 @@ pub(super) fn names(request: proto::NamesRequest) -> Result<store::NamesRequest,
             .transpose()
             .map_err(|error: NameError| usage(error))?,
         after: request.after,
+        at: request.at,
         stale: request.stale,
     })
 }

@@ -134,7 +134,7 @@ impl Store {
     /// # Errors
     /// `Unavailable` without quorum; else as every request.
     pub async fn databases(&self) -> Result<Vec<String>, Fault> {
-        self.names(None).await
+        self.names(None, None).await
     }
 
     /// The tables of this database that hold records, by name.
@@ -142,10 +142,18 @@ impl Store {
     /// # Errors
     /// As for [`databases`](Self::databases).
     pub async fn tables(&self) -> Result<Vec<String>, Fault> {
-        self.names(Some(self.database.clone())).await
+        self.names(Some(self.database.clone()), None).await
     }
 
-    async fn names(&self, database: Option<String>) -> Result<Vec<String>, Fault> {
+    /// The tables of this database that held records at this revision, by name.
+    ///
+    /// # Errors
+    /// `Conflict` if the revision is compacted; else as for [`databases`](Self::databases).
+    pub async fn tables_at(&self, revision: u64) -> Result<Vec<String>, Fault> {
+        self.names(Some(self.database.clone()), Some(revision)).await
+    }
+
+    async fn names(&self, database: Option<String>, at: Option<u64>) -> Result<Vec<String>, Fault> {
         let mut names: Vec<String> = Vec::new();
         loop {
             let message = proto::NamesRequest {
@@ -153,6 +161,7 @@ impl Store {
                 database: database.clone(),
                 after: names.last().cloned().unwrap_or_default(),
                 stale: false,
+                at,
             };
             let mut client = self.node.records();
             let sent = |request| async move { client.names(request).await };
