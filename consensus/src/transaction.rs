@@ -16,6 +16,8 @@ pub struct Transaction<'a> {
     trims: BTreeMap<Family, Bytes>,
     bytes: usize,
     failure: Option<StorageError>,
+    /// What was read ahead of a family, by key.
+    foreseen: (Family, Vec<(Bytes, Option<Bytes>)>),
     /// While something is attempted: what its changes replaced, in order.
     replaced: Option<Vec<Replaced>>,
 }
@@ -41,14 +43,18 @@ impl Changes {
         self.by_key.get(key).or_else(appended)
     }
 
-    /// Changes a key, for one that is appended to a journal at little cost.
-    fn set(&mut self, journal: bool, key: Bytes, change: Change) {
+    /// Changes a key, for one that is appended to a journal at little cost. Returns the change that it had before.
+    fn set(&mut self, journal: bool, key: Bytes, change: Change) -> Option<Change> {
         let follows = |last: &(Bytes, Change)| last.0 < key;
         if journal && self.by_key.is_empty() && self.appended.last().is_none_or(follows) {
             self.appended.push((key, change));
-        } else {
-            self.by_key.insert(key, change);
+            return None;
         }
+        let appended = match self.appended.is_empty() {
+            true => None,
+            false => self.get(&key).cloned(),
+        };
+        self.by_key.insert(key, change).or(appended)
     }
 
     /// Takes the last change of a key back, which had `before` until then.
@@ -81,8 +87,8 @@ const CHUNK_BYTES: usize = 1 << 20;
 impl<'a> Transaction<'a> {
     /// An empty batch over `store`.
     pub fn new(store: &'a dyn StateStore) -> Self {
-        let (changes, trims) = (Default::default(), BTreeMap::new());
-        Transaction { store, changes, trims, bytes: 0, failure: None, replaced: None }
+        let (changes, trims, foreseen) = (Default::default(), BTreeMap::new(), (Family::Store, Vec::new()));
+        Transaction { store, changes, trims, bytes: 0, failure: None, foreseen, replaced: None }
     }
 
     /// The value of a key.
@@ -92,6 +98,9 @@ impl<'a> Transaction<'a> {
             Some(Change::Delete) => return None,
             None => {}
         }
+        if let Some(value) = self.foreseen_value(family, key) {
+            return value;
+        }
         match self.store.get(family, key) {
             Ok(value) => value,
             Err(error) => {
@@ -99,6 +108,31 @@ impl<'a> Transaction<'a> {
                 None
             }
         }
+    }
+
+    /// Reads what is stored of these keys, all at once: to get one of them is cheap then, until others are foreseen.
+    /// Their values are held meanwhile, so there should not be many.
+    pub fn foresee(&mut self, family: Family, keys: impl Iterator<Item = Bytes>) {
+        let mut keys: Vec<Bytes> = keys.collect();
+        keys.sort_unstable();
+        keys.dedup();
+        self.foreseen = (family, Vec::new());
+        if keys.len() < 2 {
+            return;
+        }
+        match self.store.get_sorted(family, &keys) {
+            Ok(values) => self.foreseen.1 = keys.into_iter().zip(values).collect(),
+            Err(error) => self.fail(error),
+        }
+    }
+
+    fn foreseen_value(&self, family: Family, key: &Bytes) -> Option<Option<Bytes>> {
+        let (of, values) = &self.foreseen;
+        if *of != family || values.is_empty() {
+            return None;
+        }
+        let place = values.binary_search_by(|(foreseen, _)| foreseen.cmp(key)).ok()?;
+        Some(values[place].1.clone())
     }
 
     /// The keys and values in `range` (its end excluded), in order, at most `limit` and not much more than `bytes_max`.
@@ -189,10 +223,13 @@ impl<'a> Transaction<'a> {
 
     fn change(&mut self, family: Family, key: Bytes, change: Change) {
         let changes = &mut self.changes[family as usize];
-        if let Some(replaced) = &mut self.replaced {
-            replaced.push((family, key.clone(), changes.get(&key).cloned()));
+        match &mut self.replaced {
+            Some(replaced) => {
+                let before = changes.set(family.is_journal(), key.clone(), change);
+                replaced.push((family, key, before));
+            }
+            None => drop(changes.set(family.is_journal(), key, change)),
         }
-        changes.set(family.is_journal(), key, change);
     }
 
     /// Does `work`; if it gives up, none of its changes were made. Attempts don't nest.
@@ -290,6 +327,23 @@ mod tests {
         assert_eq!(scan(1, usize::MAX), expected[..1]);
         assert_eq!(scan(usize::MAX, 11), expected[..3]);
         assert!(scan(0, usize::MAX).is_empty());
+    }
+
+    #[test]
+    fn what_was_foreseen_is_what_is_there() {
+        let storage = memory::open(&MemoryDisk::new(), Arc::new(Never)).expect("an empty disk opens");
+        let mut stored = Batch::default();
+        for number in [1, 3, 5] {
+            stored.put(Family::Store, key(number), format!("s{number}"));
+        }
+        storage.state.write(stored).expect("a healthy disk takes it");
+        let mut changes = Transaction::new(&*storage.state);
+        changes.put(Family::Store, key(3), "c3".into());
+        changes.foresee(Family::Store, [5, 4, 3, 5, 1].map(key).into_iter());
+        changes.delete(Family::Store, key(1));
+        let found = [1, 2, 3, 4, 5].map(|number| changes.get(Family::Store, &key(number)));
+        assert_eq!(found, [None, None, Some("c3".into()), None, Some("s5".into())]);
+        assert_eq!(changes.get(Family::History, &key(5)), None, "another family");
     }
 
     #[test]

@@ -166,6 +166,10 @@ impl StateStore for FencedState {
         self.fence.guard(|| self.state.get(family, key))
     }
 
+    fn get_sorted(&self, family: Family, keys: &[Bytes]) -> Result<Vec<Option<Bytes>>, StorageError> {
+        self.fence.guard(|| self.state.get_sorted(family, keys))
+    }
+
     fn scan(
         &self,
         family: Family,

@@ -173,6 +173,12 @@ pub trait StateStore: Send + Sync + 'static {
     /// The value of a key. May be called on the runtime's thread.
     fn get(&self, family: Family, key: &[u8]) -> Result<Option<Bytes>, StorageError>;
 
+    /// The values of `keys`, which are in ascending order, as [`get`](Self::get) gives each. An engine that keeps keys
+    /// together which lie together reads them together. May be called on the runtime's thread, with a few keys.
+    fn get_sorted(&self, family: Family, keys: &[Bytes]) -> Result<Vec<Option<Bytes>>, StorageError> {
+        keys.iter().map(|key| self.get(family, key)).collect()
+    }
+
     /// The keys and values in `range`, in the order of their bytes, at most `limit` and not much more than `bytes_max`.
     /// Blocks: not for the runtime's thread when `limit` is large.
     fn scan(

@@ -25,6 +25,9 @@ pub(crate) const MOVED_BYTES_MAX: u64 = 16 << 20;
 pub(crate) const READ_BYTES_MAX: usize = 2 << 20;
 /// The same for one with an idempotency key: its outcome is stored for as long as the key is remembered.
 pub(crate) const OUTCOME_BYTES_KEPT: usize = 64 << 10;
+/// The operations whose records are read at once: many enough that records which lie together are found together, and
+/// few enough that the largest records are no more than one entry may move.
+const FORESIGHT: usize = 32;
 /// What a record costs in an outcome beside key and row.
 const RECORD_BYTES: usize = 16;
 
@@ -45,7 +48,15 @@ impl Branches {
         let ops = if held { self.then } else { self.otherwise };
         let mut branch = Branch { edit, read: 0, read_max: read_bytes_max.unwrap_or(READ_BYTES_MAX) };
         let done = state.attempt(|state| {
-            let done = ops.into_iter().map(|op| branch.step(state, op)).collect::<Result<Vec<_>, _>>()?;
+            let (mut done, mut ops) = (Vec::with_capacity(ops.len()), ops.into_iter());
+            while let ahead = ops.as_slice()
+                && !ahead.is_empty()
+            {
+                state.foresee(Family::Store, ahead.iter().take(FORESIGHT).filter_map(Op::key));
+                for op in ops.by_ref().take(FORESIGHT) {
+                    done.push(branch.step(state, op)?);
+                }
+            }
             Ok((branch.edit, done))
         });
         match done {
@@ -84,6 +95,17 @@ struct Branch {
     /// The bytes read so far.
     read: usize,
     read_max: usize,
+}
+
+impl Op {
+    /// The key of the one record that it is about, if it is about one.
+    fn key(&self) -> Option<Bytes> {
+        match self {
+            Op::Put(put) => Some(Bytes::copy_from_slice(&put.key)),
+            Op::Delete(key) | Op::Get(key) => Some(Bytes::copy_from_slice(key)),
+            Op::DeleteRange { .. } | Op::Range { .. } => None,
+        }
+    }
 }
 
 fn refused(why: String) -> StoreOutcome {

@@ -12,7 +12,7 @@ use crate::store::{
 use bytes::Bytes;
 use micro_consensus::Transaction;
 use micro_storage::Family;
-use std::collections::BTreeMap;
+use std::collections::{HashMap, hash_map::Entry};
 
 /// What became of a record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -47,7 +47,7 @@ pub(crate) struct Edit {
     pub time_ms: u64,
     changes: Vec<Change>,
     /// Where the change of a key is, once there are two.
-    places: BTreeMap<Bytes, usize>,
+    places: HashMap<Bytes, usize>,
     /// The bytes that move into the history.
     pub moved_bytes: u64,
     /// Whether something ends at another time than before.
@@ -61,7 +61,7 @@ impl Edit {
             revision,
             time_ms,
             changes: Vec::new(),
-            places: BTreeMap::new(),
+            places: HashMap::new(),
             moved_bytes: 0,
             expiries_changed: false,
         }
@@ -159,14 +159,14 @@ impl Edit {
         if self.places.is_empty() {
             self.places.insert(self.changes[0].key.clone(), 0);
         }
-        match self.places.get(&change.key) {
-            Some(place) => {
-                let earlier = &mut self.changes[*place];
+        match self.places.entry(change.key.clone()) {
+            Entry::Occupied(place) => {
+                let earlier = &mut self.changes[*place.get()];
                 let before = earlier.before.take().or(change.before);
                 *earlier = Change { before, ..change };
             }
-            None => {
-                self.places.insert(change.key.clone(), self.changes.len());
+            Entry::Vacant(place) => {
+                place.insert(self.changes.len());
                 self.changes.push(change);
             }
         }

@@ -65,6 +65,25 @@ pub(super) fn scans_are_ordered(open: &mut Open) {
         assert!(last.is_ok_and(|last| last.iter().map(|(key, _)| key).eq(["b", "a\u{7f}"])));
     };
     storage.state.view(look).expect("the state is read");
+    // More than an engine reads at once, of which every third is there, on its disk and in its memory.
+    for half in [0..50, 50..100] {
+        let mut batch = Batch::default();
+        half.filter(|number| number % 3 == 0)
+            .for_each(|number| put(&mut batch, &format!("n{number:02}"), "x"));
+        storage.state.write(batch).expect("a healthy state takes it");
+        storage.state.flush().expect("a healthy state is flushed");
+    }
+    write(&storage, &[("n33", "y")]);
+    let keys: Vec<Bytes> = (0..100).map(|number| format!("n{number:02}").into()).collect();
+    let values = storage.state.get_sorted(Family::Store, &keys).expect("the state is read");
+    let value = |number| match number {
+        33 => Some(Bytes::from("y")),
+        number if number % 3 == 0 => Some(Bytes::from("x")),
+        _ => None,
+    };
+    assert_eq!(values, (0..100).map(value).collect::<Vec<_>>());
+    assert_eq!(storage.state.get_sorted(Family::Auth, &keys[..4]).expect("the state is read"), vec![None; 4]);
+    assert!(storage.state.get_sorted(Family::Store, &[]).expect("the state is read").is_empty());
 }
 
 pub(super) fn trimmed_journal_keeps_the_rest(open: &mut Open) {

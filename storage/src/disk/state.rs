@@ -21,8 +21,8 @@ use super::{
 use crate::{Batch, Change, Damage, Family, Order, ScanRange, StateStore, StateView, StorageError};
 use bytes::Bytes;
 use rocksdb::{
-    Cache, ColumnFamily, DB, FlushOptions, IteratorMode, Options, ReadOptions, Snapshot, WriteBatch,
-    WriteOptions,
+    Cache, ColumnFamily, DB, DBPinnableSlice, FlushOptions, IteratorMode, Options, ReadOptions, Snapshot,
+    WriteBatch, WriteOptions,
 };
 use std::{
     io,
@@ -294,6 +294,16 @@ impl StateStore for RocksState {
         self.with(|db| {
             let value = db.get_pinned_cf(handle(db, family), key).map_err(failure)?;
             Ok(value.map(|value| Bytes::copy_from_slice(&value)))
+        })
+    }
+
+    fn get_sorted(&self, family: Family, keys: &[Bytes]) -> Result<Vec<Option<Bytes>>, StorageError> {
+        self.with(|db| {
+            let values = db.batched_multi_get_cf(handle(db, family), keys, true);
+            let value = |value: Result<Option<DBPinnableSlice<'_>>, rocksdb::Error>| {
+                Ok(value.map_err(failure)?.map(|value| Bytes::copy_from_slice(&value)))
+            };
+            values.into_iter().map(value).collect()
         })
     }
 
