@@ -91,9 +91,7 @@ impl From<ReadError> for Fault {
     fn from(error: ReadError) -> Fault {
         let message = error.to_string();
         match error {
-            ReadError::NoQuorum => Fault::new(Code::Unavailable, message)
-                .help(NO_QUORUM_HELP)
-                .help("`--stale` reads this node's replica as it is"),
+            ReadError::NoQuorum => Fault::new(Code::Unavailable, message).help(NO_QUORUM_HELP),
             ReadError::Overloaded => Fault::new(Code::Unavailable, message).help("try again later"),
             ReadError::Stopped(_) => {
                 Fault::new(Code::Unavailable, message).help("see the node's log and start it again")

@@ -63,6 +63,8 @@ pub enum SettingSource {
     Flag,
     /// The environment.
     Environment,
+    /// Nobody said anything now: it is as it was at the node's last start.
+    LastStart,
     /// Nobody said anything.
     Default,
 }
@@ -73,6 +75,7 @@ impl SettingSource {
         match self {
             SettingSource::Flag => "flag",
             SettingSource::Environment => "environment",
+            SettingSource::LastStart => "last start",
             SettingSource::Default => "default",
         }
     }
@@ -83,7 +86,7 @@ impl SettingSource {
 pub struct Config {
     /// The name people know it by; as at the last start, or the host's, when none is given.
     pub name: Option<String>,
-    /// Where it stands.
+    /// Where it stands; as at the last start, as far as it is not given.
     pub place: Place,
     /// Its files.
     pub data_dir: PathBuf,

@@ -163,7 +163,11 @@ impl Download {
             self.view.holders.iter().map(|node| self.shared.registry.node_name(*node)).collect();
         let why = self.why.take().map(|fault| format!(": {}", fault.message)).unwrap_or_default();
         let message = format!("no copy of blob {:?} can be read just now{why}", self.view.name);
-        let help = format!("start the nodes that have one: {}", holders.join(", "));
+        let help = match &*holders {
+            [] => "no node of this mesh is known to have one: put it again, or copy its file into `blobs` of a data directory"
+                .to_owned(),
+            holders => format!("start the nodes that have one: {}", holders.join(", ")),
+        };
         Err(Fault::new(Code::Unavailable, message).help(help))
     }
 }

@@ -205,7 +205,8 @@ impl NetworkService {
                 ));
             }
             if !self.answers(to).await {
-                return Err(Fault::new(Code::Unavailable, format!("node {name} does not answer")));
+                return Err(Fault::new(Code::Unavailable, format!("node {name} does not answer"))
+                    .help("see whether it is up: micro-node status"));
             }
         }
         let may = |other| to.map_or_else(|| self.stays(other), |to| to == other);

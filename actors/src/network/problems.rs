@@ -139,7 +139,7 @@ impl Problems {
     fn of_the_blobs(&mut self, health: &Health) {
         let Health { short, unreachable } = *health;
         if unreachable > 0 {
-            let message = format!("{} can't be read: all nodes with a copy are down", blobs(unreachable));
+            let message = format!("{} can't be read: no node with a copy is up", blobs(unreachable));
             let help = "start those nodes: `micro-node blob list` names them; put a blob again for which it names none";
             self.add(Severity::Critical, message, help);
         }
@@ -284,7 +284,7 @@ mod tests {
         list.0.sort_by_key(|problem| problem.severity);
         let told: Vec<(Severity, &str)> = list.0.iter().map(|one| (one.severity, &*one.message)).collect();
         let expected = [
-            (Severity::Critical, "2 blobs can't be read: all nodes with a copy are down"),
+            (Severity::Critical, "2 blobs can't be read: no node with a copy is up"),
             (Severity::Critical, "no node has 1 blob that should be on a"),
             (Severity::Warning, "1 blob has fewer copies than wanted"),
             (Severity::Warning, "node a lacks its copy of 2 blobs"),

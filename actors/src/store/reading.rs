@@ -15,6 +15,7 @@ use crate::store::{
 };
 use bincode::{Decode, Encode};
 use bytes::Bytes;
+use micro_consensus::ReadError;
 use micro_sdk::wire::{Code, Codec, Fault};
 use micro_storage::{Family, Order, ScanRange, StateView};
 use std::ops::Range;
@@ -40,7 +41,13 @@ impl StoreService {
     /// Waits until this replica is current, unless the caller takes it as it is; then tells how old it may be.
     pub(super) async fn current(&self, stale: bool, deadline: Instant) -> Result<Option<u64>, Fault> {
         if !stale {
-            self.consensus.barrier(deadline).await?;
+            let barrier = self.consensus.barrier(deadline).await;
+            barrier.map_err(|error| match error {
+                ReadError::NoQuorum => {
+                    Fault::from(error).help("`--stale` reads this node's replica as it is")
+                }
+                _ => error.into(),
+            })?;
             return Ok(None);
         }
         let age = self.consensus.age();

@@ -95,8 +95,7 @@ fn reachable(status: &Status) -> Result<(), Fault> {
     let message = format!("no other host can join at {address}, where this node's mesh listens");
     Err(Fault::new(Code::Conflict, message)
         .help(format!(
-            "restart it where others reach it: \
-             micro-node start --mesh-listen 0.0.0.0:{port} --advertise HOST:{port}"
+            "start it again as it was started, with these added: --mesh-listen 0.0.0.0:{port} --advertise HOST:{port}"
         ))
         .help("for another node on this same host: micro-node token create --local"))
 }

@@ -11,6 +11,7 @@ mod founding;
 mod local;
 mod mend;
 mod name;
+mod place;
 mod records;
 mod restore;
 mod seams;
@@ -23,7 +24,7 @@ pub use restore::{Restored, restore, restore_fault};
 pub use seams::production_seams;
 
 use crate::{
-    config::{Config, Setting},
+    config::{Config, Setting, SettingSource},
     doors::{Doors, Listeners},
 };
 use addresses::Addresses;
@@ -34,7 +35,7 @@ use micro_actors::{
     network::{NodeCard, Phase},
 };
 use micro_consensus::{Consensus, ConsensusConfig};
-use micro_mesh::{Mesh, MeshConfig, Socket};
+use micro_mesh::{Mesh, MeshConfig, Place, Socket};
 use micro_sdk::wire::{ClusterId, Code, Fault, NodeId, Seams};
 use micro_storage::{Storage, StorageError};
 use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
@@ -77,6 +78,8 @@ pub struct Card {
     pub data_dir: PathBuf,
     /// The file with the admin secret.
     pub admin_secret_file: PathBuf,
+    /// Where it stands.
+    pub place: Place,
     /// Whether the data directory is new.
     pub fresh: bool,
     /// Whether it joined a mesh that existed.
@@ -87,9 +90,17 @@ impl Card {
     /// The settings, with what came of those that leave something open.
     fn settle(&self, mut settings: Vec<Setting>) -> Vec<Setting> {
         let bound = |address: SocketAddr| Some(address.to_string());
+        let said = |name: &String| Some(name.clone()).filter(|name| !name.is_empty());
         for setting in &mut settings {
+            let kept = ["name", "cloud", "region", "zone", "mesh-listen"].contains(&setting.name.as_str());
+            if kept && !self.fresh && setting.source == SettingSource::Default {
+                setting.source = SettingSource::LastStart;
+            }
             setting.value = match setting.name.as_str() {
                 "name" => Some(self.name.clone()),
+                "cloud" => said(&self.place.cloud),
+                "region" => said(&self.place.region),
+                "zone" => said(&self.place.zone),
                 "api" => bound(self.api),
                 "proxy" => bound(self.proxy),
                 "mesh-listen" => bound(self.mesh),
@@ -206,11 +217,12 @@ impl Node {
         })
     }
 
-    async fn put_together(config: Config, host: Host) -> Result<Node, Fault> {
+    async fn put_together(mut config: Config, host: Host) -> Result<Node, Fault> {
         let Host { storage, socket, seams, listeners, consensus: pace, scrub_round } = host;
         let bound = socket.local_addr().map_err(|error| Fault::new(Code::Failed, error.to_string()))?;
         let advertise = config.advertise.unwrap_or(bound);
         let name = name::choose(config.name.as_deref(), &*storage.files)?;
+        config.place = place::choose(&config.place, &*storage.files)?;
         let boot = Bootstrap::run(&config, &name, &storage, &socket, advertise, &seams).await?;
         let identity = boot.identity.clone();
         let mesh_config = MeshConfig {
@@ -259,6 +271,7 @@ impl Node {
             socket: config.socket.clone(),
             data_dir: config.data_dir.clone(),
             admin_secret_file: admin_secret::path(&config.data_dir),
+            place: config.place.clone(),
             fresh: boot.fresh,
             joined: config.join.is_some(),
         };

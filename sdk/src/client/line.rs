@@ -65,14 +65,14 @@ impl Line {
 
     /// Takes the last place in line. Dropped, it is given up.
     pub async fn enter(&self, ttl: Duration) -> Result<Place, Fault> {
-        let lease = self.node.store().lease(ttl).await?.revoke_on_drop();
+        let lease = self.node.store().lease(ttl).await.map_err(no_place)?.revoke_on_drop();
         let key = format!("{}/{:016x}", self.name, lease.id());
         let came = tokio::select! {
             biased;
             fault = lease.lost() => Err(fault),
             came = async { self.places().put(&key, "").lease(lease.id()).await } => came,
-        }?;
-        Ok(Place { lease, key, came })
+        };
+        Ok(Place { lease, key, came: came.map_err(no_place)? })
     }
 
     /// Waits in line until its turn has come, and then has it, with `value` in its record.
@@ -133,6 +133,17 @@ impl Line {
     }
 }
 
+/// Why there is no place in line. Whether one was taken all the same does not matter to who has none: it ends with its
+/// lease, by itself.
+fn no_place(fault: Fault) -> Fault {
+    if fault.code != Code::Unknown {
+        return fault;
+    }
+    Fault::new(Code::Unavailable, format!("no place in line was got: {}", fault.message))
+        .help("try again; if one was taken all the same, it is given up by itself")
+        .help("see whether there is a quorum: micro-node status")
+}
+
 /// Waits until a record is gone that was there at `revision`.
 async fn gone(table: &Store, key: &str, revision: u64) -> Result<(), Fault> {
     let mut watch = match table.watch_key(key).since(revision + 1).await {
@@ -154,5 +165,21 @@ fn looked_again(error: WatchError) -> Result<(), Fault> {
     match error {
         WatchError::Compacted { .. } => Ok(()),
         WatchError::Fault(fault) => Err(fault),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_got_no_place_need_not_wonder_whether_it_has_one() {
+        let fault = no_place(Fault::new(Code::Unknown, "the deadline passed").help("repeat it with a key"));
+        assert_eq!(fault.code, Code::Unavailable);
+        assert!(
+            fault.message.contains("the deadline passed") && !format!("{:?}", fault.help).contains("a key")
+        );
+        let denied = Fault::new(Code::Denied, "no");
+        assert_eq!(no_place(denied.clone()), denied);
     }
 }

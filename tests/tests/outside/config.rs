@@ -315,7 +315,12 @@ async fn documents_come_and_go_and_have_to_fit() -> anyhow::Result<()> {
 
 #[tokio::test]
 async fn a_node_tells_its_settings_and_where_each_comes_from() -> anyhow::Result<()> {
-    let cluster = Cluster::of(1).await?;
+    let mut cluster = Cluster::of(1).await?;
+    for zone in [&["--zone".to_owned(), "a".to_owned()][..], &[]] {
+        assert_eq!(cluster.members[0].stop().await?, 0);
+        cluster.members[0].start(zone).await?;
+    }
+    assert_eq!(cluster.status(0).await?["nodes"][0]["zone"], "a", "where it stands is not forgotten");
     let view = cluster.cli(0)?.json(&["config", "view", "-o", "json"]).await?;
     let items = view["items"].as_array().context("there are settings")?;
     let find = |name: &str| items.iter().find(|item| item["name"] == name).cloned().context(name.to_owned());
@@ -324,6 +329,7 @@ async fn a_node_tells_its_settings_and_where_each_comes_from() -> anyhow::Result
     assert_eq!((&api["value"], &api["source"]), (&json!(ready.api.to_string()), &json!("flag")));
     let voters = json!({"name": "voters", "value": "3", "source": "default", "place": ""});
     assert_eq!(find("voters")?, voters);
+    assert_eq!(find("zone")?, json!({"name": "zone", "value": "a", "source": "last start", "place": ""}));
     assert_eq!(find("name")?["value"], json!(ready.name));
     Ok(())
 }

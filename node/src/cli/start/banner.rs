@@ -62,6 +62,7 @@ mod tests {
             socket: "/s/b.sock".into(),
             data_dir: "/d".into(),
             admin_secret_file: "/d/files/admin-secret".into(),
+            place: micro_mesh::Place::default(),
             fresh: true,
             joined: false,
         };

@@ -80,17 +80,17 @@ pub(super) struct Start {
     #[arg(long, value_name = "@FILE|-", allow_hyphen_values = true)]
     join_token: Option<String>,
 
-    /// The cloud that the node runs in
+    /// The cloud that the node runs in [default: as said last]
     #[arg(long, env = "MICRO_NODE_CLOUD", value_name = "NAME", default_value = "",
           hide_default_value = true, value_parser = label::place)]
     cloud: String,
 
-    /// The region of that cloud
+    /// The region of that cloud [default: as said last]
     #[arg(long, env = "MICRO_NODE_REGION", value_name = "NAME", default_value = "",
           hide_default_value = true, value_parser = label::place)]
     region: String,
 
-    /// The zone in that region: what fails together. Voters are spread over zones
+    /// The zone in that region: what fails together. Voters are spread over zones [default: as said last]
     #[arg(long, env = "MICRO_NODE_ZONE", value_name = "NAME", default_value = "",
           hide_default_value = true, value_parser = label::place)]
     zone: String,

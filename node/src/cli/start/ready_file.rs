@@ -106,6 +106,7 @@ mod tests {
             socket: dir.join("s"),
             data_dir: dir.to_owned(),
             admin_secret_file: dir.join("files/admin"),
+            place: micro_mesh::Place::default(),
             fresh: true,
             joined: false,
         }

@@ -70,7 +70,12 @@ fn open(argument: &str) -> Result<Lines, Failure> {
                 .map_err(|error| Fault::new(Code::Usage, format!("cannot read {path}: {error}")))?;
             (Box::new(BufReader::new(file)), path.to_owned())
         }
-        _ => return Err(Failure::usage(format!("{argument:?} is neither @FILE nor -"))),
+        _ => {
+            let message = format!("{argument:?} is neither @FILE nor -");
+            return Err(Fault::new(Code::Usage, message)
+                .help(format!("a file is given as @{argument}"))
+                .into());
+        }
     };
     Ok(Lines::new(source, name))
 }

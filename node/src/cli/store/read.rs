@@ -55,7 +55,9 @@ impl Read {
             let (database, table) = (place.database(), place.table());
             let message = format!("no record {:?} in table {table:?} of database {database:?}", self.key);
             return Err(Fault::new(Code::NotFound, message)
-                .help("micro-node store list shows what there is")
+                .help(format!(
+                    "micro-node store list --database {database} --table {table} shows what there is"
+                ))
                 .into());
         };
         if output.json() {
