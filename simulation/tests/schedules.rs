@@ -239,11 +239,12 @@ fn fast_2017_a_flipped_bit_ends_that_node_which_fetches_its_state_anew() {
             (4_000, Node(2), ReadAll),
             (12_000, Leader, Rot),
             (12_500, FormerLeader, ReadAll),
-            // What is not read yet is found when it is started: by then the log has been purged further.
+            // Found only after a power cut, and soon after it: one that was away for long is sent a snapshot, which
+            // takes the place of a damaged state before anybody reads that.
             (20_000, Node(3), Rot),
-            (20_100, Node(3), CutPower),
-            (26_000, Node(3), Start),
-            (27_000, Node(3), ReadAll),
+            (20_000, Node(3), CutPower),
+            (20_500, Node(3), Start),
+            (21_500, Node(3), ReadAll),
         ],
     );
     let ends = report.trace.text().lines().filter(|line| line.contains("ended: ")).count();

@@ -21,9 +21,18 @@ const UNFLUSHED_COUNT_MAX: usize = 1024;
 pub(super) struct StatePlatter {
     families: Families,
     /// For each write since the last flush, oldest first: what its keys held before.
-    before: VecDeque<Vec<(Family, Bytes, Option<Bytes>)>>,
+    before: VecDeque<Vec<Before>>,
     /// The keys whose values are not what was written.
     rotten: BTreeSet<(Family, Bytes)>,
+}
+
+/// What a key held before a write.
+struct Before {
+    family: Family,
+    key: Bytes,
+    value: Option<Bytes>,
+    /// Whether that was not what was written.
+    rotten: bool,
 }
 
 impl StatePlatter {
@@ -45,10 +54,16 @@ impl StatePlatter {
         self.rotten.clear();
     }
 
-    /// Flips one bit of one value. Whoever reads it notices, if it is to be `seen`.
+    /// Flips one bit of one value: of one that is on the disk, if there is any, so that a crash does not undo it.
+    /// Whoever reads it notices, if it is to be `seen`.
     pub fn rot(&mut self, rng: &mut SmallRng, seen: bool) -> Option<(Family, Bytes)> {
+        let unflushed: BTreeSet<(Family, &Bytes)> =
+            self.before.iter().flatten().map(|before| (before.family, &before.key)).collect();
         let values = self.families.iter().flat_map(|(family, keys)| keys.iter().map(move |of| (*family, of)));
-        let values: Vec<_> = values.filter(|(_, (_, value))| !value.is_empty()).collect();
+        let values = values.filter(|(_, (_, value))| !value.is_empty());
+        let (in_memory, on_disk): (Vec<_>, Vec<_>) =
+            values.partition(|(family, (key, _))| unflushed.contains(&(*family, *key)));
+        let values = if on_disk.is_empty() { in_memory } else { on_disk };
         let (family, (key, value)) = *values.get(rng.random_range(0..values.len().max(1)))?;
         let (key, mut changed) = (key.clone(), value.to_vec());
         let bit = rng.random_range(0..changed.len() * 8);
@@ -67,20 +82,24 @@ impl StatePlatter {
     /// Takes back the last `count` writes. What remains is on the disk.
     pub fn undo(&mut self, count: usize) {
         for _ in 0..count {
-            for (family, key, value) in self.before.pop_back().into_iter().flatten().rev() {
-                self.set(family, key, value);
+            for Before { family, key, value, rotten } in self.before.pop_back().into_iter().flatten().rev() {
+                self.set(family, key.clone(), value);
+                if rotten {
+                    self.rotten.insert((family, key));
+                }
             }
         }
         self.before.clear();
     }
 
-    fn set(&mut self, family: Family, key: Bytes, value: Option<Bytes>) -> Option<Bytes> {
-        self.rotten.remove(&(family, key.clone()));
+    fn set(&mut self, family: Family, key: Bytes, value: Option<Bytes>) -> Before {
+        let rotten = self.rotten.remove(&(family, key.clone()));
         let keys = self.families.entry(family).or_default();
-        match value {
-            Some(value) => keys.insert(key, value),
+        let value = match value {
+            Some(value) => keys.insert(key.clone(), value),
             None => keys.remove(&key),
-        }
+        };
+        Before { family, key, value, rotten }
     }
 
     fn write(&mut self, batch: Batch) {
@@ -90,13 +109,13 @@ impl StatePlatter {
                 Change::Put(value) => Some(value),
                 Change::Delete => None,
             };
-            before.push((family, key.clone(), self.set(family, key, value)));
+            before.push(self.set(family, key, value));
         }
         for (journal, through) in batch.trims {
             let keys = self.families.entry(journal).or_default();
             let gone: Vec<Bytes> = keys.range(..=through).map(|(key, _)| key.clone()).collect();
             for key in gone {
-                before.push((journal, key.clone(), self.set(journal, key, None)));
+                before.push(self.set(journal, key, None));
             }
         }
         self.before.push_back(before);
