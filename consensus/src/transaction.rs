@@ -28,7 +28,8 @@ type Replaced = (Family, Bytes, Option<Change>);
 /// The changes of one family.
 #[derive(Default)]
 struct Changes {
-    /// New keys of a journal, in the order in which they came, which is theirs: nothing has to be sorted.
+    /// Keys that each came behind all before them, as those of a journal do, and of records that are loaded in order:
+    /// nothing has to be sorted.
     appended: Vec<(Bytes, Change)>,
     /// All others. What is here is newer than what is appended.
     by_key: BTreeMap<Bytes, Change>,
@@ -36,17 +37,18 @@ struct Changes {
 
 impl Changes {
     fn get(&self, key: &Bytes) -> Option<&Change> {
-        let appended = || {
-            let place = self.appended.binary_search_by(|(appended, _)| appended.cmp(key)).ok()?;
-            Some(&self.appended[place].1)
-        };
-        self.by_key.get(key).or_else(appended)
+        self.by_key.get(key).or_else(|| self.appended(key))
     }
 
-    /// Changes a key, for one that is appended to a journal at little cost. Returns the change that it had before.
-    fn set(&mut self, journal: bool, key: Bytes, change: Change) -> Option<Change> {
+    fn appended(&self, key: &Bytes) -> Option<&Change> {
+        let place = self.appended.binary_search_by(|(appended, _)| appended.cmp(key)).ok()?;
+        Some(&self.appended[place].1)
+    }
+
+    /// Changes a key, at little cost one behind all others. Returns the change that it had before.
+    fn set(&mut self, key: Bytes, change: Change) -> Option<Change> {
         let follows = |last: &(Bytes, Change)| last.0 < key;
-        if journal && self.by_key.is_empty() && self.appended.last().is_none_or(follows) {
+        if self.by_key.is_empty() && self.appended.last().is_none_or(follows) {
             self.appended.push((key, change));
             return None;
         }
@@ -60,7 +62,11 @@ impl Changes {
     /// Takes the last change of a key back, which had `before` until then.
     fn take_back(&mut self, key: Bytes, before: Option<Change>) {
         if let Some(change) = before {
-            self.by_key.insert(key, change);
+            // What is appended is there still.
+            match self.appended(&key) == Some(&change) {
+                true => self.by_key.remove(&key),
+                false => self.by_key.insert(key, change),
+            };
             return;
         }
         self.by_key.remove(&key);
@@ -225,10 +231,10 @@ impl<'a> Transaction<'a> {
         let changes = &mut self.changes[family as usize];
         match &mut self.replaced {
             Some(replaced) => {
-                let before = changes.set(family.is_journal(), key.clone(), change);
+                let before = changes.set(key.clone(), change);
                 replaced.push((family, key, before));
             }
-            None => drop(changes.set(family.is_journal(), key, change)),
+            None => drop(changes.set(key, change)),
         }
     }
 

@@ -17,12 +17,16 @@ pub enum Family {
     History,
     /// What repeated changes of the store are answered. A journal.
     Outcomes,
+    /// The figures of the store and of its history, rewritten with nearly every batch. Apart from the records: a file
+    /// that holds both spans keys from one end to the other, so that each new file of records that were written in
+    /// their order would be merged with all that are there, rather than put behind them.
+    Books,
 }
 
 impl Family {
     /// All families.
-    pub const ALL: [Family; 5] =
-        [Family::Raft, Family::Store, Family::Auth, Family::History, Family::Outcomes];
+    pub const ALL: [Family; 6] =
+        [Family::Raft, Family::Store, Family::Auth, Family::History, Family::Outcomes, Family::Books];
 
     /// The stable name.
     pub fn name(self) -> &'static str {
@@ -32,6 +36,7 @@ impl Family {
             Family::Auth => "auth",
             Family::History => "history",
             Family::Outcomes => "outcomes",
+            Family::Books => "books",
         }
     }
 

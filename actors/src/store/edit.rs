@@ -46,7 +46,7 @@ pub(crate) struct Edit {
     /// The entry's time.
     pub time_ms: u64,
     changes: Vec<Change>,
-    /// Where the change of a key is, once there are two.
+    /// Where the change of a key is, once one came that is not behind all before it.
     places: HashMap<Bytes, usize>,
     /// The bytes that move into the history.
     pub moved_bytes: u64,
@@ -152,12 +152,13 @@ impl Edit {
     }
 
     fn note(&mut self, change: Change) {
-        if self.changes.is_empty() {
-            self.changes.push(change);
-            return;
-        }
         if self.places.is_empty() {
-            self.places.insert(self.changes[0].key.clone(), 0);
+            if self.changes.last().is_none_or(|last| last.key < change.key) {
+                self.changes.push(change);
+                return;
+            }
+            let keys = self.changes.iter().map(|change| change.key.clone());
+            self.places = keys.zip(0..).collect();
         }
         match self.places.entry(change.key.clone()) {
             Entry::Occupied(place) => {

@@ -180,7 +180,7 @@ fn complete(state: &mut Transaction<'_>, ledger: &mut Ledger, last: u64) {
         return;
     }
     let chunk = Chunk { bytes: ledger.chunk_bytes, deletions: ledger.chunk_deletions };
-    state.put(Family::Store, key::chunk(last), chunk.row());
+    state.put(Family::Books, key::chunk(last), chunk.row());
     (ledger.chunk_entries, ledger.chunk_bytes, ledger.chunk_deletions) = (0, 0, 0);
 }
 
@@ -188,7 +188,7 @@ fn complete(state: &mut Transaction<'_>, ledger: &mut Ledger, last: u64) {
 fn sweep(state: &mut Transaction<'_>, ledger: &mut Ledger, revision: u64, chunks: usize) {
     let by_count = revision.saturating_sub(ledger.revisions_max);
     ledger.compacted = ledger.compacted.max(by_count.min(revision.saturating_sub(1)));
-    for (key, row) in state.scan(Family::Store, key::chunks(), chunks, usize::MAX) {
+    for (key, row) in state.scan(Family::Books, key::chunks(), chunks, usize::MAX) {
         let parsed = key::chunk_last(&key).zip(Chunk::parse(row));
         let (last, chunk) = parsed.expect(WHAT_WAS_WRITTEN);
         let over = ledger.history_bytes > ledger.bytes_max;
@@ -198,7 +198,7 @@ fn sweep(state: &mut Transaction<'_>, ledger: &mut Ledger, revision: u64, chunks
         if chunk.deletions > 0 {
             forget_deletions(state, ledger.swept + 1, last + 1);
         }
-        state.delete(Family::Store, key);
+        state.delete(Family::Books, key);
         ledger.history_bytes -= chunk.bytes;
         ledger.untrimmed_chunks += 1;
         (ledger.swept, ledger.compacted) = (last, ledger.compacted.max(last));

@@ -70,7 +70,7 @@ impl Default for Ledger {
 impl Ledger {
     /// The ledger as it is after the batches so far.
     pub fn of(state: &mut Transaction<'_>) -> Self {
-        let row = state.get(Family::Store, &key::ledger());
+        let row = state.get(Family::Books, &key::ledger());
         // It is written by nobody else, and a disk that garbles rows is found out by the engine's checksums.
         row.map_or_else(Ledger::default, |row| Ledger::parse(row).expect("the ledger is what was written"))
     }
@@ -80,7 +80,7 @@ impl Ledger {
     /// # Errors
     /// If it can't be read.
     pub fn at(view: &dyn StateView) -> Result<Self, StorageError> {
-        let Some(row) = view.get(Family::Store, &key::ledger())? else { return Ok(Ledger::default()) };
+        let Some(row) = view.get(Family::Books, &key::ledger())? else { return Ok(Ledger::default()) };
         Ledger::parse(row).ok_or_else(|| StorageError::Corrupt {
             what: "the ledger of the store".to_owned(),
             detail: "it is cut short, or of a newer build".to_owned(),
@@ -89,7 +89,7 @@ impl Ledger {
 
     /// Writes it.
     pub fn put(&self, state: &mut Transaction<'_>) {
-        state.put(Family::Store, key::ledger(), self.row());
+        state.put(Family::Books, key::ledger(), self.row());
     }
 
     fn row(&self) -> Bytes {

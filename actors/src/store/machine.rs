@@ -6,11 +6,16 @@
 //! |---|---|
 //! | `r` namespace 0 database 0 table 0 key | the record: its revisions, when it ends, metadata, value (see `row`) |
 //! | `d` record's key | the revision that deleted it last, while the history knows it |
-//! | `m` revision | the figures of the chunk of the history that ends there (see `history`) |
 //! | `x` time, key of a record or lease | nothing: it ends then |
 //! | `l` lease | its time to live, and when it ends (see `lease`) |
 //! | `k` lease, record's key | nothing: the record ends with the lease |
+//!
+//! Of the family `Books`, which is rewritten with nearly every batch:
+//!
+//! | key | value |
+//! |---|---|
 //! | `c` | the figures of the whole (see `ledger`) |
+//! | `m` revision | the figures of the chunk of the history that ends there (see `history`) |
 //!
 //! The two journals, by revision:
 //!

@@ -30,6 +30,10 @@ const JOURNAL_FILES_NEW: i32 = 2;
 /// What is new is merged again soon, and is packed only where it comes to rest.
 const COMPRESSION: [DBCompressionType; 3] =
     [DBCompressionType::None, DBCompressionType::None, DBCompressionType::Lz4];
+/// How old a file at the bottom is at least when it is written again only to leave out what no reader can see any more,
+/// in seconds: a day. The engine does that as soon as a reader's view of a moment is given back, to files that have
+/// only been moved down by name too, so that all of a journal was written twice.
+const REWRITE_AGE: u32 = 24 * 3600;
 /// When to start the database's own catalogue afresh, so that it never outgrows the data of a small node.
 const CATALOGUE_BYTES_MAX: usize = 4 << 20;
 
@@ -61,6 +65,12 @@ pub(super) fn database(opening: Opening) -> Options {
     options
 }
 
+/// What all families have in common.
+fn any_family() -> Options {
+    let rewrite_age = format!("bottommost_file_compaction_delay={REWRITE_AGE}");
+    Options::default().get_options_from_string(rewrite_age).expect("the engine has this option")
+}
+
 /// The options of one family of keys, which gathers `memtable_bytes` before it writes a file.
 pub(super) fn family(cache: &Cache, memtable_bytes: usize) -> Options {
     let mut blocks = BlockBasedOptions::default();
@@ -73,7 +83,7 @@ pub(super) fn family(cache: &Cache, memtable_bytes: usize) -> Options {
     blocks.set_partition_filters(true);
     blocks.set_metadata_block_size(4096);
     blocks.set_pin_top_level_index_and_filter(true);
-    let mut options = Options::default();
+    let mut options = any_family();
     options.set_block_based_table_factory(&blocks);
     options.set_write_buffer_size(memtable_bytes);
     options.set_compression_per_level(&COMPRESSION);
@@ -90,7 +100,7 @@ pub(super) fn journal(cache: &Cache, memtable_bytes: usize) -> Options {
     blocks.set_block_cache(cache);
     blocks.set_cache_index_and_filter_blocks(true);
     blocks.set_block_size(JOURNAL_BLOCK_BYTES);
-    let mut options = Options::default();
+    let mut options = any_family();
     options.set_block_based_table_factory(&blocks);
     options.set_write_buffer_size(memtable_bytes);
     // Written once, and read by few: to compress it costs more than it spares.

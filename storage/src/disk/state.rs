@@ -41,7 +41,7 @@ const COPY_READAHEAD_BYTES: usize = 1 << 20;
 fn memtable_bytes(family: Family) -> usize {
     match family {
         Family::Store | Family::History => 16 << 20,
-        Family::Raft => 4 << 20,
+        Family::Raft | Family::Books => 4 << 20,
         Family::Auth | Family::Outcomes => 1 << 20,
     }
 }

@@ -25,30 +25,37 @@ const PUTS: u32 = 8;
 const TRANSACTIONS: u32 = 20_000;
 const TRANSACTIONS_IN_FLIGHT: usize = 64;
 
-const BATCHED: &str = "puts in batches of 1,024";
+const LOADED: &str = "puts of new records in batches of 1,024";
+const REPLACED: &str = "puts over old records in batches of 1,024";
 const TRANSACTED: &str = "transactions of 8 puts, 64 in flight";
 
 /// Whether any row is wanted.
 pub fn is_wanted(selection: &Selection) -> bool {
-    selection.wants_any(&[BATCHED, TRANSACTED])
+    selection.wants_any(&[LOADED, REPLACED, TRANSACTED])
 }
 
-/// Sends both to the leader.
+/// Sends all of them to the leader.
 ///
 /// # Errors
 /// If one is not done.
 pub async fn measure(cluster: &Cluster, leader: usize, plan: &Plan) -> anyhow::Result<Vec<Figure>> {
     let store = cluster.client(leader).await?.store().database("bench").table("batches");
     let mut figures = Vec::new();
-    if plan.selection.wants(BATCHED) {
-        let (batches, batch) =
-            ((BATCHES / plan.share).max(4), async |first: u32| put(&store, first, BATCH).await);
-        let rate = rate(BATCHED, plan.runs, batches, BATCHES_IN_FLIGHT, BATCH, batch).await?;
-        figures.push(Figure::plain(BATCHED, rate, "/s", Some(LOADING)));
+    let batches = (BATCHES / plan.share).max(4);
+    if plan.selection.wants(LOADED) {
+        let batch = async |first| put(&store, first, BATCH).await;
+        let rate = rate(LOADED, plan.runs, batches, BATCHES_IN_FLIGHT, BATCH, batch).await?;
+        figures.push(Figure::plain(LOADED, rate, "/s", Some(LOADING)));
+    }
+    if plan.selection.wants(REPLACED) {
+        let batch = async |first| put(&store, first % (batches * BATCH), BATCH).await;
+        let rate = rate(REPLACED, plan.runs, batches, BATCHES_IN_FLIGHT, BATCH, batch).await?;
+        figures.push(Figure::plain(REPLACED, rate, "/s", None));
     }
     if plan.selection.wants(TRANSACTED) {
         let transactions = TRANSACTIONS / plan.share;
         let transact = async |first: u32| {
+            let first = first % (transactions * PUTS);
             let txn = (first..first + PUTS)
                 .fold(store.txn(), |txn, number| txn.then(store.put(key(number), &VALUE[..])));
             txn.await.map(drop)
@@ -77,7 +84,8 @@ pub fn key(number: u32) -> String {
     format!("key/{number:012}")
 }
 
-/// Puts a second: the median of some runs of so many requests, each of `puts` puts from a number on.
+/// Puts a second: the median of some runs of so many requests, each of `puts` puts from a number on that is higher each
+/// time, also from run to run.
 async fn rate(
     name: &str,
     runs: usize,
@@ -88,9 +96,9 @@ async fn rate(
 ) -> anyhow::Result<f64> {
     eprint!("==> {name}:");
     let mut rates = Vec::new();
-    for _ in 0..runs {
+    for run in 0..runs as u32 {
         let began = Instant::now();
-        let requests_made = stream::iter(0..requests).map(|number| request(number * puts));
+        let requests_made = stream::iter(0..requests).map(|number| request((run * requests + number) * puts));
         requests_made.buffer_unordered(in_flight).try_collect::<Vec<()>>().await?;
         let rate = f64::from(requests * puts) / began.elapsed().as_secs_f64();
         eprint!("  {rate:.0} puts/s");
