@@ -2,7 +2,8 @@
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     println!("cargo:rerun-if-changed=proto");
-    let files = ["store", "registry", "node", "config", "blob"].map(|name| format!("micro/v1/{name}.proto"));
+    let files =
+        ["store", "registry", "node", "config", "blob", "auth"].map(|name| format!("micro/v1/{name}.proto"));
     let descriptors = protox::compile(files, ["proto"])?;
     let codec = "crate::proto::ProtoCodec";
     // Metadata is listed in the order of its names.

@@ -1,27 +1,31 @@
 //! The one place that decides who may do what. Every door and every nested call goes through it.
 
+use crate::auth::{Decision, Guard, Resource};
 use micro_sdk::wire::{Caller, Code, Fault, Head};
-use std::fmt::Display;
 
 /// What a call is about to do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Action {
     /// Call a person's service.
     CallService,
-    /// Call a platform service, as people do: read and write records, look at the cluster, make tokens, attach.
+    /// Use a platform service, as people do: read and write records, look at the cluster, make tokens, attach.
     UsePlatform,
+    /// Use a platform service by its name and in the platform's own encoding, which says only to that service what is
+    /// meant: whoever needs a rule has to ask at a door, which knows.
+    UseByName,
     /// Read a blob that is marked as public.
     ReadPublic,
-    /// See the secrets of the configuration as they are.
-    ReadSecrets,
     /// Speak as one node to another: admission, seals, replication figures.
     ActAsNode,
 }
 
 /// The endpoints that only nodes may call, as service and endpoint.
-const NODE_ENDPOINTS: [(&str, &str); 14] = [
+const NODE_ENDPOINTS: [(&str, &str); 17] = [
     ("auth", "admit"),
+    ("auth", "login"),
+    ("auth", "refresh"),
     ("auth", "renew"),
+    ("auth", "rotate-keys"),
     ("auth", "unseal"),
     ("blob", "fetch"),
     ("config", "change"),
@@ -36,68 +40,144 @@ const NODE_ENDPOINTS: [(&str, &str); 14] = [
     ("network", "drain-here"),
 ];
 
+/// The endpoints of platform services that doors call by name, with what they are to rules: all of them are about the
+/// mesh as a whole.
+const NAMED_ENDPOINTS: [(&str, &str, [&str; 3]); 6] = [
+    ("auth", "create-token", ["network", "tokens", "write"]),
+    ("network", "drain", ["network", "members", "write"]),
+    ("network", "leave", ["network", "members", "write"]),
+    ("network", "remove", ["network", "members", "write"]),
+    ("network", "status", ["network", "status", "read"]),
+    ("network", "transfer", ["network", "members", "write"]),
+];
+
 impl Action {
-    /// What the call with this head does, given whether its service belongs to the platform.
-    pub fn of(head: &Head, platform: bool) -> Self {
+    /// What the call with this head does, and to what, given whether its service belongs to the platform.
+    pub fn of(head: &Head, platform: bool) -> (Self, Resource<'_>) {
+        let called = (head.service.as_str(), head.endpoint.as_str());
         if !platform {
             // What begins with a dash is between the platform and the SDK.
-            return if head.endpoint.starts_with('-') { Action::ActAsNode } else { Action::CallService };
+            let action = if called.1.starts_with('-') { Action::ActAsNode } else { Action::CallService };
+            return (action, Resource::of_service(&head.namespace, called.0, called.1));
         }
-        let called = (head.service.as_str(), head.endpoint.as_str());
-        if NODE_ENDPOINTS.contains(&called) { Action::ActAsNode } else { Action::UsePlatform }
+        let named = NAMED_ENDPOINTS.iter().find(|(service, endpoint, _)| (*service, *endpoint) == called);
+        match named {
+            Some((_, _, [kind, name, endpoint])) => {
+                (Action::UsePlatform, Resource::of_mesh(kind, name, endpoint))
+            }
+            None if NODE_ENDPOINTS.contains(&called) => {
+                (Action::ActAsNode, Resource::of_mesh(called.0, "", called.1))
+            }
+            None => (Action::UseByName, Resource::of_mesh(called.0, "", called.1)),
+        }
     }
 }
 
-/// Allows or refuses. Denies unless a rule grants:
+/// Allows or refuses. Denies unless something grants:
 ///
-/// | caller | people's services | public blobs | platform services | secrets | node endpoints |
+/// | caller | people's services | platform services | the same by name | public blobs | node endpoints |
 /// |---|---|---|---|---|---|
 /// | admin | yes | yes | yes | yes | no |
 /// | node | yes | yes | yes | yes | yes |
-/// | anonymous | yes | yes | no | no | no |
+/// | account | rules | rules | no | yes | no |
+/// | anonymous, on loopback or not | rules | rules | no | yes | no |
+///
+/// The admin is whoever holds the node itself, and so could do all of it in other ways: no rule shuts them out.
 ///
 /// # Errors
 /// [`Code::Denied`], naming the caller and what it lacks.
-pub fn authorize(caller: &Caller, action: Action, resource: impl Display) -> Result<(), Fault> {
+pub fn authorize(
+    guard: &Guard,
+    caller: &Caller,
+    action: Action,
+    resource: &Resource<'_>,
+) -> Result<(), Fault> {
     let granted = match (caller, action) {
-        (_, Action::CallService | Action::ReadPublic) => true,
-        (Caller::Admin, Action::UsePlatform | Action::ReadSecrets) => true,
-        (Caller::Node(_), _) => true,
-        (Caller::Admin, Action::ActAsNode) => false,
-        (Caller::Anonymous, Action::UsePlatform | Action::ReadSecrets | Action::ActAsNode) => false,
+        (_, Action::ReadPublic) | (Caller::Node(_), _) => true,
+        (Caller::Admin, action) => action != Action::ActAsNode,
+        (_, Action::ActAsNode | Action::UseByName) => false,
+        (_, Action::CallService | Action::UsePlatform) => guard.policy().grants(caller, resource),
     };
-    if granted {
-        return Ok(());
+    if granted { Ok(()) } else { Err(refusal(caller, resource)) }
+}
+
+/// What [`authorize`] says of a call of a service or a use of the platform, and why.
+pub fn explain(guard: &Guard, caller: &Caller, resource: &Resource<'_>) -> Decision {
+    match caller {
+        Caller::Admin => Decision::without_rules(true, "the admin may do everything: no rule is asked"),
+        Caller::Node(_) => Decision::without_rules(true, "nodes may do everything: no rule is asked"),
+        _ => guard.policy().explain(caller, resource),
     }
-    let who = match caller {
-        Caller::Admin => "the admin",
-        Caller::Node(_) => "a node",
-        Caller::Anonymous => "an anonymous caller",
-    };
-    Err(Fault::new(Code::Denied, format!("{who} may not use {resource}"))
-        .help("use the local socket as root or the node's user, or send the admin secret to the proxy port"))
+}
+
+#[cold]
+fn refusal(caller: &Caller, resource: &Resource<'_>) -> Fault {
+    let fault = Fault::new(Code::Denied, format!("{caller} may not use {resource}"));
+    match caller {
+        Caller::Account(_) => fault
+            .help(format!("`micro-node auth check {}` says which rule comes closest", resource.as_rules_name_it()))
+            .help("who runs the mesh can give it: `micro-node auth create rule`"),
+        _ => fault.help(
+            "use the local socket as root or the node's user, log in with `micro-node login`, or send the admin secret \
+             to the proxy port",
+        ),
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use micro_sdk::wire::NodeId;
+    use crate::auth::tests::seams;
+    use micro_sdk::wire::{AccountCaller, AccountKind, ClusterId, Namespace, NodeId};
+    use std::sync::Arc;
+
+    fn account(namespace: &str, scopes: &[&str]) -> Caller {
+        Caller::Account(Arc::new(AccountCaller {
+            namespace: namespace.parse().expect("a good name"),
+            name: "jane".parse().expect("a good name"),
+            kind: AccountKind::User,
+            scopes: scopes.iter().map(|scope| scope.parse().expect("a good scope")).collect(),
+        }))
+    }
 
     #[test]
     fn nothing_is_granted_beyond_the_table() {
-        let callers = [Caller::Admin, Caller::Node(NodeId(1)), Caller::Anonymous];
-        let actions = [
-            Action::CallService,
-            Action::ReadPublic,
-            Action::UsePlatform,
-            Action::ReadSecrets,
-            Action::ActAsNode,
+        let guard = Guard::new(ClusterId(7), seams().clock);
+        let home = Namespace::default();
+        let service = Resource::of_service(&home, "shop", "Cart.add");
+        let status = Resource::of_mesh("network", "status", "read");
+        let asked = [
+            (Action::CallService, service),
+            (Action::UsePlatform, status),
+            (Action::UseByName, status),
+            (Action::ReadPublic, status),
+            (Action::ActAsNode, status),
         ];
-        let expected = [[true, true, true, true, false], [true; 5], [true, true, false, false, false]];
-        for (caller, row) in callers.iter().zip(expected) {
-            for (action, granted) in actions.into_iter().zip(row) {
-                assert_eq!(authorize(caller, action, "x").is_ok(), granted, "{caller:?} {action:?}");
+        // The rules are those that a mesh begins with.
+        for (caller, expected) in [
+            (Caller::Admin, [true, true, true, true, false]),
+            (Caller::Node(NodeId(1)), [true; 5]),
+            (account("default", &["admin"]), [true, true, false, true, false]),
+            (account("default", &[]), [true, false, false, true, false]),
+            (account("acme", &["admin"]), [false, false, false, true, false]),
+            (Caller::Anonymous, [true, false, false, true, false]),
+            (Caller::Stranger, [false, false, false, true, false]),
+        ] {
+            for ((action, resource), granted) in asked.iter().zip(expected) {
+                let allowed = authorize(&guard, &caller, *action, resource).is_ok();
+                assert_eq!(allowed, granted, "{caller:?} {action:?}");
             }
         }
+    }
+
+    #[test]
+    fn a_refusal_names_who_and_what() {
+        let guard = Guard::new(ClusterId(7), seams().clock);
+        let acme: Namespace = "acme".parse().expect("a good name");
+        let resource = Resource::of_service(&acme, "shop", "Cart.add");
+        let fault = authorize(&guard, &account("beta", &[]), Action::CallService, &resource);
+        let fault = fault.expect_err("it is another tenant's");
+        assert_eq!(fault.message, "the account beta/jane may not use service:shop:Cart.add of acme");
+        assert!(fault.help[0].contains("auth check service:shop:Cart.add --namespace acme"), "{fault:?}");
     }
 }

@@ -19,7 +19,7 @@ pub mod store;
 mod system;
 
 pub use address_book::{AddressBook, Peers};
-pub use authorize::{Action, authorize};
+pub use authorize::{Action, authorize, explain};
 pub use kit::{Answer, Directory, Dispatch, Invocation, Platform, ServiceRef, Supervisor};
 pub use machines::Machines;
 pub use system::{IDENTITY_FILE, System, SystemConfig};

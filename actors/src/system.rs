@@ -2,7 +2,7 @@
 
 use crate::{
     AddressBook, Directory, Dispatch, Machines, Platform, Supervisor,
-    auth::{AuthService, AuthState},
+    auth::{Accounts, AccountsParts, AuthService, AuthState, Follower, Guard},
     blob::{BlobParts, BlobService, Keeper, Scrub},
     config::{ConfigParts, ConfigService},
     network::{
@@ -61,6 +61,7 @@ pub struct System {
     config: Arc<ConfigService>,
     blobs: Arc<BlobService>,
     auth: Arc<AuthService>,
+    accounts: Accounts,
     left: Arc<Notify>,
     supervisor: ActorRef<crate::kit::SupervisorMessage>,
     tasks: Mutex<Vec<JoinHandle<()>>>,
@@ -80,22 +81,39 @@ impl System {
         let SystemConfig { mesh, consensus, machines, storage, seams, card, identity, scrub_round } = parts;
         let directory = Directory::default();
         let registry = Registry::new(mesh.clone(), seams.clone());
-        let dispatch = Dispatch::new(mesh.clone(), directory.clone(), registry.clone());
+        let guard = Guard::new(mesh.cluster(), seams.clock.clone());
+        let dispatch = Dispatch::new(mesh.clone(), directory.clone(), registry.clone(), guard.clone());
         let auth_state = AuthState::new(mesh.cluster(), storage.state.clone(), storage.files.clone());
-        let auth = Arc::new(AuthService::new(
-            mesh.clone(),
-            consensus.clone(),
-            auth_state.clone(),
-            card.clone(),
-            seams.clone(),
-            dispatch.clone(),
-        ));
         let left = Arc::new(Notify::new());
         let store = Arc::new(StoreService::new(
             consensus.clone(),
             storage.state.clone(),
             seams.clone(),
             machines.watchers().clone(),
+        ));
+        let follower = Follower::new(store.clone(), guard.clone());
+        // Before anybody is let in: what was revoked before this start is revoked.
+        follower.load().await?;
+        let accounts = Accounts::new(
+            store.clone(),
+            AccountsParts {
+                mesh: mesh.clone(),
+                consensus: consensus.clone(),
+                state: auth_state.clone(),
+                dispatch: dispatch.clone(),
+                seams: seams.clone(),
+                guard,
+                in_step: follower.in_step(),
+            },
+        );
+        let auth = Arc::new(AuthService::new(
+            mesh.clone(),
+            consensus.clone(),
+            auth_state.clone(),
+            accounts.clone(),
+            card.clone(),
+            seams.clone(),
+            dispatch.clone(),
         ));
         let parts = ConfigParts {
             mesh: mesh.clone(),
@@ -151,6 +169,7 @@ impl System {
             config,
             blobs,
             auth: auth.clone(),
+            accounts,
             left,
             supervisor,
             tasks: Mutex::default(),
@@ -174,6 +193,7 @@ impl System {
             complaints,
         };
         let mut tasks = system.tasks.lock().expect("no code panics while it holds the tasks");
+        tasks.push(tokio::spawn(follower.run()));
         tasks.push(tokio::spawn(steward.run()));
         tasks.push(tokio::spawn(watermark.run()));
         tasks.push(tokio::spawn(expirer.run()));
@@ -182,6 +202,11 @@ impl System {
         tasks.push(tokio::spawn(housekeeping.run()));
         drop(tasks);
         Ok(system)
+    }
+
+    /// This node.
+    pub fn node(&self) -> NodeId {
+        self.mesh.node()
     }
 
     /// Calls by name.
@@ -212,6 +237,11 @@ impl System {
     /// Admission.
     pub fn auth(&self) -> &AuthService {
         &self.auth
+    }
+
+    /// Accounts, rules and tokens. Whoever calls it directly goes through [`Dispatch::admit`] first.
+    pub fn accounts(&self) -> &Accounts {
+        &self.accounts
     }
 
     /// Takes a backup of this node's replica that shows everything acknowledged before the call.

@@ -94,7 +94,7 @@ pub struct Config {
     pub socket: PathBuf,
     /// The HTTP api for people's services. Loopback only.
     pub api: SocketAddr,
-    /// gRPC for holders of the admin secret. Loopback only.
+    /// gRPC for who shows the admin secret or the token of an account. Loopback only.
     pub proxy: SocketAddr,
     /// Where the mesh listens (UDP); where it did at the last start when none is given.
     pub mesh_listen: Option<SocketAddr>,

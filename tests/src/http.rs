@@ -40,6 +40,15 @@ pub async fn get(address: SocketAddr, path: &str) -> anyhow::Result<Answer> {
     exchange(address, &format!("GET {path} HTTP/1.0\r\nhost: {address}\r\n\r\n")).await
 }
 
+/// `GET path` with a bearer token.
+///
+/// # Errors
+/// If there is no HTTP answer within 30 s.
+pub async fn get_as(address: SocketAddr, path: &str, token: &str) -> anyhow::Result<Answer> {
+    let request = format!("GET {path} HTTP/1.0\r\nhost: {address}\r\nauthorization: Bearer {token}\r\n\r\n");
+    exchange(address, &request).await
+}
+
 /// `POST path` with a JSON body.
 ///
 /// # Errors

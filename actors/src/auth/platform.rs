@@ -1,8 +1,8 @@
-//! Admission's actor.
+//! The actor of admission, and what nodes ask each other of accounts.
 
 use crate::{
     Dispatch, Invocation, Platform,
-    auth::{AuthCommand, AuthOutcome, AuthState, NodeRecord, SealKey},
+    auth::{Accounts, AuthCommand, AuthOutcome, AuthState, NodeRecord, SealKey},
     machines::{MachineId, envelope},
     network::NodeCard,
 };
@@ -62,6 +62,7 @@ pub struct AuthService {
     mesh: Mesh,
     consensus: Consensus,
     state: AuthState,
+    accounts: Accounts,
     card: NodeCard,
     seams: Seams,
     dispatch: Dispatch,
@@ -73,11 +74,12 @@ impl AuthService {
         mesh: Mesh,
         consensus: Consensus,
         state: AuthState,
+        accounts: Accounts,
         card: NodeCard,
         seams: Seams,
         dispatch: Dispatch,
     ) -> Self {
-        AuthService { mesh, consensus, state, card, seams, dispatch }
+        AuthService { mesh, consensus, state, accounts, card, seams, dispatch }
     }
 
     fn now_s(&self) -> u64 {
@@ -347,8 +349,9 @@ impl Platform for AuthService {
     }
 
     fn permits(&self) -> usize {
-        // Admissions and renewals sign: a flood of them must not starve the rest of the node.
-        32
+        // Admissions and renewals sign: a flood of them must not starve the rest of the node. Nor must a flood of
+        // logins, which other nodes pass on and which wait for their turn, starve these.
+        128
     }
 
     fn handle(self: Arc<Self>, call: Invocation) -> BoxFuture<'static, Result<Bytes, Fault>> {
@@ -362,6 +365,18 @@ impl Platform for AuthService {
                 "unseal" => {
                     self.unseal(caller, &decode(body)?)?;
                     Bytes::new()
+                }
+                "login" => {
+                    let opener = self.accounts.need_opener()?;
+                    Codec::encode(&self.accounts.login_here(decode(body)?, &opener, deadline).await?).into()
+                }
+                "refresh" => {
+                    let opener = self.accounts.need_opener()?;
+                    Codec::encode(&self.accounts.refresh_here(decode(body)?, &opener, deadline).await?).into()
+                }
+                "rotate-keys" => {
+                    let opener = self.accounts.need_opener()?;
+                    Codec::encode(&self.accounts.rotate_keys_here(&opener, deadline).await?).into()
                 }
                 other => return Err(Fault::new(Code::NotFound, format!("auth has no endpoint {other:?}"))),
             })

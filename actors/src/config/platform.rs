@@ -2,8 +2,9 @@
 
 use crate::{
     Dispatch, Invocation, Platform,
-    auth::{AuthState, decode, node_head},
+    auth::{AuthState, decode},
     config::{origins::instance_request, reading::no_keys},
+    kit::Leader,
     registry::Registry,
     store::StoreService,
 };
@@ -12,14 +13,12 @@ use bytes::Bytes;
 use futures::future::BoxFuture;
 use micro_consensus::Consensus;
 use micro_mesh::Mesh;
-use micro_sdk::wire::{Code, Codec, Effect, Fault, Seams};
+use micro_sdk::wire::{Code, Codec, Fault, Seams};
 use std::sync::Arc;
-use tokio::time::{Duration, Instant, sleep};
+use tokio::time::{Duration, Instant};
 
 /// The name of the configuration service.
 pub const CONFIG: &str = "config";
-/// The pause before the leader is asked again: an election takes a few of them.
-const LEADER_PAUSE: Duration = Duration::from_millis(100);
 
 /// The configuration's actor. What it answers is in `reading`, `writing`, `rotation`, `origins` and `watch`. Clones
 /// share everything.
@@ -57,34 +56,15 @@ impl ConfigService {
         request: &A,
         deadline: Instant,
     ) -> Result<R, Fault> {
-        let body = Bytes::from(Codec::encode(request));
-        let here = self.parts.mesh.node();
-        loop {
-            let leader = *self.parts.consensus.watch_leader().borrow();
-            let answer = match leader {
-                Some(leader) if leader != here => {
-                    let head = node_head(&self.parts.seams, here, CONFIG, endpoint, deadline);
-                    self.parts.dispatch.call_at(leader, head, body.clone()).await
-                }
-                // It leads, so it votes, so it is given the key in a moment.
-                Some(_) => Err(no_keys()),
-                None => Err(Fault::new(Code::Unavailable, "the mesh has no leader just now")
-                    .help("try again in a few seconds")),
-            };
-            match answer {
-                Ok(body) => return decode(&body),
-                Err(fault) if is_passing(&fault) && Instant::now() + LEADER_PAUSE < deadline => {
-                    sleep(LEADER_PAUSE).await;
-                }
-                Err(fault) => return Err(fault),
-            }
-        }
+        let ConfigParts { mesh, consensus, dispatch, seams, .. } = &*self.parts;
+        let leader = Leader {
+            mesh: mesh.clone(),
+            consensus: consensus.clone(),
+            dispatch: dispatch.clone(),
+            seams: seams.clone(),
+        };
+        leader.ask(CONFIG, endpoint, request, no_keys, deadline).await
     }
-}
-
-/// Whether asking again may help: nothing was done, and it was not the caller's fault.
-fn is_passing(fault: &Fault) -> bool {
-    fault.effect == Effect::None && matches!(fault.code, Code::Unreachable | Code::Unavailable)
 }
 
 impl Platform for ConfigService {

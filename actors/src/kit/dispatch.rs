@@ -1,6 +1,11 @@
 //! Calls by name: to an actor of this node, an instance attached here, or another node.
 
-use crate::{Action, Directory, Invocation, ServiceRef, authorize, registry::Registry};
+use crate::{
+    Action, Directory, Invocation, ServiceRef,
+    auth::{Guard, Resource},
+    authorize,
+    registry::Registry,
+};
 use bytes::Bytes;
 use micro_mesh::{LinkState, Mesh};
 use micro_sdk::wire::{Caller, Code, Effect, Fault, HOPS_MAX, Head, Instance, NodeId};
@@ -18,6 +23,7 @@ struct Inner {
     mesh: Mesh,
     directory: Directory,
     registry: Registry,
+    guard: Guard,
 }
 
 /// An answer, and the node that gave it.
@@ -30,8 +36,13 @@ pub struct Answer {
 }
 
 impl Dispatch {
-    pub(crate) fn new(mesh: Mesh, directory: Directory, registry: Registry) -> Self {
-        Dispatch(Arc::new(Inner { mesh, directory, registry }))
+    pub(crate) fn new(mesh: Mesh, directory: Directory, registry: Registry, guard: Guard) -> Self {
+        Dispatch(Arc::new(Inner { mesh, directory, registry, guard }))
+    }
+
+    /// What this node decides by.
+    pub fn guard(&self) -> &Guard {
+        &self.0.guard
     }
 
     /// Takes a call from a door of this node.
@@ -40,8 +51,8 @@ impl Dispatch {
     /// [`Code::Denied`] if the caller may not; [`Code::NotFound`] with what was looked up where; or what the called
     /// one answers.
     pub async fn call(&self, head: Head, body: Bytes) -> Result<Answer, Fault> {
-        self.authorize(&head)?;
         if self.0.directory.contains(head.service.as_str()) {
+            self.authorize(&head)?;
             let body = self.0.directory.call(Invocation { head, body }).await?;
             return Ok(Answer { body, node: self.0.mesh.node() });
         }
@@ -58,9 +69,9 @@ impl Dispatch {
         &self,
         caller: &Caller,
         service: &str,
-        endpoint: &str,
+        resource: &Resource<'_>,
     ) -> Result<OwnedSemaphorePermit, Fault> {
-        authorize(caller, Action::UsePlatform, format_args!("{service}/{endpoint}"))?;
+        self.may(caller, resource)?;
         self.0.directory.permit(service)
     }
 
@@ -72,18 +83,27 @@ impl Dispatch {
         &self,
         caller: &Caller,
         service: &str,
-        endpoint: &str,
+        resource: &Resource<'_>,
     ) -> Result<OwnedSemaphorePermit, Fault> {
-        authorize(caller, Action::ReadPublic, format_args!("{service}/{endpoint}"))?;
+        authorize(&self.0.guard, caller, Action::ReadPublic, resource)?;
         self.0.directory.permit(service)
     }
 
-    /// Whether a caller may see secrets of the configuration as they are.
+    /// Whether a caller may use something of the platform: for each part of what is asked at once, and for what goes on
+    /// when something else decides than at its beginning.
     ///
     /// # Errors
     /// [`Code::Denied`].
-    pub fn may_read_secrets(&self, caller: &Caller) -> Result<(), Fault> {
-        authorize(caller, Action::ReadSecrets, "the secrets of the configuration")
+    pub fn may(&self, caller: &Caller, resource: &Resource<'_>) -> Result<(), Fault> {
+        authorize(&self.0.guard, caller, Action::UsePlatform, resource)
+    }
+
+    /// A permit of a platform service for what everybody may ask of it, such as to be let in.
+    ///
+    /// # Errors
+    /// [`Code::Unavailable`] if the service is busy or being restarted.
+    pub fn permit(&self, service: &str) -> Result<OwnedSemaphorePermit, Fault> {
+        self.0.directory.permit(service)
     }
 
     /// Takes a call from a door of this node for a service on a certain node.
@@ -97,10 +117,10 @@ impl Dispatch {
             Fault::new(Code::NotFound, format!("no node {node:?} in the mesh"))
                 .help("see `micro-node status`")
         })?;
-        self.authorize(&head)?;
         if node == self.0.mesh.node() {
             return self.call(head, body).await;
         }
+        self.authorize(&head)?;
         self.call_at(node, head, body).await.map(|body| Answer { body, node })
     }
 
@@ -123,8 +143,8 @@ impl Dispatch {
         if matches!(head.caller, Caller::Node(claimed) if claimed != from) {
             return Err(Fault::new(Code::Denied, format!("node {from} spoke in the name of another node")));
         }
-        self.authorize(&head)?;
         if self.0.directory.contains(head.service.as_str()) {
+            self.authorize(&head)?;
             return self.0.directory.call(Invocation { head, body }).await;
         }
         self.0.registry.open_for_calls()?;
@@ -147,18 +167,27 @@ impl Dispatch {
 
     fn authorize(&self, head: &Head) -> Result<(), Fault> {
         let platform = self.0.directory.contains(head.service.as_str());
-        let resource = format_args!("{}/{}", head.service, head.endpoint);
-        authorize(&head.caller, Action::of(head, platform), resource)
+        let (action, resource) = Action::of(head, platform);
+        authorize(&self.0.guard, &head.caller, action, &resource)
     }
 
     /// Calls a person's service: an instance here if there is one, else one on the nearest node. One that certainly
     /// did nothing is passed over for the next, while time is left.
+    ///
+    /// The rules know an endpoint by its full name, which the instance says. Whoever may not call what is not there
+    /// does not learn that it is not.
     async fn call_service(&self, mut head: Head, body: Bytes) -> Result<Answer, Fault> {
         let deadline = Instant::now() + Duration::from_millis(head.deadline_ms.into());
-        let candidates = self.0.registry.candidates(&head.namespace, &head.service)?;
+        if head.endpoint.starts_with('-') {
+            self.authorize(&head)?;
+        }
+        let candidates = self.0.registry.candidates(&head.namespace, &head.service);
+        let candidates = candidates.or_else(|fault| self.authorize(&head).and(Err(fault)))?;
         let mut last = None;
         for instance in candidates {
-            head.endpoint = endpoint(&instance, &head.endpoint)?;
+            head.endpoint =
+                endpoint(&instance, &head.endpoint).or_else(|fault| self.authorize(&head).and(Err(fault)))?;
+            self.authorize(&head)?;
             head.deadline_ms = remaining_ms(deadline);
             let answer = if instance.node == self.0.mesh.node() {
                 self.0.registry.call_instance(instance.id, &head, body.clone()).await

@@ -2,12 +2,14 @@
 
 mod directory;
 mod dispatch;
+mod leader;
 mod platform;
 mod service_ref;
 mod supervisor;
 
 pub use directory::Directory;
 pub use dispatch::{Answer, Dispatch};
+pub(crate) use leader::Leader;
 pub use platform::{Invocation, Platform};
 pub use service_ref::ServiceRef;
 pub use supervisor::{Supervisor, SupervisorMessage};

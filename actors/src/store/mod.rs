@@ -4,6 +4,7 @@
 //! replica behind a barrier that makes it linearizable, or as it is when the caller asks for `stale`. Each entry of the
 //! log that changes records is a revision; the last ones are kept, for readers of the past and for those who watch.
 
+mod bells;
 #[cfg(test)]
 pub(crate) mod bench;
 mod branches;

@@ -2,7 +2,7 @@
 
 use crate::{
     Invocation, Platform,
-    store::{NamesRequest, Watchers, view::Replica},
+    store::{NamesRequest, TablePath, Watchers, view::Replica},
 };
 use bincode::Decode;
 use bytes::Bytes;
@@ -11,7 +11,10 @@ use micro_consensus::Consensus;
 use micro_sdk::wire::{Code, Codec, Fault, Seams, limits::PROPOSAL_BYTES_MAX};
 use micro_storage::StateStore;
 use std::sync::Arc;
-use tokio::time::{Duration, Instant};
+use tokio::{
+    sync::watch,
+    time::{Duration, Instant},
+};
 
 /// The name of the store service.
 pub const STORE: &str = "store";
@@ -32,6 +35,14 @@ impl StoreService {
         watchers: Arc<Watchers>,
     ) -> Self {
         StoreService { consensus, replica: Replica { state, seams }, watchers }
+    }
+
+    /// Tells when records of these tables of the platform's have changed here: once in the life of a node.
+    pub(crate) fn hang_bells(
+        &self,
+        tables: impl IntoIterator<Item = TablePath>,
+    ) -> Vec<watch::Receiver<u64>> {
+        self.watchers.hang_bells(tables)
     }
 
     /// Ends all watches, and those to come: the node stops.

@@ -1,11 +1,14 @@
 //! Records and where they lie.
 
-use crate::store::{
-    WriteRequest,
-    database::Database,
-    key::{self, RECORD_TAG},
-    row::{Row, RowHead},
-    view::{broken, garbled},
+use crate::{
+    auth::{Name, Resource},
+    store::{
+        STORE, WriteRequest,
+        database::Database,
+        key::{self, RECORD_TAG},
+        row::{Row, RowHead},
+        view::{broken, garbled},
+    },
 };
 use bincode::{
     Decode, Encode,
@@ -52,6 +55,12 @@ impl TablePath {
             ),
             table: or_default(table).try_into().map_err(|error: NameError| error.of("table"))?,
         })
+    }
+
+    /// What it is to rules.
+    pub fn resource<'a>(&'a self, endpoint: &'a str) -> Resource<'a> {
+        let name = Name::Pair(self.database.as_str(), self.table.as_str());
+        Resource::new(&self.namespace, STORE, name, endpoint)
     }
 
     /// A table of the platform's own.

@@ -10,7 +10,7 @@
 //! A queue never drops anything in its middle. One that is full ends: its watcher takes what is there and is told that
 //! it was too slow.
 
-use crate::store::edit::Change;
+use crate::store::{TablePath, bells::Bells, edit::Change};
 use bytes::Bytes;
 use std::{
     ops::Range,
@@ -65,6 +65,7 @@ pub(crate) struct Watchers {
     /// Whether an entry that is not published yet changed when something ends.
     expiries_noted: AtomicBool,
     expiries: watch::Sender<u64>,
+    bells: Bells,
 }
 
 #[derive(Default)]
@@ -112,6 +113,7 @@ impl Default for Watchers {
             published: AtomicU64::new(0),
             expiries_noted: AtomicBool::new(false),
             expiries: watch::channel(0).0,
+            bells: Bells::default(),
         }
     }
 }
@@ -123,6 +125,7 @@ impl Watchers {
 
     /// Takes note of what an entry changed. It is not visible yet.
     pub fn note(&self, revision: u64, time_ms: u64, changes: Vec<Change>) {
+        changes.iter().for_each(|change| self.bells.note(&change.key));
         if !changes.is_empty() && self.any.load(Ordering::Acquire) {
             self.posts().noted.push(Arc::new(Revision { revision, time_ms, changes }));
         }
@@ -141,6 +144,7 @@ impl Watchers {
             posts.posts.retain_mut(|post| post.take(&noted, index));
         }
         self.published.store(index, Ordering::Release);
+        self.bells.ring();
         if self.expiries_noted.swap(false, Ordering::AcqRel) {
             self.expiries.send_modify(|changes| *changes += 1);
         }
@@ -154,6 +158,7 @@ impl Watchers {
             posts.posts.iter_mut().for_each(|post| post.live_from = None);
         }
         self.note_expiries();
+        self.bells.note_all();
         self.publish(index);
     }
 
@@ -165,6 +170,11 @@ impl Watchers {
     /// Tells that something may end at another time than before.
     pub fn watch_expiries(&self) -> watch::Receiver<u64> {
         self.expiries.subscribe()
+    }
+
+    /// Tells when records of these tables have changed: once in the life of a node.
+    pub fn hang_bells(&self, tables: impl IntoIterator<Item = TablePath>) -> Vec<watch::Receiver<u64>> {
+        self.bells.hang(tables)
     }
 
     /// Hands out what changes in `range` from about now on.

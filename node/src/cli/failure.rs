@@ -15,6 +15,8 @@ pub(super) enum Failure {
     PipeClosed,
     /// A signal asked for the end; the exit code is the shell's, 128 + its number. Or a program that was run ended so.
     Signalled(u8),
+    /// What was asked is answered on stdout, and the answer is a no: the exit code says so too.
+    Answered(u8),
 }
 
 impl From<Fault> for Failure {
@@ -48,7 +50,7 @@ impl Failure {
     pub(super) fn report(&self, output: &Output) -> ExitCode {
         match self {
             Failure::PipeClosed => ExitCode::SUCCESS,
-            Failure::Signalled(code) => ExitCode::from(*code),
+            Failure::Signalled(code) | Failure::Answered(code) => ExitCode::from(*code),
             Failure::Fault(fault) => {
                 output.error(&show(fault, output.format()));
                 ExitCode::from(fault.code.exit_code())

@@ -36,8 +36,8 @@ pub(super) struct Globals {
     #[arg(long, global = true, env = "MICRO_NODE_ADDRESS", value_name = "ADDRESS", hide_env_values = true)]
     pub(super) address: Option<Address>,
 
-    /// The secret to show at HOST:PORT, as @FILE or - for stdin [env: MICRO_NODE_TOKEN, the secret itself or
-    /// @FILE]
+    /// The admin secret or token to show at HOST:PORT, as @FILE or - for stdin [default: of your login] [env:
+    /// MICRO_NODE_TOKEN, the secret itself or @FILE]
     // Read from the environment by `secret`, because clap would take a literal on the command line too.
     #[arg(long, global = true, value_name = "@FILE|-", allow_hyphen_values = true)]
     pub(super) token: Option<String>,

@@ -8,6 +8,7 @@
     reason = "the command line runs on a person's machine, never in simulation"
 )]
 
+mod auth;
 mod blob;
 mod call;
 mod cluster;
@@ -22,10 +23,12 @@ mod hold;
 mod input;
 mod leave;
 mod lock;
+mod login;
 mod output;
 mod part;
 mod progress;
 mod reset;
+mod saved_login;
 mod secret;
 mod services;
 mod session;
@@ -36,6 +39,7 @@ mod store;
 mod table;
 mod token;
 mod unit;
+mod user;
 mod version;
 
 use clap::{Arg, CommandFactory, FromArgMatches, Parser, Subcommand, builder::Resettable, error::ErrorKind};
@@ -53,6 +57,7 @@ Examples:
   micro-node store write greeting hello && micro-node store read greeting
   micro-node config set shop.limits.items 20         what services watch
   micro-node blob put images/logo.png ./logo.png     large files, on the disks of several nodes
+  micro-node auth create account jane                who may come in; auth create rule says who may do what
 
 Exit codes: 0 ok, 1 failed, 2 usage, 3 unreachable, 4 denied, 5 not found, 6 conflict, 7 timeout,
 8 unavailable, 9 outcome unknown, 130 interrupted.";
@@ -81,6 +86,10 @@ enum Command {
     Config(config::ConfigCommand),
     Lock(lock::Lock),
     Election(election::Election),
+    Auth(auth::AuthCommand),
+    Login(login::LoginCommand),
+    Logout(login::LogoutCommand),
+    User(user::UserCommand),
     Token(token::TokenCommand),
     Cluster(cluster::ClusterCommand),
     Drain(drain::Drain),
@@ -130,6 +139,10 @@ fn run(cli: Cli, output: &Output) -> Result<(), Failure> {
         Command::Config(command) => command.run(globals, output),
         Command::Lock(command) => command.run(globals, output),
         Command::Election(command) => command.run(globals, output),
+        Command::Auth(command) => command.run(globals, output),
+        Command::Login(command) => command.run(globals, output),
+        Command::Logout(command) => command.run(globals, output),
+        Command::User(command) => command.run(globals, output),
         Command::Token(command) => command.run(globals, output),
         Command::Cluster(command) => command.run(globals, output),
         Command::Drain(command) => command.run(globals, output),

@@ -3,7 +3,11 @@
 
 use super::{failure::Failure, input};
 use micro_sdk::wire::{Code, Fault};
-use std::env;
+use rustix::termios::{LocalModes, OptionalActions, tcgetattr, tcsetattr};
+use std::{
+    env,
+    io::{self, IsTerminal},
+};
 use zeroize::Zeroizing;
 
 /// The longest secret, in bytes: a join token with a handful of addresses takes less than a tenth of it.
@@ -32,6 +36,48 @@ pub(super) fn read(
         return Err(Fault::new(Code::Usage, format!("the secret for {flag} is empty")).into());
     }
     Ok(Some(trimmed))
+}
+
+/// The same, asked for on the terminal when neither is there.
+///
+/// # Errors
+/// As [`read`], and if there is no terminal to ask on.
+pub(super) fn read_or_ask(
+    flag: &str,
+    given: Option<&str>,
+    variable: &str,
+    what: &str,
+) -> Result<Zeroizing<String>, Failure> {
+    match read(flag, given, variable)? {
+        Some(secret) => Ok(secret),
+        None if io::stdin().is_terminal() => ask(what),
+        None => Err(Fault::new(Code::Usage, format!("the {what} is missing"))
+            .help(format!("pass {flag} @FILE or -, or set {variable}"))
+            .into()),
+    }
+}
+
+/// Asks on the terminal, which does not show what is typed.
+fn ask(what: &str) -> Result<Zeroizing<String>, Failure> {
+    let failed =
+        |error: io::Error| Fault::new(Code::Failed, format!("the {what} can't be asked for: {error}"));
+    let stdin = io::stdin();
+    let before = tcgetattr(&stdin).map_err(|error| failed(error.into()))?;
+    let mut silent = before.clone();
+    silent.local_modes.remove(LocalModes::ECHO);
+    silent.local_modes.insert(LocalModes::ECHONL);
+    eprint!("{what}: ");
+    tcsetattr(&stdin, OptionalActions::Flush, &silent).map_err(|error| failed(error.into()))?;
+    let mut line = Zeroizing::new(String::new());
+    let read = stdin.read_line(&mut line);
+    // Whatever came of it, the terminal is as it was.
+    let restored = tcsetattr(&stdin, OptionalActions::Now, &before);
+    read.and_then(|_| restored.map_err(io::Error::from)).map_err(failed)?;
+    let typed = Zeroizing::new(line.trim().to_owned());
+    if typed.is_empty() {
+        return Err(Fault::new(Code::Usage, format!("the {what} is empty")).into());
+    }
+    Ok(typed)
 }
 
 /// Reads the secret that `flag` says where to find, as it is: it need not be text.

@@ -1,6 +1,6 @@
 //! One command's conversation with one node.
 
-use super::{failure::Failure, globals::Globals, secret};
+use super::{failure::Failure, globals::Globals, saved_login, secret};
 use micro_sdk::{
     client::{Address, Node, Token, default_socket},
     wire::{Code, Fault},
@@ -21,19 +21,49 @@ pub(super) fn run<T>(
     globals: &Globals,
     work: impl AsyncFnOnce(Node) -> Result<T, Failure>,
 ) -> Result<T, Failure> {
-    run_to_end(globals, async |node| {
+    converse(globals, Identity::Known, interruptible(work))
+}
+
+/// The same without the login of this user: for what makes or ends one.
+pub(super) fn run_as_nobody<T>(
+    globals: &Globals,
+    work: impl AsyncFnOnce(Node) -> Result<T, Failure>,
+) -> Result<T, Failure> {
+    converse(globals, Identity::Nobody, interruptible(work))
+}
+
+/// Whether the login of this user is shown, where no token was given.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Identity {
+    Known,
+    Nobody,
+}
+
+/// The same work, ended by Ctrl-C.
+fn interruptible<T>(
+    work: impl AsyncFnOnce(Node) -> Result<T, Failure>,
+) -> impl AsyncFnOnce(Node) -> Result<T, Failure> {
+    async |node| {
         tokio::select! {
             biased;
             // Should the handler be refused, Ctrl-C ends the process as it does by default.
             Ok(()) = signal::ctrl_c() => Err(Failure::Signalled(INTERRUPTED)),
             result = work(node) => result,
         }
-    })
+    }
 }
 
 /// The same for work that ends by itself on Ctrl-C once it is connected, since it has something to give back.
 pub(super) fn run_to_end<T>(
     globals: &Globals,
+    work: impl AsyncFnOnce(Node) -> Result<T, Failure>,
+) -> Result<T, Failure> {
+    converse(globals, Identity::Known, work)
+}
+
+fn converse<T>(
+    globals: &Globals,
+    identity: Identity,
     work: impl AsyncFnOnce(Node) -> Result<T, Failure>,
 ) -> Result<T, Failure> {
     let token = secret::read("--token", globals.token.as_deref(), "MICRO_NODE_TOKEN")?;
@@ -48,6 +78,13 @@ pub(super) fn run_to_end<T>(
         let node = node.with_namespace(globals.namespace.clone()).with_timeout(globals.timeout);
         let node = match token {
             Some(token) => node.with_token(token),
+            // A socket asks for none.
+            None if identity == Identity::Known && matches!(node.address(), Address::Tcp { .. }) => {
+                match saved_login::current(&node).await? {
+                    Some(login) => node.with_token(login.access()),
+                    None => node,
+                }
+            }
             None => node,
         };
         let worked = work(node.clone()).await;

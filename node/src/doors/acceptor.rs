@@ -1,15 +1,13 @@
 //! Accepts connections and serves HTTP on them, within bounds, until the node drains.
 
-use crate::{
-    doors::{
-        grpc::{Connection, Exchange, Services},
-        listeners::SocketFile,
-        threads::Threads,
-    },
-    node::AdminSecret,
+use crate::doors::{
+    credentials::{Credentials, Known},
+    grpc::{Connection, Exchange, Services},
+    listeners::SocketFile,
+    threads::Threads,
 };
 use axum::Router;
-use http::{Request, header::AUTHORIZATION};
+use http::Request;
 use hyper_util::{
     rt::{TokioExecutor, TokioIo, TokioTimer},
     server::conn::auto,
@@ -48,18 +46,18 @@ pub(super) enum Guard {
     Peer,
     /// It is a process of this user, which the socket is not for.
     Stranger(u32),
-    /// By the admin secret as bearer token.
-    Secret(Arc<AdminSecret>),
+    /// By the bearer token: the admin secret, or the token of an account.
+    Bearer(Arc<Credentials>),
     /// Not at all.
     Nobody,
 }
 
 impl Guard {
     /// The caller of a request, or why it is turned away.
-    fn caller<B>(&self, request: &Request<B>) -> Result<Caller, Fault> {
+    fn caller<B>(&self, request: &Request<B>) -> Result<Known, Fault> {
         match self {
-            Guard::Peer => Ok(Caller::Admin),
-            Guard::Nobody => Ok(Caller::Anonymous),
+            Guard::Peer => Ok(Known::without_token(Caller::Admin)),
+            Guard::Nobody => Ok(Known::without_token(Caller::Anonymous)),
             Guard::Stranger(uid) => {
                 let message = format!("this socket is for root and the node's own user, not for user {uid}");
                 Err(Fault::new(Code::Denied, message).help(
@@ -67,16 +65,7 @@ impl Guard {
                      with the admin secret",
                 ))
             }
-            Guard::Secret(secret) => {
-                let header = request.headers().get(AUTHORIZATION).and_then(|value| value.to_str().ok());
-                let help = "send the admin secret: MICRO_NODE_TOKEN=@FILE, with the file `admin.secret` in the \
-                            node's data directory";
-                match header.map(|value| value.strip_prefix("Bearer ").unwrap_or("")) {
-                    Some(token) if secret.matches(token) => Ok(Caller::Admin),
-                    Some(_) => Err(Fault::new(Code::Denied, "the admin secret is wrong").help(help)),
-                    None => Err(Fault::new(Code::Denied, "the admin secret is missing").help(help)),
-                }
-            }
+            Guard::Bearer(credentials) => credentials.known(request.headers(), request.uri().path()),
         }
     }
 }
@@ -241,8 +230,9 @@ where
     let take = move |mut exchange: Exchange| {
         let request = exchange.request_mut();
         match guard.caller(request) {
-            Ok(caller) => {
+            Ok(Known { caller, token }) => {
                 request.extensions_mut().insert(caller);
+                token.map(|token| request.extensions_mut().insert(token));
                 peer.map(|peer| request.extensions_mut().insert(peer));
                 services.take(exchange);
             }

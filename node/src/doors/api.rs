@@ -1,7 +1,7 @@
 //! The HTTP api: `GET` and `POST` of `/SERVICE/METHOD` and `/SERVICE/HANDLER/METHOD`, JSON in and out; public blobs.
 
-use super::public_blobs;
-use crate::node::{Context, Local};
+use super::{credentials, public_blobs};
+use crate::node::Local;
 use axum::{
     Router,
     body::Body,
@@ -31,20 +31,20 @@ const RESERVED_PREFIX: &str = "micro-";
 const METADATA_ENTRIES_MAX: usize = 32;
 const METADATA_BYTES_MAX: usize = 8 << 10;
 
-/// The router of the door.
-pub(super) fn router(local: Local) -> Router {
-    Router::new().fallback(handle).with_state(local)
+/// The router of the door, to which who shows no token is `nobody`.
+pub(super) fn router(local: Local, nobody: Caller) -> Router {
+    Router::new().fallback(handle).with_state((local, nobody))
 }
 
-async fn handle(State(local): State<Local>, request: Request) -> Response {
+async fn handle(State((local, nobody)): State<(Local, Caller)>, request: Request) -> Response {
     let trace = request.headers().get("traceparent").and_then(|value| value.to_str().ok()).and_then(trace_of);
     if public_blobs::wanted(&request) {
-        return match public_blobs::answer(&local, request.into_parts().0).await {
+        return match public_blobs::answer(&local, &nobody, request.into_parts().0).await {
             Ok(response) => response,
             Err(refusal) => problem(&refusal, trace),
         };
     }
-    match call(&local, trace, request).await {
+    match call(&local, &nobody, trace, request).await {
         Ok((trace, body)) => respond(StatusCode::OK, "application/json", body, Some(trace)),
         Err((trace, refusal)) => problem(&refusal, trace),
     }
@@ -66,11 +66,16 @@ impl From<Fault> for Refusal {
 
 type Failure = (Option<TraceId>, Refusal);
 
-async fn call(local: &Local, trace: Option<TraceId>, request: Request) -> Result<(TraceId, Bytes), Failure> {
+async fn call(
+    local: &Local,
+    nobody: &Caller,
+    trace: Option<TraceId>,
+    request: Request,
+) -> Result<(TraceId, Bytes), Failure> {
     let early = |fault: Fault| (trace, Refusal::from(fault));
     same_host(request.headers()).map_err(early)?;
     let (service, endpoint) = target(request.uri().path()).map_err(early)?;
-    let mut context = Context::of(Caller::Anonymous);
+    let mut context = credentials::context(local, request.headers(), nobody).map_err(early)?;
     context.trace = trace;
     context.deadline = deadline(request.headers()).map_err(early)?;
     let head = local.head(&context, service, &endpoint);

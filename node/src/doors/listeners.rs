@@ -63,8 +63,9 @@ impl Listeners {
 
 async fn tcp(what: &str, flag: &str, address: SocketAddr) -> Result<TcpListener, Fault> {
     if !address.ip().is_loopback() {
-        let message =
-            format!("{what} can't listen on {address}: there are no accounts yet to tell callers apart");
+        let message = format!(
+            "{what} can't listen on {address}: it has no TLS yet, so tokens would travel in the clear"
+        );
         return Err(Fault::new(Code::Usage, message).help(format!("give {flag} a loopback address")));
     }
     TcpListener::bind(address).await.map_err(|error| bind_fault(what, flag, address, &error))

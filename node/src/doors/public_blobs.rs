@@ -1,7 +1,10 @@
 //! Public blobs over HTTP: `GET` and `HEAD` of `/-/blob/NAMESPACE/NAME`. No service's name begins with a dash.
 
-use super::api::{Refusal, percent_decoded, same_host};
-use crate::node::{Context, Local};
+use super::{
+    api::{Refusal, percent_decoded, same_host},
+    credentials,
+};
+use crate::node::Local;
 use axum::{body::Body, extract::Request, response::Response};
 use futures::stream;
 use http::{
@@ -25,11 +28,11 @@ pub(super) fn wanted(request: &Request) -> bool {
     request.uri().path().starts_with(PREFIX) && (method == Method::GET || method == Method::HEAD)
 }
 
-/// Answers it. The bytes follow as fast as the caller takes them.
-pub(super) async fn answer(local: &Local, request: Parts) -> Result<Response, Refusal> {
+/// Answers it. The bytes follow as fast as the caller takes them. An account may read others too, as rules say.
+pub(super) async fn answer(local: &Local, nobody: &Caller, request: Parts) -> Result<Response, Refusal> {
     same_host(&request.headers)?;
     let (namespace, name) = target(request.uri.path())?;
-    let context = Context::of(Caller::Anonymous);
+    let context = credentials::context(local, &request.headers, nobody)?;
     let (view, body) = if request.method == Method::HEAD {
         (local.head_blob(&context, &namespace, &name, false).await?, Body::empty())
     } else {

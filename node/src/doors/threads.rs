@@ -9,6 +9,7 @@ use crate::{
     node::Local,
 };
 use axum::Router;
+use micro_sdk::wire::Caller;
 use std::{
     future::Future,
     io,
@@ -43,16 +44,18 @@ pub(super) struct Thread {
 }
 
 impl Threads {
-    /// Starts `others` threads beside the one it is called on; by default one less than the host has cores.
+    /// Starts `others` threads beside the one it is called on; by default one less than the host has cores. Who shows
+    /// nothing to the HTTP api is `nobody`.
     ///
     /// # Errors
     /// If the system gives no thread.
     pub fn start(
         others: Option<usize>,
         local: &Local,
+        nobody: &Caller,
         draining: &watch::Receiver<bool>,
     ) -> io::Result<Arc<Self>> {
-        let own = Thread::new(Handle::current(), local.clone(), draining);
+        let own = Thread::new(Handle::current(), local.clone(), nobody, draining);
         let mut threads = Threads(vec![own]);
         let cores = thread::available_parallelism().map_or(1, NonZero::get);
         for number in 1..=others.unwrap_or((cores - 1).min(OTHERS_DEFAULT_MAX)) {
@@ -65,7 +68,7 @@ impl Threads {
                 let _entered = handle.enter();
                 local.fork()
             };
-            let mut thread = Thread::new(handle, fork, draining);
+            let mut thread = Thread::new(handle, fork, nobody, draining);
             thread.end = Some(run(runtime, format!("door-{number}"))?);
             threads.0.push(thread);
         }
@@ -98,10 +101,10 @@ fn run(runtime: Runtime, name: String) -> io::Result<(oneshot::Sender<()>, JoinH
 }
 
 impl Thread {
-    fn new(runtime: Handle, local: Local, draining: &watch::Receiver<bool>) -> Self {
+    fn new(runtime: Handle, local: Local, nobody: &Caller, draining: &watch::Receiver<bool>) -> Self {
         Thread {
             services: Services::new(&local, draining.clone()),
-            router: api::router(local),
+            router: api::router(local, nobody.clone()),
             runtime,
             connections: Arc::default(),
             end: None,

@@ -1,7 +1,10 @@
 //! A backup of the mesh, as a caller takes it.
 
 use super::{Context, Local};
-use micro_actors::network::NETWORK;
+use micro_actors::{
+    auth::{READ, Resource},
+    network::NETWORK,
+};
 use micro_consensus::Backup;
 use micro_sdk::wire::Fault;
 
@@ -11,7 +14,8 @@ impl Local {
     /// # Errors
     /// If the caller may not, there is no quorum, or the state can't be copied.
     pub async fn backup(&self, context: &Context) -> Result<Backup, Fault> {
-        let _permit = self.system.dispatch().admit(&context.caller, NETWORK, "backup")?;
+        let backup = Resource::of_mesh(NETWORK, "backup", READ);
+        let _permit = self.system.dispatch().admit(&context.caller, NETWORK, &backup)?;
         self.system.backup(context.until()).await
     }
 }

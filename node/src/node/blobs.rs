@@ -1,11 +1,18 @@
 //! Blobs as this node's own process calls them: directly, without the mailbox.
 
 use super::{Context, Local, configuration::who};
-use micro_actors::blob::{
-    BLOB, BlobName, BlobView, DeleteBlobRequest, Download, GetBlobRequest, HandOver, ListBlobsReply,
-    ListBlobsRequest, PutBlobRequest, Upload,
+use micro_actors::{
+    auth::{READ, Resource, WRITE},
+    blob::{
+        BLOB, BlobName, BlobView, DeleteBlobRequest, Download, GetBlobRequest, HandOver, ListBlobsReply,
+        ListBlobsRequest, PutBlobRequest, Upload,
+    },
 };
 use micro_sdk::wire::{Code, Fault, Namespace, NodeId};
+
+fn resource<'a>(namespace: &'a Namespace, name: &'a str, endpoint: &'a str) -> Resource<'a> {
+    Resource::of(namespace, BLOB, name, endpoint)
+}
 
 impl Local {
     /// Starts to put a blob. Who puts it is as the door has made sure of it, whatever the request says. The permit is
@@ -14,7 +21,11 @@ impl Local {
     /// # Errors
     /// As the service answers.
     pub async fn put_blob(&self, context: &Context, request: PutBlobRequest) -> Result<Upload, Fault> {
-        let _permit = self.system.dispatch().admit(&context.caller, BLOB, "put")?;
+        let _permit = self.system.dispatch().admit(
+            &context.caller,
+            BLOB,
+            &resource(&request.namespace, request.name.as_str(), WRITE),
+        )?;
         let request = PutBlobRequest { who: who(context), ..request };
         self.blobs.put(request, context.until()).await
     }
@@ -25,12 +36,13 @@ impl Local {
     /// As the service answers.
     pub async fn get_blob(&self, context: &Context, request: GetBlobRequest) -> Result<Download, Fault> {
         let dispatch = self.system.dispatch();
-        let refusal = match dispatch.admit(&context.caller, BLOB, "get") {
+        let asked = resource(&request.namespace, request.name.as_str(), READ);
+        let refusal = match dispatch.admit(&context.caller, BLOB, &asked) {
             Ok(_permit) => return self.blobs.get(request, context.until()).await,
             Err(refusal) if refusal.code == Code::Denied => refusal,
             Err(busy) => return Err(busy),
         };
-        let _permit = dispatch.admit_public(&context.caller, BLOB, "get")?;
+        let _permit = dispatch.admit_public(&context.caller, BLOB, &asked)?;
         // Whoever may not look does not learn what is there and what is not.
         match self.blobs.get(request, context.until()).await {
             Ok(download) if download.view().public => Ok(download),
@@ -52,12 +64,13 @@ impl Local {
         stale: bool,
     ) -> Result<BlobView, Fault> {
         let dispatch = self.system.dispatch();
-        let refusal = match dispatch.admit(&context.caller, BLOB, "head") {
+        let asked = resource(namespace, name.as_str(), READ);
+        let refusal = match dispatch.admit(&context.caller, BLOB, &asked) {
             Ok(_permit) => return self.blobs.head(namespace, name, stale, context.until()).await,
             Err(refusal) if refusal.code == Code::Denied => refusal,
             Err(busy) => return Err(busy),
         };
-        let _permit = dispatch.admit_public(&context.caller, BLOB, "head")?;
+        let _permit = dispatch.admit_public(&context.caller, BLOB, &asked)?;
         let found = self.blobs.find(namespace, name, stale, context.until()).await?;
         found.filter(|view| view.public).ok_or(refusal)
     }
@@ -71,7 +84,8 @@ impl Local {
         context: &Context,
         request: ListBlobsRequest,
     ) -> Result<ListBlobsReply, Fault> {
-        let _permit = self.system.dispatch().admit(&context.caller, BLOB, "list")?;
+        let listed = resource(&request.namespace, &request.prefix, READ).and_below("");
+        let _permit = self.system.dispatch().admit(&context.caller, BLOB, &listed)?;
         self.blobs.list(request, context.until()).await
     }
 
@@ -80,7 +94,8 @@ impl Local {
     /// # Errors
     /// As the service answers.
     pub async fn delete_blob(&self, context: &Context, request: DeleteBlobRequest) -> Result<bool, Fault> {
-        let _permit = self.system.dispatch().admit(&context.caller, BLOB, "delete")?;
+        let deleted = resource(&request.namespace, request.name.as_str(), WRITE);
+        let _permit = self.system.dispatch().admit(&context.caller, BLOB, &deleted)?;
         self.blobs.delete(request, context.until()).await
     }
 
@@ -89,7 +104,8 @@ impl Local {
     /// # Errors
     /// If the caller may not.
     pub fn hand_over_blobs(&self, context: &Context) -> Result<HandOver, Fault> {
-        let _permit = self.system.dispatch().admit(&context.caller, BLOB, "hand-over")?;
+        let copies = Resource::of_mesh(BLOB, "~copies", WRITE);
+        let _permit = self.system.dispatch().admit(&context.caller, BLOB, &copies)?;
         Ok(self.blobs.hand_over())
     }
 

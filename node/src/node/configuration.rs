@@ -1,10 +1,13 @@
 //! The configuration of the mesh as this node's own process calls it: directly, without the mailbox.
 
 use super::{Context, Local, user};
-use micro_actors::config::{
-    CONFIG, CanaryView, ChangeReply, ChangeRequest, ConfigWatch, DiffRequest, EditView, GetRequest,
-    HistoryReply, HistoryRequest, InstanceReply, OriginsRequest, Reading, RotateReply, RotateRequest,
-    SetSchemaRequest, WatchConfigRequest, What,
+use micro_actors::{
+    auth::{READ, Resource, SECRETS, WRITE},
+    config::{
+        CONFIG, CanaryView, ChangeReply, ChangeRequest, ConfigPath, ConfigWatch, DiffRequest, EditView,
+        GetRequest, HistoryReply, HistoryRequest, InstanceReply, OriginsRequest, Reading, RotateReply,
+        RotateRequest, SetSchemaRequest, WatchConfigRequest, What,
+    },
 };
 use micro_sdk::wire::{Caller, Fault, Namespace, ServiceName};
 use tokio::sync::OwnedSemaphorePermit;
@@ -30,14 +33,41 @@ pub(super) fn who(context: &Context) -> String {
         (Caller::Admin, Some(uid)) => user::name_of(uid),
         (Caller::Admin, None) => "admin".to_owned(),
         (Caller::Node(node), _) => format!("node {node}"),
-        (Caller::Anonymous, _) => "anonymous".to_owned(),
+        (Caller::Account(account), _) => account.to_string(),
+        (Caller::Anonymous | Caller::Stranger, _) => "anonymous".to_owned(),
     }
 }
 
 impl Local {
-    /// What every call of the configuration passes: `authorize`, and a permit.
-    fn admit_config(&self, context: &Context, endpoint: &str) -> Result<OwnedSemaphorePermit, Fault> {
-        self.system.dispatch().admit(&context.caller, CONFIG, endpoint)
+    /// What every call of the configuration passes: `authorize` for the path and all below it, and a permit.
+    fn admit_config(
+        &self,
+        context: &Context,
+        namespace: &Namespace,
+        path: &str,
+        endpoint: &str,
+    ) -> Result<OwnedSemaphorePermit, Fault> {
+        let resource = Resource::of(namespace, CONFIG, path, endpoint).and_below(".");
+        self.system.dispatch().admit(&context.caller, CONFIG, &resource)
+    }
+
+    /// Whether the caller may read at a path: for what goes on.
+    ///
+    /// # Errors
+    /// [`Code::Denied`](micro_sdk::wire::Code::Denied).
+    pub fn may_read_config(
+        &self,
+        context: &Context,
+        namespace: &Namespace,
+        path: &ConfigPath,
+        show_secrets: bool,
+    ) -> Result<(), Fault> {
+        let path = path.key();
+        let read = Resource::of(namespace, CONFIG, &path, READ).and_below(".");
+        if show_secrets {
+            self.may(context, &Resource { endpoint: SECRETS, ..read })?;
+        }
+        self.may(context, &read)
     }
 
     /// What is at a path.
@@ -46,10 +76,9 @@ impl Local {
     /// [`Code::Denied`](micro_sdk::wire::Code::Denied) if the caller may not see secrets that it asks for; as the
     /// service answers.
     pub async fn config(&self, context: &Context, request: GetRequest) -> Result<Reading, Fault> {
-        let _permit = self.admit_config(context, "get")?;
-        if request.show_secrets {
-            self.system.dispatch().may_read_secrets(&context.caller)?;
-        }
+        let GetRequest { namespace, path, show_secrets, .. } = &request;
+        self.may_read_config(context, namespace, path, *show_secrets)?;
+        let _permit = self.system.dispatch().permit(CONFIG)?;
         self.config.get(request, context.until()).await
     }
 
@@ -58,8 +87,13 @@ impl Local {
     /// # Errors
     /// As the service answers.
     pub async fn change_config(&self, context: &Context, change: ConfigChange) -> Result<ChangeReply, Fault> {
-        let _permit = self.admit_config(context, "set")?;
         let ConfigChange { namespace, what, if_version, reason, dry_run } = change;
+        let path = match &what {
+            What::Set { path, .. } | What::Delete { path } | What::RollBack { path, .. } => path.key(),
+            // Where a staged change is, only the change says.
+            What::EndCanary { .. } => String::new(),
+        };
+        let _permit = self.admit_config(context, &namespace, &path, WRITE)?;
         let (who, idempotency_key) = (who(context), context.idempotency_key);
         let request = ChangeRequest { namespace, what, if_version, who, reason, dry_run, idempotency_key };
         self.config.change(request, context.until()).await
@@ -74,10 +108,9 @@ impl Local {
         context: &Context,
         request: WatchConfigRequest,
     ) -> Result<ConfigWatch, Fault> {
-        let _permit = self.admit_config(context, "watch")?;
-        if request.show_secrets {
-            self.system.dispatch().may_read_secrets(&context.caller)?;
-        }
+        let WatchConfigRequest { namespace, path, show_secrets, .. } = &request;
+        self.may_read_config(context, namespace, path, *show_secrets)?;
+        let _permit = self.system.dispatch().permit(CONFIG)?;
         self.config.watch(request, context.until()).await
     }
 
@@ -90,7 +123,7 @@ impl Local {
         context: &Context,
         request: HistoryRequest,
     ) -> Result<HistoryReply, Fault> {
-        let _permit = self.admit_config(context, "history")?;
+        let _permit = self.admit_config(context, &request.namespace, &request.path.key(), READ)?;
         self.config.history(request, context.until()).await
     }
 
@@ -99,7 +132,7 @@ impl Local {
     /// # Errors
     /// As the service answers.
     pub async fn diff_config(&self, context: &Context, request: DiffRequest) -> Result<Vec<EditView>, Fault> {
-        let _permit = self.admit_config(context, "diff")?;
+        let _permit = self.admit_config(context, &request.namespace, &request.path.key(), READ)?;
         self.config.diff(request, context.until()).await
     }
 
@@ -112,7 +145,7 @@ impl Local {
         context: &Context,
         namespace: Namespace,
     ) -> Result<Vec<CanaryView>, Fault> {
-        let _permit = self.admit_config(context, "canaries")?;
+        let _permit = self.admit_config(context, &namespace, "", READ)?;
         self.config.canaries(namespace, context.until()).await
     }
 
@@ -121,7 +154,7 @@ impl Local {
     /// # Errors
     /// As the service answers.
     pub async fn set_config_schema(&self, context: &Context, request: SetSchemaRequest) -> Result<(), Fault> {
-        let _permit = self.admit_config(context, "schema")?;
+        let _permit = self.admit_config(context, &request.namespace, request.service.as_str(), WRITE)?;
         self.config.set_schema(request, context.until()).await
     }
 
@@ -135,7 +168,7 @@ impl Local {
         namespace: Namespace,
         service: ServiceName,
     ) -> Result<Option<String>, Fault> {
-        let _permit = self.admit_config(context, "schema")?;
+        let _permit = self.admit_config(context, &namespace, service.as_str(), READ)?;
         self.config.schema(namespace, service, context.until()).await
     }
 
@@ -148,7 +181,7 @@ impl Local {
         context: &Context,
         request: OriginsRequest,
     ) -> Result<Vec<InstanceReply>, Fault> {
-        let _permit = self.admit_config(context, "origins")?;
+        let _permit = self.admit_config(context, &request.namespace, request.service.as_str(), READ)?;
         self.config.origins(request, context.until()).await
     }
 
@@ -157,7 +190,8 @@ impl Local {
     /// # Errors
     /// As the service answers.
     pub async fn rotate_config_key(&self, context: &Context) -> Result<RotateReply, Fault> {
-        let _permit = self.admit_config(context, "rotate-key")?;
+        let keys = Resource::of_mesh(CONFIG, "~keys", WRITE);
+        let _permit = self.system.dispatch().admit(&context.caller, CONFIG, &keys)?;
         self.config.rotate(RotateRequest { who: who(context) }, context.until()).await
     }
 }

@@ -4,7 +4,7 @@ use crate::config::Setting;
 use bytes::Bytes;
 use micro_actors::{
     Answer, System,
-    auth::{AUTH, CreateTokenReply, CreateTokenRequest},
+    auth::{AUTH, Accounts, CreateTokenReply, CreateTokenRequest, Guard, READ, Resource, Verified, WRITE},
     blob::BlobService,
     config::ConfigService,
     network::{DrainRequest, LeaveRequest, MemberReply, NETWORK, RemoveRequest, TransferRequest},
@@ -35,12 +35,14 @@ pub struct Context {
     pub trace: Option<TraceId>,
     /// Makes a repeated write the same write.
     pub idempotency_key: Option<u128>,
+    /// The token that says who calls, if one does: for what goes on, which ends when the token is revoked.
+    pub token: Option<Arc<Verified>>,
 }
 
 impl Context {
     /// A call by `caller` with nothing else said.
     pub fn of(caller: Caller) -> Self {
-        Context { caller, uid: None, deadline: None, trace: None, idempotency_key: None }
+        Context { caller, uid: None, deadline: None, trace: None, idempotency_key: None, token: None }
     }
 
     fn left(&self) -> Duration {
@@ -74,6 +76,7 @@ pub struct Local {
     pub(super) store: Arc<StoreService>,
     pub(super) config: Arc<ConfigService>,
     pub(super) blobs: Arc<BlobService>,
+    pub(super) accounts: Accounts,
     settings: Arc<[Setting]>,
     seams: Seams,
 }
@@ -81,8 +84,8 @@ pub struct Local {
 impl Local {
     pub(super) fn new(system: Arc<System>, seams: Seams, settings: Vec<Setting>) -> Self {
         let (store, config) = (system.store().clone(), system.config().clone());
-        let blobs = system.blobs().clone();
-        Local { store, config, blobs, settings: settings.into(), system, seams }
+        let (blobs, accounts) = (system.blobs().clone(), system.accounts().clone());
+        Local { store, config, blobs, accounts, settings: settings.into(), system, seams }
     }
 
     /// The same for callers on another thread: called on that thread's runtime.
@@ -91,13 +94,15 @@ impl Local {
         let store = Arc::new(self.store.fork());
         let config = Arc::new(self.config.over(store.clone()));
         let blobs = Arc::new(self.blobs.over(store.clone()));
-        Local { config, blobs, store, ..self.clone() }
+        let accounts = self.accounts.over(store.clone());
+        Local { config, blobs, accounts, store, ..self.clone() }
     }
 
     /// The head of a call. The deadline is set here and only shrinks from here on.
     pub fn head(&self, context: &Context, service: ServiceName, endpoint: &str) -> Head {
         Head {
-            namespace: Namespace::default(),
+            // Whoever names none means their own.
+            namespace: context.caller.account().map_or_else(Namespace::default, |own| own.namespace.clone()),
             service,
             endpoint: endpoint.to_owned(),
             caller: context.caller.clone(),
@@ -109,12 +114,25 @@ impl Local {
         }
     }
 
+    /// What this node decides by.
+    pub fn guard(&self) -> &Guard {
+        self.system.dispatch().guard()
+    }
+
+    /// Whether the caller may use something of the platform.
+    ///
+    /// # Errors
+    /// [`Code::Denied`].
+    pub fn may(&self, context: &Context, resource: &Resource<'_>) -> Result<(), Fault> {
+        self.system.dispatch().may(&context.caller, resource)
+    }
+
     /// The settings of this node, and where each comes from.
     ///
     /// # Errors
     /// If the caller may not see them.
     pub fn settings(&self, context: &Context) -> Result<&[Setting], Fault> {
-        drop(self.system.dispatch().admit(&context.caller, NETWORK, "settings")?);
+        self.may(context, &Resource::of_mesh(NETWORK, "settings", READ))?;
         Ok(&self.settings)
     }
 
@@ -196,8 +214,17 @@ impl Local {
     }
 
     /// All services with their instances.
-    pub fn services(&self, namespace: &Namespace) -> Vec<(ServiceName, Vec<Instance>)> {
-        self.system.registry().services(namespace)
+    ///
+    /// # Errors
+    /// If the caller may not see them.
+    pub fn services(
+        &self,
+        context: &Context,
+        namespace: &Namespace,
+    ) -> Result<Vec<(ServiceName, Vec<Instance>)>, Fault> {
+        let all = Resource::of(namespace, REGISTRY, "", READ).and_below("");
+        self.may(context, &all)?;
+        Ok(self.system.registry().services(namespace))
     }
 
     /// The endpoints of a service with their schemas, from a node that has an instance.
@@ -210,6 +237,8 @@ impl Local {
         namespace: &Namespace,
         service: &ServiceName,
     ) -> Result<(Vec<Instance>, Vec<Endpoint>), Fault> {
+        let asked = Resource::of(namespace, REGISTRY, service.as_str(), READ);
+        self.may(context, &asked)?;
         let registry = self.system.registry();
         let instances = registry.candidates(namespace, service)?;
         if let Some(endpoints) = registry.describe(namespace, service) {
@@ -217,7 +246,9 @@ impl Local {
         }
         let mut last = None;
         for instance in &instances {
-            let head = self.head(context, REGISTRY.parse().expect("a good name"), "describe");
+            let mut head = self.head(context, REGISTRY.parse().expect("a good name"), "describe");
+            // The caller was asked here whether it may: there, one node asks another.
+            head.caller = Caller::Node(self.system.node());
             let body = Codec::encode(&(namespace.clone(), service.clone())).into();
             match self.system.dispatch().call_at(instance.node, head, body).await {
                 Ok(reply) => {
@@ -237,7 +268,21 @@ impl Local {
         self.system.registry().node_name(node)
     }
 
-    /// Attaches an instance that listens on a loopback port of this host.
+    /// Whether the caller may offer a service: before it is attached, and for as long as it is.
+    ///
+    /// # Errors
+    /// [`Code::Denied`].
+    pub fn may_attach(
+        &self,
+        context: &Context,
+        namespace: &Namespace,
+        service: &ServiceName,
+    ) -> Result<(), Fault> {
+        self.may(context, &Resource::of(namespace, REGISTRY, service.as_str(), WRITE))
+    }
+
+    /// Attaches an instance that listens on a loopback port of this host. Whoever calls it asks
+    /// [`may_attach`](Self::may_attach) first.
     ///
     /// # Errors
     /// [`Code::Denied`] for anything but loopback: a node must not be made to call elsewhere.

@@ -1,6 +1,7 @@
 //! The assembly: one node, made of storage, mesh, consensus, actors and doors, started in that order and stopped in
 //! the reverse one.
 
+mod accounts;
 mod addresses;
 mod admin_secret;
 mod backup;
@@ -17,6 +18,7 @@ mod restore;
 mod seams;
 mod user;
 
+pub use accounts::Subject;
 pub use admin_secret::AdminSecret;
 pub use configuration::ConfigChange;
 pub use local::{Context, Local};
@@ -316,6 +318,8 @@ impl Node {
                 return Err(Fault::new(Code::Failed, format!("consensus has stopped: {why}")));
             }
             if self.consensus.barrier(Instant::now() + READY_TRY).await.is_ok() {
+                // Nobody is let in by rules of before the start, or refused a token whose key came in since.
+                self.system.accounts().in_step().await;
                 // A call made right after the ready line finds the services of the other nodes.
                 if !self.mesh.acquaint(ACQUAINT_PATIENCE).await {
                     tracing::info!("some nodes have not told yet what they offer");

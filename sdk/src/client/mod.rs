@@ -1,4 +1,4 @@
-//! A client of a node: its store, its configuration, its blobs, calls by name, status and membership.
+//! A client of a node: its store, its configuration, its blobs, its accounts, calls by name, status and membership.
 //!
 //! ```no_run
 //! # async fn example() -> Result<(), micro_sdk::wire::Fault> {
@@ -22,6 +22,10 @@
 //! let read = node.blobs().get("images/logo.png").await?.collect(1 << 20).await?;
 //! assert_eq!((logo.size, read.len()), (4096, 4096));
 //!
+//! let jane = node.auth().login("jane", &"correct horse".to_owned().into()).await?;
+//! let as_jane = node.clone().with_token(jane.access);
+//! assert_eq!(as_jane.auth().who_am_i().await?.name, "jane");
+//!
 //! let hello = node.call("helloworld", "Greeter.call", serde_json::json!({ "name": "Jane" })).await?;
 //! assert_eq!(hello["msg"], "Hello Jane");
 //! # Ok(())
@@ -32,6 +36,7 @@
 //! it. What goes on for long (watches, leases, and what stands on them) asks again by itself, within a budget.
 
 mod address;
+mod auth;
 mod background;
 mod backup;
 mod blob;
@@ -49,6 +54,10 @@ mod store;
 mod token;
 
 pub use address::{Address, AddressError, default_socket};
+pub use auth::{
+    Account, AccountCreated, Auth, Checked, CheckedFor, Identity, Inspection, KeyRotation, Login, NewAccount,
+    NewRule, Rule, SigningKey,
+};
 pub use backup::Backup;
 pub use blob::{
     Blob, BlobPage, BlobPut, BlobReader, BlobUpload, Blobs, BlobsHandedOver, GetBlob, ListBlobs, PutBlob,

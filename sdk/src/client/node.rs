@@ -2,15 +2,16 @@
 //! read.
 
 use super::{
-    Address, Blobs, Call, ConfigTree, Election, Lock, ServiceDescription, ServiceListing, Store, Token,
+    Address, Auth, Blobs, Call, ConfigTree, Election, Lock, ServiceDescription, ServiceListing, Store, Token,
     address,
     background::Background,
     dial::{self, DialError, causes, root_cause},
 };
 use crate::{
     proto::{
-        self, MESSAGE_BYTES_MAX, blobs_client::BlobsClient, config_client::ConfigClient,
-        node_client::NodeClient, registry_client::RegistryClient, store_client::StoreClient,
+        self, MESSAGE_BYTES_MAX, auth_client::AuthClient, blobs_client::BlobsClient,
+        config_client::ConfigClient, node_client::NodeClient, registry_client::RegistryClient,
+        store_client::StoreClient,
     },
     wire::{
         Code, Effect, Fault, Namespace,
@@ -95,11 +96,40 @@ impl Node {
         Node { address: Arc::new(address), channel, token: None, namespace, timeout, background }
     }
 
-    /// Presents `token`, the admin secret. A unix socket needs none, and is shown none.
+    /// Presents `token`: the admin secret, or the access token of a [login](Auth::login). A unix socket needs none, and
+    /// is shown none.
     #[must_use]
     pub fn with_token(mut self, token: Token) -> Node {
         self.token = Some(token);
         self
+    }
+
+    /// The same for a request that proves itself by the secret in it, and so shows no token.
+    ///
+    /// # Errors
+    /// `Denied` if the secret would leave this host unencrypted.
+    pub(super) fn confidential(&self) -> Result<Node, Fault> {
+        self.check_private()?;
+        Ok(Node { token: None, ..self.clone() })
+    }
+
+    /// Refuses to send a secret to another host unencrypted.
+    fn check_private(&self) -> Result<(), Fault> {
+        if self.address.is_local() {
+            return Ok(());
+        }
+        let message = format!("a secret or token is not sent unencrypted to {}", self.address);
+        Err(Fault::new(Code::Denied, message).help("run the command on the node's own host"))
+    }
+
+    /// Whether requests present a token.
+    pub fn has_token(&self) -> bool {
+        self.token.is_some()
+    }
+
+    /// Accounts, tokens and rules of the namespace.
+    pub fn auth(&self) -> Auth {
+        Auth::new(self.clone())
     }
 
     /// Works in `namespace` instead of `default`.
@@ -249,6 +279,10 @@ impl Node {
             .max_encoding_message_size(MESSAGE_BYTES_MAX)
     }
 
+    pub(crate) fn auth_client(&self) -> AuthClient<Channel> {
+        AuthClient::new(self.channel.clone())
+    }
+
     pub(crate) fn blob_client(&self) -> BlobsClient<Channel> {
         BlobsClient::new(self.channel.clone())
             .max_decoding_message_size(MESSAGE_BYTES_MAX)
@@ -264,13 +298,10 @@ impl Node {
         let (Some(token), Address::Tcp { .. }) = (&self.token, &*self.address) else {
             return Ok(request);
         };
-        if !self.address.is_local() {
-            let message = format!("the admin secret is not sent unencrypted to {}", self.address);
-            return Err(Fault::new(Code::Denied, message).help("run the command on the node's own host"));
-        }
+        self.check_private()?;
         let mut bearer: MetadataValue<_> = format!("Bearer {}", token.expose())
             .parse()
-            .map_err(|_| Fault::new(Code::Usage, "the admin secret holds characters that no secret has"))?;
+            .map_err(|_| Fault::new(Code::Usage, "the token holds characters that no token has"))?;
         bearer.set_sensitive(true);
         request.metadata_mut().insert("authorization", bearer);
         Ok(request)

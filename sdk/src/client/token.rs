@@ -6,7 +6,7 @@ use zeroize::Zeroizing;
 /// The environment variable that holds the admin secret.
 pub(crate) const TOKEN_VARIABLE: &str = "MICRO_NODE_TOKEN";
 
-/// A secret: the admin secret, or a join token. Never printed, wiped when its last copy goes.
+/// A secret: the admin secret, a token of an account, or a join token. Never printed, wiped when its last copy goes.
 ///
 /// What is sent passes through the HTTP library's buffers, which are not wiped.
 #[derive(Clone)]

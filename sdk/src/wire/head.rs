@@ -1,7 +1,8 @@
 //! The head of a call: everything about it but its body.
 
-use super::{Namespace, ServiceName, TraceId};
+use super::{AccountCaller, Namespace, ServiceName, TraceId};
 use bincode::{Decode, Encode};
+use std::{fmt, sync::Arc};
 
 /// How often a call may be passed on: from the door's node to the one that has the instance, and once more if that
 /// instance moved meanwhile.
@@ -12,10 +13,36 @@ pub const HOPS_MAX: u8 = 2;
 pub enum Caller {
     /// The operator: root or the node's own user on the local socket, or a holder of the admin secret.
     Admin,
-    /// Anyone who reached a door that asks nobody who they are (the HTTP api, on loopback).
+    /// Anyone of this host who said nothing of who they are: they came by a listener on loopback.
     Anonymous,
     /// Another node of the mesh, on its own account.
     Node(super::NodeId),
+    /// Whoever showed a token of this account.
+    Account(Arc<AccountCaller>),
+    /// Anyone at all who said nothing of who they are: they came by a listener that other hosts reach.
+    Stranger,
+}
+
+impl Caller {
+    /// The account, if it is one.
+    pub fn account(&self) -> Option<&AccountCaller> {
+        match self {
+            Caller::Account(account) => Some(account),
+            _ => None,
+        }
+    }
+}
+
+/// As refusals name it.
+impl fmt::Display for Caller {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Caller::Admin => f.write_str("the admin"),
+            Caller::Node(_) => f.write_str("a node"),
+            Caller::Anonymous | Caller::Stranger => f.write_str("an anonymous caller"),
+            Caller::Account(account) => write!(f, "the account {account}"),
+        }
+    }
 }
 
 /// The head of a call: where to, from whom, how long, and how it is followed.
@@ -66,5 +93,6 @@ mod tests {
         let golden = b"\x01\x00\x07default\x0ahelloworld\x04call\x01\x07\xfb\xe8\x03\x01\x00\x01\x01a\x01b";
         assert_eq!(bytes, golden);
         assert_eq!(Codec::decode::<Head, HEAD_BYTES_MAX>(&bytes), Ok(head));
+        assert_eq!(Codec::encode(&Caller::Stranger), b"\x01\0\x04");
     }
 }

@@ -2,6 +2,7 @@
 //!
 //! Nothing here does I/O or depends on a runtime: every other crate stands on this one.
 
+mod account;
 mod blob_hash;
 mod codec;
 mod fault;
@@ -13,6 +14,9 @@ mod seam;
 mod service;
 pub mod status;
 
+pub use account::{
+    ACCOUNT_NAME_BYTES_MAX, AccountCaller, AccountKind, AccountName, SCOPE_BYTES_MAX, SCOPES_MAX, Scope,
+};
 pub use blob_hash::{BlobHash, ParseHashError};
 pub use codec::{Codec, CodecError};
 pub use fault::{Code, Effect, Fault};

@@ -2,26 +2,33 @@
 
 use bincode::{Decode, Encode, de::Decoder, error::DecodeError};
 use serde::{Deserialize, Serialize};
-use std::{fmt, str::FromStr};
+use std::{borrow::Cow, fmt, str::FromStr};
 
 /// The longest name, in bytes: the length of a DNS label, so that a name can become one.
 pub const NAME_BYTES_MAX: usize = 63;
 
 /// A text that is not a name.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error(
-    "{text:?} is not a {kind} name: it takes 1 to 63 of a-z, 0-9 and '-', and starts and ends with a letter or digit"
-)]
+#[error("{text:?} is not a {kind} name: {rule}")]
 pub struct NameError {
     kind: &'static str,
     text: String,
+    rule: Cow<'static, str>,
 }
+
+/// What services and namespaces are called by.
+const RULE: &str = "it takes 1 to 63 of a-z, 0-9 and '-', and starts and ends with a letter or digit";
 
 impl NameError {
     /// The same where the name is that of another kind of thing.
     #[must_use]
     pub fn of(self, kind: &'static str) -> Self {
         NameError { kind, ..self }
+    }
+
+    /// The refusal of a text that breaks the rule of another kind of name.
+    pub(super) fn because(kind: &'static str, text: String, rule: String) -> Self {
+        NameError { kind, text, rule: rule.into() }
     }
 }
 
@@ -31,7 +38,7 @@ fn parse(kind: &'static str, text: &str) -> Result<String, NameError> {
     let inner = bytes.iter().all(|b| edge(Some(b)) || *b == b'-');
     if bytes.len() > NAME_BYTES_MAX || !inner || !edge(bytes.first()) || !edge(bytes.last()) {
         let text = text.chars().take(NAME_BYTES_MAX + 1).collect();
-        return Err(NameError { kind, text });
+        return Err(NameError { kind, text, rule: RULE.into() });
     }
     Ok(text.to_owned())
 }

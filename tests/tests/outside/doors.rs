@@ -12,7 +12,7 @@ use tonic::{
 use tonic_prost::ProstCodec;
 
 /// The paths of all requests of a node's API, as they are on the wire, read from the files that clients are made of.
-fn requests() -> anyhow::Result<Vec<String>> {
+pub(crate) fn requests() -> anyhow::Result<Vec<String>> {
     let mut paths = Vec::new();
     for file in fs::read_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("../sdk/proto/micro/v1"))? {
         let (mut package, mut service) = (String::new(), String::new());
@@ -31,7 +31,11 @@ fn requests() -> anyhow::Result<Vec<String>> {
 }
 
 /// What comes of a request without any fields, with this bearer token.
-async fn ask(channel: &Channel, path: &str, token: Option<&str>) -> anyhow::Result<Result<(), Status>> {
+pub(crate) async fn ask(
+    channel: &Channel,
+    path: &str,
+    token: Option<&str>,
+) -> anyhow::Result<Result<(), Status>> {
     let mut grpc = Grpc::new(channel.clone());
     grpc.ready().await?;
     let mut request: Request<()> = ().into_request();
@@ -58,7 +62,8 @@ async fn every_request_of_the_api_is_refused_without_the_secret() -> anyhow::Res
     }
     let secret = fs::read_to_string(&at.admin_secret_file)?;
     let close = secret.trim().get(1..).context("a secret is longer than one character")?;
-    for path in &paths {
+    // Who is let in and out shows other secrets, and these are wrong. What tokens are verified with is no secret.
+    for path in paths.iter().filter(|path| *path != "/micro.v1.Auth/Keys") {
         for token in [None, Some(""), Some("x"), Some(close)] {
             let refused = ask(&channel, path, token).await?.expect_err("an anonymous caller was let in");
             ensure!(refused.code() == Code::PermissionDenied, "{path} with {token:?}: {refused:?}");

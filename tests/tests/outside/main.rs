@@ -2,7 +2,9 @@
 
 #![allow(clippy::disallowed_methods, reason = "real processes live in real time, on the real disk")]
 
+mod access;
 mod admission;
+mod auth;
 mod backup;
 mod blob;
 mod config;

@@ -55,7 +55,7 @@ pub(super) struct Start {
           value_parser = label::listener)]
     api: SocketAddr,
 
-    /// gRPC for holders of the admin secret; loopback only
+    /// gRPC for who shows the admin secret or the token of an account; loopback only
     #[arg(long, env = "MICRO_NODE_PROXY", value_name = "IP:PORT", default_value = "127.0.0.1:8081",
           value_parser = label::listener)]
     proxy: SocketAddr,

@@ -1,7 +1,9 @@
 //! The configuration: one tree of values for each namespace.
 
 use super::{
-    Door, context, idempotency_key, namespace, settings,
+    Door, context, idempotency_key,
+    leash::{Leash, held},
+    namespace, settings,
     streams::{Answers, watching_config},
     usage,
 };
@@ -102,8 +104,13 @@ impl config_server::Config for Door {
             show_secrets: request.show_secrets,
             instance: settings::instance(&request.instance)?,
         };
+        let (namespace, path, show_secrets) =
+            (watch.namespace.clone(), watch.path.clone(), watch.show_secrets);
+        let leash = Leash::hold(&self.local, &context, move |local, context| {
+            local.may_read_config(context, &namespace, &path, show_secrets)
+        });
         let watch = self.local.watch_config(&context, watch).await?;
-        Ok(Response::new(watching_config(watch, self.seats.take()?)))
+        Ok(Response::new(held(watching_config(watch, self.seats.take()?), leash)))
     }
 
     async fn config_history(

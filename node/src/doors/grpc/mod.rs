@@ -1,10 +1,12 @@
 //! The gRPC services of a node: thin translations between protobuf and the platform's own requests.
 
+mod auth;
 mod blobs;
 mod config;
 mod connection;
 mod exchange;
 mod gathered;
+mod leash;
 mod node;
 mod records;
 mod registry;
@@ -23,8 +25,12 @@ use crate::{
 use exchange::Received;
 use futures::future::{BoxFuture, ready};
 use http::HeaderMap;
+use micro_actors::auth::Verified;
 use micro_sdk::{
-    proto::{MESSAGE_BYTES_MAX, blobs_server, config_server, node_server, registry_server, store_server},
+    proto::{
+        MESSAGE_BYTES_MAX, auth_server, blobs_server, config_server, node_server, registry_server,
+        store_server,
+    },
     wire::{Caller, Code, Fault, Namespace},
 };
 use std::{convert::Infallible, sync::Arc, time::Duration};
@@ -46,6 +52,7 @@ pub(super) struct Services {
     node: node_server::NodeServer<Door>,
     config: config_server::ConfigServer<Door>,
     blobs: blobs_server::BlobsServer<Door>,
+    auth: auth_server::AuthServer<Door>,
 }
 
 impl Services {
@@ -65,6 +72,7 @@ impl Services {
                 .max_encoding_message_size(MESSAGE_BYTES_MAX),
             config: config.max_decoding_message_size(MESSAGE_BYTES_MAX),
             blobs: blobs.max_decoding_message_size(MESSAGE_BYTES_MAX),
+            auth: auth_server::AuthServer::from_arc(door.clone()),
             door,
         }
     }
@@ -92,13 +100,14 @@ impl Services {
     }
 
     fn call(self, request: http::Request<Received>) -> Answering {
-        let Services { mut store, mut registry, mut node, mut config, mut blobs, .. } = self;
+        let Services { mut store, mut registry, mut node, mut config, mut blobs, mut auth, .. } = self;
         match request.uri().path().split('/').nth(1) {
             Some(store_server::SERVICE_NAME) => store.call(request),
             Some(registry_server::SERVICE_NAME) => registry.call(request),
             Some(node_server::SERVICE_NAME) => node.call(request),
             Some(config_server::SERVICE_NAME) => config.call(request),
             Some(blobs_server::SERVICE_NAME) => blobs.call(request),
+            Some(auth_server::SERVICE_NAME) => auth.call(request),
             _ => {
                 let status = Status::unimplemented(format!("nothing is at {:?}", request.uri().path()));
                 Box::pin(ready(Ok(status.into_http())))
@@ -138,6 +147,7 @@ fn context_of(headers: &HeaderMap, extensions: &Extensions) -> Result<Context, F
         deadline: text("grpc-timeout").and_then(grpc_timeout).map(|time| time - (time / 20).min(MARGIN_MAX)),
         trace: text("traceparent").and_then(crate::doors::api::trace_of),
         idempotency_key: None,
+        token: extensions.get::<Arc<Verified>>().cloned(),
     })
 }
 

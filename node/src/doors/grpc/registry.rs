@@ -1,14 +1,17 @@
 //! Who offers what, where.
 
-use super::{Door, context, namespace, usage};
-use crate::node::Context;
+use super::{
+    Door, context,
+    leash::{Leash, held},
+    namespace, usage,
+};
 use futures::{Stream, StreamExt, stream};
 use micro_sdk::{
     proto::{
         self, AttachEvent, AttachRequest, Attached, Draining, GetServiceRequest, GetServiceResponse,
         ListServicesRequest, ListServicesResponse, attach_event, registry_server,
     },
-    wire::{Endpoint, Fault, Instance, ServiceName},
+    wire::{Endpoint, Instance, ServiceName},
 };
 use std::{net::SocketAddr, pin::Pin};
 use tonic::{Request, Response, Status};
@@ -28,17 +31,13 @@ impl Door {
 
 type AttachStream = Pin<Box<dyn Stream<Item = Result<AttachEvent, Status>> + Send>>;
 
-fn admin_only(context: &Context, what: &str) -> Result<(), Fault> {
-    micro_actors::authorize(&context.caller, micro_actors::Action::UsePlatform, what)
-}
-
 #[tonic::async_trait]
 impl registry_server::Registry for Door {
     type AttachStream = AttachStream;
 
     async fn attach(&self, request: Request<AttachRequest>) -> Result<Response<AttachStream>, Status> {
         let (metadata, extensions, request) = request.into_parts();
-        admin_only(&context(&metadata, &extensions)?, "registry/attach")?;
+        let context = context(&metadata, &extensions)?;
         let address: SocketAddr = request
             .address
             .parse()
@@ -50,8 +49,14 @@ impl registry_server::Registry for Door {
             doc: endpoint.doc,
         });
         let service: ServiceName = request.name.parse().map_err(usage)?;
+        let namespace = namespace(&request.namespace)?;
+        self.local.may_attach(&context, &namespace, &service)?;
+        let (tenant, attached) = (namespace.clone(), service.clone());
+        let leash = Leash::hold(&self.local, &context, move |local, context| {
+            local.may_attach(context, &tenant, &attached)
+        });
         let guard = self.local.attach(
-            namespace(&request.namespace)?,
+            namespace,
             service,
             request.version,
             endpoints.collect(),
@@ -73,7 +78,7 @@ impl registry_server::Registry for Door {
             let _ = draining.wait_for(|draining| *draining).await;
             Ok(AttachEvent { event: Some(attach_event::Event::Draining(Draining {})) })
         });
-        Ok(Response::new(first.chain(last).boxed()))
+        Ok(Response::new(held(first.chain(last).boxed(), leash)))
     }
 
     async fn list_services(
@@ -81,8 +86,8 @@ impl registry_server::Registry for Door {
         request: Request<ListServicesRequest>,
     ) -> Result<Response<ListServicesResponse>, Status> {
         let (metadata, extensions, request) = request.into_parts();
-        admin_only(&context(&metadata, &extensions)?, "registry/list")?;
-        let services = self.local.services(&namespace(&request.namespace)?);
+        let context = context(&metadata, &extensions)?;
+        let services = self.local.services(&context, &namespace(&request.namespace)?)?;
         let services =
             services.into_iter().map(|(name, instances)| self.service(name.into(), instances)).collect();
         Ok(Response::new(ListServicesResponse { services }))
@@ -94,7 +99,6 @@ impl registry_server::Registry for Door {
     ) -> Result<Response<GetServiceResponse>, Status> {
         let (metadata, extensions, request) = request.into_parts();
         let context = context(&metadata, &extensions)?;
-        admin_only(&context, "registry/get")?;
         let name: ServiceName = request.name.parse().map_err(usage)?;
         let (instances, endpoints) =
             self.local.describe(&context, &namespace(&request.namespace)?, &name).await?;

@@ -1,12 +1,14 @@
 //! The store: records, leases, watches, history.
 
 use super::{
-    Door, context, idempotency_key, records,
+    Door, context, idempotency_key,
+    leash::{Leash, held},
+    records,
     streams::{Answers, KeptLeases, watching},
 };
-use crate::node::Context;
+use crate::node::{Context, Local};
 use futures::{FutureExt, future::ready};
-use micro_actors::store;
+use micro_actors::{auth::READ, store};
 use micro_sdk::proto::{
     CompactRequest, CompactResponse, DeleteRangeRequest, DeleteRangeResponse, DeleteRequest, DeleteResponse,
     GrantLeaseRequest, HistoryRequest, HistoryResponse, LeaseRequest, LeaseResponse, ListLeasesRequest,
@@ -117,8 +119,12 @@ impl store_server::Store for Door {
         let context = context(&metadata, &extensions)?;
         let WatchRequest { range, from_revision, stale } = request;
         let request = store::WatchRequest { range: records::range(range)?, from_revision, stale };
+        let table = request.range.table.clone();
+        let leash = Leash::hold(&self.local, &context, move |local, context| {
+            local.may(context, &table.resource(READ))
+        });
         let watch = self.local.watch(&context, request).await?;
-        Ok(Response::new(watching(watch, self.seats.take()?)))
+        Ok(Response::new(held(watching(watch, self.seats.take()?), leash)))
     }
 
     async fn grant_lease(
@@ -139,10 +145,11 @@ impl store_server::Store for Door {
     ) -> Result<Response<Self::KeepLeaseAliveStream>, Status> {
         let (metadata, extensions, requests) = request.into_parts();
         let context = context(&metadata, &extensions)?;
-        self.local.may(&context, "keep-alive")?;
+        self.local.may_keep_leases(&context)?;
+        let leash = Leash::hold(&self.local, &context, Local::may_keep_leases);
         let (local, draining) = (self.local.clone(), self.draining.clone());
         let kept = KeptLeases { local, context, requests, draining, seat: self.seats.take()? };
-        Ok(Response::new(kept.into_stream()))
+        Ok(Response::new(held(kept.into_stream(), leash)))
     }
 
     async fn revoke_lease(

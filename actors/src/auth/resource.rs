@@ -1,0 +1,230 @@
+//! What is asked for, as rules name it: `type:name:endpoint`.
+//!
+//! | type | name | endpoints |
+//! |---|---|---|
+//! | `service` | of a person's service | `Handler.method` |
+//! | `store` | `database/table` | `read`, `write` |
+//! | `config` | the path in the tree | `read`, `write`, `secrets` |
+//! | `blob` | of the blob | `read`, `write` |
+//! | `registry` | of a service | `read`, `write` |
+//! | `network`, `auth` | what of it | `read`, `write` |
+//!
+//! What belongs to the mesh as a whole, such as leases, members and keys, is judged as of the namespace `default`,
+//! whose accounts run the mesh.
+
+use crate::auth::glob::Glob;
+use micro_sdk::wire::{Code, Fault, Namespace};
+use std::{borrow::Cow, fmt, str::FromStr};
+
+/// The longest part of a resource in a rule: the longest path of the configuration and more.
+const PART_BYTES_MAX: usize = 512;
+/// Reads.
+pub const READ: &str = "read";
+/// Writes.
+pub const WRITE: &str = "write";
+/// Reads secrets as they are.
+pub const SECRETS: &str = "secrets";
+
+/// The name of a resource.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Name<'a> {
+    /// As it is.
+    Whole(&'a str),
+    /// Two names with a slash between them.
+    Pair(&'a str, &'a str),
+}
+
+impl<'a> Name<'a> {
+    /// As one text.
+    pub fn text(self) -> Cow<'a, str> {
+        match self {
+            Name::Whole(text) => text.into(),
+            Name::Pair(first, second) => [first, "/", second].concat().into(),
+        }
+    }
+}
+
+impl fmt::Display for Name<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Name::Whole(text) => f.write_str(text),
+            Name::Pair(first, second) => write!(f, "{first}/{second}"),
+        }
+    }
+}
+
+/// What is asked for. Making one allocates nothing: those who may do everything are not kept waiting.
+#[derive(Clone, Copy, Debug)]
+pub struct Resource<'a> {
+    /// The tenant that it belongs to; none for what belongs to the mesh as a whole.
+    pub namespace: Option<&'a Namespace>,
+    /// Its type.
+    pub kind: &'a str,
+    /// Its name.
+    pub name: Name<'a>,
+    /// What is done with it.
+    pub endpoint: &'a str,
+    /// Whatever lies below it is meant too: all whose names begin with its name and this text. So a rule that denies a
+    /// part denies the whole to whoever asks for it at once.
+    pub below: Option<&'a str>,
+}
+
+impl<'a> Resource<'a> {
+    /// One that belongs to a tenant.
+    pub fn new(namespace: &'a Namespace, kind: &'a str, name: Name<'a>, endpoint: &'a str) -> Self {
+        Resource { namespace: Some(namespace), kind, name, endpoint, below: None }
+    }
+
+    /// One that belongs to the mesh as a whole.
+    pub const fn of_mesh(kind: &'a str, name: &'a str, endpoint: &'a str) -> Self {
+        Resource { namespace: None, kind, name: Name::Whole(name), endpoint, below: None }
+    }
+
+    /// One that is called by one name.
+    pub fn of(namespace: &'a Namespace, kind: &'a str, name: &'a str, endpoint: &'a str) -> Self {
+        Resource::new(namespace, kind, Name::Whole(name), endpoint)
+    }
+
+    /// One that belongs to the same tenant as another.
+    #[must_use]
+    pub fn beside(&self, kind: &'a str, name: &'a str, endpoint: &'a str) -> Self {
+        Resource { kind, name: Name::Whole(name), endpoint, below: None, ..*self }
+    }
+
+    /// One as a person writes it: `type:name:endpoint`.
+    ///
+    /// # Errors
+    /// [`Code::Usage`] if it has not three parts.
+    pub fn parse(namespace: &'a Namespace, text: &'a str) -> Result<Self, Fault> {
+        let [kind, name, endpoint] = parts(text)?;
+        let resource = Resource::of(namespace, kind, name, endpoint);
+        // Whoever reads or writes at a path does so to all below it.
+        Ok(if kind == "config" { resource.and_below(".") } else { resource })
+    }
+
+    /// An endpoint of a person's service.
+    pub fn of_service(namespace: &'a Namespace, service: &'a str, endpoint: &'a str) -> Self {
+        Resource::new(namespace, "service", Name::Whole(service), endpoint)
+    }
+
+    /// The same with all that lies below it behind `separator`.
+    #[must_use]
+    pub fn and_below(self, separator: &'a str) -> Self {
+        Resource { below: Some(separator), ..self }
+    }
+
+    /// As it is written where it is asked for, with the tenant if that is not the usual one.
+    pub(crate) fn as_rules_name_it(&self) -> String {
+        let Resource { kind, name, endpoint, .. } = self;
+        match self.tenant() {
+            "default" => format!("{kind}:{name}:{endpoint}"),
+            tenant => format!("{kind}:{name}:{endpoint} --namespace {tenant}"),
+        }
+    }
+
+    /// The tenant in whose rules it is looked up.
+    pub fn tenant(&self) -> &str {
+        self.namespace.map_or("default", Namespace::as_str)
+    }
+}
+
+impl fmt::Display for Resource<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}:{}", self.kind, self.name, self.endpoint)?;
+        match self.namespace {
+            Some(namespace) if *namespace != Namespace::default() => write!(f, " of {namespace}"),
+            _ => Ok(()),
+        }
+    }
+}
+
+/// Which resources a rule is about.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Pattern {
+    pub kind: Glob,
+    pub name: Glob,
+    pub endpoint: Glob,
+}
+
+impl Pattern {
+    /// Whether it is about this resource, whose name is given as one text. `deny` says that it takes away: then it is
+    /// about what has such a part.
+    pub fn matches(&self, resource: &Resource<'_>, name: &str, deny: bool) -> bool {
+        self.endpoint.matches(resource.endpoint)
+            && self.kind.matches(resource.kind)
+            && (self.name.matches(name) || (deny && self.has_part(resource, name)))
+    }
+
+    fn has_part(&self, resource: &Resource<'_>, name: &str) -> bool {
+        match resource.below {
+            // The root of a tree has everything below it.
+            Some(_) if name.is_empty() => true,
+            Some(separator) => self.name.reaches(&[name, separator].concat()),
+            None => false,
+        }
+    }
+}
+
+/// A resource as a person writes it, of three parts with colons between them. A name may hold colons itself.
+pub(crate) fn parts(text: &str) -> Result<[&str; 3], Fault> {
+    let refused = |why: String| {
+        Fault::new(Code::Usage, why)
+            .help("write it as TYPE:NAME:ENDPOINT, such as service:shop:* or store:crm/people:read")
+    };
+    let split = text.split_once(':').and_then(|(kind, rest)| {
+        let (name, endpoint) = rest.rsplit_once(':')?;
+        Some([kind, name, endpoint])
+    });
+    let parts = split.ok_or_else(|| refused(format!("{text:?} is no resource: it has no three parts")))?;
+    if let Some(part) = parts.iter().find(|part| part.len() > PART_BYTES_MAX) {
+        let message = format!("a part of {} bytes is longer than the limit of {PART_BYTES_MAX}", part.len());
+        return Err(refused(message));
+    }
+    if parts[0].is_empty() || parts[2].is_empty() {
+        return Err(refused(format!("{text:?} is no resource: its type or endpoint is empty")));
+    }
+    Ok(parts)
+}
+
+impl FromStr for Pattern {
+    type Err = Fault;
+
+    fn from_str(text: &str) -> Result<Self, Fault> {
+        let [kind, name, endpoint] = parts(text)?.map(Glob::new);
+        Ok(Pattern { kind, name, endpoint })
+    }
+}
+
+impl fmt::Display for Pattern {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}:{}", self.kind, self.name, self.endpoint)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_resource_has_three_parts() {
+        let pattern: Pattern = "store:crm/*:read".parse().expect("a good resource");
+        assert_eq!(pattern.to_string(), "store:crm/*:read");
+        let colons: Pattern = "blob:a:b:c:read".parse().expect("names hold colons");
+        assert_eq!((colons.name.as_str(), colons.endpoint.as_str()), ("a:b:c", "read"));
+        for bad in ["", "service", "service:x", ":x:y", "x:y:", &format!("a:{}:b", "x".repeat(600))] {
+            assert!(bad.parse::<Pattern>().is_err_and(|fault| fault.code == Code::Usage), "{bad}");
+        }
+    }
+
+    #[test]
+    fn what_takes_a_part_away_takes_the_whole_away() {
+        let namespace = Namespace::default();
+        let all_of = |name| Resource::new(&namespace, "config", Name::Whole(name), READ).and_below(".");
+        let key: Pattern = "config:shop.key:read".parse().expect("a good resource");
+        assert!(key.matches(&all_of("shop"), "shop", true));
+        assert!(key.matches(&all_of(""), "", true));
+        assert!(!key.matches(&all_of("shop"), "shop", false), "a grant of a part is none of the whole");
+        assert!(!key.matches(&all_of("shopping"), "shopping", true));
+        assert!(!key.matches(&all_of("shop.limits"), "shop.limits", true));
+    }
+}

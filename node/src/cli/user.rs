@@ -1,0 +1,155 @@
+//! `micro-node user`: who one is.
+
+use super::{
+    failure::Failure,
+    globals::Globals,
+    output::Output,
+    saved_login, secret, session,
+    table::{NOTHING, Table},
+    unit::rfc3339,
+};
+use clap::{Args, Subcommand};
+use micro_sdk::{
+    client::{Identity, Token},
+    wire::{Code, Fault},
+};
+use serde::Serialize;
+
+/// The variables with the secrets of an account: the one before, and the one to come.
+const OLD_PASSWORD: &str = "MICRO_NODE_PASSWORD";
+const NEW_PASSWORD: &str = "MICRO_NODE_NEW_PASSWORD";
+
+/// Show who the node takes you for; show your token, change your secret
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  micro-node user
+  curl -H \"authorization: Bearer $(micro-node user token)\" 127.0.0.1:8080/helloworld/call
+  micro-node user set password --old @old.secret --password @new.secret")]
+pub(super) struct UserCommand {
+    #[command(subcommand)]
+    verb: Option<Verb>,
+}
+
+#[derive(Debug, Subcommand)]
+enum Verb {
+    /// Print an access token of your login, good for a quarter of an hour at most
+    Token,
+    /// Change what is yours
+    Set {
+        #[command(subcommand)]
+        what: What,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+enum What {
+    Password(SetPassword),
+}
+
+/// Change the secret of your account, or of another's if you may; all its logins end
+#[derive(Debug, Args)]
+struct SetPassword {
+    /// Whose, if not your own
+    account: Option<String>,
+
+    /// The secret before, as @FILE or -: for your own [env: MICRO_NODE_PASSWORD]
+    #[arg(long, value_name = "@FILE|-", allow_hyphen_values = true)]
+    old: Option<String>,
+
+    /// The secret from now on, as @FILE or - [env: MICRO_NODE_NEW_PASSWORD]
+    #[arg(long, value_name = "@FILE|-", allow_hyphen_values = true, conflicts_with = "generate")]
+    password: Option<String>,
+
+    /// Have the node make one, and print it
+    #[arg(long)]
+    generate: bool,
+}
+
+#[derive(Serialize)]
+struct UserItem<'a> {
+    caller: &'a str,
+    name: &'a str,
+    namespace: Option<&'a str>,
+    account: Option<&'a str>,
+    kind: Option<&'a str>,
+    scopes: &'a [String],
+    expires: Option<String>,
+}
+
+impl UserCommand {
+    pub(super) fn run(self, globals: &Globals, output: &Output) -> Result<(), Failure> {
+        match self.verb {
+            None => show(&session::run(globals, async |node| Ok(node.auth().who_am_i().await?))?, output),
+            Some(Verb::Token) => token(globals, output),
+            Some(Verb::Set { what: What::Password(set) }) => set.run(globals, output),
+        }
+    }
+}
+
+fn show(identity: &Identity, output: &Output) -> Result<(), Failure> {
+    // What only accounts have, nobody else has.
+    let account = !identity.account.is_empty();
+    let some = |text| Some(text).filter(|_| account);
+    if output.json() {
+        let item = UserItem {
+            caller: &identity.caller,
+            name: &identity.name,
+            namespace: some(identity.namespace.as_str()),
+            account: some(identity.account.as_str()),
+            kind: some(identity.kind.as_str()),
+            scopes: &identity.scopes,
+            expires: identity.expires.map(rfc3339),
+        };
+        return output.item("micro-node/user/v1", &item);
+    }
+    let or_nothing = |text: &str| if text.is_empty() { NOTHING.to_owned() } else { text.to_owned() };
+    let mut table = Table::new(["NAME", "CALLER", "NAMESPACE", "KIND", "SCOPES"]);
+    table.row([
+        identity.name.clone(),
+        identity.caller.clone(),
+        or_nothing(&identity.namespace),
+        or_nothing(&identity.kind),
+        or_nothing(&identity.scopes.join(",")),
+    ]);
+    output.table(&table, "nobody")
+}
+
+/// Prints the token alone: it is for other programs.
+fn token(globals: &Globals, output: &Output) -> Result<(), Failure> {
+    let saved = session::run_as_nobody(globals, async |node| {
+        let address = node.address().to_string();
+        saved_login::current(&node).await?.ok_or_else(|| {
+            Fault::new(Code::NotFound, format!("nobody is logged in at {address}"))
+                .help("log in: micro-node login ACCOUNT; logins are kept for each --address")
+                .into()
+        })
+    })?;
+    output.text(saved.access().expose())
+}
+
+impl SetPassword {
+    fn run(self, globals: &Globals, output: &Output) -> Result<(), Failure> {
+        let own = self.account.is_none();
+        let old = match own {
+            true => Some(secret::read_or_ask("--old", self.old.as_deref(), OLD_PASSWORD, "old secret")?),
+            false => secret::read("--old", self.old.as_deref(), OLD_PASSWORD)?,
+        };
+        let new = match self.generate {
+            true => None,
+            false => {
+                Some(secret::read_or_ask("--password", self.password.as_deref(), NEW_PASSWORD, "new secret")?)
+            }
+        };
+        let [old, new] = [old, new].map(|secret| secret.map(|secret| Token::new(secret.as_str())));
+        let made = session::run(globals, async |node| {
+            Ok(node.auth().set_secret(self.account.as_deref(), old.as_ref(), new.as_ref()).await?)
+        })?;
+        if let Some(made) = made {
+            output.text(made.expose())?;
+            output.remark("this is the new secret: it is shown this once");
+        }
+        output.remark("the secret is changed, and all logins of the account have ended");
+        Ok(())
+    }
+}

@@ -1,0 +1,106 @@
+//! What a request shows to say who sends it: the admin secret, or an access token of an account, as bearer token.
+
+use crate::node::{AdminSecret, Context, Local};
+use http::{HeaderMap, header::AUTHORIZATION};
+use micro_actors::auth::{self, Verified};
+use micro_sdk::wire::{Caller, Code, Fault};
+use std::{net::SocketAddr, sync::Arc};
+
+/// What everybody may ask of the proxy: to be let in and out, and what tokens are verified with.
+const OPEN_PATHS: [&str; 4] =
+    ["/micro.v1.Auth/Login", "/micro.v1.Auth/Refresh", "/micro.v1.Auth/Logout", "/micro.v1.Auth/Keys"];
+
+/// Who calls, and the token that says so, if one does.
+#[derive(Debug)]
+pub(super) struct Known {
+    pub caller: Caller,
+    pub token: Option<Arc<Verified>>,
+}
+
+impl Known {
+    pub fn without_token(caller: Caller) -> Self {
+        Known { caller, token: None }
+    }
+}
+
+/// What a door that takes bearer tokens compares them with.
+pub(super) struct Credentials {
+    pub secret: AdminSecret,
+    pub guard: auth::Guard,
+    /// Who those are that show nothing.
+    pub nobody: Caller,
+}
+
+impl Credentials {
+    /// Who sends a request to `path`.
+    ///
+    /// # Errors
+    /// [`Code::Denied`] if it shows nothing, where something is needed, or what is not good.
+    pub fn known(&self, headers: &HeaderMap, path: &str) -> Result<Known, Fault> {
+        match bearer(headers) {
+            Some(token) if self.secret.matches(token) => Ok(Known::without_token(Caller::Admin)),
+            Some(token) if token.contains('.') => account(&self.guard, token),
+            Some(_) => Err(refused("the admin secret is wrong")),
+            None if OPEN_PATHS.contains(&path) => Ok(Known::without_token(self.nobody.clone())),
+            None => Err(refused("the admin secret or a token is missing")),
+        }
+    }
+}
+
+/// Who sends a request to a door that also takes those who show nothing: `nobody`.
+///
+/// # Errors
+/// [`Code::Denied`] if what it shows is not good.
+pub(super) fn context(local: &Local, headers: &HeaderMap, nobody: &Caller) -> Result<Context, Fault> {
+    let known = match bearer(headers) {
+        Some(token) => account(local.guard(), token)?,
+        None => Known::without_token(nobody.clone()),
+    };
+    Ok(Context { token: known.token, ..Context::of(known.caller) })
+}
+
+/// Who those are that show nothing to a listener at this address.
+pub(super) fn nobody(listener: SocketAddr) -> Caller {
+    if listener.ip().is_loopback() { Caller::Anonymous } else { Caller::Stranger }
+}
+
+/// The token in the header; an empty one in a header of another kind.
+fn bearer(headers: &HeaderMap) -> Option<&str> {
+    let header = headers.get(AUTHORIZATION)?;
+    Some(header.to_str().ok().and_then(|value| value.strip_prefix("Bearer ")).unwrap_or_default())
+}
+
+fn account(guard: &auth::Guard, token: &str) -> Result<Known, Fault> {
+    let verified = guard.verify(token)?;
+    Ok(Known { caller: verified.caller.clone(), token: Some(verified) })
+}
+
+fn refused(why: &str) -> Fault {
+    Fault::new(Code::Denied, why)
+        .help("log in: micro-node login ACCOUNT")
+        .help(
+            "or send the admin secret: MICRO_NODE_TOKEN=@FILE, with the file `admin.secret` in the node's data directory",
+        )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use http::HeaderValue;
+
+    #[test]
+    fn only_bearer_tokens_are_looked_at() {
+        let with =
+            |value: &'static str| HeaderMap::from_iter([(AUTHORIZATION, HeaderValue::from_static(value))]);
+        assert_eq!(bearer(&HeaderMap::new()), None);
+        assert_eq!(bearer(&with("Bearer a.b.c")), Some("a.b.c"));
+        assert_eq!(bearer(&with("Basic YTpi")), Some(""), "it shows something, and nothing good");
+    }
+
+    #[test]
+    fn only_loopback_is_this_host() {
+        let at = |address: &str| nobody(address.parse().expect("an address"));
+        assert_eq!((at("127.0.0.1:1"), at("[::1]:1")), (Caller::Anonymous, Caller::Anonymous));
+        assert_eq!((at("0.0.0.0:1"), at("10.0.0.1:1")), (Caller::Stranger, Caller::Stranger));
+    }
+}

@@ -1,0 +1,251 @@
+//! Accounts, rules and tokens as this node's own process calls them: directly, without the mailbox.
+
+use super::{Context, Local, configuration::who};
+use micro_actors::auth::{
+    AUTH, AccountsPage, CreateAccountRequest, CreateRuleRequest, CreatedAccount, Decision, LoginRequest,
+    READ, Resource, RotatedKeys, RuleView, Secret, SetSecretRequest, TokenError, Tokens, Verified, WRITE,
+};
+use micro_sdk::wire::{AccountName, Caller, Code, Fault, Namespace};
+use std::sync::Arc;
+use tokio::sync::OwnedSemaphorePermit;
+
+/// What rules call the parts of this.
+const ACCOUNTS: &str = "accounts";
+const RULES: &str = "rules";
+const KEYS: &str = "keys";
+
+/// Whom a question is about that the rules are asked.
+#[derive(Clone, Debug)]
+pub enum Subject {
+    /// Whoever asks.
+    Caller,
+    /// An account.
+    Account(Namespace, AccountName),
+    /// Whose token this is.
+    Token(Secret),
+    /// Who shows nothing: on loopback, or by another listener.
+    Anonymous {
+        /// On loopback.
+        loopback: bool,
+    },
+}
+
+impl Local {
+    fn admit_auth(
+        &self,
+        context: &Context,
+        namespace: &Namespace,
+        part: &str,
+        endpoint: &str,
+    ) -> Result<OwnedSemaphorePermit, Fault> {
+        let resource = Resource::of(namespace, AUTH, part, endpoint);
+        self.system.dispatch().admit(&context.caller, AUTH, &resource)
+    }
+
+    /// Gives tokens to whoever knows an account's secret. Anybody may ask.
+    ///
+    /// # Errors
+    /// As the service answers.
+    pub async fn login(&self, context: &Context, request: LoginRequest) -> Result<Tokens, Fault> {
+        let _permit = self.accounts.enter()?;
+        self.accounts.login(request, context.until()).await
+    }
+
+    /// Gives the next tokens for a refresh token. Anybody may ask.
+    ///
+    /// # Errors
+    /// As the service answers.
+    pub async fn refresh(&self, context: &Context, token: Secret) -> Result<Tokens, Fault> {
+        let _permit = self.accounts.enter()?;
+        self.accounts.refresh(token, context.until()).await
+    }
+
+    /// Ends the session of a refresh token. Anybody may ask.
+    ///
+    /// # Errors
+    /// As the service answers.
+    pub async fn logout(&self, context: &Context, token: Secret) -> Result<(), Fault> {
+        let _permit = self.accounts.enter()?;
+        self.accounts.logout(token, context.until()).await
+    }
+
+    /// The public keys that tokens are verified with, as JSON (RFC 7517). Anybody may ask.
+    pub fn public_keys(&self) -> String {
+        self.guard().policy().public_keys()
+    }
+
+    /// What the rules say of a request. Whoever asks about others than themselves has to be allowed to read rules.
+    ///
+    /// # Errors
+    /// [`Code::Denied`], [`Code::NotFound`] if there is no such account, or why the token is not good.
+    pub async fn check(
+        &self,
+        context: &Context,
+        subject: Subject,
+        resource: &Resource<'_>,
+    ) -> Result<(Caller, Decision), Fault> {
+        let caller = match subject {
+            Subject::Caller => context.caller.clone(),
+            Subject::Token(token) => self.guard().verify(token.expose())?.caller.clone(),
+            other => {
+                self.system.dispatch().may(&context.caller, &resource.beside(AUTH, RULES, READ))?;
+                match other {
+                    Subject::Account(namespace, name) => {
+                        let account = self.accounts.account(namespace, name, context.until()).await?;
+                        Caller::Account(Arc::new(account.caller()))
+                    }
+                    Subject::Anonymous { loopback: true } => Caller::Anonymous,
+                    _ => Caller::Stranger,
+                }
+            }
+        };
+        let decision = micro_actors::explain(self.guard(), &caller, resource);
+        Ok((caller, decision))
+    }
+
+    /// What a token says, if it is good. Whoever has it may ask.
+    ///
+    /// # Errors
+    /// Why it is not.
+    pub fn inspect(&self, token: &Secret) -> Result<Arc<Verified>, TokenError> {
+        self.guard().verify(token.expose())
+    }
+
+    /// Who the caller is, for people.
+    pub fn who_am_i(&self, context: &Context) -> String {
+        who(context)
+    }
+
+    /// Makes an account.
+    ///
+    /// # Errors
+    /// As the service answers.
+    pub async fn create_account(
+        &self,
+        context: &Context,
+        request: CreateAccountRequest,
+    ) -> Result<CreatedAccount, Fault> {
+        let _permit = self.admit_auth(context, &request.namespace, ACCOUNTS, WRITE)?;
+        let request = CreateAccountRequest { who: who(context), ..request };
+        self.accounts.create_account(request, context.until()).await
+    }
+
+    /// A page of accounts.
+    ///
+    /// # Errors
+    /// As the service answers.
+    pub async fn list_accounts(
+        &self,
+        context: &Context,
+        namespace: Namespace,
+        after: String,
+    ) -> Result<AccountsPage, Fault> {
+        let _permit = self.admit_auth(context, &namespace, ACCOUNTS, READ)?;
+        self.accounts.list_accounts(namespace, after, context.until()).await
+    }
+
+    /// Takes an account away.
+    ///
+    /// # Errors
+    /// As the service answers.
+    pub async fn delete_account(
+        &self,
+        context: &Context,
+        namespace: Namespace,
+        name: AccountName,
+    ) -> Result<(), Fault> {
+        let _permit = self.admit_auth(context, &namespace, ACCOUNTS, WRITE)?;
+        self.accounts.delete_account(namespace, name, context.until()).await
+    }
+
+    /// Ends all sessions and tokens of an account. Everybody may end their own.
+    ///
+    /// # Errors
+    /// As the service answers.
+    pub async fn revoke_account(
+        &self,
+        context: &Context,
+        namespace: Namespace,
+        name: AccountName,
+    ) -> Result<(), Fault> {
+        let _permit = match is_own(context, &namespace, &name) {
+            true => self.system.dispatch().permit(AUTH)?,
+            false => self.admit_auth(context, &namespace, ACCOUNTS, WRITE)?,
+        };
+        self.accounts.revoke_account(namespace, name, context.until()).await
+    }
+
+    /// Gives an account another secret. Whoever may not change accounts may change their own, if they know the old one.
+    ///
+    /// # Errors
+    /// As the service answers.
+    pub async fn set_secret(
+        &self,
+        context: &Context,
+        request: SetSecretRequest,
+    ) -> Result<Option<Secret>, Fault> {
+        let refusal = match self.admit_auth(context, &request.namespace, ACCOUNTS, WRITE) {
+            Ok(_permit) => return self.accounts.set_secret(request, context.until()).await,
+            Err(refusal) => refusal,
+        };
+        if !is_own(context, &request.namespace, &request.name) {
+            return Err(refusal);
+        }
+        if request.old.is_none() {
+            return Err(Fault::new(Code::Denied, "your own secret is changed by who knows the old one only"));
+        }
+        let _permit = self.system.dispatch().permit(AUTH)?;
+        self.accounts.set_secret(request, context.until()).await
+    }
+
+    /// Makes a rule.
+    ///
+    /// # Errors
+    /// As the service answers.
+    pub async fn create_rule(
+        &self,
+        context: &Context,
+        request: CreateRuleRequest,
+    ) -> Result<RuleView, Fault> {
+        let _permit = self.admit_auth(context, &request.namespace, RULES, WRITE)?;
+        let request = CreateRuleRequest { who: who(context), ..request };
+        self.accounts.create_rule(request, context.until()).await
+    }
+
+    /// The rules of a namespace.
+    ///
+    /// # Errors
+    /// As the service answers.
+    pub async fn list_rules(&self, context: &Context, namespace: Namespace) -> Result<Vec<RuleView>, Fault> {
+        let _permit = self.admit_auth(context, &namespace, RULES, READ)?;
+        self.accounts.list_rules(namespace, context.until()).await
+    }
+
+    /// Takes a rule away.
+    ///
+    /// # Errors
+    /// As the service answers.
+    pub async fn delete_rule(
+        &self,
+        context: &Context,
+        namespace: Namespace,
+        id: String,
+    ) -> Result<(), Fault> {
+        let _permit = self.admit_auth(context, &namespace, RULES, WRITE)?;
+        self.accounts.delete_rule(namespace, id, context.until()).await
+    }
+
+    /// Makes a new key that signs.
+    ///
+    /// # Errors
+    /// As the service answers.
+    pub async fn rotate_keys(&self, context: &Context) -> Result<RotatedKeys, Fault> {
+        let keys = Resource::of_mesh(AUTH, KEYS, WRITE);
+        let _permit = self.system.dispatch().admit(&context.caller, AUTH, &keys)?;
+        self.accounts.rotate_keys(context.until()).await
+    }
+}
+
+fn is_own(context: &Context, namespace: &Namespace, name: &AccountName) -> bool {
+    context.caller.account().is_some_and(|own| own.namespace == *namespace && own.name == *name)
+}
