@@ -11,6 +11,7 @@ pub mod auth;
 mod authorize;
 pub mod blob;
 pub mod config;
+mod housekeeping;
 mod kit;
 mod machines;
 pub mod network;
@@ -20,6 +21,7 @@ mod system;
 
 pub use address_book::{AddressBook, Peers};
 pub use authorize::{Action, authorize, explain};
+pub use housekeeping::IDENTITY_FILE;
 pub use kit::{Answer, Directory, Dispatch, Invocation, Platform, ServiceRef, Supervisor};
 pub use machines::Machines;
-pub use system::{IDENTITY_FILE, System, SystemConfig};
+pub use system::{System, SystemConfig};

@@ -81,6 +81,26 @@ impl SettingSource {
     }
 }
 
+/// How the HTTP api is reached, beside its address.
+#[derive(Clone, Debug, Default)]
+pub struct HttpConfig {
+    /// Names of this host that the api answers to, beside those of loopback: lowercase, without port.
+    pub hosts: Vec<String>,
+    /// The origins whose pages may call it, each as `https://app.example.org`.
+    pub cors_origins: Vec<String>,
+    /// What it shows to those who call it over TLS; none for the clear.
+    pub tls: Option<TlsFiles>,
+}
+
+/// Where a certificate and its key are, in PEM (RFC 7468).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TlsFiles {
+    /// The certificate, and behind it those that lead to an authority that callers know.
+    pub certificate: PathBuf,
+    /// Its private key.
+    pub key: PathBuf,
+}
+
 /// The settings of one node.
 #[derive(Clone, Debug)]
 pub struct Config {
@@ -94,6 +114,8 @@ pub struct Config {
     pub socket: PathBuf,
     /// The HTTP api for people's services. Loopback only.
     pub api: SocketAddr,
+    /// Who may call the HTTP api by what name.
+    pub http: HttpConfig,
     /// gRPC for who shows the admin secret or the token of an account. Loopback only.
     pub proxy: SocketAddr,
     /// Where the mesh listens (UDP); where it did at the last start when none is given.

@@ -59,6 +59,7 @@ fn grpc_code(code: Code) -> tonic::Code {
         Code::Timeout | Code::Unknown => tonic::Code::DeadlineExceeded,
         Code::Unreachable | Code::Unavailable => tonic::Code::Unavailable,
         Code::Internal => tonic::Code::Internal,
+        Code::Limited => tonic::Code::ResourceExhausted,
     }
 }
 
@@ -73,7 +74,7 @@ fn fault_code(code: tonic::Code) -> (Code, bool) {
         }
         // tonic's server answers CANCELLED when the deadline that the caller sent has passed.
         tonic::Code::DeadlineExceeded | tonic::Code::Cancelled => (Code::Timeout, true),
-        tonic::Code::ResourceExhausted => (Code::Unavailable, false),
+        tonic::Code::ResourceExhausted => (Code::Limited, false),
         tonic::Code::Unavailable => (Code::Unavailable, true),
         tonic::Code::Ok | tonic::Code::Unknown | tonic::Code::Internal | tonic::Code::DataLoss => {
             (Code::Failed, true)
@@ -104,7 +105,7 @@ mod tests {
     use super::*;
     use crate::wire::Effect;
 
-    const CODES: [Code; 10] = [
+    const CODES: [Code; 11] = [
         Code::Failed,
         Code::Usage,
         Code::Unreachable,
@@ -115,6 +116,7 @@ mod tests {
         Code::Unavailable,
         Code::Unknown,
         Code::Internal,
+        Code::Limited,
     ];
 
     #[test]
@@ -157,7 +159,7 @@ mod tests {
             (tonic::Code::Unimplemented, Code::NotFound, Effect::None),
             (tonic::Code::FailedPrecondition, Code::Conflict, Effect::None),
             (tonic::Code::DeadlineExceeded, Code::Timeout, Effect::Unknown),
-            (tonic::Code::ResourceExhausted, Code::Unavailable, Effect::None),
+            (tonic::Code::ResourceExhausted, Code::Limited, Effect::None),
         ];
         for (from, code, effect) in cases {
             let fault = Fault::from(Status::new(from, "text"));

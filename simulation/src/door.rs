@@ -49,6 +49,7 @@ pub fn attach_echo(local: &Local, node: &str) -> Result<AttachGuard, Fault> {
         request_schema: "{}".to_owned(),
         response_schema: "{}".to_owned(),
         doc: "Answers what it is sent.".to_owned(),
+        routes: Vec::new(),
     };
     let echo: InsideHandler = Arc::new(|_, body| Box::pin(async move { Ok(body) }));
     local.attach_inside(echo_service(node).parse().expect("a good name"), vec![endpoint], echo)

@@ -14,7 +14,7 @@ use crate::{
 use micro_consensus::ConsensusConfig;
 use micro_mesh::{Place, Socket};
 use micro_node::{
-    config::{Config, Join, VotersWanted},
+    config::{Config, HttpConfig, Join, VotersWanted},
     node::{Host, Local, Node},
 };
 use micro_sdk::wire::{Code, Fault};
@@ -114,6 +114,7 @@ fn config(shared: &Shared, machine: &Machine, join: Option<Join>) -> Config {
         data_dir: format!("/simulated/{name}").into(),
         socket: format!("/simulated/{name}/socket").into(),
         api: ([127, 0, 0, 1], 7401).into(),
+        http: HttpConfig::default(),
         proxy: ([127, 0, 0, 1], 7402).into(),
         mesh_listen: Some(machine.address()),
         advertise: Some(machine.address()),

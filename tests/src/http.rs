@@ -37,7 +37,7 @@ impl Answer {
 /// # Errors
 /// If there is no HTTP answer within 30 s.
 pub async fn get(address: SocketAddr, path: &str) -> anyhow::Result<Answer> {
-    exchange(address, &format!("GET {path} HTTP/1.0\r\nhost: {address}\r\n\r\n")).await
+    send(address, format!("GET {path} HTTP/1.0\r\nhost: {address}\r\n\r\n").as_bytes()).await
 }
 
 /// `GET path` with a bearer token.
@@ -46,7 +46,7 @@ pub async fn get(address: SocketAddr, path: &str) -> anyhow::Result<Answer> {
 /// If there is no HTTP answer within 30 s.
 pub async fn get_as(address: SocketAddr, path: &str, token: &str) -> anyhow::Result<Answer> {
     let request = format!("GET {path} HTTP/1.0\r\nhost: {address}\r\nauthorization: Bearer {token}\r\n\r\n");
-    exchange(address, &request).await
+    send(address, request.as_bytes()).await
 }
 
 /// `POST path` with a JSON body.
@@ -55,21 +55,27 @@ pub async fn get_as(address: SocketAddr, path: &str, token: &str) -> anyhow::Res
 /// If there is no HTTP answer within 30 s.
 pub async fn post(address: SocketAddr, path: &str, json: &str) -> anyhow::Result<Answer> {
     let length = json.len();
-    exchange(
+    send(
         address,
-        &format!(
+        format!(
             "POST {path} HTTP/1.0\r\nhost: {address}\r\ncontent-type: application/json\r\n\
              content-length: {length}\r\n\r\n{json}"
-        ),
+        )
+        .as_bytes(),
     )
     .await
 }
 
-/// HTTP/1.0, so that the answer is not chunked and its end is the connection's.
-async fn exchange(address: SocketAddr, request: &str) -> anyhow::Result<Answer> {
+/// A request as it is given, on a connection of its own. It is HTTP/1.0, or says that the connection ends with it:
+/// the end of the answer is the connection's.
+///
+/// # Errors
+/// If there is no HTTP answer within 30 s.
+pub async fn send(address: SocketAddr, request: &[u8]) -> anyhow::Result<Answer> {
     let answer = timeout(LIMIT, async {
         let mut stream = TcpStream::connect(address).await?;
-        stream.write_all(request.as_bytes()).await?;
+        // Who is refused early may not be read to the end.
+        let _refused = stream.write_all(request).await;
         let mut answer = Vec::new();
         stream.read_to_end(&mut answer).await?;
         std::io::Result::Ok(answer)

@@ -20,7 +20,7 @@ pub use cluster::{Cluster, Plan};
 pub use command_line::{CommandLine, Outcome};
 pub use copy::copy;
 pub use greeter::Greeter;
-pub use http::{Answer, get, get_as, post};
+pub use http::{Answer, get, get_as, post, send};
 pub use ledger::{Writers, check_acknowledged};
 pub use member::{Member, Ready};
 pub use program::program;

@@ -8,7 +8,7 @@ use crate::{
 };
 use bytes::Bytes;
 use micro_mesh::{LinkState, Mesh};
-use micro_sdk::wire::{Caller, Code, Effect, Fault, HOPS_MAX, Head, Instance, NodeId};
+use micro_sdk::wire::{Caller, Code, Effect, Fault, HOPS_MAX, Head, Instance, NodeId, ServiceName};
 use std::sync::Arc;
 use tokio::{
     sync::OwnedSemaphorePermit,
@@ -43,6 +43,11 @@ impl Dispatch {
     /// What this node decides by.
     pub fn guard(&self) -> &Guard {
         &self.0.guard
+    }
+
+    /// Whether a name is that of a platform service, which no registry knows.
+    pub fn is_platform(&self, service: &ServiceName) -> bool {
+        self.0.directory.contains(service.as_str())
     }
 
     /// Takes a call from a door of this node.
@@ -211,7 +216,8 @@ impl Dispatch {
 
 /// Whether another instance may be tried: nothing was done, and it was not the caller's fault.
 fn try_next(fault: &Fault) -> bool {
-    fault.effect == Effect::None && matches!(fault.code, Code::Unreachable | Code::Unavailable)
+    fault.effect == Effect::None
+        && matches!(fault.code, Code::Unreachable | Code::Unavailable | Code::Limited)
 }
 
 /// What is left until `deadline`, in milliseconds.
@@ -257,6 +263,7 @@ mod tests {
             version: "1".to_owned(),
             node: NodeId(1),
             endpoints: endpoints.iter().map(|name| (*name).to_owned()).collect(),
+            routes: Vec::new(),
         }
     }
 

@@ -67,14 +67,12 @@ impl Attachment {
     /// Calls the instance and waits for its answer within the call's deadline.
     ///
     /// # Errors
-    /// [`Code::Unavailable`] if it has too many calls in work or can't be reached, [`Code::Timeout`], or what it
-    /// answers.
+    /// [`Code::Limited`] if it has too many calls in work, [`Code::Unavailable`] if it can't be reached,
+    /// [`Code::Timeout`], or what it answers.
     pub async fn call(&self, head: &Head, body: Bytes) -> Result<Bytes, Fault> {
         let _permit = self.permits.try_acquire().map_err(|_| {
-            Fault::new(
-                Code::Unavailable,
-                format!("this instance of {} has too many calls in work", head.service),
-            )
+            Fault::new(Code::Limited, format!("this instance of {} has too many calls in work", head.service))
+                .help("try again in a moment, or start another instance")
         })?;
         let deadline = Duration::from_millis(head.deadline_ms.into());
         let answer = async {

@@ -3,6 +3,7 @@
 //! Gossip carries names of endpoints only. Their schemas are asked of the node that has the instance.
 
 mod attachment;
+mod collision;
 mod platform;
 mod table;
 
@@ -14,7 +15,7 @@ pub use table::Table;
 use bytes::Bytes;
 use micro_mesh::Mesh;
 use micro_sdk::wire::{
-    Code, Endpoint, Fault, Head, Instance, InstanceId, Namespace, NodeId, Seams, ServiceName,
+    Code, Endpoint, Fault, Head, Instance, InstanceId, Namespace, NodeId, Route, Seams, ServiceName,
     status::ServiceStatus,
 };
 use std::{
@@ -25,20 +26,6 @@ use table::{announcement_key, announcement_value, drained_key};
 
 /// The most instances attached to one node: each is a few hundred bytes of gossip on every node.
 const ATTACHED_MAX: usize = 1024;
-
-/// Names that people's services can't have: a call by such a name is for the platform, on every node, now or in a later
-/// version. An instance attached under one would be announced and never called.
-const RESERVED: [&str; 11] =
-    ["api", "auth", "blob", "broker", "config", "events", "network", "proxy", "registry", "runtime", "store"];
-
-fn refuse_reserved(service: &ServiceName) -> Result<(), Fault> {
-    if !RESERVED.contains(&service.as_str()) {
-        return Ok(());
-    }
-    Err(Fault::new(Code::Conflict, format!("the name {service} is taken by the platform itself"))
-        .help("give the service another name")
-        .help(format!("reserved are: {}", RESERVED.join(", "))))
-}
 
 /// The registry as one node sees it. Clones share everything.
 #[derive(Clone)]
@@ -109,7 +96,8 @@ impl Registry {
     /// Attaches an instance to this node for as long as the guard is kept.
     ///
     /// # Errors
-    /// [`Code::Conflict`] if the name is the platform's, [`Code::Unavailable`] if the node has too many, is drained, or
+    /// [`Code::Conflict`] if the name or a route is another's, [`Code::Usage`] for what can't be a route,
+    /// [`Code::Unavailable`] if the node has too many, is drained, or
     /// stops.
     pub fn attach(
         &self,
@@ -120,13 +108,7 @@ impl Registry {
         backend: Backend,
         permits: usize,
     ) -> Result<AttachGuard, Fault> {
-        refuse_reserved(&service)?;
-        if let Some(endpoint) = endpoints.iter().find(|endpoint| endpoint.name.starts_with('-')) {
-            let message = format!("an endpoint {:?} can't be offered", endpoint.name);
-            return Err(
-                Fault::new(Code::Usage, message).help("what begins with a dash is the platform's own")
-            );
-        }
+        collision::refuse(&namespace, &service, &endpoints, &self.table())?;
         self.work().refuse()?;
         let instance = Instance {
             id: u64::from_le_bytes(self.0.seams.random()),
@@ -135,6 +117,7 @@ impl Registry {
             version,
             node: self.0.mesh.node(),
             endpoints: endpoints.iter().map(|endpoint| endpoint.name.clone()).collect(),
+            routes: endpoints.iter().flat_map(routes_of).collect(),
         };
         let attachment = Attachment::new(instance.clone(), endpoints, backend, permits);
         {
@@ -203,7 +186,7 @@ impl Registry {
     }
 
     /// Whether this node was told to do nothing for a while.
-    pub(crate) fn is_drained(&self) -> bool {
+    pub fn is_drained(&self) -> bool {
         self.work() == Work::Drained
     }
 
@@ -314,6 +297,11 @@ impl Registry {
         found.map(|attachment| attachment.endpoints.clone())
     }
 
+    /// This node.
+    pub fn node(&self) -> NodeId {
+        self.0.mesh.node()
+    }
+
     /// The id of the node with this name or id.
     pub fn find_node(&self, name_or_id: &str) -> Option<NodeId> {
         self.table().find_node(name_or_id)
@@ -337,25 +325,13 @@ impl Registry {
     }
 }
 
+/// The explicit routes of an endpoint, as they are announced.
+fn routes_of(endpoint: &Endpoint) -> impl Iterator<Item = (String, Route)> {
+    endpoint.routes.iter().map(|route| (endpoint.name.clone(), route.clone()))
+}
+
 fn drained(service: &ServiceName, nodes: &[String]) -> Fault {
     let message = format!("service {:?} is on drained nodes only: {}", service.as_str(), nodes.join(", "));
     Fault::new(Code::Unavailable, message)
         .help(format!("put one to work again: `micro-node drain {} --undo`", nodes[0]))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::{auth::AUTH, config::CONFIG, network::NETWORK, store::STORE};
-
-    #[test]
-    fn a_service_of_people_does_not_take_a_name_of_the_platform() {
-        let refused = |name: &str| refuse_reserved(&name.parse().expect("a good name"));
-        for name in [STORE, CONFIG, REGISTRY, NETWORK, AUTH, "runtime"] {
-            let fault = refused(name).expect_err("the platform has that name");
-            assert_eq!(fault.code, Code::Conflict);
-            assert!(fault.message.contains(name) && fault.help[0].contains("another name"), "{fault:?}");
-        }
-        assert_eq!(refused("stores"), Ok(()));
-    }
 }

@@ -1,7 +1,7 @@
 //! All instances of the mesh, read from gossip.
 
 use micro_mesh::Member;
-use micro_sdk::wire::{Instance, Namespace, NodeId, ServiceName, status::ServiceStatus};
+use micro_sdk::wire::{Instance, Namespace, NodeId, Route, ServiceName, status::ServiceStatus};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -19,6 +19,30 @@ struct Announcement {
     v: String,
     /// The endpoints.
     e: Vec<String>,
+    /// Explicit routes: which of the endpoints, method, path, host.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    r: Vec<(usize, String, String, String)>,
+}
+
+impl Announcement {
+    fn of(instance: &Instance) -> Self {
+        let place = |name: &String| instance.endpoints.iter().position(|endpoint| endpoint == name);
+        let routes = instance.routes.iter().filter_map(|(endpoint, route)| {
+            let Route { method, path, host } = route.clone();
+            Some((place(endpoint)?, method, path, host))
+        });
+        Announcement { v: instance.version.clone(), e: instance.endpoints.clone(), r: routes.collect() }
+    }
+
+    /// The routes, without those that this build would not take.
+    fn routes(&self) -> Vec<(String, Route)> {
+        let route = |(place, method, path, host): &(usize, String, String, String)| {
+            let route = Route { method: method.clone(), path: path.clone(), host: host.clone() };
+            let endpoint = self.e.get(*place)?.clone();
+            route.check().is_ok().then_some((endpoint, route))
+        };
+        self.r.iter().filter_map(route).collect()
+    }
 }
 
 /// The gossip key of an instance.
@@ -33,8 +57,7 @@ pub(crate) fn drained_key(instance: &Instance) -> String {
 
 /// The gossip value of an instance.
 pub(crate) fn announcement_value(instance: &Instance) -> String {
-    let announcement = Announcement { v: instance.version.clone(), e: instance.endpoints.clone() };
-    serde_json::to_string(&announcement).expect("strings always have a JSON form")
+    serde_json::to_string(&Announcement::of(instance)).expect("strings always have a JSON form")
 }
 
 /// Reads an announcement; none if it is not one, or of a newer build.
@@ -50,8 +73,9 @@ fn read_behind(prefix: &str, node: NodeId, key: &str, value: &str) -> Option<Ins
         id: u64::from_str_radix(id, 16).ok()?,
         namespace: namespace.parse().ok()?,
         service: service.parse().ok()?,
-        version: announcement.v,
         node,
+        routes: announcement.routes(),
+        version: announcement.v,
         endpoints: announcement.e,
     })
 }
@@ -90,6 +114,36 @@ impl Table {
             instances.sort_by_key(|instance| (instance.node != here, instance.node, instance.id));
         }
         table
+    }
+
+    /// A table of these instances and nothing else.
+    pub fn of(instances: impl IntoIterator<Item = Instance>) -> Self {
+        let mut table = Table::default();
+        for instance in instances {
+            let service = (instance.namespace.clone(), instance.service.clone());
+            table.services.entry(service).or_default().push(instance);
+        }
+        table
+    }
+
+    /// All services with their instances, by namespace and name.
+    pub fn all(&self) -> &BTreeMap<(Namespace, ServiceName), Vec<Instance>> {
+        &self.services
+    }
+
+    /// The other services of a namespace, each with its explicit routes.
+    pub(super) fn others(
+        &self,
+        namespace: &Namespace,
+        service: &ServiceName,
+    ) -> Vec<(&ServiceName, BTreeSet<&Route>)> {
+        let others = self.services.iter().filter(|((of, name), _)| of == namespace && name != service);
+        others
+            .map(|((_, name), instances)| {
+                let routes = instances.iter().flat_map(|instance| &instance.routes);
+                (name, routes.map(|(_, route)| route).collect())
+            })
+            .collect()
     }
 
     /// The instances of one service.
@@ -157,6 +211,7 @@ mod tests {
             version: "1.2".to_owned(),
             node: NodeId(7),
             endpoints: vec!["Cart.add".to_owned()],
+            routes: Vec::new(),
         };
         let (key, value) = (announcement_key(&instance), announcement_value(&instance));
         assert_eq!(key, "svc/default/shop/0000000000000abc");
@@ -165,7 +220,12 @@ mod tests {
         let drained = drained_key(&instance);
         assert_eq!(drained, "drained/default/shop/0000000000000abc");
         assert_eq!(read(NodeId(7), &drained, &value), None);
-        assert_eq!(read_behind(DRAINED_PREFIX, NodeId(7), &drained, &value), Some(instance));
+        assert_eq!(read_behind(DRAINED_PREFIX, NodeId(7), &drained, &value), Some(instance.clone()));
+        let route = Route { method: "GET".to_owned(), path: "/carts/{id}".to_owned(), host: String::new() };
+        let routed = Instance { routes: vec![("Cart.add".to_owned(), route)], ..instance };
+        let value = announcement_value(&routed);
+        assert_eq!(value, r#"{"v":"1.2","e":["Cart.add"],"r":[[0,"GET","/carts/{id}",""]]}"#);
+        assert_eq!(read(NodeId(7), &key, &value), Some(routed));
     }
 
     #[test]

@@ -189,6 +189,7 @@ helloworld  0.1.0     3          1          alpha,bravo";
                 request_schema: SCHEMA.to_owned(),
                 response_schema: "true".to_owned(),
                 doc: "Says hello.".to_owned(),
+                routes: Vec::new(),
             }],
         };
         let text = "\

@@ -4,7 +4,9 @@ use crate::doors::{
     credentials::{Credentials, Known},
     grpc::{Connection, Exchange, Services},
     listeners::SocketFile,
+    tally::{CONNECTIONS_MAX, DoorName, Tally},
     threads::Threads,
+    tls::Certificate,
 };
 use axum::Router;
 use http::Request;
@@ -14,7 +16,13 @@ use hyper_util::{
     service::TowerToHyperService,
 };
 use micro_sdk::wire::{Caller, Code, Fault};
-use std::{future::Future, io, pin::pin, sync::Arc, time::Duration};
+use std::{
+    future::Future,
+    io,
+    pin::pin,
+    sync::{Arc, atomic::Ordering},
+    time::Duration,
+};
 use tokio::{
     io::{AsyncRead, AsyncWrite},
     net::{TcpListener, TcpStream},
@@ -23,13 +31,15 @@ use tokio::{
 };
 use tonic::Status;
 
-/// Connections that one door serves at once: far more than services and people on a host need, and few enough that
-/// their buffers stay below what a small host has.
-const CONNECTIONS_MAX: usize = 4096;
 /// The pause after a failed accept: the process is out of file descriptors, and some may be free again soon.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+/// The largest head of an HTTP/1 request: twice what other servers take, and far less than would be a burden before it
+/// is known who sends it.
+const HEAD_BYTES_MAX: usize = 64 << 10;
 /// How long a client may take to send the head of an HTTP/1 request.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long a client may take for the handshake of TLS: two round trips.
+const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
 /// How often a silent HTTP/2 connection is asked whether it lives, and how long it may take to answer.
 pub(super) const KEEP_ALIVE: Duration = Duration::from_secs(15);
 /// Streams in flight on one HTTP/2 connection.
@@ -83,6 +93,8 @@ pub(super) struct Acceptor {
     pub guard: Guard,
     pub draining: watch::Receiver<bool>,
     pub threads: Arc<Threads>,
+    pub tally: Arc<Tally>,
+    pub door: DoorName,
 }
 
 impl Acceptor {
@@ -96,7 +108,8 @@ impl Acceptor {
         A: FnMut() -> F,
         F: Future<Output = io::Result<S>>,
     {
-        let permits = Arc::new(Semaphore::new(CONNECTIONS_MAX));
+        let connections = self.tally.connections(self.door);
+        let permits = &connections.permits;
         loop {
             let permit = tokio::select! {
                 biased;
@@ -108,8 +121,10 @@ impl Acceptor {
                 _ = self.draining.wait_for(|draining| *draining) => break,
                 accepted = accept() => accepted,
             };
-            let served =
-                accepted.and_then(|stream| serve(&self.threads, stream, self.draining.clone(), permit));
+            let served = accepted.and_then(|stream| {
+                connections.taken.fetch_add(1, Ordering::Relaxed);
+                serve(&self.threads, stream, self.draining.clone(), permit)
+            });
             if let Err(error) = served {
                 tracing::warn!(%error, "a connection could not be accepted");
                 sleep(ACCEPT_PAUSE).await;
@@ -163,15 +178,28 @@ impl Acceptor {
         .await;
     }
 
-    /// Serves HTTP/1 and HTTP/2 on a TCP port.
-    pub async fn serve_http(self, listener: TcpListener) {
+    /// Serves HTTP/1 and HTTP/2 on a TCP port, inside TLS if there is a certificate.
+    pub async fn serve_http(self, listener: TcpListener, certificate: Option<Arc<Certificate>>) {
         let listener = &listener;
         let accept = || accept_tcp(listener);
         self.run(accept, |threads, stream, draining, permit| {
             let thread = threads.idlest();
             let stream = stream.into_std()?;
             let stream = thread.enter(|| TcpStream::from_std(stream))?;
-            thread.spawn(http_connection(stream, thread.router.clone(), draining, permit));
+            let router = thread.router.clone();
+            match &certificate {
+                None => thread.spawn(http_connection(stream, router, draining, permit)),
+                Some(certificate) => {
+                    let shaking = certificate.acceptor().accept(stream);
+                    thread.spawn(async move {
+                        match timeout(HANDSHAKE_TIMEOUT, shaking).await {
+                            Ok(Ok(stream)) => http_connection(stream, router, draining, permit).await,
+                            Ok(Err(error)) => tracing::debug!(%error, "no TLS came of a connection"),
+                            Err(_late) => tracing::debug!("a handshake of TLS took too long"),
+                        }
+                    });
+                }
+            }
             Ok(())
         })
         .await;
@@ -184,14 +212,17 @@ async fn accept_tcp(listener: &TcpListener) -> io::Result<TcpStream> {
     Ok(stream)
 }
 
-fn http_connection(
-    stream: TcpStream,
+fn http_connection<S>(
+    stream: S,
     router: Router,
     mut draining: watch::Receiver<bool>,
     permit: OwnedSemaphorePermit,
-) -> impl Future<Output = ()> + Send + 'static + use<> {
+) -> impl Future<Output = ()> + Send + 'static + use<S>
+where
+    S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+{
     let mut builder = auto::Builder::new(TokioExecutor::new());
-    builder.http1().timer(TokioTimer::new()).header_read_timeout(HEAD_TIMEOUT);
+    builder.http1().timer(TokioTimer::new()).header_read_timeout(HEAD_TIMEOUT).max_buf_size(HEAD_BYTES_MAX);
     builder
         .http2()
         .timer(TokioTimer::new())

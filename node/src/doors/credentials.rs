@@ -1,6 +1,6 @@
 //! What a request shows to say who sends it: the admin secret, or an access token of an account, as bearer token.
 
-use crate::node::{AdminSecret, Context, Local};
+use crate::node::AdminSecret;
 use http::{HeaderMap, header::AUTHORIZATION};
 use micro_actors::auth::{self, Verified};
 use micro_sdk::wire::{Caller, Code, Fault};
@@ -25,38 +25,49 @@ impl Known {
 
 /// What a door that takes bearer tokens compares them with.
 pub(super) struct Credentials {
-    pub secret: AdminSecret,
+    pub secret: Arc<AdminSecret>,
     pub guard: auth::Guard,
     /// Who those are that show nothing.
     pub nobody: Caller,
 }
 
 impl Credentials {
-    /// Who sends a request to `path`.
+    /// Who sends a request to `path`, at a door where something has to be shown.
     ///
     /// # Errors
     /// [`Code::Denied`] if it shows nothing, where something is needed, or what is not good.
     pub fn known(&self, headers: &HeaderMap, path: &str) -> Result<Known, Fault> {
+        let known = self.known_or_nobody(headers)?;
+        if is_nobody(&known.caller) && !is_open(path) { Err(missing()) } else { Ok(known) }
+    }
+
+    /// Who sends a request, at a door that also takes those who show nothing.
+    ///
+    /// # Errors
+    /// [`Code::Denied`] if what it shows is not good: whoever shows something means to be somebody.
+    pub fn known_or_nobody(&self, headers: &HeaderMap) -> Result<Known, Fault> {
         match bearer(headers) {
             Some(token) if self.secret.matches(token) => Ok(Known::without_token(Caller::Admin)),
             Some(token) if token.contains('.') => account(&self.guard, token),
-            Some(_) => Err(refused("the admin secret is wrong")),
-            None if OPEN_PATHS.contains(&path) => Ok(Known::without_token(self.nobody.clone())),
-            None => Err(refused("the admin secret or a token is missing")),
+            Some(_) => Err(refused("the bearer token is wrong")),
+            None => Ok(Known::without_token(self.nobody.clone())),
         }
     }
 }
 
-/// Who sends a request to a door that also takes those who show nothing: `nobody`.
-///
-/// # Errors
-/// [`Code::Denied`] if what it shows is not good.
-pub(super) fn context(local: &Local, headers: &HeaderMap, nobody: &Caller) -> Result<Context, Fault> {
-    let known = match bearer(headers) {
-        Some(token) => account(local.guard(), token)?,
-        None => Known::without_token(nobody.clone()),
-    };
-    Ok(Context { token: known.token, ..Context::of(known.caller) })
+/// Whether everybody may ask this method of the platform.
+pub(super) fn is_open(path: &str) -> bool {
+    OPEN_PATHS.contains(&path)
+}
+
+/// Whether a caller is nobody in particular.
+pub(super) fn is_nobody(caller: &Caller) -> bool {
+    matches!(caller, Caller::Anonymous | Caller::Stranger)
+}
+
+/// That something has to be shown here.
+pub(super) fn missing() -> Fault {
+    refused("the admin secret or a token is missing")
 }
 
 /// Who those are that show nothing to a listener at this address.
@@ -64,10 +75,11 @@ pub(super) fn nobody(listener: SocketAddr) -> Caller {
     if listener.ip().is_loopback() { Caller::Anonymous } else { Caller::Stranger }
 }
 
-/// The token in the header; an empty one in a header of another kind.
+/// The token in the header (RFC 6750, 2.1); an empty one in a header of another kind.
 fn bearer(headers: &HeaderMap) -> Option<&str> {
-    let header = headers.get(AUTHORIZATION)?;
-    Some(header.to_str().ok().and_then(|value| value.strip_prefix("Bearer ")).unwrap_or_default())
+    let header = headers.get(AUTHORIZATION)?.to_str().unwrap_or_default();
+    let (scheme, token) = header.split_once(' ').unwrap_or_default();
+    Some(if scheme.eq_ignore_ascii_case("bearer") { token.trim() } else { "" })
 }
 
 fn account(guard: &auth::Guard, token: &str) -> Result<Known, Fault> {
@@ -94,7 +106,14 @@ mod tests {
             |value: &'static str| HeaderMap::from_iter([(AUTHORIZATION, HeaderValue::from_static(value))]);
         assert_eq!(bearer(&HeaderMap::new()), None);
         assert_eq!(bearer(&with("Bearer a.b.c")), Some("a.b.c"));
-        assert_eq!(bearer(&with("Basic YTpi")), Some(""), "it shows something, and nothing good");
+        assert_eq!(bearer(&with("bearer a.b.c ")), Some("a.b.c"));
+        for nothing_good in ["Basic YTpi", "Bearer", "Bearer ", "a.b.c", "", "\u{fc}"] {
+            let headers = HeaderMap::from_iter([(
+                AUTHORIZATION,
+                HeaderValue::from_str(nothing_good).expect("a value"),
+            )]);
+            assert_eq!(bearer(&headers), Some(""), "{nothing_good:?} shows something");
+        }
     }
 
     #[test]

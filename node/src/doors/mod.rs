@@ -4,26 +4,29 @@
 //! |---|---|---|
 //! | unix socket | gRPC | root and the node's own user, by peer credentials |
 //! | proxy port | gRPC | holders of the admin secret; accounts, by their tokens |
-//! | api port | HTTP and JSON | accounts, by their tokens; who shows none is nobody in particular |
+//! | api port | HTTP and JSON | the same; who shows nothing is nobody in particular |
 //!
 //! A door says who calls and sets the deadline; what the caller may do is decided by `authorize` behind it.
 
 mod acceptor;
-mod api;
 mod credentials;
 mod grpc;
+mod http;
 mod listeners;
-mod public_blobs;
+mod tally;
 mod threads;
+mod tls;
 
 pub use listeners::{Listeners, bind_fault};
 
-use crate::node::Local;
+use crate::{config::HttpConfig, node::Local};
 use acceptor::{Acceptor, Guard};
 use credentials::Credentials;
 use micro_sdk::wire::{Code, Fault};
 use std::sync::Arc;
+use tally::{DoorName, Tally};
 use threads::Threads;
+use tls::Certificate;
 use tokio::{sync::watch, task::JoinSet};
 
 /// The open doors of one node.
@@ -36,24 +39,42 @@ impl Doors {
     /// Opens all doors, with `threads` threads for their connections beside this one.
     ///
     /// # Errors
-    /// [`Code::Failed`] if the system gives no thread.
-    pub fn open(listeners: Listeners, local: &Local, threads: Option<usize>) -> Result<Self, Fault> {
+    /// [`Code::Failed`] if the system gives no thread, [`Code::Usage`] if the certificate can't be used.
+    pub fn open(
+        listeners: Listeners,
+        local: &Local,
+        http: HttpConfig,
+        threads: Option<usize>,
+    ) -> Result<Self, Fault> {
         let draining = watch::Sender::new(false);
-        let nobody = credentials::nobody(listeners.api_address);
-        let threads = Threads::start(threads, local, &nobody, &draining.subscribe()).map_err(|error| {
+        let secret = Arc::new(listeners.secret);
+        let credentials = |address| {
+            let (secret, guard) = (secret.clone(), local.guard().clone());
+            Arc::new(Credentials { secret, guard, nobody: credentials::nobody(address) })
+        };
+        let certificate = http.tls.clone().map(Certificate::load).transpose()?;
+        let tally = Tally::new();
+        let shared = http::Shared::new(http, credentials(listeners.api_address), tally.clone());
+        let threads = Threads::start(threads, local, &shared, &draining.subscribe()).map_err(|error| {
             Fault::new(Code::Failed, format!("no thread for connections can be started: {error}"))
                 .help("raise the limit of threads, or start with --door-threads 0")
         })?;
-        let credentials = Arc::new(Credentials {
-            secret: listeners.secret,
-            guard: local.guard().clone(),
-            nobody: credentials::nobody(listeners.proxy_address),
-        });
-        let acceptor = |guard| Acceptor { guard, draining: draining.subscribe(), threads: threads.clone() };
+        let acceptor = |door, guard| Acceptor {
+            guard,
+            draining: draining.subscribe(),
+            threads: threads.clone(),
+            tally: tally.clone(),
+            door,
+        };
         let mut acceptors = JoinSet::new();
-        acceptors.spawn(acceptor(Guard::Peer).serve_unix(listeners.socket));
-        acceptors.spawn(acceptor(Guard::Bearer(credentials)).serve_grpc(listeners.proxy));
-        acceptors.spawn(acceptor(Guard::Nobody).serve_http(listeners.api));
+        let bearer = Guard::Bearer(credentials(listeners.proxy_address));
+        acceptors.spawn(acceptor(DoorName::Socket, Guard::Peer).serve_unix(listeners.socket));
+        acceptors.spawn(acceptor(DoorName::Proxy, bearer).serve_grpc(listeners.proxy));
+        acceptors
+            .spawn(acceptor(DoorName::Api, Guard::Nobody).serve_http(listeners.api, certificate.clone()));
+        if let Some(certificate) = certificate {
+            acceptors.spawn(certificate.follow(draining.subscribe()));
+        }
         Ok(Doors { draining, acceptors })
     }
 

@@ -5,11 +5,13 @@
 //! thread that has the fewest, since the work of HTTP/2 for many callers is more than that of Raft for what they ask.
 
 use crate::{
-    doors::{api, grpc::Services},
+    doors::{
+        grpc::Services,
+        http::{self, Shared},
+    },
     node::Local,
 };
 use axum::Router;
-use micro_sdk::wire::Caller;
 use std::{
     future::Future,
     io,
@@ -52,10 +54,10 @@ impl Threads {
     pub fn start(
         others: Option<usize>,
         local: &Local,
-        nobody: &Caller,
+        shared: &Arc<Shared>,
         draining: &watch::Receiver<bool>,
     ) -> io::Result<Arc<Self>> {
-        let own = Thread::new(Handle::current(), local.clone(), nobody, draining);
+        let own = Thread::new(Handle::current(), local.clone(), shared, draining);
         let mut threads = Threads(vec![own]);
         let cores = thread::available_parallelism().map_or(1, NonZero::get);
         for number in 1..=others.unwrap_or((cores - 1).min(OTHERS_DEFAULT_MAX)) {
@@ -68,7 +70,7 @@ impl Threads {
                 let _entered = handle.enter();
                 local.fork()
             };
-            let mut thread = Thread::new(handle, fork, nobody, draining);
+            let mut thread = Thread::new(handle, fork, shared, draining);
             thread.end = Some(run(runtime, format!("door-{number}"))?);
             threads.0.push(thread);
         }
@@ -101,10 +103,11 @@ fn run(runtime: Runtime, name: String) -> io::Result<(oneshot::Sender<()>, JoinH
 }
 
 impl Thread {
-    fn new(runtime: Handle, local: Local, nobody: &Caller, draining: &watch::Receiver<bool>) -> Self {
+    fn new(runtime: Handle, local: Local, shared: &Arc<Shared>, draining: &watch::Receiver<bool>) -> Self {
+        let services = Services::new(&local, draining.clone());
         Thread {
-            services: Services::new(&local, draining.clone()),
-            router: api::router(local, nobody.clone()),
+            router: http::router(local, services.clone(), shared.clone(), draining.clone()),
+            services,
             runtime,
             connections: Arc::default(),
             end: None,

@@ -126,7 +126,7 @@ fn own_address(peer: SocketAddr) -> Option<IpAddr> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::{Join, VotersWanted};
+    use crate::config::{HttpConfig, Join, VotersWanted};
     use micro_mesh::Place;
 
     fn config(mesh_listen: Option<&str>, advertise: Option<&str>, join: Option<&str>) -> Config {
@@ -137,6 +137,7 @@ mod tests {
             data_dir: "/d".into(),
             socket: "/s".into(),
             api: address("127.0.0.1:8080"),
+            http: HttpConfig::default(),
             proxy: address("127.0.0.1:8081"),
             mesh_listen: mesh_listen.map(address),
             advertise: advertise.map(address),

@@ -3,16 +3,18 @@
 use crate::config::Setting;
 use bytes::Bytes;
 use micro_actors::{
-    Answer, System,
+    Action, Answer, System,
     auth::{AUTH, Accounts, CreateTokenReply, CreateTokenRequest, Guard, READ, Resource, Verified, WRITE},
+    authorize,
     blob::BlobService,
     config::ConfigService,
     network::{DrainRequest, LeaveRequest, MemberReply, NETWORK, RemoveRequest, TransferRequest},
-    registry::{AttachGuard, Backend, DescribeReply, InsideHandler, REGISTRY},
+    registry::{AttachGuard, Backend, DescribeReply, InsideHandler, REGISTRY, Table},
     store::StoreService,
 };
+use micro_consensus::Observation;
 use micro_sdk::wire::{
-    Caller, Code, Codec, Endpoint, Fault, Head, Instance, Namespace, Seams, ServiceName, TraceId,
+    Caller, Code, Codec, Endpoint, Fault, Head, Instance, Namespace, NodeId, Seams, ServiceName, TraceId,
     limits::{BODY_BYTES_MAX, DEADLINE_MS_DEFAULT, DEADLINE_MS_MAX},
     status::Status,
 };
@@ -45,13 +47,14 @@ impl Context {
         Context { caller, uid: None, deadline: None, trace: None, idempotency_key: None, token: None }
     }
 
-    fn left(&self) -> Duration {
+    /// The time that the call has.
+    pub fn time(&self) -> Duration {
         let longest = Duration::from_millis(DEADLINE_MS_MAX.into());
         self.deadline.unwrap_or(Duration::from_millis(DEADLINE_MS_DEFAULT.into())).min(longest)
     }
 
     pub(super) fn until(&self) -> Instant {
-        Instant::now() + self.left()
+        Instant::now() + self.time()
     }
 
     /// The same with a deadline.
@@ -107,7 +110,7 @@ impl Local {
             endpoint: endpoint.to_owned(),
             caller: context.caller.clone(),
             trace: context.trace.unwrap_or_else(|| self.seams.trace_id()),
-            deadline_ms: u32::try_from(context.left().as_millis()).unwrap_or(DEADLINE_MS_MAX),
+            deadline_ms: u32::try_from(context.time().as_millis()).unwrap_or(DEADLINE_MS_MAX),
             hops: 0,
             idempotency_key: context.idempotency_key,
             metadata: Vec::new(),
@@ -127,6 +130,30 @@ impl Local {
         self.system.dispatch().may(&context.caller, resource)
     }
 
+    /// Whether the caller may call an endpoint of a service, whether it is there or not.
+    ///
+    /// # Errors
+    /// [`Code::Denied`].
+    pub fn may_call(
+        &self,
+        context: &Context,
+        namespace: &Namespace,
+        service: &str,
+        endpoint: &str,
+    ) -> Result<(), Fault> {
+        let resource = Resource::of_service(namespace, service, endpoint);
+        authorize(self.guard(), &context.caller, Action::CallService, &resource)
+    }
+
+    /// Whether the caller may see what this node tells everybody of itself.
+    ///
+    /// # Errors
+    /// [`Code::Denied`].
+    pub fn may_read_public(&self, context: &Context, what: &str) -> Result<(), Fault> {
+        let resource = Resource::of_mesh(NETWORK, what, READ);
+        self.system.dispatch().admit_public(&context.caller, NETWORK, &resource).map(drop)
+    }
+
     /// The settings of this node, and where each comes from.
     ///
     /// # Errors
@@ -134,6 +161,61 @@ impl Local {
     pub fn settings(&self, context: &Context) -> Result<&[Setting], Fault> {
         self.may(context, &Resource::of_mesh(NETWORK, "settings", READ))?;
         Ok(&self.settings)
+    }
+
+    /// This node.
+    pub fn node(&self) -> NodeId {
+        self.system.registry().node()
+    }
+
+    /// The group as this node sees it.
+    pub fn observe(&self) -> Observation {
+        self.system.observe()
+    }
+
+    /// How many other nodes are linked.
+    pub fn links(&self) -> usize {
+        self.system.links()
+    }
+
+    /// Whether the node was told to do nothing for a while.
+    pub fn is_drained(&self) -> bool {
+        self.system.registry().is_drained()
+    }
+
+    /// A trace for a call that belongs to none.
+    pub fn trace(&self) -> TraceId {
+        self.seams.trace_id()
+    }
+
+    /// All services of the mesh with their instances and routes.
+    pub fn table(&self) -> Arc<Table> {
+        self.system.registry().table()
+    }
+
+    /// Whether a service is the platform's, or has an instance that may be called.
+    ///
+    /// # Errors
+    /// [`Code::NotFound`] with what was looked up where; [`Code::Unavailable`] if they are on drained nodes only.
+    pub fn knows(&self, namespace: &Namespace, service: &ServiceName) -> Result<(), Fault> {
+        if self.system.dispatch().is_platform(service) {
+            return Ok(());
+        }
+        self.system.registry().candidates(namespace, service).map(drop)
+    }
+
+    /// The endpoints of a service with their schemas, as this node itself asks for them: to read what callers send.
+    ///
+    /// # Errors
+    /// As [`describe`](Self::describe).
+    pub async fn endpoints(
+        &self,
+        namespace: &Namespace,
+        service: &ServiceName,
+        patience: Duration,
+    ) -> Result<Vec<Endpoint>, Fault> {
+        let own = Context::of(Caller::Node(self.node())).within(patience);
+        self.describe(&own, namespace, service).await.map(|(_, endpoints)| endpoints)
     }
 
     /// Makes a join token.
@@ -264,7 +346,7 @@ impl Local {
     }
 
     /// The name of a node.
-    pub fn node_name(&self, node: micro_sdk::wire::NodeId) -> String {
+    pub fn node_name(&self, node: NodeId) -> String {
         self.system.registry().node_name(node)
     }
 

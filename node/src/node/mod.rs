@@ -68,6 +68,8 @@ pub struct Card {
     pub cluster: ClusterId,
     /// The HTTP api, as bound.
     pub api: SocketAddr,
+    /// Whether that is inside TLS.
+    pub api_tls: bool,
     /// The gRPC proxy, as bound.
     pub proxy: SocketAddr,
     /// The mesh listener, as bound.
@@ -267,6 +269,7 @@ impl Node {
             id: mesh.node(),
             cluster: mesh.cluster(),
             api: listeners.as_ref().map_or(config.api, |listeners| listeners.api_address),
+            api_tls: config.http.tls.is_some(),
             proxy: listeners.as_ref().map_or(config.proxy, |listeners| listeners.proxy_address),
             mesh: mesh.local_addr(),
             advertise: mesh.advertise(),
@@ -279,8 +282,9 @@ impl Node {
         };
         let settings = card.settle(config.settings);
         let local = Local::new(system.clone(), seams.clone(), settings);
-        let doors =
-            listeners.map(|listeners| Doors::open(listeners, &local, config.door_threads)).transpose()?;
+        let doors = listeners
+            .map(|listeners| Doors::open(listeners, &local, config.http, config.door_threads))
+            .transpose()?;
         boot.settle(&system, &storage, READY_TRY).await?;
         Ok(Node { card, mesh, consensus, system, doors, local, storage })
     }

@@ -6,6 +6,7 @@
 mod arguments;
 mod entry;
 mod message;
+mod route;
 mod service;
 
 use proc_macro::TokenStream;
@@ -17,6 +18,10 @@ use proc_macro::TokenStream;
 /// `Serialize` and `JsonSchema`. Doc comments become the documentation of the API. Methods without `async`,
 /// and those of other
 /// `impl` blocks, are left alone.
+///
+/// An endpoint is called over HTTP as `/SERVICE/METHOD`. `#[endpoint(get = "/greet/{name}")]` on it adds a path of its own
+/// for one of `get`, `post`, `put`, `patch` and `delete`; `{name}` is one segment, given as the field `name` of the
+/// request, and `{path=**}` at the end all that is left. With `host = "shop.example.org"` it is for that host alone.
 ///
 /// The service is named after its package, with `_` as `-` and in lowercase, and has its version, unless the
 /// attribute says otherwise: `#[service(name = "chat", version = "2")]`.

@@ -1,6 +1,6 @@
 //! `#[service]`: reads an `impl`, checks what can be checked here, and writes the dispatch.
 
-use crate::arguments::Arguments;
+use crate::{arguments::Arguments, route::Route};
 use proc_macro2::TokenStream;
 use quote::{quote, quote_spanned};
 use syn::{
@@ -11,12 +11,19 @@ use syn::{
 /// The impl as it was, and an impl of `micro_sdk::serve::Service` beside it.
 pub(crate) fn expand(attribute: TokenStream, item: TokenStream) -> Result<TokenStream> {
     let arguments = Arguments::read(attribute)?;
-    let item: ItemImpl = syn::parse2(item)?;
+    let mut item: ItemImpl = syn::parse2(item)?;
     if let Some((_, path, _)) = &item.trait_ {
         return Err(Error::new_spanned(path, "#[service] goes on an inherent impl: `impl Greeter { … }`"));
     }
     let handler = handler(&item.self_ty)?;
-    let endpoints = item
+    let written = item.clone();
+    // The compiler knows nothing of this attribute.
+    for method in item.items.iter_mut() {
+        if let ImplItem::Fn(method) = method {
+            method.attrs.retain(|attribute| !Route::is(attribute));
+        }
+    }
+    let endpoints = written
         .items
         .iter()
         .filter_map(|item| match item {
@@ -89,6 +96,8 @@ struct Endpoint<'a> {
     request: &'a Type,
     returned: &'a Type,
     takes_ctx: bool,
+    /// Ways to it over HTTP.
+    routes: Vec<Route>,
     /// `#[cfg]`s of the method hold for everything that names it.
     cfgs: Vec<&'a Attribute>,
 }
@@ -135,15 +144,16 @@ impl<'a> Endpoint<'a> {
         };
         let name = format!("{handler}.{}", signature.ident.unraw());
         let cfgs = method.attrs.iter().filter(|attribute| attribute.path().is_ident("cfg")).collect();
-        Ok(Endpoint { name, doc: doc(&method.attrs), method, request, returned, takes_ctx, cfgs })
+        let routes = Route::read(&method.attrs)?;
+        Ok(Endpoint { name, doc: doc(&method.attrs), method, request, returned, takes_ctx, routes, cfgs })
     }
 
     /// The statement that adds the endpoint's description.
     fn description(&self) -> TokenStream {
-        let Endpoint { name, doc, request, returned, cfgs, .. } = self;
+        let Endpoint { name, doc, request, returned, routes, cfgs, .. } = self;
         quote_spanned! {returned.span()=>
             #(#cfgs)*
-            endpoints.push(::micro_sdk::__private::endpoint::<#request, #returned>(#name, #doc));
+            endpoints.push(::micro_sdk::__private::endpoint::<#request, #returned>(#name, #doc) #(#routes)*);
         }
     }
 

@@ -18,17 +18,24 @@ pub const MESSAGE_BYTES_MAX: usize = wire::limits::BODY_BYTES_MAX + (1 << 20);
 
 tonic::include_proto!("micro.v1");
 
+/// The `.proto` files as a `google.protobuf.FileDescriptorSet`, with their comments.
+pub const DESCRIPTORS: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/micro.v1.descriptors"));
+
 impl From<wire::Endpoint> for Endpoint {
     fn from(endpoint: wire::Endpoint) -> Self {
-        let wire::Endpoint { name, request_schema, response_schema, doc } = endpoint;
-        Endpoint { name, request_schema, response_schema, doc }
+        let wire::Endpoint { name, request_schema, response_schema, doc, routes } = endpoint;
+        let route = |wire::Route { method, path, host }| Route { method, path, host };
+        let routes = routes.into_iter().map(route).collect();
+        Endpoint { name, request_schema, response_schema, doc, routes }
     }
 }
 
 impl From<Endpoint> for wire::Endpoint {
     fn from(endpoint: Endpoint) -> Self {
-        let Endpoint { name, request_schema, response_schema, doc } = endpoint;
-        wire::Endpoint { name, request_schema, response_schema, doc }
+        let Endpoint { name, request_schema, response_schema, doc, routes } = endpoint;
+        let route = |Route { method, path, host }| wire::Route { method, path, host };
+        let routes = routes.into_iter().map(route).collect();
+        wire::Endpoint { name, request_schema, response_schema, doc, routes }
     }
 }
 

@@ -66,6 +66,7 @@ pub fn endpoint<Request: JsonSchema, Answer: Outcome<Ok: JsonSchema>>(name: &str
         request_schema: taken.into_root_schema_for::<Request>().as_value().to_string(),
         response_schema: given.into_root_schema_for::<Answer::Ok>().as_value().to_string(),
         doc: doc.to_owned(),
+        routes: Vec::new(),
     }
 }
 

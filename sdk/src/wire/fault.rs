@@ -28,6 +28,8 @@ pub enum Code {
     Unknown,
     /// A defect of micro-node itself.
     Internal,
+    /// The called one has as many calls in work as it takes: callers are faster than it is.
+    Limited,
 }
 
 impl Code {
@@ -44,6 +46,7 @@ impl Code {
             Code::Unavailable => "unavailable",
             Code::Unknown => "unknown",
             Code::Internal => "internal",
+            Code::Limited => "limited",
         }
     }
 
@@ -57,12 +60,12 @@ impl Code {
             Code::NotFound => 5,
             Code::Conflict => 6,
             Code::Timeout => 7,
-            Code::Unavailable => 8,
+            Code::Unavailable | Code::Limited => 8,
             Code::Unknown => 9,
         }
     }
 
-    /// The HTTP status (RFC 9110).
+    /// The HTTP status (RFC 9110, RFC 6585).
     pub fn http_status(self) -> u16 {
         match self {
             Code::Failed | Code::Internal => 500,
@@ -73,6 +76,7 @@ impl Code {
             Code::Conflict => 409,
             Code::Timeout | Code::Unknown => 504,
             Code::Unavailable => 503,
+            Code::Limited => 429,
         }
     }
 }

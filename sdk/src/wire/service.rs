@@ -1,6 +1,6 @@
 //! What a service tells about itself: its instances, its endpoints and their schemas.
 
-use super::{Namespace, NodeId, ServiceName};
+use super::{Namespace, NodeId, Route, ServiceName};
 use bincode::{Decode, Encode};
 use serde::{Deserialize, Serialize};
 
@@ -18,6 +18,17 @@ pub struct Endpoint {
     pub response_schema: String,
     /// What it does, from the doc comment.
     pub doc: String,
+    /// Ways to it over HTTP beside the path that its name gives.
+    pub routes: Vec<Route>,
+}
+
+impl Endpoint {
+    /// The same with a further way to it.
+    #[must_use]
+    pub fn route(mut self, method: &str, path: &str, host: &str) -> Self {
+        self.routes.push(Route { method: method.to_owned(), path: path.to_owned(), host: host.to_owned() });
+        self
+    }
 }
 
 /// Where an instance takes calls, on its own host.
@@ -44,4 +55,6 @@ pub struct Instance {
     pub node: NodeId,
     /// The names of its endpoints, as `Handler.method`.
     pub endpoints: Vec<String>,
+    /// Explicit ways to them over HTTP, each with the name of its endpoint.
+    pub routes: Vec<(String, Route)>,
 }

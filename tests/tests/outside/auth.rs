@@ -42,7 +42,8 @@ async fn logged_in(cluster: &Cluster, namespace: &str, name: &str, scopes: &[&st
     Ok(proxy(cluster, 0).await?.with_namespace(namespace).auth().login(name, &secret).await?)
 }
 
-async fn rule(
+/// Makes a rule that grants.
+pub async fn rule(
     cluster: &Cluster,
     namespace: &str,
     id: &str,
@@ -247,7 +248,7 @@ async fn the_http_api_takes_tokens_and_asks_for_one_once_the_first_rule_is_gone(
     .await?;
     let jane = logged_in(&cluster, "default", "jane", &[]).await?;
     ensure!(get_as(api, path, jane.access.expose()).await?.status == 200, "accounts may call services");
-    ensure!(get_as(api, path, "a.b.c").await?.status == 403, "what is no token is not nobody");
+    ensure!(get_as(api, path, "a.b.c").await?.status == 401, "what is no token is not nobody");
     cluster.cli(0)?.ok(&["auth", "delete", "rule", "loopback", "--yes"]).await?;
     until("the rule is gone", PROMISE, async || {
         let answer = get(api, path).await?;

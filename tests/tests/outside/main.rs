@@ -12,6 +12,7 @@ mod copies;
 mod damage;
 mod doors;
 mod first_start;
+mod http;
 mod layered_config;
 mod membership;
 mod model;

@@ -11,6 +11,7 @@ pub(super) fn banner(card: &Card) -> String {
     let row = |left: (&str, String), right: (&str, String)| {
         format!("\n  {:<8} {:<30}  {:<12} {}", left.0, left.1, right.0, right.1)
     };
+    let scheme = if card.api_tls { "https" } else { "http" };
     let mesh = match card.advertise == card.mesh {
         true => format!("{}/udp", card.mesh),
         false => format!("{}/udp as {}", card.mesh, card.advertise),
@@ -22,7 +23,7 @@ pub(super) fn banner(card: &Card) -> String {
         card.id,
         card.cluster
     );
-    text += &row(("HTTP api", format!("http://{}", card.api)), ("gRPC proxy", card.proxy.to_string()));
+    text += &row(("HTTP api", format!("{scheme}://{}", card.api)), ("gRPC proxy", card.proxy.to_string()));
     text += &row(("Mesh", mesh), ("Socket", card.socket.display().to_string()));
     let data_dir = card.data_dir.display().to_string();
     text += &row(("Data", data_dir), ("Admin secret", format!("in {}", card.admin_secret_file.display())));
@@ -56,6 +57,7 @@ mod tests {
             id: NodeId(10),
             cluster: ClusterId(1),
             api: ([127, 0, 0, 1], 8080).into(),
+            api_tls: false,
             proxy: ([127, 0, 0, 1], 8081).into(),
             mesh: ([0, 0, 0, 0], 8443).into(),
             advertise: ([10, 0, 0, 1], 8443).into(),

@@ -31,6 +31,32 @@ pub(super) fn place(text: &str) -> Result<String, String> {
     Ok(text.to_owned())
 }
 
+/// Reads a name that a host is called by, as it stands in a request: lowercase, without a port.
+pub(super) fn host(text: &str) -> Result<String, String> {
+    let name = text.to_ascii_lowercase();
+    let plain = name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-.".contains(&byte));
+    let whole =
+        !name.is_empty() && name.split('.').all(|label| !label.is_empty() && label.len() <= NAME_BYTES_MAX);
+    match plain && whole && name.len() < 254 {
+        true => Ok(name),
+        false => Err("write the name alone, such as api.example.org".to_owned()),
+    }
+}
+
+/// Reads an origin, as browsers write it (RFC 6454, 6.2): scheme and host, and the port unless it is the scheme's own.
+pub(super) fn origin(text: &str) -> Result<String, String> {
+    let parts = text.split_once("://").filter(|(scheme, _)| ["http", "https"].contains(scheme));
+    let wrong = || "write it as browsers do, such as https://app.example.org or http://app.example.org:3000";
+    let (scheme, authority) = parts.ok_or_else(wrong)?;
+    let (name, port) = authority.split_once(':').map_or((authority, None), |(name, port)| (name, Some(port)));
+    let usual = matches!((scheme, port), ("http", Some("80")) | ("https", Some("443")));
+    let number = port.is_none_or(|port| port.parse::<u16>().is_ok_and(|port| port > 0));
+    if usual || !number || host(name)? != name {
+        return Err(wrong().to_owned());
+    }
+    Ok(text.to_owned())
+}
+
 /// Reads an address to listen at.
 pub(super) fn listener(text: &str) -> Result<SocketAddr, String> {
     let numeric = text.strip_prefix("localhost:").map(|port| format!("127.0.0.1:{port}"));
@@ -61,5 +87,30 @@ mod tests {
         assert!(listener("example.org:80").is_err());
         assert!(place_on_network("example.org:80").is_ok());
         assert!(place_on_network("unix:/x").is_err());
+    }
+
+    #[test]
+    fn hosts_and_origins_are_as_browsers_write_them() {
+        assert_eq!(host("API.example.org"), Ok("api.example.org".to_owned()));
+        for bad in ["", "a b", "a:80", "a/b", ".a", "a..b", "*.a", &"a".repeat(64)] {
+            assert!(host(bad).is_err(), "{bad}");
+        }
+        for good in ["https://app.example.org", "http://localhost:3000"] {
+            assert_eq!(origin(good), Ok(good.to_owned()));
+        }
+        for bad in [
+            "app.example.org",
+            "https://app.example.org/",
+            "https://APP.example.org",
+            "https://app.example.org:443",
+            "*",
+            "null",
+            "ftp://a",
+            "https://a:0",
+            "https://a:x",
+            "https://u@a",
+        ] {
+            assert!(origin(bad).is_err(), "{bad}");
+        }
     }
 }

@@ -9,7 +9,7 @@ mod ready_file;
 mod systemd;
 
 use super::{data_dir, failure::Failure, globals::Globals, output::Output, secret};
-use crate::config::{Config, Join, Setting, VotersWanted};
+use crate::config::{Config, HttpConfig, Join, Setting, TlsFiles, VotersWanted};
 use clap::{Args, ValueEnum, builder::RangedU64ValueParser};
 use log::LogFormat;
 use micro_mesh::{JoinToken, Place, TokenError};
@@ -54,6 +54,26 @@ pub(super) struct Start {
     #[arg(long, env = "MICRO_NODE_API", value_name = "IP:PORT", default_value = "127.0.0.1:8080",
           value_parser = label::listener)]
     api: SocketAddr,
+
+    /// A name of this host that the HTTP api answers to, and one label below it for each namespace; may be given
+    /// more than once
+    #[arg(long, env = "MICRO_NODE_API_HOST", value_name = "HOST", value_delimiter = ',',
+          value_parser = label::host)]
+    api_host: Vec<String>,
+
+    /// An origin whose pages may call the HTTP api, such as https://app.example.org; may be given more than once
+    #[arg(long, env = "MICRO_NODE_API_CORS_ORIGIN", value_name = "ORIGIN", value_delimiter = ',',
+          value_parser = label::origin)]
+    api_cors_origin: Vec<String>,
+
+    /// The certificate of the HTTP api, and those that lead to its authority, as a file in PEM: the api is then for TLS
+    /// only. Taken up anew when it changes
+    #[arg(long, env = "MICRO_NODE_API_TLS_CERT", value_name = "FILE", requires = "api_tls_key")]
+    api_tls_cert: Option<PathBuf>,
+
+    /// The private key of that certificate, as a file in PEM
+    #[arg(long, env = "MICRO_NODE_API_TLS_KEY", value_name = "FILE", requires = "api_tls_cert")]
+    api_tls_key: Option<PathBuf>,
 
     /// gRPC for who shows the admin secret or the token of an account; loopback only
     #[arg(long, env = "MICRO_NODE_PROXY", value_name = "IP:PORT", default_value = "127.0.0.1:8081",
@@ -152,6 +172,14 @@ impl Start {
             data_dir: data_dir::choose(self.data_dir.as_deref())?,
             socket: socket(self.socket)?,
             api: self.api,
+            http: HttpConfig {
+                hosts: self.api_host,
+                cors_origins: self.api_cors_origin,
+                tls: self
+                    .api_tls_cert
+                    .zip(self.api_tls_key)
+                    .map(|(certificate, key)| TlsFiles { certificate, key }),
+            },
             proxy: self.proxy,
             mesh_listen: self.mesh_listen,
             advertise,

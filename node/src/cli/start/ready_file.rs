@@ -100,6 +100,7 @@ mod tests {
             id: NodeId(10),
             cluster: ClusterId(1),
             api: address,
+            api_tls: false,
             proxy: address,
             mesh: address,
             advertise: address,

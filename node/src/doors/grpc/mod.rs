@@ -22,7 +22,6 @@ use crate::{
     doors::acceptor::Peer,
     node::{Context, Local},
 };
-use exchange::Received;
 use futures::future::{BoxFuture, ready};
 use http::HeaderMap;
 use micro_actors::auth::Verified;
@@ -40,7 +39,7 @@ use tonic::{Extensions, Status, body::Body, metadata::MetadataMap};
 use tower::Service as _;
 
 /// An answer on its way.
-type Answering = BoxFuture<'static, Result<http::Response<Body>, Infallible>>;
+pub(super) type Answering = BoxFuture<'static, Result<http::Response<Body>, Infallible>>;
 
 /// All gRPC services of a node, told apart by the first part of the path: a router in front of them cost
 /// as much as a read.
@@ -99,7 +98,12 @@ impl Services {
         }
     }
 
-    fn call(self, request: http::Request<Received>) -> Answering {
+    /// Answers a request that came in by whatever door: who calls is among its extensions.
+    pub fn call<B>(self, request: http::Request<B>) -> Answering
+    where
+        B: hyper::body::Body + Send + 'static,
+        B::Error: Into<Box<dyn std::error::Error + Send + Sync>> + Send + 'static,
+    {
         let Services { mut store, mut registry, mut node, mut config, mut blobs, mut auth, .. } = self;
         match request.uri().path().split('/').nth(1) {
             Some(store_server::SERVICE_NAME) => store.call(request),
@@ -145,7 +149,7 @@ fn context_of(headers: &HeaderMap, extensions: &Extensions) -> Result<Context, F
         caller,
         uid: extensions.get::<Peer>().map(|peer| peer.uid),
         deadline: text("grpc-timeout").and_then(grpc_timeout).map(|time| time - (time / 20).min(MARGIN_MAX)),
-        trace: text("traceparent").and_then(crate::doors::api::trace_of),
+        trace: text("traceparent").and_then(crate::doors::http::trace_of),
         idempotency_key: None,
         token: extensions.get::<Arc<Verified>>().cloned(),
     })

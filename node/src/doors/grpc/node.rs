@@ -34,9 +34,9 @@ impl node_server::Node for Door {
         let service: ServiceName = request.service.parse().map_err(usage)?;
         let mut head = self.local.head(&context, service, &request.endpoint);
         head.namespace = namespace(&request.namespace)?;
-        head.metadata = crate::doors::api::metadata(request.metadata)?;
+        head.metadata = crate::doors::http::metadata(request.metadata)?;
         let trace: TraceId = head.trace;
-        let body = crate::doors::api::json(request.body)?;
+        let body = crate::doors::http::json_text(request.body)?;
         let answer = self.local.call(head, body).await?;
         let node = answer.node.to_string();
         Ok(Response::new(CallResponse { body: answer.body, trace_id: trace.to_string(), node }))

@@ -42,12 +42,7 @@ impl registry_server::Registry for Door {
             .address
             .parse()
             .map_err(|_| usage(format!("{:?} is not an address: IP:PORT is needed", request.address)))?;
-        let endpoints = request.endpoints.into_iter().map(|endpoint| Endpoint {
-            name: endpoint.name,
-            request_schema: endpoint.request_schema,
-            response_schema: endpoint.response_schema,
-            doc: endpoint.doc,
-        });
+        let endpoints = request.endpoints.into_iter().map(Endpoint::from);
         let service: ServiceName = request.name.parse().map_err(usage)?;
         let namespace = namespace(&request.namespace)?;
         self.local.may_attach(&context, &namespace, &service)?;
@@ -102,12 +97,7 @@ impl registry_server::Registry for Door {
         let name: ServiceName = request.name.parse().map_err(usage)?;
         let (instances, endpoints) =
             self.local.describe(&context, &namespace(&request.namespace)?, &name).await?;
-        let endpoints = endpoints.into_iter().map(|endpoint| proto::Endpoint {
-            name: endpoint.name,
-            request_schema: endpoint.request_schema,
-            response_schema: endpoint.response_schema,
-            doc: endpoint.doc,
-        });
+        let endpoints = endpoints.into_iter().map(proto::Endpoint::from);
         let service = Some(self.service(name.into(), instances));
         Ok(Response::new(GetServiceResponse { service, endpoints: endpoints.collect() }))
     }

@@ -1,11 +1,8 @@
 //! Public blobs over HTTP: `GET` and `HEAD` of `/-/blob/NAMESPACE/NAME`. No service's name begins with a dash.
 
-use super::{
-    api::{Refusal, percent_decoded, same_host},
-    credentials,
-};
-use crate::node::Local;
-use axum::{body::Body, extract::Request, response::Response};
+use super::problem::Refusal;
+use crate::node::{Context, Local};
+use axum::{body::Body, response::Response};
 use futures::stream;
 use http::{
     HeaderValue, Method,
@@ -15,7 +12,8 @@ use http::{
     request::Parts,
 };
 use micro_actors::blob::{BlobName, BlobView, GetBlobRequest};
-use micro_sdk::wire::{Caller, Code, Fault, Namespace};
+use micro_sdk::wire::{Code, Fault, Namespace};
+use percent_encoding::percent_decode_str;
 
 /// What the paths of public blobs begin with.
 const PREFIX: &str = "/-/blob/";
@@ -23,21 +21,24 @@ const PREFIX: &str = "/-/blob/";
 const UNKNOWN_TYPE: &str = "application/octet-stream";
 
 /// Whether a request is for a public blob.
-pub(super) fn wanted(request: &Request) -> bool {
-    let method = request.method();
-    request.uri().path().starts_with(PREFIX) && (method == Method::GET || method == Method::HEAD)
+pub(super) fn wanted(request: &Parts) -> bool {
+    request.uri.path().starts_with(PREFIX)
 }
 
-/// Answers it. The bytes follow as fast as the caller takes them. An account may read others too, as rules say.
-pub(super) async fn answer(local: &Local, nobody: &Caller, request: Parts) -> Result<Response, Refusal> {
-    same_host(&request.headers)?;
+/// Answers it. The bytes follow as fast as the caller takes them.
+///
+/// # Errors
+/// 404 for what is not there or not public, 405 for anything but `GET` and `HEAD`.
+pub(super) async fn answer(local: &Local, context: &Context, request: &Parts) -> Result<Response, Refusal> {
+    if request.method != Method::GET && request.method != Method::HEAD {
+        return Err(Refusal::method(&request.method, "GET, HEAD"));
+    }
     let (namespace, name) = target(request.uri.path())?;
-    let context = credentials::context(local, &request.headers, nobody)?;
     let (view, body) = if request.method == Method::HEAD {
-        (local.head_blob(&context, &namespace, &name, false).await?, Body::empty())
+        (local.head_blob(context, &namespace, &name, false).await?, Body::empty())
     } else {
         let get = GetBlobRequest { namespace, name, offset: 0, length: None, stale: false };
-        let download = local.get_blob(&context, get).await?;
+        let download = local.get_blob(context, get).await?;
         let view = download.view().clone();
         // After a failure the body ends short of its length, so that nobody takes it for whole.
         let pieces = stream::try_unfold(download, |mut download| async move {
@@ -59,8 +60,7 @@ fn target(path: &str) -> Result<(Namespace, BlobName), Fault> {
     };
     let rest = path.strip_prefix(PREFIX).ok_or_else(shape)?;
     let (namespace, name) = rest.split_once('/').ok_or_else(shape)?;
-    // In a path a plus is a plus.
-    let name = percent_decoded(&name.replace('+', "%2B"));
+    let name = percent_decode_str(name).decode_utf8().map_err(|_| shape())?;
     Ok((namespace.parse().map_err(|_| shape())?, BlobName::parse(&name)?))
 }
 

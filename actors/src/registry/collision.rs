@@ -1,0 +1,194 @@
+//! What an instance can't be called by, because something else is: the platform, or another service of its namespace.
+//!
+//! A node compares with what it knows. Two that attach on two nodes within the second that gossip takes can still have
+//! the same; then all nodes agree on the one whose name comes first.
+
+use super::Table;
+use micro_sdk::wire::{Code, Endpoint, Fault, Namespace, Route, Segment, ServiceName};
+use std::collections::BTreeSet;
+
+/// Names that people's services can't have: a call by such a name is for the platform, on every node, now or in a later
+/// version. An instance attached under one would be announced and never called.
+const RESERVED: [&str; 14] = [
+    "api", "auth", "blob", "broker", "config", "events", "health", "metrics", "network", "proxy", "ready",
+    "registry", "runtime", "store",
+];
+
+/// What else no path begins with: documents of the door itself.
+const RESERVED_PATHS: [&str; 1] = ["openapi.json"];
+
+/// The most explicit routes of one instance, and the bytes of all of them: every node keeps them in memory.
+const ROUTES_MAX: usize = 64;
+const ROUTES_BYTES_MAX: usize = 4096;
+
+/// Refuses an instance that would be called by what is taken already.
+///
+/// # Errors
+/// [`Code::Conflict`] with who has it; [`Code::Usage`] for what can't be a route.
+pub(super) fn refuse(
+    namespace: &Namespace,
+    service: &ServiceName,
+    endpoints: &[Endpoint],
+    table: &Table,
+) -> Result<(), Fault> {
+    refuse_reserved(service)?;
+    if let Some(endpoint) = endpoints.iter().find(|endpoint| endpoint.name.starts_with('-')) {
+        let message = format!("an endpoint {:?} can't be offered", endpoint.name);
+        return Err(Fault::new(Code::Usage, message).help("what begins with a dash is the platform's own"));
+    }
+    let own: Vec<&Route> = endpoints.iter().flat_map(|endpoint| &endpoint.routes).collect();
+    refuse_excess(&own)?;
+    let others = table.others(namespace, service);
+    let mut shapes = BTreeSet::new();
+    for route in &own {
+        route.check().map_err(|error| Fault::new(Code::Usage, error.to_string()))?;
+        refuse_reserved_path(route)?;
+        if !shapes.insert(route.shape()) {
+            return Err(Fault::new(Code::Usage, format!("the route {} is there twice", shown(route))));
+        }
+        if let Some((other, _)) = others.iter().find(|(other, _)| word(route) == Some(other.as_str())) {
+            let message = format!("the route {} would take calls of the service {other}", shown(route));
+            return Err(Fault::new(Code::Conflict, message)
+                .help(format!("let its path begin with another word, such as /{service}")));
+        }
+    }
+    for (other, route) in
+        others.iter().flat_map(|(name, routes)| routes.iter().map(move |route| (name, route)))
+    {
+        if shapes.contains(&route.shape()) {
+            let message = format!("the route {} is taken by the service {other}", shown(route));
+            return Err(Fault::new(Code::Conflict, message).help("give the endpoint another path or host"));
+        }
+        if word(route) == Some(service.as_str()) {
+            let message =
+                format!("calls of {service} would go to {other}, which has the route {}", shown(route));
+            return Err(Fault::new(Code::Conflict, message).help("give the service another name"));
+        }
+    }
+    Ok(())
+}
+
+fn refuse_reserved(service: &ServiceName) -> Result<(), Fault> {
+    if !RESERVED.contains(&service.as_str()) {
+        return Ok(());
+    }
+    Err(Fault::new(Code::Conflict, format!("the name {service} is taken by the platform itself"))
+        .help("give the service another name")
+        .help(format!("reserved are: {}", RESERVED.join(", "))))
+}
+
+fn refuse_excess(routes: &[&Route]) -> Result<(), Fault> {
+    let bytes: usize = routes.iter().map(|route| route.path.len() + route.host.len()).sum();
+    if routes.len() <= ROUTES_MAX && bytes <= ROUTES_BYTES_MAX {
+        return Ok(());
+    }
+    let message = format!("a service has at most {ROUTES_MAX} routes of {ROUTES_BYTES_MAX} bytes together");
+    Err(Fault::new(Code::Usage, message)
+        .help("use paths that begin with the service's name: they need no route"))
+}
+
+/// The first segment begins no path of the door's own, whatever the host.
+fn refuse_reserved_path(route: &Route) -> Result<(), Fault> {
+    let Some(Segment::Literal(first)) = route.segments().next() else { return Ok(()) };
+    let own = first.starts_with(['-', '.']) || RESERVED.contains(&first) || RESERVED_PATHS.contains(&first);
+    if !own {
+        return Ok(());
+    }
+    Err(Fault::new(
+        Code::Conflict,
+        format!("the route {} is in a place of the platform itself", shown(route)),
+    )
+    .help("paths can't begin with a dash or a dot")
+    .help(format!("reserved are: {}, {}", RESERVED.join(", "), RESERVED_PATHS.join(", "))))
+}
+
+/// The word that stands where a service's name does, if the route is for all hosts.
+fn word(route: &Route) -> Option<&str> {
+    match route.segments().next() {
+        Some(Segment::Literal(first)) if route.host.is_empty() => Some(first),
+        _ => None,
+    }
+}
+
+fn shown(route: &Route) -> String {
+    format!("{} {}{}", route.method, route.host, route.path)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{auth::AUTH, config::CONFIG, network::NETWORK, registry::REGISTRY, store::STORE};
+    use micro_sdk::wire::{Instance, NodeId};
+
+    #[test]
+    fn a_service_of_people_does_not_take_a_name_of_the_platform() {
+        let refused = |name: &str| refuse_reserved(&name.parse().expect("a good name"));
+        for name in [STORE, CONFIG, REGISTRY, NETWORK, AUTH, "runtime", "health", "metrics"] {
+            let fault = refused(name).expect_err("the platform has that name");
+            assert_eq!(fault.code, Code::Conflict);
+            assert!(fault.message.contains(name) && fault.help[0].contains("another name"), "{fault:?}");
+        }
+        assert_eq!(refused("stores"), Ok(()));
+    }
+
+    fn name(text: &str) -> ServiceName {
+        text.parse().expect("a good name")
+    }
+
+    fn endpoint(method: &str, path: &str, host: &str) -> Endpoint {
+        let (schema, doc) = ("true".to_owned(), String::new());
+        let (request_schema, response_schema) = (schema.clone(), schema);
+        let name = "Cart.add".to_owned();
+        Endpoint { name, request_schema, response_schema, doc, routes: Vec::new() }.route(method, path, host)
+    }
+
+    /// A table with the service `shop`, which has one route.
+    fn table() -> Table {
+        let offered = endpoint("GET", "/carts/{id}", "");
+        Table::of([Instance {
+            id: 1,
+            namespace: Namespace::default(),
+            service: name("shop"),
+            version: "1".to_owned(),
+            node: NodeId(1),
+            endpoints: vec![offered.name.clone()],
+            routes: vec![(offered.name.clone(), offered.routes[0].clone())],
+        }])
+    }
+
+    #[test]
+    fn routes_that_collide_are_refused_and_told() {
+        let attach = |service: &str, endpoints: &[Endpoint]| {
+            refuse(&Namespace::default(), &name(service), endpoints, &table())
+        };
+        for (service, route, code, told) in [
+            ("till", endpoint("GET", "/carts/{other}", ""), Code::Conflict, "taken by the service shop"),
+            ("till", endpoint("GET", "/shop/sale", ""), Code::Conflict, "calls of the service shop"),
+            ("carts", endpoint("GET", "/baskets", ""), Code::Conflict, "would go to shop"),
+            ("till", endpoint("GET", "/-/v1/store", ""), Code::Conflict, "platform"),
+            ("till", endpoint("GET", "/health", ""), Code::Conflict, "platform"),
+            ("till", endpoint("GET", "/openapi.json", ""), Code::Conflict, "platform"),
+            ("till", endpoint("GET", "/.well-known/x", "a.example"), Code::Conflict, "platform"),
+            ("till", endpoint("GET", "/a//b", ""), Code::Usage, "plain word"),
+            ("till", endpoint("GET", "/a", "").route("GET", "/a", ""), Code::Usage, "twice"),
+        ] {
+            let fault = attach(service, &[route]).expect_err(told);
+            assert_eq!(fault.code, code, "{fault}");
+            assert!(fault.message.contains(told), "{fault}");
+        }
+        for good in [
+            endpoint("POST", "/carts/{id}", ""),
+            endpoint("GET", "/carts/{id}", "till.example"),
+            endpoint("GET", "/till/open", ""),
+            endpoint("GET", "/tills/{id}", ""),
+        ] {
+            assert_eq!(attach("till", &[good]), Ok(()));
+        }
+        // A second instance of the same service has the same routes.
+        assert_eq!(attach("shop", &[endpoint("GET", "/carts/{id}", "")]), Ok(()));
+        let many = (0..=ROUTES_MAX).fold(endpoint("GET", "/a", ""), |endpoint, number| {
+            endpoint.route("GET", &format!("/a/{number}"), "")
+        });
+        assert!(attach("till", &[many]).expect_err("too many").message.contains("at most"));
+    }
+}

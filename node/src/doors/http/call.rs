@@ -1,0 +1,87 @@
+//! A call of a person's service: `/SERVICE/METHOD`, or a path of its own.
+
+use super::{
+    Door, Entry,
+    body::{self, Beside, Held, Kind},
+    path::Path,
+    problem::Refusal,
+    routes::Target,
+    schema::Schema,
+};
+use axum::{body::Body, response::Response};
+use bytes::Bytes;
+use http::{
+    HeaderValue, Method, StatusCode,
+    header::{CACHE_CONTROL, CONTENT_TYPE},
+    request::Parts,
+};
+
+/// Calls what a path names, and answers with what it answers.
+///
+/// # Errors
+/// 404, 405, 413, 415, 400 for a request that is none; else what the service answers.
+pub(super) async fn call(
+    door: &Door,
+    entry: &Entry<'_>,
+    parts: &Parts,
+    body: Body,
+) -> Result<Response, Refusal> {
+    let path = Path::parse(parts.uri.path())?;
+    let routes = door.routes();
+    let target = routes.find(&entry.namespace, entry.host, &parts.method, &path)?;
+    // Nothing is read of those who may not call it; and of what is not there they do not learn that it is not.
+    door.local.may_call(&entry.context, &entry.namespace, target.service.as_str(), &target.endpoint)?;
+    if target.offer.is_none() {
+        // Only dispatch knows why a service is not to be had; nothing is read for one that is not.
+        door.local.knows(&entry.namespace, &target.service)?;
+        if !matches!(parts.method, Method::GET | Method::POST) {
+            return Err(Refusal::method(&parts.method, "GET, POST"));
+        }
+    }
+    let (input, _held) = input(door, entry, parts, body, &target).await?;
+    let mut head = door.local.head(&entry.context, target.service, &target.endpoint);
+    head.namespace = entry.namespace.clone();
+    let answer = door.local.call(head, input).await?;
+    Ok(answered(answer.body))
+}
+
+/// What the endpoint is given, and the room of the body that it came from.
+async fn input(
+    door: &Door,
+    entry: &Entry<'_>,
+    parts: &Parts,
+    body: Body,
+    target: &Target,
+) -> Result<(Bytes, Option<Held>), Refusal> {
+    let (kind, held) = match body::has_body(&parts.method) {
+        true => {
+            let kind = Kind::of(&parts.headers)?;
+            (kind, Some(door.shared.room.collect(&parts.headers, body, entry.context.time()).await?))
+        }
+        false => (Kind::Json, None),
+    };
+    let bytes = held.as_ref().map(|held| held.bytes.clone()).unwrap_or_default();
+    let mut beside = Beside { query: parts.uri.query(), captured: &target.captured, schema: None };
+    let typed = kind != Kind::Json || beside.query.is_some() || !beside.captured.is_empty();
+    if let Some(offer) = target.offer.as_ref().filter(|_| typed) {
+        let described = offer.described(&door.local).await;
+        let found = described.iter().find(|described| described.endpoint.name == target.endpoint);
+        beside.schema = found.map(|described| Schema::of(&described.request));
+    }
+    Ok((body::input(kind, bytes, beside).await?, held))
+}
+
+/// An answer in JSON, or 204 for one of nothing.
+pub(super) fn answered(body: Bytes) -> Response {
+    let empty = body.is_empty();
+    let mut response = Response::new(Body::from(body));
+    if empty {
+        *response.status_mut() = StatusCode::NO_CONTENT;
+        return response;
+    }
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    // What a call answers now says nothing of what it answers next (RFC 9111, 5.2.2.5).
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    response
+}

@@ -1,0 +1,259 @@
+//! The HTTP api: people's services by path, typed by their schemas, and what is under the reserved prefix `/-/`.
+//!
+//! ```text
+//! framing, host, page ─► preflight, or caller ─► path ─► what it names ─► body ─► dispatch ─► JSON, or a problem
+//! ```
+
+mod blobs;
+mod body;
+mod call;
+mod cors;
+mod fields;
+mod health;
+mod host;
+mod metadata;
+mod metrics;
+mod offer;
+mod openapi;
+mod path;
+mod platform;
+mod problem;
+mod routes;
+mod schema;
+
+pub(super) use body::json_text;
+pub(super) use metadata::{metadata, trace_of};
+
+use crate::{
+    config::HttpConfig,
+    doors::{credentials::Credentials, grpc::Services, tally::Tally},
+    node::{Context, Local},
+};
+use axum::{
+    Router,
+    body::Body,
+    extract::{Request, State},
+    response::Response,
+};
+use body::Room;
+use cors::{Origins, Page};
+use host::Hosts;
+use http::{HeaderName, HeaderValue, Method, Version, header::TRANSFER_ENCODING, request::Parts};
+use micro_sdk::wire::{Namespace, TraceId};
+use problem::Refusal;
+use routes::{Latest, Routes};
+use std::sync::Arc;
+use tokio::{sync::watch, time::Instant};
+use tower_http::compression::{CompressionLayer, predicate::Predicate};
+
+/// Says the trace that a request belonged to.
+const TRACE_HEADER: HeaderName = HeaderName::from_static("micro-trace-id");
+/// What a caller calls its request, for its own logs.
+const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+/// The longest name of a request that is given back.
+const REQUEST_ID_BYTES_MAX: usize = 128;
+/// The smallest answer that is worth to be compressed: less fits into a packet of Ethernet as it is.
+const COMPRESSED_BYTES_MIN: u64 = 1024;
+
+/// What all threads of the door share.
+pub(super) struct Shared {
+    hosts: Hosts,
+    origins: Origins,
+    credentials: Arc<Credentials>,
+    latest: Latest,
+    room: Room,
+    tally: Arc<Tally>,
+}
+
+impl Shared {
+    /// For a door that is set up so.
+    pub fn new(config: HttpConfig, credentials: Arc<Credentials>, tally: Arc<Tally>) -> Arc<Self> {
+        Arc::new(Shared {
+            hosts: Hosts::new(config.hosts),
+            origins: Origins::new(config.cors_origins),
+            credentials,
+            latest: Latest::default(),
+            room: Room::default(),
+            tally,
+        })
+    }
+}
+
+/// What the door itself tells. No service can be called so.
+#[derive(Clone, Copy)]
+enum Document {
+    Health,
+    Ready,
+    Metrics,
+    OpenApi,
+}
+
+impl Document {
+    fn at(path: &str) -> Option<Self> {
+        match path {
+            "/health" => Some(Document::Health),
+            "/ready" => Some(Document::Ready),
+            "/metrics" => Some(Document::Metrics),
+            "/openapi.json" => Some(Document::OpenApi),
+            _ => None,
+        }
+    }
+}
+
+/// The door, as one thread has it.
+#[derive(Clone)]
+struct Door {
+    local: Local,
+    shared: Arc<Shared>,
+    services: Services,
+    draining: watch::Receiver<bool>,
+}
+
+/// What is known of a request before its path is looked at.
+struct Entry<'r> {
+    /// Who calls, in which trace, until when.
+    context: Context,
+    /// The tenant.
+    namespace: Namespace,
+    /// The name of the host that is called; empty if none was said.
+    host: &'r str,
+}
+
+/// The router of the door.
+pub(super) fn router(
+    local: Local,
+    services: Services,
+    shared: Arc<Shared>,
+    draining: watch::Receiver<bool>,
+) -> Router {
+    let compression = CompressionLayer::new().compress_when(Text);
+    Router::new().fallback(handle).layer(compression).with_state(Door { local, shared, services, draining })
+}
+
+/// Answers that are compressed for who takes that: texts of some size. The bytes of blobs may be anything, and their
+/// length is told.
+#[derive(Clone, Copy)]
+struct Text;
+
+impl Predicate for Text {
+    fn should_compress<B: hyper::body::Body>(&self, response: &http::Response<B>) -> bool {
+        let kind = response.headers().get(http::header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok());
+        let text = kind.is_some_and(|kind| {
+            ["application/json", "application/problem+json", "text/plain"]
+                .iter()
+                .any(|text| kind.starts_with(text))
+        });
+        text && response.body().size_hint().lower() >= COMPRESSED_BYTES_MIN
+    }
+}
+
+async fn handle(State(door): State<Door>, request: Request) -> Response {
+    let began = Instant::now();
+    let (parts, body) = request.into_parts();
+    let trace = parts.headers.get("traceparent").and_then(|value| trace_of(value.to_str().ok()?));
+    let trace = trace.unwrap_or_else(|| door.local.trace());
+    let (page, answer) = match door.page(&parts) {
+        Ok(page) => {
+            let answer = door.answer(&page, &parts, body, trace).await;
+            (page, answer)
+        }
+        Err(refusal) => (Page::Own, Err(refusal)),
+    };
+    let mut response = answer.unwrap_or_else(|refusal| refusal.into_response(trace));
+    let headers = response.headers_mut();
+    page.admit(headers);
+    if let Ok(trace) = HeaderValue::from_str(&trace.to_string()) {
+        let own = parts.headers.get(REQUEST_ID).filter(|id| id.len() <= REQUEST_ID_BYTES_MAX);
+        headers.insert(REQUEST_ID, own.cloned().unwrap_or_else(|| trace.clone()));
+        headers.insert(TRACE_HEADER, trace);
+    }
+    door.shared.tally.answered(response.status().as_u16(), began.elapsed());
+    response
+}
+
+impl Door {
+    /// The page that a request comes from, of a request that is one only in one way.
+    fn page(&self, parts: &Parts) -> Result<Page, Refusal> {
+        framed_once(parts)?;
+        let authority = host::authority(parts.version, &parts.uri, &parts.headers)?;
+        Ok(self.shared.origins.page(&parts.headers, authority)?)
+    }
+
+    async fn answer(
+        &self,
+        page: &Page,
+        parts: &Parts,
+        body: Body,
+        trace: TraceId,
+    ) -> Result<Response, Refusal> {
+        let authority = host::authority(parts.version, &parts.uri, &parts.headers)?;
+        let named = self.shared.hosts.namespace(authority, &parts.headers)?;
+        if let Some(answer) = page.preflight(&parts.method, &parts.headers) {
+            return Ok(answer);
+        }
+        let known = self.shared.credentials.known_or_nobody(&parts.headers);
+        let known = known.map_err(|fault| Refusal::from(fault).ask_who())?;
+        let own = known.caller.account().map(|own| own.namespace.clone());
+        let namespace = named.or(own).unwrap_or_default();
+        let mut context = Context { token: known.token, ..Context::of(known.caller) };
+        context.trace = Some(trace);
+        context.deadline = metadata::deadline(&parts.headers)?;
+        context.idempotency_key = metadata::idempotency_key(&parts.headers)?;
+        let entry = Entry { context, namespace, host: authority.map_or("", host::name_of) };
+        self.named(&entry, parts, body).await
+    }
+
+    /// What the path names answers.
+    async fn named(&self, entry: &Entry<'_>, parts: &Parts, body: Body) -> Result<Response, Refusal> {
+        if blobs::wanted(parts) {
+            return blobs::answer(&self.local, &entry.context, parts).await;
+        }
+        if parts.uri.path().starts_with(platform::PREFIX) {
+            let answer = platform::answer(self, entry, parts, body).await;
+            return answer.map_err(|refusal| refusal.told_to(&entry.context.caller));
+        }
+        if let Some(document) = Document::at(parts.uri.path()) {
+            if !matches!(parts.method, Method::GET | Method::HEAD) {
+                return Err(Refusal::method(&parts.method, "GET, HEAD"));
+            }
+            return self.document(document, entry).await;
+        }
+        call::call(self, entry, parts, body).await
+    }
+
+    /// A document of the door's own.
+    async fn document(&self, document: Document, entry: &Entry<'_>) -> Result<Response, Refusal> {
+        match document {
+            Document::Health => Ok(health::health()),
+            Document::Ready => health::ready(self).await,
+            Document::OpenApi => Ok(call::answered(openapi::document(self, entry).await.to_string().into())),
+            Document::Metrics => {
+                self.local.may_read_public(&entry.context, "metrics")?;
+                let mut response =
+                    Response::new(Body::from(metrics::expose(&self.local, &self.shared.tally)));
+                let kind = HeaderValue::from_static(metrics::CONTENT_TYPE);
+                response.headers_mut().insert(http::header::CONTENT_TYPE, kind);
+                Ok(response)
+            }
+        }
+    }
+
+    /// The routes as of now.
+    fn routes(&self) -> Arc<Routes> {
+        self.shared.latest.of(&self.local.table())
+    }
+}
+
+/// Refuses a request whose end two programs could see in different places (RFC 9112, 6.1). One with a length beside its
+/// chunks never comes so far as one: hyper takes the chunks, and ends the connection (RFC 9112, 6.3).
+fn framed_once(parts: &Parts) -> Result<(), Refusal> {
+    let Some(encoding) = parts.headers.get(TRANSFER_ENCODING) else { return Ok(()) };
+    if parts.version < Version::HTTP_11 {
+        return Err(Refusal::ambiguous("HTTP/1.0 has no Transfer-Encoding"));
+    }
+    match encoding.as_bytes().eq_ignore_ascii_case(b"chunked") {
+        true => Ok(()),
+        false => Err(Refusal::ambiguous(format!("the Transfer-Encoding {encoding:?} is not taken"))
+            .help("send chunks, or a Content-Length")),
+    }
+}

@@ -1,0 +1,68 @@
+//! `/openapi.json`: what can be called here and by whom (OpenAPI 3.1.0), made anew for each that asks.
+//!
+//! It tells of each endpoint that the caller may call, and of the platform to whoever is somebody: who may do what
+//! there depends on what it is done to.
+
+mod component;
+mod operation;
+mod platform;
+
+use super::{Door, Entry};
+use crate::doors::credentials::is_nobody;
+use component::Components;
+use futures::future::join_all;
+use operation::{Operation, described_at};
+use serde_json::{Map, Value, json};
+
+/// The document for a caller and a tenant.
+pub(super) async fn document(door: &Door, entry: &Entry<'_>) -> Value {
+    let mut components = Components::default();
+    let mut paths = Map::new();
+    let offers = door.routes().offers(&entry.namespace);
+    let may_call = |service: &str, endpoint: &str| {
+        door.local.may_call(&entry.context, &entry.namespace, service, endpoint).is_ok()
+    };
+    // Each is asked for at most once, and those that are known answer at once.
+    join_all(offers.iter().map(|offer| offer.described(&door.local))).await;
+    for offer in &offers {
+        let described = offer.described(&door.local).await;
+        for described in described.iter().filter(|one| may_call(offer.service.as_str(), &one.endpoint.name)) {
+            for operation in described_at(offer, described, &mut components) {
+                add(&mut paths, operation);
+            }
+        }
+    }
+    if !is_nobody(&entry.context.caller) {
+        platform::operations(&mut components).into_iter().for_each(|operation| add(&mut paths, operation));
+    }
+    platform::documents().into_iter().for_each(|operation| add(&mut paths, operation));
+    json!({
+        "openapi": "3.1.0",
+        "jsonSchemaDialect": "https://json-schema.org/draft/2020-12/schema",
+        "info": {
+            "title": "micro-node",
+            "version": env!("CARGO_PKG_VERSION"),
+            "description": format!("Services of the namespace {}, as this node knows them.", entry.namespace),
+        },
+        "servers": [{"url": "/"}],
+        "security": [{}, {"bearer": []}],
+        "paths": paths,
+        "components": {
+            "schemas": components.into_schemas(),
+            "responses": {"Problem": {
+                "description": "Why not (RFC 9457).",
+                "content": {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}},
+            }},
+            "securitySchemes": {"bearer": {"type": "http", "scheme": "bearer"}},
+        },
+    })
+}
+
+/// Adds an operation; where there is one already, that one stays.
+fn add(paths: &mut Map<String, Value>, operation: Operation) {
+    let Operation { path, method, document } = operation;
+    let path = paths.entry(path).or_insert_with(|| json!({}));
+    if let Value::Object(methods) = path {
+        methods.entry(method).or_insert(document);
+    }
+}

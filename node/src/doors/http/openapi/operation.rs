@@ -1,0 +1,130 @@
+//! One endpoint of a service as operations: at the path of its name, and at each path of its own.
+
+use super::{
+    super::offer::{Described, Offer},
+    component::Components,
+};
+use micro_sdk::wire::{Route, Segment};
+use serde_json::{Value, json};
+
+/// One operation.
+pub(super) struct Operation {
+    /// Where it is.
+    pub path: String,
+    /// The method of HTTP, in lowercase.
+    pub method: String,
+    /// The operation itself.
+    pub document: Value,
+}
+
+/// The operations of an endpoint.
+pub(super) fn described_at(
+    offer: &Offer,
+    described: &Described,
+    components: &mut Components,
+) -> Vec<Operation> {
+    let endpoint = &described.endpoint;
+    let id = format!("{}.{}", offer.service, endpoint.name);
+    let request = components.add(&format!("{id}.request"), &described.request);
+    let response = components.add(&format!("{id}.response"), &described.response);
+    let operation = |id: String| {
+        let mut document =
+            operation(&id, &endpoint.doc, offer.service.as_str(), content("application/json", &response));
+        document["responses"]["204"] = json!({"description": "It answers nothing."});
+        document
+    };
+    let mut named = operation(id.clone());
+    named["requestBody"] = body(&request);
+    let path = format!("/{}/{}", offer.service, endpoint.name.replace('.', "/"));
+    let mut operations = vec![Operation { path, method: "post".to_owned(), document: named }];
+    for (number, route) in endpoint.routes.iter().enumerate() {
+        let mut document = operation(format!("{id}.{}", number + 1));
+        let captured = captured(route);
+        let mut parameters: Vec<Value> = captured.iter().map(|name| path_parameter(name)).collect();
+        match route.method.as_str() {
+            "GET" | "DELETE" => parameters.extend(queries(&described.request, &captured)),
+            _ => document["requestBody"] = body(&request),
+        }
+        document["parameters"] = parameters.into();
+        if !route.host.is_empty() {
+            document["servers"] = json!([{"url": format!("http://{}", route.host)}]);
+        }
+        let (path, method) = (template(route), route.method.to_ascii_lowercase());
+        operations.push(Operation { path, method, document });
+    }
+    operations
+}
+
+/// An operation without parameters, which answers so.
+pub(super) fn operation(id: &str, doc: &str, tag: &str, content: Value) -> Value {
+    let summary = doc.lines().next().unwrap_or_default();
+    json!({
+        "operationId": id,
+        "summary": summary,
+        "description": doc,
+        "tags": [tag],
+        "responses": {
+            "200": {"description": "The answer.", "content": content},
+            "default": {"$ref": "#/components/responses/Problem"},
+        },
+    })
+}
+
+/// Content of one kind.
+pub(super) fn content(kind: &str, schema: &Value) -> Value {
+    json!({kind: {"schema": schema}})
+}
+
+/// A body of each kind that is taken.
+fn body(schema: &Value) -> Value {
+    json!({"content": {
+        "application/json": {"schema": schema},
+        "application/x-www-form-urlencoded": {"schema": schema},
+        "multipart/form-data": {"schema": schema},
+    }})
+}
+
+/// The fields of an object as parameters of a query, but for those that are known.
+pub(super) fn queries(schema: &Value, known: &[String]) -> Vec<Value> {
+    let required =
+        |name: &str| schema["required"].as_array().is_some_and(|all| all.iter().any(|one| one == name));
+    let properties = schema["properties"].as_object().into_iter().flatten();
+    let parameter = |(name, property): (&String, &Value)| {
+        // What is more than a value is described where the whole is.
+        let mut kind = json!({});
+        for word in ["type", "enum", "format", "minimum"] {
+            if let Some(value) = property.get(word) {
+                kind[word] = value.clone();
+            }
+        }
+        json!({
+            "name": name,
+            "in": "query",
+            "required": required(name),
+            "description": property.get("description").cloned().unwrap_or_else(|| json!("")),
+            "schema": kind,
+        })
+    };
+    properties.filter(|(name, _)| !known.contains(name)).map(parameter).collect()
+}
+
+fn path_parameter(name: &str) -> Value {
+    json!({"name": name, "in": "path", "required": true, "schema": {"type": "string"}})
+}
+
+fn captured(route: &Route) -> Vec<String> {
+    let field = |segment| match segment {
+        Segment::One(name) | Segment::Rest(name) => Some(name.to_owned()),
+        Segment::Literal(_) => None,
+    };
+    route.segments().filter_map(field).collect()
+}
+
+/// The path of a route as OpenAPI writes it, which has no field for all that is left.
+fn template(route: &Route) -> String {
+    let segments = route.segments().map(|segment| match segment {
+        Segment::Literal(text) => format!("/{text}"),
+        Segment::One(name) | Segment::Rest(name) => format!("/{{{name}}}"),
+    });
+    segments.collect()
+}
