@@ -127,18 +127,8 @@ fn refusal(caller: &Caller, resource: &Resource<'_>) -> Fault {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::auth::tests::seams;
-    use micro_sdk::wire::{AccountCaller, AccountKind, ClusterId, Namespace, NodeId};
-    use std::sync::Arc;
-
-    fn account(namespace: &str, scopes: &[&str]) -> Caller {
-        Caller::Account(Arc::new(AccountCaller {
-            namespace: namespace.parse().expect("a good name"),
-            name: "jane".parse().expect("a good name"),
-            kind: AccountKind::User,
-            scopes: scopes.iter().map(|scope| scope.parse().expect("a good scope")).collect(),
-        }))
-    }
+    use crate::auth::tests::{account, seams};
+    use micro_sdk::wire::{ClusterId, Namespace, NodeId};
 
     #[test]
     fn nothing_is_granted_beyond_the_table() {

@@ -94,8 +94,10 @@ impl Policy {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::auth::resource::{Name, READ};
-    use micro_sdk::wire::{AccountCaller, AccountKind};
+    use crate::auth::{
+        resource::{Name, READ},
+        tests::account,
+    };
 
     fn view(id: &str, scope: &str, resource: &str) -> RuleView {
         RuleView {
@@ -114,15 +116,6 @@ mod tests {
             ((namespace.parse().expect("a good name"), (*id).to_owned()), rule.clone())
         });
         Policy { rules: Arc::new(Rules::new(&kept.collect())), ..Policy::default() }
-    }
-
-    fn account(namespace: &str, scopes: &[&str]) -> Caller {
-        Caller::Account(Arc::new(AccountCaller {
-            namespace: namespace.parse().expect("a good name"),
-            name: "jane".parse().expect("a good name"),
-            kind: AccountKind::User,
-            scopes: scopes.iter().map(|scope| scope.parse().expect("a good scope")).collect(),
-        }))
     }
 
     #[test]

@@ -195,17 +195,8 @@ pub(crate) fn starting_rules() -> [RuleView; 3] {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use micro_sdk::wire::{AccountKind, Codec};
-    use std::sync::Arc;
-
-    fn account(namespace: &str, scopes: &[&str]) -> Caller {
-        Caller::Account(Arc::new(AccountCaller {
-            namespace: namespace.parse().expect("a good name"),
-            name: "jane".parse().expect("a good name"),
-            kind: AccountKind::User,
-            scopes: scopes.iter().map(|scope| scope.parse().expect("a good scope")).collect(),
-        }))
-    }
+    use crate::auth::tests::account;
+    use micro_sdk::wire::Codec;
 
     #[test]
     fn a_scope_is_about_those_it_names() {

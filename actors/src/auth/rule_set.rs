@@ -145,8 +145,7 @@ fn shown_scope(scope: &RuleScope) -> String {
 mod tests {
     use super::*;
     use crate::auth::{resource::Name, rule::RuleView};
-    use micro_sdk::wire::{AccountCaller, AccountKind, Namespace};
-    use std::sync::Arc;
+    use micro_sdk::wire::Namespace;
 
     fn rule(id: &str, scope: &str, resource: &str, access: Access, priority: i32) -> Rule {
         let view = RuleView {
@@ -162,12 +161,7 @@ mod tests {
     }
 
     fn account(scopes: &[&str]) -> Caller {
-        Caller::Account(Arc::new(AccountCaller {
-            namespace: Namespace::default(),
-            name: "jane".parse().expect("a good name"),
-            kind: AccountKind::User,
-            scopes: scopes.iter().map(|scope| scope.parse().expect("a good scope")).collect(),
-        }))
+        crate::auth::tests::account("default", scopes)
     }
 
     fn decided(rules: &[Rule], caller: &Caller, kind: &str, name: &str, endpoint: &str) -> Option<String> {

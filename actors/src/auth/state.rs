@@ -170,7 +170,7 @@ impl AuthState {
 #[cfg(test)]
 pub(crate) mod tests {
     use super::*;
-    use micro_sdk::wire::{Blocking, Clock, Entropy, Job, Seams, Timer};
+    use micro_sdk::wire::{AccountCaller, AccountKind, Blocking, Caller, Clock, Entropy, Job, Seams, Timer};
     use micro_storage::{Batch, memory};
     use ring::rand::{SecureRandom, SystemRandom};
     use std::time::{Duration, SystemTime};
@@ -205,6 +205,16 @@ pub(crate) mod tests {
     /// Seams for tests: a clock that stands still, real chance, blocking work at once.
     pub(crate) fn seams() -> Seams {
         Seams { clock: Arc::new(Production), entropy: Arc::new(Production), blocking: Arc::new(Production) }
+    }
+
+    /// A caller with the account `jane`, a user's.
+    pub(crate) fn account(namespace: &str, scopes: &[&str]) -> Caller {
+        Caller::Account(Arc::new(AccountCaller {
+            namespace: namespace.parse().expect("a good name"),
+            name: "jane".parse().expect("a good name"),
+            kind: AccountKind::User,
+            scopes: scopes.iter().map(|scope| scope.parse().expect("a good scope")).collect(),
+        }))
     }
 
     #[test]

@@ -22,7 +22,7 @@ pub(crate) const ADDRESS_VARIABLE: &str = "MICRO_NODE_ADDRESS";
 pub enum Address {
     /// A unix socket: the node knows by the user id who is calling.
     Unix(PathBuf),
-    /// A TCP port: the node wants the admin secret.
+    /// A TCP port: the node wants the admin secret, or the token of an account.
     Tcp {
         /// A name or an IP address, without brackets.
         host: String,

@@ -3,7 +3,7 @@
 use std::{fmt, sync::Arc};
 use zeroize::Zeroizing;
 
-/// The environment variable that holds the admin secret.
+/// The environment variable that holds the admin secret, or the token of an account.
 pub(crate) const TOKEN_VARIABLE: &str = "MICRO_NODE_TOKEN";
 
 /// A secret: the admin secret, a token of an account, or a join token. Never printed, wiped when its last copy goes.

@@ -1,6 +1,9 @@
 //! Accounts as they travel: who calls, once a door has made sure of it. Checked once, where they come in.
 
-use super::{Namespace, name::NameError};
+use super::{
+    Namespace,
+    name::{NameError, checked},
+};
 use bincode::{Decode, Encode, de::Decoder, error::DecodeError};
 use serde::{Deserialize, Serialize};
 use std::{fmt, str::FromStr};
@@ -60,93 +63,32 @@ impl fmt::Display for AccountKind {
     }
 }
 
-/// Defines a checked text of an account.
-macro_rules! checked {
-    ($(#[$doc:meta])* $name:ident, $kind:literal, $max:expr, $also:literal, $refused:expr) => {
-        $(#[$doc])*
-        #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Encode, Serialize, Deserialize)]
-        #[serde(try_from = "String", into = "String")]
-        pub struct $name(String);
-
-        impl $name {
-            /// As text.
-            pub fn as_str(&self) -> &str {
-                &self.0
-            }
-
-            fn check(text: String) -> Result<Self, NameError> {
-                let edge = |byte: Option<&u8>| {
-                    byte.is_some_and(|b| b.is_ascii_lowercase() || b.is_ascii_digit())
-                };
-                let bytes = text.as_bytes();
-                let inner = bytes.iter().all(|b| edge(Some(b)) || $also.contains(b));
-                let refused: &[&str] = &$refused;
-                if bytes.len() > $max || !inner || !edge(bytes.first()) || refused.contains(&text.as_str()) {
-                    let shown = text.chars().take($max + 1).collect();
-                    let also = String::from_utf8_lossy($also);
-                    return Err(NameError::because($kind, shown, format!(
-                        "it takes 1 to {} of a-z, 0-9 and {also}, starts with a letter or digit{}",
-                        $max,
-                        if refused.is_empty() {
-                            String::new()
-                        } else {
-                            format!(", and is none of {}", refused.join(", "))
-                        }
-                    )));
-                }
-                Ok($name(text))
-            }
-        }
-
-        impl FromStr for $name {
-            type Err = NameError;
-
-            fn from_str(text: &str) -> Result<Self, NameError> {
-                $name::check(text.to_owned())
-            }
-        }
-
-        impl TryFrom<String> for $name {
-            type Error = NameError;
-
-            fn try_from(text: String) -> Result<Self, NameError> {
-                $name::check(text)
-            }
-        }
-
-        // What comes from another node is checked as what comes through a door is.
-        impl<C> Decode<C> for $name {
-            fn decode<D: Decoder<Context = C>>(decoder: &mut D) -> Result<Self, DecodeError> {
-                let text = String::decode(decoder)?;
-                $name::check(text).map_err(|error| DecodeError::OtherString(error.to_string()))
-            }
-        }
-
-        bincode::impl_borrow_decode!($name);
-
-        impl From<$name> for String {
-            fn from(checked: $name) -> String {
-                checked.0
-            }
-        }
-
-        impl fmt::Display for $name {
-            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str(&self.0)
-            }
-        }
-    };
+/// Refuses what does not consist of small letters, digits and `also`, does not begin with a letter or digit, is longer
+/// than `max` bytes, or is `taken`.
+fn check(kind: &'static str, max: usize, also: &[u8], taken: &[&str], text: &str) -> Result<(), NameError> {
+    let edge = |byte: &u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
+    let bytes = text.as_bytes();
+    let good = bytes.first().is_some_and(edge) && bytes.iter().all(|byte| edge(byte) || also.contains(byte));
+    if good && bytes.len() <= max && !taken.contains(&text) {
+        return Ok(());
+    }
+    let also = String::from_utf8_lossy(also);
+    let mut rule = format!("it takes 1 to {max} of a-z, 0-9 and {also}, starts with a letter or digit");
+    if !taken.is_empty() {
+        rule += &format!(", and is none of {}", taken.join(", "));
+    }
+    Err(NameError::because(kind, text.chars().take(max + 1).collect(), rule))
 }
 
 checked! {
     /// What an account is called in its namespace. One spelling only: two names that look alike to a person are two
     /// accounts to nobody.
-    AccountName, "account", ACCOUNT_NAME_BYTES_MAX, b"._@+-", [] as [&str; 0]
+    AccountName, |text| check("account", ACCOUNT_NAME_BYTES_MAX, b"._@+-", &[], text)
 }
 
 checked! {
     /// What an account may act as, such as `admin` or `billing`: rules say what that means.
-    Scope, "scope", SCOPE_BYTES_MAX, b"._-", RESERVED_SCOPES
+    Scope, |text| check("scope", SCOPE_BYTES_MAX, b"._-", &RESERVED_SCOPES, text)
 }
 
 /// An account as a caller.

@@ -32,7 +32,7 @@ impl NameError {
     }
 }
 
-fn parse(kind: &'static str, text: &str) -> Result<String, NameError> {
+fn check(kind: &'static str, text: &str) -> Result<(), NameError> {
     let edge = |byte: Option<&u8>| byte.is_some_and(|b| b.is_ascii_lowercase() || b.is_ascii_digit());
     let bytes = text.as_bytes();
     let inner = bytes.iter().all(|b| edge(Some(b)) || *b == b'-');
@@ -40,19 +40,19 @@ fn parse(kind: &'static str, text: &str) -> Result<String, NameError> {
         let text = text.chars().take(NAME_BYTES_MAX + 1).collect();
         return Err(NameError { kind, text, rule: RULE.into() });
     }
-    Ok(text.to_owned())
+    Ok(())
 }
 
-/// Defines a checked name.
-macro_rules! name {
-    ($(#[$doc:meta])* $name:ident, $kind:literal) => {
+/// Defines a text that is always what `check` takes.
+macro_rules! checked {
+    ($(#[$doc:meta])* $name:ident, $check:expr) => {
         $(#[$doc])*
         #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Encode, Serialize, Deserialize)]
         #[serde(try_from = "String", into = "String")]
         pub struct $name(String);
 
         impl $name {
-            /// The name as text.
+            /// As text.
             pub fn as_str(&self) -> &str {
                 &self.0
             }
@@ -62,7 +62,7 @@ macro_rules! name {
             type Err = NameError;
 
             fn from_str(text: &str) -> Result<Self, NameError> {
-                parse($kind, text).map($name)
+                $name::try_from(text.to_owned())
             }
         }
 
@@ -70,7 +70,9 @@ macro_rules! name {
             type Error = NameError;
 
             fn try_from(text: String) -> Result<Self, NameError> {
-                parse($kind, &text).map($name)
+                let check: fn(&str) -> Result<(), NameError> = $check;
+                check(&text)?;
+                Ok($name(text))
             }
         }
 
@@ -78,7 +80,7 @@ macro_rules! name {
         impl<C> Decode<C> for $name {
             fn decode<D: Decoder<Context = C>>(decoder: &mut D) -> Result<Self, DecodeError> {
                 let text = String::decode(decoder)?;
-                parse($kind, &text).map($name).map_err(|error| DecodeError::OtherString(error.to_string()))
+                $name::try_from(text).map_err(|error| DecodeError::OtherString(error.to_string()))
             }
         }
 
@@ -98,14 +100,16 @@ macro_rules! name {
     };
 }
 
-name! {
+pub(super) use checked;
+
+checked! {
     /// What a service is called by, on every node.
-    ServiceName, "service"
+    ServiceName, |text| check("service", text)
 }
 
-name! {
+checked! {
     /// A tenant. Services and records of one are invisible to another.
-    Namespace, "namespace"
+    Namespace, |text| check("namespace", text)
 }
 
 impl Default for Namespace {
