@@ -1,8 +1,11 @@
 //! `micro-node reset`.
 
-use super::{confirmation, data_dir, failure::Failure, globals::Globals, output::Output};
+use super::{
+    confirmation, data_dir, failure::Failure, globals::Globals, output::Output, session::no_runtime,
+};
+use crate::node::{GivenUp, rejoin};
 use clap::Args;
-use micro_sdk::wire::{Code, Effect, Fault};
+use micro_sdk::wire::{Code, Effect, Fault, NodeId};
 use micro_storage::{StorageError, disk};
 use serde::Serialize;
 use std::{
@@ -10,6 +13,7 @@ use std::{
     thread,
     time::{Duration, Instant},
 };
+use tokio::runtime::Builder;
 
 /// How long a node may take to end that was told to just before, by `leave` or a signal.
 const END_PATIENCE: Duration = Duration::from_secs(3);
@@ -20,6 +24,7 @@ const EXAMPLES: &str = "\
 Examples:
   micro-node reset
   micro-node reset --data-dir ./b --yes
+  micro-node reset --rejoin                          its log is damaged, the other nodes are up: a new node in its place
 
 A node that is still a member should leave first: micro-node leave.";
 
@@ -32,6 +37,20 @@ pub(super) struct Reset {
     /// The data directory [default: $XDG_DATA_HOME/micro-node; for root /var/lib/micro-node]
     #[arg(long, env = "MICRO_NODE_DATA_DIR", value_name = "DIR", hide_env_values = true)]
     data_dir: Option<PathBuf>,
+
+    /// Keep all of it aside, and have the next start join the same mesh again, as a new node of the same name. The node
+    /// gives its place up first, which needs a quorum of the others
+    #[arg(long)]
+    rejoin: bool,
+}
+
+#[derive(Serialize)]
+struct RejoinItem {
+    data_dir: PathBuf,
+    /// The node that gave its place up.
+    node: NodeId,
+    /// Where its data is.
+    aside: PathBuf,
 }
 
 #[derive(Serialize)]
@@ -44,6 +63,9 @@ struct ResetItem {
 impl Reset {
     pub(super) fn run(self, globals: &Globals, output: &Output) -> Result<(), Failure> {
         let data_dir = data_dir::choose(self.data_dir.as_deref())?;
+        if self.rejoin {
+            return come_back(data_dir, globals, output);
+        }
         let removed = disk::owned(&data_dir);
         if !removed.is_empty() {
             let question = format!("All that the node in {} knows is lost. Go on?", data_dir.display());
@@ -64,6 +86,31 @@ impl Reset {
         });
         Ok(())
     }
+}
+
+/// Gives the place of the node in `data_dir` up, so that its next start makes a new one there.
+fn come_back(data_dir: PathBuf, globals: &Globals, output: &Output) -> Result<(), Failure> {
+    if disk::owned(&data_dir).is_empty() {
+        let message =
+            format!("no node has lived in {}: there is nothing to come back from", data_dir.display());
+        return Err(Fault::new(Code::NotFound, message).help("say where it is: --data-dir DIR").into());
+    }
+    let question = format!(
+        "The node in {} gives its place in the mesh up for good, and a new one takes it. Go on?",
+        data_dir.display()
+    );
+    confirmation::ask(globals, &question)?;
+    let runtime = Builder::new_current_thread().enable_all().build().map_err(no_runtime)?;
+    let GivenUp { node, aside } = runtime.block_on(rejoin(&data_dir))?;
+    if output.json() {
+        return output.item("micro-node/rejoin/v1", &RejoinItem { data_dir, node, aside });
+    }
+    output.remark(&format!(
+        "node {node} has given its place up, and its data is kept in {}. Start it as before, within an hour: it joins \
+         the same mesh as a new node",
+        aside.display()
+    ));
+    Ok(())
 }
 
 /// Wipes `data_dir`, once the node on it has ended.

@@ -7,9 +7,9 @@ use micro_storage::FileStore;
 use serde::{Deserialize, Serialize};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener, UdpSocket};
 
-const ADDRESSES_FILE: &str = "addresses";
+pub(super) const ADDRESSES_FILE: &str = "addresses";
 /// Where the mesh listens when it was never told.
-const MESH_LISTEN: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 8443);
+pub(super) const MESH_LISTEN: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 8443);
 
 /// The addresses of a start.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use subtle::ConstantTimeEq;
 use zeroize::Zeroizing;
 
-const FILE: &str = "admin.secret";
+pub(super) const FILE: &str = "admin.secret";
 
 /// The secret of one node.
 #[derive(Clone)]

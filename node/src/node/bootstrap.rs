@@ -9,7 +9,10 @@
 //! A new mesh is begun only in a directory without an identity and only when nobody said to join: never because nobody
 //! answered. The identity is written last, so that a crash before leaves a directory as good as new.
 
-use super::founding::{AUTHORITY_FILE, Founding};
+use super::{
+    founding::{AUTHORITY_FILE, Founding},
+    rejoin,
+};
 use crate::config::{Config, Join};
 use micro_actors::{AddressBook, IDENTITY_FILE, Peers, System};
 use micro_mesh::{Expulsion, Identity, JoinRequest, NodeKey, Socket};
@@ -149,7 +152,8 @@ impl Bootstrap {
                 founding.identity
             }
         };
-        let number = Self::next_boot(files)?;
+        rejoin::settle(files)?;
+        let number = next_boot(files)?;
         let peers = AddressBook::open(storage.files.clone()).peers().cloned();
         let authority = files.read(AUTHORITY_FILE).map_err(failed)?;
         Ok(Bootstrap { identity, number, peers, authority, fresh })
@@ -160,9 +164,7 @@ impl Bootstrap {
     /// # Errors
     /// If its node has left, its identity is lost, or it belongs to another mesh than the one to be joined.
     pub fn check(data_dir: &Path, join: Option<&Join>, storage: &Storage) -> Result<Option<Identity>, Fault> {
-        if let Some(why) = storage.files.read(RETIRED_FILE).map_err(failed)? {
-            return Err(Retired::of(&why).fault(data_dir));
-        }
+        check_retired(data_dir, &*storage.files)?;
         if storage.files.read(RESTORING_FILE).map_err(failed)?.is_some() {
             let dir = data_dir.display();
             return Err(Fault::new(
@@ -173,11 +175,9 @@ impl Bootstrap {
                 "wipe it with `micro-node reset --data-dir {dir}`, then restore the backup again"
             )));
         }
-        let Some(bytes) = storage.files.read(IDENTITY_FILE).map_err(failed)? else {
+        let Some(identity) = identity(data_dir, &*storage.files)? else {
             return if used(storage)? { Err(lost_identity(data_dir, "is missing")) } else { Ok(None) };
         };
-        let identity = Identity::decode(&bytes)
-            .map_err(|error| lost_identity(data_dir, &format!("is damaged: {error}")))?;
         Self::check_same_mesh(&identity, join)?;
         Ok(Some(identity))
     }
@@ -248,26 +248,51 @@ impl Bootstrap {
         Ok(identity)
     }
 
-    fn next_boot(files: &dyn FileStore) -> Result<u64, Fault> {
-        let kept = files.read(BOOT_FILE).map_err(failed)?;
-        let last = match kept {
-            None => 0,
-            Some(bytes) => {
-                let text = String::from_utf8_lossy(&bytes);
-                text.trim().parse::<u64>().map_err(|error| lost_boot(&text, &error))?
-            }
-        };
-        let number = last + 1;
-        files.write(BOOT_FILE, number.to_string().as_bytes()).map_err(failed)?;
-        Ok(number)
-    }
-
     /// Hands the sealed authority of a new mesh to the group, which keeps it from then on.
     pub async fn settle(&self, system: &System, storage: &Storage, patience: Duration) -> Result<(), Fault> {
         let Some(sealed) = &self.authority else { return Ok(()) };
         system.auth().set_authority(sealed.clone(), Instant::now() + patience * 10).await?;
         storage.files.remove(AUTHORITY_FILE).map_err(failed)
     }
+}
+
+/// Counts this start.
+///
+/// # Errors
+/// If the count of the last one is damaged.
+pub(super) fn next_boot(files: &dyn FileStore) -> Result<u64, Fault> {
+    let kept = files.read(BOOT_FILE).map_err(failed)?;
+    let last = match kept {
+        None => 0,
+        Some(bytes) => {
+            let text = String::from_utf8_lossy(&bytes);
+            text.trim().parse::<u64>().map_err(|error| lost_boot(&text, &error))?
+        }
+    };
+    let number = last + 1;
+    files.write(BOOT_FILE, number.to_string().as_bytes()).map_err(failed)?;
+    Ok(number)
+}
+
+/// Sees that the node of a directory may come back.
+///
+/// # Errors
+/// If it must not, with the reason.
+pub(super) fn check_retired(data_dir: &Path, files: &dyn FileStore) -> Result<(), Fault> {
+    match files.read(RETIRED_FILE).map_err(failed)? {
+        Some(why) => Err(Retired::of(&why).fault(data_dir)),
+        None => Ok(()),
+    }
+}
+
+/// The identity of the node of a directory, if it has one.
+///
+/// # Errors
+/// If it is damaged.
+pub(super) fn identity(data_dir: &Path, files: &dyn FileStore) -> Result<Option<Identity>, Fault> {
+    let Some(bytes) = files.read(IDENTITY_FILE).map_err(failed)? else { return Ok(None) };
+    let identity = Identity::decode(&bytes);
+    identity.map(Some).map_err(|error| lost_identity(data_dir, &format!("is damaged: {error}")))
 }
 
 /// Whether a node has lived in this directory. Its identity is written before its log is begun and its starts are

@@ -65,11 +65,11 @@ pub(super) fn fault(damage: &Damage) -> Fault {
         .help("nothing is read from that state any more; other nodes have what was acknowledged")
 }
 
-/// Takes links while the state is fetched, and nothing else.
-struct Mending;
+/// Takes links while the node can do nothing else.
+pub(super) struct Mending;
 
 fn not_yet() -> Fault {
-    Fault::new(Code::Unavailable, "this node fetches its state anew").help("try another node")
+    Fault::new(Code::Unavailable, "this node has no state to work with").help("try another node")
 }
 
 impl Handler for Mending {

@@ -14,6 +14,7 @@ mod mend;
 mod name;
 mod place;
 mod records;
+mod rejoin;
 mod restore;
 mod seams;
 mod user;
@@ -22,6 +23,7 @@ pub use accounts::Subject;
 pub use admin_secret::AdminSecret;
 pub use configuration::ConfigChange;
 pub use local::{Context, Local};
+pub use rejoin::{GivenUp, rejoin};
 pub use restore::{Restored, restore, restore_fault};
 pub use seams::production_seams;
 
@@ -159,11 +161,15 @@ fn storage_fault(error: StorageError, data_dir: &std::path::Path) -> Fault {
         StorageError::Full(_) => Fault::new(Code::Failed, message)
             .help("free some space and start again: nothing that was acknowledged is lost"),
         StorageError::Corrupt { .. } => Fault::new(Code::Failed, message)
-            .help("nothing was changed: keep a copy of the directory if its data is nowhere else")
+            .help("nothing was changed; what this node has acknowledged may be gone with it, so it can't go on as it was")
             .help(format!(
-                "if other nodes have the data, `micro-node reset --data-dir {dir}` and join again with a new token"
+                "with the other nodes up, `micro-node reset --rejoin --data-dir {dir}` puts its data aside, and its next \
+                 start joins as a new node"
             ))
-            .help(bootstrap::REMOVE_HELP),
+            .help(format!(
+                "without any, keep a copy of {dir}, then `micro-node reset --data-dir {dir}` and `micro-node cluster \
+                 restore FILE` with a backup"
+            )),
         StorageError::Layout { found, known, .. } if found > known => {
             Fault::new(Code::Failed, message).help("update micro-node on this host")
         }
@@ -185,6 +191,8 @@ impl Node {
         // Before anything is written: a damaged directory is left as it is.
         Bootstrap::check(&config.data_dir, config.join.as_ref(), &storage)?;
         let files = storage.files.clone();
+        let seams = production_seams();
+        config.join = rejoin::join(&*files, config.join.take(), &seams)?;
         let chosen = Addresses::choose(&config, Addresses::of_last_start(&*files)?)?;
         (config.api, config.proxy, config.advertise) = (chosen.api, chosen.proxy, chosen.advertise);
         let secret = admin_secret::load(&*files)?;
@@ -194,7 +202,7 @@ impl Node {
         let host = Host {
             storage,
             socket,
-            seams: production_seams(),
+            seams,
             listeners: Some(listeners),
             consensus: ConsensusConfig::default(),
             scrub_round: SCRUB_ROUND,

@@ -4,7 +4,7 @@ use micro_sdk::wire::{Code, Fault};
 use micro_storage::FileStore;
 use std::ffi::CStr;
 
-const NAME_FILE: &str = "name";
+pub(super) const NAME_FILE: &str = "name";
 /// The longest name: a DNS label's length, so that a node's name can become one.
 const NAME_BYTES_MAX: usize = 63;
 /// What a host without a usable name is called.

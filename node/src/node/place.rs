@@ -6,7 +6,7 @@ use micro_sdk::wire::{Code, Fault};
 use micro_storage::FileStore;
 use serde::{Deserialize, Serialize};
 
-const PLACE_FILE: &str = "place";
+pub(super) const PLACE_FILE: &str = "place";
 
 /// A place as it is kept.
 #[derive(Debug, Default, PartialEq, Eq, Serialize, Deserialize)]

@@ -3,6 +3,7 @@
 use super::{
     damage::{self, DAMAGED},
     durable,
+    remains::{self, ASIDE},
 };
 use crate::StorageError;
 use rustix::fs::{FlockOperation, flock};
@@ -37,9 +38,9 @@ pub(super) const SNAPSHOTS: &str = "snapshots";
 pub(super) const FILES: &str = "files";
 pub(super) const BLOBS: &str = "blobs";
 
-/// All that is ours to remove, in the order of removal, beside damaged states.
-const OWNED: [&str; 10] =
-    [FILES, RAFT, STATE, STATE_PART, STATE_NEW, STATE_OLD, SNAPSHOTS, BLOBS, DAMAGED, LAYOUT];
+/// All that is ours to remove, in the order of removal, beside damaged states and what was given up.
+pub(super) const OWNED: [&str; 11] =
+    [ASIDE, FILES, RAFT, STATE, STATE_PART, STATE_NEW, STATE_OLD, SNAPSHOTS, BLOBS, DAMAGED, LAYOUT];
 
 /// A data directory that this process holds.
 pub(super) struct DataDir {
@@ -51,22 +52,29 @@ pub(super) struct DataDir {
 }
 
 impl DataDir {
-    /// Takes the directory, makes it if need be, finishes a reset that was cut short, and checks the layout.
+    /// [Holds](Self::hold) the directory, and checks the layout.
     pub fn open(path: &Path) -> Result<Self, StorageError> {
+        let held = Self::hold(path)?;
+        let fresh = match durable::read(&path.join(LAYOUT))? {
+            None => true,
+            Some(text) => check_layout(path, &text).map(|()| false)?,
+        };
+        Ok(DataDir { fresh, ..held })
+    }
+
+    /// Takes the directory, makes it if need be, and finishes a reset that was cut short, or what was being put aside.
+    pub fn hold(path: &Path) -> Result<Self, StorageError> {
         let unwritable = |source: io::Error| unwritable(path, source);
         durable::create_directory(path).map_err(unwritable)?;
         let lock = lock(path)?;
         if path.join(RESET).exists() {
             wipe(path)?;
         }
-        let fresh = match durable::read(&path.join(LAYOUT))? {
-            None => true,
-            Some(text) => check_layout(path, &text).map(|()| false)?,
-        };
+        remains::finish(path)?;
         for name in [FILES, SNAPSHOTS, BLOBS] {
             durable::create_directory(&path.join(name)).map_err(unwritable)?;
         }
-        Ok(DataDir { path: path.to_owned(), fresh, _lock: lock })
+        Ok(DataDir { path: path.to_owned(), fresh: false, _lock: lock })
     }
 
     /// Where it is.
@@ -144,7 +152,8 @@ pub fn file_path(path: &Path, name: &str) -> PathBuf {
 
 /// What [`reset`] would remove from `path`: the names that are there and are micro-node's.
 pub fn owned(path: &Path) -> Vec<PathBuf> {
-    let aside = damage::aside_names(path).unwrap_or_default();
+    let mut aside = damage::aside_names(path).unwrap_or_default();
+    aside.extend(remains::given_up_names(path).unwrap_or_default());
     let names = aside.iter().map(String::as_str).chain(OWNED);
     names.map(|name| path.join(name)).filter(|path| path.symlink_metadata().is_ok()).collect()
 }

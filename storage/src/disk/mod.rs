@@ -10,6 +10,7 @@
 //!   damaged               there while the state is known to be damaged; see `damage`
 //!   state.damaged-<n>/    a damaged state that was replaced
 //!   snapshots/<id>/       a copy: `manifest`, and `state/` with the files of a checkpoint
+//!   given-up-<n>/         all of a node that was given up, but its blobs; see `remains`
 //!   blobs/<hash>          large bytes under their SHA-256; see `blobs`
 //! ```
 //!
@@ -30,6 +31,7 @@ mod files;
 mod log;
 mod manifest;
 mod options;
+mod remains;
 mod room;
 mod snapshots;
 mod state;
@@ -38,6 +40,7 @@ mod tests;
 mod trims;
 
 pub use data_dir::{file_path, owned, reset};
+pub use remains::Remains;
 
 use crate::{Fence, Storage, StorageError};
 use blobs::DiskBlobs;

@@ -105,6 +105,20 @@ async fn serves(member: &mut Member, acknowledged: &[String]) -> anyhow::Result<
     }
 }
 
+/// Flips a bit in the middle of what the log in `raft` holds: in what was synced and acknowledged long before its end.
+/// Returns the file.
+///
+/// # Errors
+/// If there is no log, or it can't be written.
+pub fn flip_log(raft: &Path) -> anyhow::Result<PathBuf> {
+    for file in files(raft)?.into_iter().filter(|file| file.extension().is_some_and(|end| end == "log")) {
+        if flip(&file)? {
+            return Ok(file);
+        }
+    }
+    anyhow::bail!("there is no log in {}", raft.display())
+}
+
 /// Flips bits all over each table of the database in `state`, in place, so that a node that has them open sees it too.
 ///
 /// # Errors

@@ -20,6 +20,7 @@ mod needs_root;
 mod pauses;
 mod readme;
 mod refusals;
+mod rejoin;
 mod services;
 mod sigkill;
 mod store;
