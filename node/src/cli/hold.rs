@@ -1,6 +1,6 @@
 //! Holding something of the mesh (a lock, the lead of an election) while a person or a program makes use of it.
 
-use super::{failure::Failure, signals::Signals};
+use super::{failure::Failure, leash::Leash, signals::Signals};
 use micro_sdk::wire::{Code, Fault};
 use rustix::process::{Pid, Signal, kill_process};
 use std::{
@@ -10,10 +10,7 @@ use std::{
     process::ExitStatus,
     time::Duration,
 };
-use tokio::{
-    process::{Child, Command},
-    time::timeout,
-};
+use tokio::{process::Child, time::timeout};
 
 /// How long a program may take to end after what it needs was lost.
 const END_PATIENCE: Duration = Duration::from_secs(10);
@@ -46,16 +43,16 @@ pub(super) async fn until_signal(
     }
 }
 
-/// Runs a program while something is held. Signals are passed on to it; it is ended if what is held is lost. Gives its
-/// exit code.
+/// Runs a program while something is held. Signals are passed on to it; it is ended if what is held is lost, and killed
+/// if this process is. Gives its exit code.
 pub(super) async fn run(
     command: &[String],
     token: (&str, u64),
     signals: &mut Signals,
     lost: impl Future<Output = Fault>,
 ) -> Result<u8, Failure> {
-    let (program, arguments) = command.split_first().expect("clap wants a command of one word at least");
-    let child = Command::new(program).args(arguments).env(token.0, token.1.to_string()).spawn();
+    let program = command.first().expect("clap wants a command of one word at least");
+    let child = Leash::around(command)?.env(token.0, token.1.to_string()).spawn();
     let mut child = child.map_err(|error| {
         Fault::new(Code::Usage, format!("cannot run {program}: {error}")).help("nothing was run")
     })?;

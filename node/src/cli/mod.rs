@@ -21,6 +21,7 @@ mod failure;
 mod globals;
 mod hold;
 mod input;
+mod leash;
 mod leave;
 mod lock;
 mod login;
@@ -85,6 +86,7 @@ enum Command {
     Blob(blob::BlobCommand),
     Config(config::ConfigCommand),
     Lock(lock::Lock),
+    Leash(leash::Leash),
     Election(election::Election),
     Auth(auth::AuthCommand),
     Login(login::LoginCommand),
@@ -138,6 +140,7 @@ fn run(cli: Cli, output: &Output) -> Result<(), Failure> {
         Command::Blob(command) => command.run(globals, output),
         Command::Config(command) => command.run(globals, output),
         Command::Lock(command) => command.run(globals, output),
+        Command::Leash(command) => command.run().map(|never| match never {}),
         Command::Election(command) => command.run(globals, output),
         Command::Auth(command) => command.run(globals, output),
         Command::Login(command) => command.run(globals, output),

@@ -14,6 +14,7 @@ mod doors;
 mod first_start;
 mod http;
 mod layered_config;
+mod lock;
 mod membership;
 mod model;
 mod needs_root;
