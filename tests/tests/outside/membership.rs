@@ -244,3 +244,39 @@ async fn leadership_goes_where_it_is_sent() -> anyhow::Result<()> {
     };
     until("another leads", SOON, leads).await
 }
+
+#[tokio::test]
+async fn nodes_that_join_while_another_leaves_are_all_let_in() -> anyhow::Result<()> {
+    let mut cluster = Cluster::of(3).await?;
+    let mut joining = Vec::new();
+    for name in ["delta", "echo"] {
+        let invitation = cluster.invitation(name).await?;
+        joining.push((cluster.further(name)?, invitation));
+    }
+    for (member, invitation) in &mut joining {
+        member.spawn(invitation)?;
+    }
+    // The voters change meanwhile: one goes, and somebody takes its vote.
+    let cli = cluster.cli(2)?;
+    until("it has left", SOON, async || cli.ok(&["leave", "--yes"]).await).await?;
+    cluster.members[2].ended().await?;
+    for (member, _) in joining {
+        cluster.members.push(member);
+    }
+    for member in &mut cluster.members[3..] {
+        member.wait_ready().await?;
+    }
+    until("three voters of four members", SOON, async || {
+        let consensus = &cluster.status(0).await?["consensus"];
+        let count = |kind: &str| consensus[kind].as_array().map_or(0, Vec::len);
+        ensure!(count("voters") == 3 && count("learners") == 1, "{consensus}");
+        Ok(())
+    })
+    .await?;
+    for index in [0, 1, 3, 4] {
+        let key = format!("from-{index}");
+        cluster.cli(index)?.ok(&["store", "write", &key, "1"]).await?;
+        assert_eq!(cluster.cli(0)?.ok(&["store", "read", &key]).await?, "1");
+    }
+    Ok(())
+}

@@ -355,3 +355,26 @@ async fn a_sync_within_one_mesh_copies_one_database_into_another() -> anyhow::Re
     assert_eq!(content(&node.store().database("copy")).await?, content(&crm).await?);
     Ok(())
 }
+
+#[tokio::test]
+async fn an_import_over_large_records_is_split_until_the_store_takes_it() -> anyhow::Result<()> {
+    const RECORDS: usize = 45;
+    const BYTES: usize = 900_000;
+    let cluster = Cluster::of(1).await?;
+    let (cli, node) = (cluster.cli(0)?, cluster.client(0).await?);
+    let table = node.store().table("large");
+    // What one entry would move into the history is more than it may.
+    for number in 0..RECORDS {
+        table.put(format!("k{number:02}"), vec![b'x'; BYTES]).await?;
+    }
+    let file = cluster.root().join("small.jsonl");
+    let lines: String =
+        (0..RECORDS).map(|number| format!("{{\"key\":\"k{number:02}\",\"value\":\"small\"}}\n")).collect();
+    fs::write(&file, lines)?;
+    cli.ok(&["store", "import", "--table", "large", &format!("@{}", file.display())]).await?;
+    for number in 0..RECORDS {
+        let record = table.get(&format!("k{number:02}")).await?.context("it is there")?;
+        assert_eq!(record.value, "small");
+    }
+    Ok(())
+}

@@ -10,6 +10,12 @@ use std::{
 
 /// The expiries of two copies differ a little, since each is counted from the moment of its own write.
 const EXPIRY_SLACK: Duration = Duration::from_secs(1);
+/// They differ by as much as the clocks of the two meshes do, and to write a record anew would not mend that: each sync
+/// would write it. So more is let pass for what lives long: one part in this many of what is left.
+const EXPIRY_SLACK_PART: u32 = 10;
+/// But no more than this: clocks that are further apart are to be set right, and a record whose life was prolonged has to
+/// be copied.
+const EXPIRY_SLACK_MAX: Duration = Duration::from_secs(60);
 
 /// One record of the source, the target, or both.
 #[derive(Debug, PartialEq)]
@@ -107,7 +113,7 @@ fn close(one: Option<SystemTime>, other: Option<SystemTime>) -> bool {
         (None, None) => true,
         (Some(one), Some(other)) => {
             let apart = one.duration_since(other).unwrap_or_else(|error| error.duration());
-            apart <= EXPIRY_SLACK
+            apart <= (left(one) / EXPIRY_SLACK_PART).clamp(EXPIRY_SLACK, EXPIRY_SLACK_MAX)
         }
         _ => false,
     }
@@ -169,6 +175,7 @@ mod tests {
     async fn records_are_equal_in_value_metadata_and_nearly_in_expiry() {
         let soon = SystemTime::now() + Duration::from_secs(60);
         let expiring = |ms| Some(soon + Duration::from_millis(ms));
+        let soon_ms = |ms| Some(SystemTime::now() + Duration::from_millis(ms));
         let plain = placed("t/a=1").record;
         let noted =
             Record { metadata: BTreeMap::from([("by".to_owned(), "me".to_owned())]), ..plain.clone() };
@@ -184,7 +191,11 @@ mod tests {
             (&plain, &ends(expiring(0)), false),
             (&ends(expiring(0)), &ends(expiring(1000)), true),
             (&ends(expiring(1000)), &ends(expiring(0)), true),
-            (&ends(expiring(0)), &ends(expiring(1001)), false),
+            (&ends(expiring(0)), &ends(expiring(5_000)), true),
+            (&ends(expiring(0)), &ends(expiring(6_001)), false),
+            (&ends(expiring(3_600_000)), &ends(expiring(3_659_000)), true),
+            (&ends(expiring(3_600_000)), &ends(expiring(3_661_000)), false),
+            (&ends(soon_ms(2_000)), &ends(soon_ms(3_500)), false),
             (&plain, &leased, false),
         ] {
             assert_eq!(same(ours, theirs), equal, "{ours:?} {theirs:?}");

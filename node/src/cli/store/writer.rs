@@ -2,8 +2,8 @@
 
 use super::{database::Placed, item::left, output::Output};
 use micro_sdk::{
-    client::{Op, Record, Store, TRANSACTION_OPS_MAX},
-    wire::Fault,
+    client::{BatchError, Op, Record, Store, TRANSACTION_OPS_MAX},
+    wire::{Code, Fault},
 };
 
 /// The bytes that are collected before they are sent: an entry or two. What is replaced and deleted counts too, since
@@ -56,6 +56,12 @@ pub(super) fn size(record: &Record) -> usize {
     record.key.len() + record.value.len() + metadata.sum::<usize>()
 }
 
+/// How many changes to send at once after an entry of so many was refused: what it would replace may be too much for
+/// the history of one entry, and how much that is, only the store knows. None if fewer are of no help.
+fn fewer(failed: usize, fault: &Fault) -> Option<usize> {
+    (fault.code == Code::Usage && failed > 1).then_some(failed / 2)
+}
+
 /// Changes that could not be written, by where the first and the last of them come from. All before them are done.
 #[derive(Debug)]
 pub(super) struct Unwritten<O> {
@@ -103,35 +109,40 @@ impl<'a, O: Clone> Writer<'a, O> {
     /// Those of a write.
     pub(super) async fn flush(&mut self) -> Result<(), Unwritten<O>> {
         self.bytes = 0;
-        let mut batch = self.database.batch();
-        let mut sent = Vec::new();
+        let mut waiting = Vec::new();
         for (origin, change) in self.pending.drain(..) {
             let deletes = matches!(change, Change::Delete(_));
             match change.op(&self.database) {
-                Some(op) => {
-                    batch.push(op);
-                    sent.push((origin, deletes));
-                }
+                Some(op) => waiting.push((origin, deletes, op)),
                 None => self.expired += 1,
             }
         }
-        let outcome = batch.await;
-        let done = match &outcome {
-            Ok(done) => done.changes,
-            Err(error) => error.done.changes,
-        };
+        let mut at_once = waiting.len();
+        while !waiting.is_empty() {
+            let mut batch = self.database.batch();
+            waiting.iter().take(at_once).for_each(|(.., op)| batch.push(op.clone()));
+            let sent = batch.len();
+            let outcome = batch.await;
+            let done = outcome.as_ref().map_or_else(|error| error.done.changes, |_| sent);
+            self.count(waiting.drain(..done).filter(|(_, deletes, _)| *deletes).count(), done);
+            let Err(BatchError { failed, fault, .. }) = outcome else { continue };
+            let Some(fewer) = fewer(failed, &fault) else {
+                let origin = |at: usize| waiting[at].0.clone();
+                return Err(Unwritten { first: origin(0), last: origin(failed - 1), fault });
+            };
+            at_once = fewer;
+        }
+        Ok(())
+    }
+
+    /// Takes note of changes that are done, of which so many delete.
+    fn count(&mut self, deleted: usize, done: usize) {
         let before = self.written + self.deleted;
-        let deleted = sent[..done].iter().filter(|(_, deletes)| *deletes).count();
         self.deleted += deleted as u64;
         self.written += (done - deleted) as u64;
         let after = self.written + self.deleted;
         if before / PROGRESS_EVERY != after / PROGRESS_EVERY {
             self.output.remark(&format!("{after} records so far"));
         }
-        outcome.map(|_| ()).map_err(|error| Unwritten {
-            first: sent[done].0.clone(),
-            last: sent[done + error.failed - 1].0.clone(),
-            fault: error.fault,
-        })
     }
 }

@@ -65,7 +65,7 @@ pub enum OpResult {
 
 /// One operation of a transaction: a [`Put`], [`Delete`], [`DeleteRange`], [`Get`] or [`List`] that is not sent by
 /// itself. Ranges take 1024 records at most.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Op(Result<operation::Operation, Fault>);
 
 /// A comparison with one record.
