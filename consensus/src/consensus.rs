@@ -17,6 +17,7 @@ use crate::{
     read_only::ReadOnly,
     replica::Replica,
     timekeeper::Timekeeper,
+    vigil,
 };
 use bytes::Bytes;
 use futures::{TryFutureExt, future::BoxFuture};
@@ -112,7 +113,7 @@ impl Consensus {
         };
         let ground = Ground {
             raft,
-            replica,
+            replica: replica.clone(),
             mesh,
             office,
             proposals_waiting_max: config.proposals_waiting_max,
@@ -123,7 +124,8 @@ impl Consensus {
         };
         let intake = Arc::new(Intake::start(ground.clone()));
         let (changing, closing) = (ChangeTurn::default(), AtomicBool::new(false));
-        let tasks = Mutex::new(vec![following, resting]);
+        let watching = tokio::spawn(vigil::keep(replica));
+        let tasks = Mutex::new(vec![following, resting, watching]);
         let consensus = Consensus {
             inner: Arc::new(Inner { node, ground, changing, lanes, findings, quorum_age, closing, tasks }),
             intake,

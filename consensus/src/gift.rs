@@ -52,7 +52,8 @@ impl Lanes {
     }
 
     async fn copy(&self, at_least: u64) -> Result<Manifest, String> {
-        let manifest = self.replica.make_snapshot().await.map_err(|error| error.to_string())?;
+        // Read before it is given: the other one would refuse what is damaged, and this node would not hear of it.
+        let manifest = self.replica.make_whole_snapshot().await.map_err(|error| error.to_string())?;
         let applied = decode::<AppliedRecord>(&manifest.applied).map_err(|error| error.to_string())?;
         match applied.last {
             Some(last) if last.index >= at_least => Ok(manifest),

@@ -23,7 +23,7 @@ use futures::{
 };
 use micro_mesh::{FrameReceiver, FrameSender, Lane, frame_into};
 use micro_sdk::wire::{NodeId, Seams};
-use micro_storage::{Manifest, SnapshotStore};
+use micro_storage::{Manifest, SnapshotStore, StorageError};
 use openraft::{
     errors::ClientWriteError,
     raft::{AppendEntriesRequest, TransferLeaderRequest},
@@ -199,7 +199,10 @@ impl Lanes {
             Ok(vote) => SnapshotAnswer::Done(VoteRecord::from(&vote)),
             Err(error) => {
                 tracing::warn!(%error, "a snapshot was not taken in");
-                SnapshotAnswer::Refused(error.to_string())
+                match is_damage(&error) {
+                    true => SnapshotAnswer::Damaged(error.to_string()),
+                    false => SnapshotAnswer::Refused(error.to_string()),
+                }
             }
         };
         let mut frame = Vec::new();
@@ -264,6 +267,12 @@ pub(crate) async fn take_files(
         }
     }
     Ok(())
+}
+
+/// Whether the storage has found that something is not what was written.
+fn is_damage(error: &io::Error) -> bool {
+    let inner = error.get_ref().and_then(|inner| inner.downcast_ref::<StorageError>());
+    matches!(inner, Some(StorageError::Corrupt { .. }))
 }
 
 /// Takes note of what an append says of how current this replica is.

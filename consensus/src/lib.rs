@@ -33,6 +33,7 @@ mod replica;
 mod snapshot;
 mod timekeeper;
 mod transaction;
+mod vigil;
 
 pub use backup::{Backup, BackupFacts, Restoration, RestoreError};
 pub use config::{ConsensusConfig, PlantedBug};

@@ -96,6 +96,8 @@ pub(crate) enum SnapshotAnswer {
     Done(VoteRecord),
     /// Not now.
     Refused(String),
+    /// What came is damaged, though it came as it was sent.
+    Damaged(String),
 }
 
 /// The first frame on the fetch lane: a snapshot is wanted that shows all up to `at_least`.

@@ -169,6 +169,13 @@ impl Peer {
         match take::<SnapshotAnswer>(answer).map_err(broken)? {
             SnapshotAnswer::Done(vote) => Ok(vote.into()),
             SnapshotAnswer::Refused(why) => Err(broken(why)),
+            SnapshotAnswer::Damaged(why) => {
+                tracing::error!(to = %self.to, why, "a snapshot of this node's state was refused as damaged");
+                // Should the state be damaged that it was made of, its fence is shut by this, and the node ends.
+                let _turn = self.replica.snapshot_turn().await;
+                self.replica.make_whole_snapshot().await.map_err(broken)?;
+                Err(broken(why))
+            }
         }
     }
 

@@ -95,6 +95,10 @@ impl SnapshotStore for GaugedSnapshots {
         self.snapshots.read(id, file, offset, bytes)
     }
 
+    fn verify(&self, manifest: &Manifest) -> Result<(), StorageError> {
+        self.snapshots.verify(manifest)
+    }
+
     fn receive(&self, manifest: &Manifest) -> Result<(), StorageError> {
         self.snapshots.receive(manifest)
     }

@@ -4,8 +4,8 @@
 use micro_simulation::{
     faults::{
         Move::{
-            self, AwaitSnapshot, ClearDisk, CutLink, CutPower, FailSync, FillDisk, Isolate, Kill, MendLink,
-            Pause, ReadAll, Rejoin, Remove, Resume, Rot, RotBlob, Start,
+            self, AwaitSnapshot, ClearDisk, CutLink, CutPower, FailState, FailSync, FillDisk, Isolate, Kill,
+            MendLink, Pause, ReadAll, Rejoin, Remove, Resume, Rot, RotBlob, Start,
         },
         Moves,
         Who::{self, FormerLeader, Leader, Node},
@@ -250,6 +250,25 @@ fn fast_2017_a_flipped_bit_ends_that_node_which_fetches_its_state_anew() {
     let ends = report.trace.text().lines().filter(|line| line.contains("ended: ")).count();
     assert_eq!(ends, 3, "each ends once, and no other\n{report}");
     assert!(report.writes.ok > 4 * report.writes.failed, "most writes are served meanwhile\n{report}");
+}
+
+/// Rebello and others, "Can applications recover from fsync failures?" (ATC 2020): what was to be made durable may be gone
+/// though it can be read. Here the node that can't keep its state ends, comes back with what its log has, and nothing is
+/// lost.
+#[test]
+fn atc_2020_a_state_that_is_not_kept_ends_that_node() {
+    let report = holds(
+        3,
+        &[Kind::Set, Kind::Bank],
+        &[
+            (3_000, Node(2), FailState),
+            (9_000, Leader, FailState),
+            (9_500, Node(2), CutPower),
+            (10_000, Node(2), Start),
+        ],
+    );
+    let ends = report.trace.text().lines().filter(|line| line.contains("ended: ")).count();
+    assert_eq!(ends, 2, "each ends once, and no other\n{report}");
 }
 
 /// Blobs rot, and nobody need read them: each node finds what has rotted on its disk, and has a good copy again.

@@ -2,15 +2,19 @@
 //! read from the state nor written to it, since what else is wrong there nobody can say. It is written down first, so
 //! that the next start knows it too, and opened again only by a whole state that takes the damaged one's place.
 //!
-//! Engines find damage; the fence keeps everybody away from it. It knows of no engine.
+//! Engines find damage; the fence keeps everybody away from it. It knows of no engine. It also tells whoever waits for
+//! that when the disk has failed under the state.
 
 use crate::{
     Batch, Family, Manifest, Order, ScanRange, SnapshotStore, StateStore, StateView, Storage, StorageError,
 };
 use bytes::Bytes;
-use std::sync::{
-    Arc,
-    atomic::{AtomicBool, Ordering},
+use std::{
+    io,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
 };
 use tokio::sync::watch;
 
@@ -61,6 +65,8 @@ struct Inner {
     notes: Box<dyn DamageNotes>,
     /// Whether what was found has been written down, or was known before.
     noted: AtomicBool,
+    /// What has failed, once the disk has under the state: what was written there may be gone.
+    failure: watch::Sender<Option<String>>,
 }
 
 impl Fence {
@@ -72,6 +78,7 @@ impl Fence {
             noted: AtomicBool::new(damaged.is_some()),
             damage: watch::Sender::new(damaged),
             notes: Box::new(notes),
+            failure: watch::Sender::new(None),
         }))
     }
 
@@ -95,6 +102,32 @@ impl Fence {
             // The sender is here, so that it does not end; and what was waited for is there.
             Ok(None) | Err(_) => std::future::pending().await,
         }
+    }
+
+    /// Waits until the disk has failed under the state, and says how. From then on nobody knows what of the state is
+    /// durable, and only a start that takes it from the log again helps.
+    pub async fn failed(&self) -> String {
+        let mut failure = self.0.failure.subscribe();
+        match failure.wait_for(Option::is_some).await.map(|failure| failure.clone()) {
+            Ok(Some(failure)) => failure,
+            Ok(None) | Err(_) => std::future::pending().await,
+        }
+    }
+
+    /// Takes note of a failure of the disk, as [`failed`](Self::failed) tells it. A full disk has lost nothing.
+    fn note_failure<T>(&self, done: Result<T, StorageError>) -> Result<T, StorageError> {
+        done.inspect_err(|error| {
+            let StorageError::Io(failure) = error else { return };
+            // A caller's mistake.
+            if failure.kind() == io::ErrorKind::InvalidInput {
+                return;
+            }
+            self.0.failure.send_if_modified(|known| {
+                let first = known.is_none();
+                known.get_or_insert_with(|| error.to_string());
+                first
+            });
+        })
     }
 
     /// The damaged states that were replaced and still lie in the data directory.
@@ -185,11 +218,15 @@ impl StateStore for FencedState {
     }
 
     fn write(&self, batch: Batch) -> Result<(), StorageError> {
-        self.fence.guard(|| self.state.write(batch))
+        self.fence.note_failure(self.fence.guard(|| self.state.write(batch)))
     }
 
     fn flush(&self) -> Result<(), StorageError> {
-        self.fence.guard(|| self.state.flush())
+        self.fence.note_failure(self.fence.guard(|| self.state.flush()))
+    }
+
+    fn probe(&self) -> Result<(), StorageError> {
+        self.fence.note_failure(self.fence.guard(|| self.state.probe()))
     }
 }
 
@@ -226,7 +263,7 @@ struct FencedSnapshots {
 
 impl SnapshotStore for FencedSnapshots {
     fn create(&self, id: &str) -> Result<Manifest, StorageError> {
-        self.fence.guard(|| self.snapshots.create(id))
+        self.fence.note_failure(self.fence.guard(|| self.snapshots.create(id)))
     }
 
     fn current(&self) -> Result<Option<Manifest>, StorageError> {
@@ -235,6 +272,10 @@ impl SnapshotStore for FencedSnapshots {
 
     fn read(&self, id: &str, file: &str, offset: u64, bytes: usize) -> Result<Bytes, StorageError> {
         self.fence.guard(|| self.snapshots.read(id, file, offset, bytes))
+    }
+
+    fn verify(&self, manifest: &Manifest) -> Result<(), StorageError> {
+        self.fence.guard(|| self.snapshots.verify(manifest))
     }
 
     fn receive(&self, manifest: &Manifest) -> Result<(), StorageError> {

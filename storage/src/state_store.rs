@@ -203,4 +203,13 @@ pub trait StateStore: Send + Sync + 'static {
 
     /// Makes durable all that was written before, and gives back the space of what was trimmed. Blocks.
     fn flush(&self) -> Result<(), StorageError>;
+
+    /// Whether a write would be taken: an engine that makes things durable on its own account may have failed at it
+    /// since, when nobody was asking. Blocks.
+    ///
+    /// # Errors
+    /// With what has failed. What was written and not flushed may be gone then.
+    fn probe(&self) -> Result<(), StorageError> {
+        Ok(())
+    }
 }

@@ -375,6 +375,9 @@ impl Node {
                 sleep(GOSSIP_INTERVAL * 3).await;
                 Err(mend::fault(&damage))
             }
+            why = self.storage.fence.failed() => Err(Fault::new(Code::Failed, format!("the state can't be kept: {why}"))
+                .help("nothing that was acknowledged is lost: the log has it")
+                .help("see to the disk of the data directory, then start the node again")),
             why = self.consensus.failed() => Err(Fault::new(Code::Failed, format!("consensus has stopped: {why}"))
                 .help("nothing that was acknowledged is lost")
                 .help("see to the disk of the data directory, then start the node again")),

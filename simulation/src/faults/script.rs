@@ -46,6 +46,8 @@ pub enum Move {
     MendLink(usize),
     /// Its next sync fails.
     FailSync,
+    /// What its state gathers can't be made durable: the engine finds out by itself, and tells who writes next.
+    FailState,
     /// A bit of its state is not what was written.
     Rot,
     /// A bit of one of its blobs is not what was written.
@@ -193,6 +195,12 @@ impl Script {
             Move::ReadAll => {
                 world.read_all(seat);
                 "read-all"
+            }
+            Move::FailState => {
+                let machine = world.machine(seat);
+                machine.damaged.set(true);
+                machine.disk.set_faults(Faults { state_fails: true, ..machine.disk.faults() });
+                "failed-state"
             }
             Move::FailSync => {
                 let machine = world.machine(seat);

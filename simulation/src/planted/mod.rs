@@ -92,6 +92,10 @@ impl SnapshotStore for ForgetfulSnapshots {
         self.snapshots.read(id, file, offset, bytes)
     }
 
+    fn verify(&self, manifest: &Manifest) -> Result<(), StorageError> {
+        self.snapshots.verify(manifest)
+    }
+
     fn receive(&self, manifest: &Manifest) -> Result<(), StorageError> {
         self.snapshots.receive(manifest)
     }
@@ -131,6 +135,10 @@ impl SnapshotStore for OldSnapshots {
 
     fn read(&self, id: &str, file: &str, offset: u64, bytes: usize) -> Result<Bytes, StorageError> {
         self.0.read(id, file, offset, bytes)
+    }
+
+    fn verify(&self, manifest: &Manifest) -> Result<(), StorageError> {
+        self.0.verify(manifest)
     }
 
     fn receive(&self, manifest: &Manifest) -> Result<(), StorageError> {

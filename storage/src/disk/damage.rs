@@ -198,6 +198,11 @@ mod tests {
         assert!(is_corrupt(&taken), "{taken:?}");
         assert!(is_corrupt(&storage.snapshots.install(&manifest)));
         assert_eq!((get(&storage).unwrap().as_str(), storage.fence.damage()), ("good-value", None));
+        let again = storage.snapshots.create("again").unwrap();
+        storage.snapshots.verify(&again).unwrap();
+        // Whoever gave it finds out that it is damaged where it comes from.
+        assert_eq!(other.fence.damage(), None);
+        assert!(is_corrupt(&other.snapshots.verify(&manifest)) && other.fence.damage().is_some());
     }
 
     #[test]

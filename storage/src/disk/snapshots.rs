@@ -114,9 +114,9 @@ impl RocksSnapshots {
         self.incoming.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Checks that what was taken in is what `manifest` says.
-    fn verify(&self, incoming: &Path, manifest: &Manifest) -> Result<(), StorageError> {
-        let state = incoming.join(STATE);
+    /// Checks that what lies in `directory` is what `manifest` says.
+    fn compare(&self, directory: &Path, manifest: &Manifest) -> Result<(), StorageError> {
+        let state = directory.join(STATE);
         for file in &manifest.files {
             let found = describe(&state, &file.name)?;
             if found != *file {
@@ -222,6 +222,11 @@ impl SnapshotStore for RocksSnapshots {
         read().map_err(StorageError::from_io)
     }
 
+    fn verify(&self, manifest: &Manifest) -> Result<(), StorageError> {
+        check_id(&manifest.id)?;
+        self.compare(&self.path.join(&manifest.id), manifest)
+    }
+
     fn receive(&self, manifest: &Manifest) -> Result<(), StorageError> {
         manifest.check()?;
         let mut incoming = self.incoming();
@@ -260,7 +265,7 @@ impl SnapshotStore for RocksSnapshots {
         let incoming = incoming.as_mut().filter(|incoming| incoming.manifest == *manifest);
         let incoming = incoming.ok_or_else(not_receiving)?;
         if !incoming.checked {
-            self.verify(&self.path.join(INCOMING), manifest)?;
+            self.compare(&self.path.join(INCOMING), manifest)?;
             incoming.checked = true;
         }
         Ok(())

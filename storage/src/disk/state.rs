@@ -358,4 +358,9 @@ impl StateStore for RocksState {
             Ok(())
         })
     }
+
+    /// After a background flush that failed, RocksDB answers each write with that failure, and one of nothing too.
+    fn probe(&self) -> Result<(), StorageError> {
+        self.with(|db| db.write_opt(WriteBatch::default(), &unlogged()).map_err(failure))
+    }
 }

@@ -25,6 +25,9 @@ pub struct Faults {
     /// Whether the next sync of the log fails with an I/O error, after which it takes no more writes until it is opened
     /// again. Falls back to false when it has happened.
     pub sync_fails_next: bool,
+    /// Whether the engine of the state has failed to make durable what was written, on its own account, so that it takes
+    /// no more writes until it is opened again. Falls back to false then.
+    pub state_fails: bool,
 }
 
 impl Default for Faults {
@@ -35,6 +38,7 @@ impl Default for Faults {
             full: false,
             scarce: false,
             sync_fails_next: false,
+            state_fails: false,
         }
     }
 }
@@ -171,6 +175,7 @@ impl Handle {
             let mut guard = disk.lock();
             let inner = &mut *guard;
             inner.generation += 1;
+            inner.faults.state_fails = false;
             let all = inner.log.unsynced_count();
             inner.snapshots.drop_incoming();
             (inner.generation, inner.log.restart(all, &inner.bugs))

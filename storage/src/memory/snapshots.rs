@@ -92,6 +92,20 @@ impl SnapshotStore for Handle {
         Ok(content.slice(start..end))
     }
 
+    fn verify(&self, manifest: &Manifest) -> Result<(), StorageError> {
+        let disk = self.lock()?;
+        let current = disk.snapshots.current.as_ref().filter(|(current, _)| current == manifest);
+        let (_, content) = current.ok_or_else(|| io::Error::from(io::ErrorKind::NotFound))?;
+        for file in &manifest.files {
+            let found = describe(&file.name, content);
+            if found != *file {
+                let what = format!("file {} of snapshot {}", file.name, manifest.id);
+                return Err(StorageError::corrupt(what, found.differs_from(file)));
+            }
+        }
+        Ok(())
+    }
+
     fn receive(&self, manifest: &Manifest) -> Result<(), StorageError> {
         manifest.check()?;
         let files = manifest.files.iter().map(|file| (file.name.clone(), Vec::new())).collect();

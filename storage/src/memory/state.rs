@@ -1,12 +1,14 @@
 //! The applied state: writes are visible at once, and can be undone back to the last flush.
 
-use super::disk::Handle;
+use super::disk::{Disk, Handle};
 use crate::{Batch, Change, Family, Order, ScanRange, StateStore, StateView, StorageError};
 use bytes::Bytes;
 use rand::{Rng, rngs::SmallRng};
 use std::{
     collections::{BTreeMap, BTreeSet, VecDeque},
+    io,
     ops::Bound,
+    sync::MutexGuard,
 };
 
 /// Families with their keys and values.
@@ -170,6 +172,17 @@ impl StateView for StatePlatter {
     }
 }
 
+impl Handle {
+    /// The disk, to write to the state.
+    fn sound(&self) -> Result<MutexGuard<'_, Disk>, StorageError> {
+        let disk = self.lock_to_write()?;
+        match disk.faults.state_fails {
+            true => Err(io::Error::other("a sync of the state has failed").into()),
+            false => Ok(disk),
+        }
+    }
+}
+
 impl StateStore for Handle {
     fn get(&self, family: Family, key: &[u8]) -> Result<Option<Bytes>, StorageError> {
         self.lock()?.state.get(family, key)
@@ -191,12 +204,16 @@ impl StateStore for Handle {
     }
 
     fn write(&self, batch: Batch) -> Result<(), StorageError> {
-        self.lock_to_write()?.state.write(batch);
+        self.sound()?.state.write(batch);
         Ok(())
     }
 
     fn flush(&self) -> Result<(), StorageError> {
-        self.lock_to_write()?.state.before.clear();
+        self.sound()?.state.before.clear();
         Ok(())
+    }
+
+    fn probe(&self) -> Result<(), StorageError> {
+        self.sound().map(drop)
     }
 }

@@ -5,6 +5,7 @@ use micro_sdk::wire::Job;
 use std::{
     collections::VecDeque,
     sync::{Mutex, mpsc},
+    task::{Context, Poll, Waker},
     time::Duration,
 };
 
@@ -184,6 +185,25 @@ fn after_a_failed_sync_every_write_fails_until_the_next_start() {
         again.timer.run_all();
         assert_eq!(again.acked(), [end]);
     }
+}
+
+#[test]
+fn a_state_that_was_not_kept_is_told_of_without_a_write() {
+    let disk = MemoryDisk::new();
+    let node = Node::on(&disk);
+    let (state, fence) = (&node.storage.state, &node.storage.fence);
+    state.write(Batch::default()).unwrap();
+    state.probe().unwrap();
+    disk.set_faults(Faults { full: true, ..Faults::default() });
+    assert!(matches!(state.probe(), Err(StorageError::Full(_))), "a full disk has lost nothing");
+    disk.set_faults(Faults { state_fails: true, ..Faults::default() });
+    assert!(matches!(state.probe(), Err(StorageError::Io(_))));
+    assert!(state.write(Batch::default()).is_err() && state.flush().is_err());
+    let mut told = std::pin::pin!(fence.failed());
+    let told = told.as_mut().poll(&mut Context::from_waker(Waker::noop()));
+    assert!(matches!(&told, Poll::Ready(why) if why.contains("a sync of the state has failed")), "{told:?}");
+    let again = Node::on(&disk);
+    again.storage.state.probe().unwrap();
 }
 
 #[test]

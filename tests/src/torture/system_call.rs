@@ -105,6 +105,8 @@ pub async fn fail_syncs_of_the_state() -> anyhow::Result<()> {
     member.start(&[]).await?;
     let writers = Writers::start("sync", [member.client().await?]);
     writers.more(WRITES_MAX).await?;
+    // Nobody writes any more: the node has to find out by itself.
+    let acknowledged = writers.finish().await;
     // A backup makes tables of what is in memory.
     let backup = scratch.path().join("backup").display().to_string();
     let made = member.cli()?.run(&["cluster", "backup", &backup]).await?;
@@ -114,7 +116,6 @@ pub async fn fail_syncs_of_the_state() -> anyhow::Result<()> {
         Ok(())
     })
     .await?;
-    let acknowledged = writers.finish().await;
     let (code, said) = (member.ended().await?, member.last_words());
     ensure!(code != 0 && said.contains("fdatasync"), "exit code {code}\n{said}");
     member.wrap(Vec::new());

@@ -101,6 +101,39 @@ async fn damage_that_a_read_meets_ends_the_node_and_the_next_start_mends_it() ->
     cluster.stop().await
 }
 
+#[tokio::test]
+async fn a_node_that_is_asked_for_its_state_finds_out_that_it_is_damaged_too() -> anyhow::Result<()> {
+    let (mut cluster, acknowledged) = filled().await?;
+    cluster.members[1].stop().await?;
+    cluster.members[2].stop().await?;
+    for index in [0, 2] {
+        flip_tables(&cluster.members[index].data_dir().join("state"))?;
+    }
+    // The one that is whole is away: nobody has what this one wants, and the other hears of it.
+    cluster.members[2].spawn(&[])?;
+    let code = cluster.members[0].ended().await?;
+    let said = cluster.members[0].last_words();
+    ensure!(code == 1 && said.contains("is corrupt") && said.contains("start it again"), "{code}\n{said}");
+    // Now it is there, and each gets its state from it.
+    cluster.members[1].spawn(&[])?;
+    cluster.members[0].spawn(&[])?;
+    for member in &mut cluster.members {
+        if !member.is_running() {
+            member.spawn(&[])?;
+        }
+        member.wait_ready().await?;
+    }
+    for index in 0..3 {
+        check_acknowledged(&cluster.client(index).await?, &acknowledged).await?;
+        let aside = cluster.members[index].data_dir().join("state.damaged-1").is_dir();
+        ensure!(
+            aside == (index != 1),
+            "what is damaged is kept aside, and what is whole in its place: {index}"
+        );
+    }
+    cluster.stop().await
+}
+
 /// All files below a folder, with what is in them.
 fn contents(folder: &Path) -> anyhow::Result<BTreeMap<String, Vec<u8>>> {
     let mut found = BTreeMap::new();
