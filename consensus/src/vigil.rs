@@ -1,5 +1,5 @@
-//! Looks whether the state still takes writes: its engine makes durable what was written on its own account, and tells a
-//! failure to the next one who writes only. In a mesh that is quiet, that may be long after.
+//! Looks whether the state still takes writes: its engine makes durable what was written on its own account, and tells
+//! a failure to the next one who writes only. In a mesh that is quiet, that may be long after.
 
 use crate::replica::Replica;
 use std::time::Duration;

@@ -253,8 +253,8 @@ fn fast_2017_a_flipped_bit_ends_that_node_which_fetches_its_state_anew() {
 }
 
 /// Rebello and others, "Can applications recover from fsync failures?" (ATC 2020): what was to be made durable may be gone
-/// though it can be read. Here the node that can't keep its state ends, comes back with what its log has, and nothing is
-/// lost.
+/// though it can be read. Here the node that can't keep its state ends, comes back with what its log has, and nothing
+/// is lost.
 #[test]
 fn atc_2020_a_state_that_is_not_kept_ends_that_node() {
     let report = holds(

@@ -104,8 +104,8 @@ pub trait SnapshotStore: Send + Sync + 'static {
     /// `bytes` bytes of `file` of snapshot `id` from `offset` on; fewer at its end.
     fn read(&self, id: &str, file: &str, offset: u64, bytes: usize) -> Result<Bytes, StorageError>;
 
-    /// Reads all of the current snapshot, which `manifest` describes, and compares what [`check`](Self::check) does: for
-    /// whoever gives it to another. A copy is made of files as they are, and what has rotted there nobody has read yet.
+    /// Reads all of the current snapshot, which `manifest` describes, and compares what [`check`](Self::check) does:
+    /// for whoever gives it to another. A copy is made of files as they are, and what has rotted there nobody has read.
     ///
     /// # Errors
     /// [`StorageError::Corrupt`] names the file: the state that the copy was made of is damaged too.

@@ -1,5 +1,5 @@
-//! `micro-node leash`: stands between a command that holds something of the mesh and the program that it runs, so that the
-//! program does not outlive the command. Not for people.
+//! `micro-node leash`: stands between a command that holds something of the mesh and the program that it runs, so that
+//! the program does not outlive the command. Not for people.
 //!
 //! A process that is killed can't end its children any more, and what it held is another's soon after. So the kernel is
 //! asked to end the program then. It can be asked by that program's own process only, before the program is there.

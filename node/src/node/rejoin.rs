@@ -159,8 +159,8 @@ async fn part(mesh: &Mesh, files: &dyn FileStore, seams: &Seams, peers: &Peers) 
     Ok(())
 }
 
-/// What it means that the mesh lets this node in no more: an earlier try was cut short behind its departure, or somebody
-/// has removed it, or it lives elsewhere.
+/// What it means that the mesh lets this node in no more: an earlier try was cut short behind its departure, or
+/// somebody has removed it, or it lives elsewhere.
 fn parted(why: Expulsion, files: &dyn FileStore, seams: &Seams) -> Result<(), Fault> {
     match why {
         Expulsion::Removed if kept(files, seams)?.is_some() => Ok(()),

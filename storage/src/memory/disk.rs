@@ -25,8 +25,8 @@ pub struct Faults {
     /// Whether the next sync of the log fails with an I/O error, after which it takes no more writes until it is opened
     /// again. Falls back to false when it has happened.
     pub sync_fails_next: bool,
-    /// Whether the engine of the state has failed to make durable what was written, on its own account, so that it takes
-    /// no more writes until it is opened again. Falls back to false then.
+    /// Whether the engine of the state has failed to make durable what was written, on its own account, so that it
+    /// takes no more writes until it is opened again. Falls back to false then.
     pub state_fails: bool,
 }
 

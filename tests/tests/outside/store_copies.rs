@@ -373,7 +373,7 @@ async fn an_import_over_large_records_is_split_until_the_store_takes_it() -> any
     fs::write(&file, lines)?;
     cli.ok(&["store", "import", "--table", "large", &format!("@{}", file.display())]).await?;
     for number in 0..RECORDS {
-        let record = table.get(&format!("k{number:02}")).await?.context("it is there")?;
+        let record = table.get(format!("k{number:02}")).await?.context("it is there")?;
         assert_eq!(record.value, "small");
     }
     Ok(())

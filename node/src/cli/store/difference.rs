@@ -13,8 +13,8 @@ const EXPIRY_SLACK: Duration = Duration::from_secs(1);
 /// They differ by as much as the clocks of the two meshes do, and to write a record anew would not mend that: each sync
 /// would write it. So more is let pass for what lives long: one part in this many of what is left.
 const EXPIRY_SLACK_PART: u32 = 10;
-/// But no more than this: clocks that are further apart are to be set right, and a record whose life was prolonged has to
-/// be copied.
+/// But no more than this: clocks that are further apart are to be set right, and a record whose life was prolonged has
+/// to be copied.
 const EXPIRY_SLACK_MAX: Duration = Duration::from_secs(60);
 
 /// One record of the source, the target, or both.
