@@ -3,7 +3,7 @@
 use super::{
     confirmation, data_dir, failure::Failure, globals::Globals, output::Output, session::no_runtime,
 };
-use crate::node::{GivenUp, rejoin};
+use crate::node::{GivenUp, nobody, rejoin};
 use clap::Args;
 use micro_sdk::wire::{Code, Effect, Fault, NodeId};
 use micro_storage::{StorageError, disk};
@@ -91,9 +91,7 @@ impl Reset {
 /// Gives the place of the node in `data_dir` up, so that its next start makes a new one there.
 fn come_back(data_dir: PathBuf, globals: &Globals, output: &Output) -> Result<(), Failure> {
     if disk::owned(&data_dir).is_empty() {
-        let message =
-            format!("no node has lived in {}: there is nothing to come back from", data_dir.display());
-        return Err(Fault::new(Code::NotFound, message).help("say where it is: --data-dir DIR").into());
+        return Err(nobody(&data_dir).into());
     }
     let question = format!(
         "The node in {} gives its place in the mesh up for good, and a new one takes it. Go on?",

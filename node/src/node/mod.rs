@@ -23,7 +23,7 @@ pub use accounts::Subject;
 pub use admin_secret::AdminSecret;
 pub use configuration::ConfigChange;
 pub use local::{Context, Local};
-pub use rejoin::{GivenUp, rejoin};
+pub use rejoin::{GivenUp, nobody, rejoin};
 pub use restore::{Restored, restore, restore_fault};
 pub use seams::production_seams;
 

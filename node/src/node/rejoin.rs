@@ -69,17 +69,13 @@ pub struct GivenUp {
 ///
 /// # Errors
 /// If there is no node that could, if the others would have no quorum without it, or if no other node can be reached.
-/// Nothing is changed then.
+/// Nothing is changed then, or it says that this is not known; then it goes on where it was when it is called again.
 pub async fn rejoin(data_dir: &Path) -> Result<GivenUp, Fault> {
     let remains = Remains::open(data_dir).map_err(|error| storage_fault(error, data_dir))?;
     let (files, seams) = (remains.files(), production_seams());
     bootstrap::check_retired(data_dir, &*files)?;
     let identity = bootstrap::identity(data_dir, &*files)?;
-    let Some(identity) = identity else {
-        let message =
-            format!("no node has lived in {}: there is nothing to come back from", data_dir.display());
-        return Err(Fault::new(Code::NotFound, message).help("say where it is: --data-dir DIR"));
-    };
+    let Some(identity) = identity else { return Err(nobody(data_dir)) };
     let peers = AddressBook::open(files.clone()).peers().cloned().unwrap_or_default();
     if peers.is_empty() {
         return Err(alone(data_dir));
@@ -91,6 +87,12 @@ pub async fn rejoin(data_dir: &Path) -> Result<GivenUp, Fault> {
     outcome?;
     let aside = remains.set_aside(&HEIRLOOMS).map_err(|error| storage_fault(error, data_dir))?;
     Ok(GivenUp { node, aside })
+}
+
+/// No node is in `data_dir` that could come back.
+pub fn nobody(data_dir: &Path) -> Fault {
+    let message = format!("no node has lived in {}: there is nothing to come back from", data_dir.display());
+    Fault::new(Code::NotFound, message).help("say where it is: --data-dir DIR")
 }
 
 fn alone(data_dir: &Path) -> Fault {
@@ -135,7 +137,11 @@ async fn part(mesh: &Mesh, files: &dyn FileStore, seams: &Seams, peers: &Peers) 
         let kept = Kept { token: token.token, expires_s: token.expires, addresses };
         let bytes = Zeroizing::new(serde_json::to_vec(&kept).expect("it has a JSON form"));
         files.write(REJOIN_FILE, &bytes).map_err(failed)?;
-        farewell.leave().await
+        let left = farewell.leave().await;
+        if left.as_ref().is_err_and(|fault| fault.effect == Effect::None) {
+            files.remove(REJOIN_FILE).map_err(failed)?;
+        }
+        left
     };
     let expelled = mesh.expelled();
     tokio::pin!(expelled);
@@ -145,13 +151,12 @@ async fn part(mesh: &Mesh, files: &dyn FileStore, seams: &Seams, peers: &Peers) 
         left = leaving => left,
     };
     if let Err(fault) = left {
-        if fault.effect == Effect::Unknown {
-            return Err(
-                fault.help("it may have been let go all the same: run it again, and it goes on from there")
-            );
-        }
-        files.remove(REJOIN_FILE).map_err(failed)?;
-        return Err(fault.help("nothing was changed"));
+        // Also what an earlier try has kept, of which nobody knows whether it was let go.
+        let open = files.read(REJOIN_FILE).map_err(failed)?.is_some();
+        return Err(fault.help(match open {
+            true => "it may have been let go all the same: run it again, and it goes on from there",
+            false => "nothing was changed",
+        }));
     }
     if timeout(PARTING_PATIENCE, expelled).await.is_err() {
         tracing::warn!("the mesh has let the node go, and has not closed its links yet");

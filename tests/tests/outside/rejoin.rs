@@ -48,6 +48,13 @@ async fn a_node_with_a_damaged_log_comes_back_as_a_new_one_by_the_words_of_its_r
     cluster.members[2].kill().await?;
     let refused = cli.run(&rejoin).await?;
     ensure!(refused.code != 0 && refused.stderr.contains("quorum"), "{refused:?}");
+    ensure!(refused.stderr.contains("nothing was changed"), "{refused:?}");
+    // What a try has kept that was cut short is not lost by one that gets nowhere: it may have been let go.
+    let kept = cluster.members[1].data_dir().join("files/rejoin");
+    fs::write(&kept, "kept")?;
+    let refused = cli.run(&rejoin).await?;
+    ensure!(refused.code != 0 && refused.stderr.contains("run it again"), "{refused:?}");
+    ensure!(fs::read_to_string(&kept)? == "kept", "what an earlier try has kept is gone");
     ensure!(!cluster.members[1].data_dir().join("given-up-1").exists(), "it was put aside all the same");
     cluster.members[2].start(&[]).await?;
 
@@ -73,7 +80,7 @@ async fn a_node_with_a_damaged_log_comes_back_as_a_new_one_by_the_words_of_its_r
         Ok(())
     })
     .await?;
-    ensure!(!cluster.members[1].data_dir().join("files/rejoin").exists(), "what let it in is still there");
+    ensure!(!kept.exists(), "what let it in is still there");
     cluster.members[1].stop().await?;
     cluster.members[1].start(&[]).await?;
     ensure!(cluster.members[1].at().node == new, "it is another one once more");
