@@ -4,5 +4,6 @@ pub mod cli;
 pub mod config;
 mod doors;
 pub mod node;
+mod request;
 
 pub use node::{Card, Host, Node};

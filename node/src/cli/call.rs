@@ -2,7 +2,10 @@
 
 use super::{failure::Failure, globals::Globals, input, output::Output, session, unit};
 use clap::Args;
-use micro_sdk::wire::{ServiceName, limits::BODY_BYTES_MAX};
+use micro_sdk::{
+    client::Reply,
+    wire::{ServiceName, limits::BODY_BYTES_MAX},
+};
 use serde::Serialize;
 use std::time::Duration;
 
@@ -64,11 +67,16 @@ impl Call {
             }
             Ok(call.reply().await?)
         })?;
-        if output.json() {
-            let item = CallItem { body: reply.body, node: reply.node, trace_id: reply.trace_id };
-            return output.item("micro-node/call/v1", &item);
-        }
-        output.detail(&format!("answered by node {}, trace {}", reply.node, reply.trace_id));
-        output.text(&reply.body.to_string())
+        show(reply, output)
     }
+}
+
+/// Shows what a service answered.
+pub(super) fn show(reply: Reply, output: &Output) -> Result<(), Failure> {
+    if output.json() {
+        let item = CallItem { body: reply.body, node: reply.node, trace_id: reply.trace_id };
+        return output.item("micro-node/call/v1", &item);
+    }
+    output.detail(&format!("answered by node {}, trace {}", reply.node, reply.trace_id));
+    output.text(&reply.body.to_string())
 }

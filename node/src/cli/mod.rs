@@ -16,6 +16,7 @@ mod config;
 mod confirmation;
 mod data_dir;
 mod drain;
+mod dynamic;
 mod election;
 mod failure;
 mod globals;
@@ -25,6 +26,7 @@ mod leash;
 mod leave;
 mod lock;
 mod login;
+mod near;
 mod output;
 mod part;
 mod progress;
@@ -47,13 +49,17 @@ use clap::{Arg, CommandFactory, FromArgMatches, Parser, Subcommand, builder::Res
 use failure::Failure;
 use globals::Globals;
 use output::{Format, Output};
-use std::{ffi::OsStr, process::ExitCode};
+use std::{
+    ffi::{OsStr, OsString},
+    process::ExitCode,
+};
 
 const EXAMPLES: &str = "\
 Examples:
   micro-node start                                   a mesh of one node, on this host only
   micro-node status                                  the cluster at a glance
   micro-node token create                            how another host joins
+  micro-node helloworld call --name=Jane             a service of the mesh; --help behind it tells what it takes
   micro-node call helloworld call '{\"name\":\"Jane\"}'
   micro-node store write greeting hello && micro-node store read greeting
   micro-node config set shop.limits.items 20         what services watch
@@ -66,7 +72,7 @@ Exit codes: 0 ok, 1 failed, 2 usage, 3 unreachable, 4 denied, 5 not found, 6 con
 /// Framework and platform in one binary: hosts that run it form one mesh.
 ///
 /// Every host runs one node, `micro-node start`. All other commands talk to a node: the one on this host,
-/// unless `--address` says otherwise.
+/// unless `--address` says otherwise. What is no command is looked for among the services of the mesh.
 #[derive(Debug, Parser)]
 #[command(name = "micro-node", version, arg_required_else_help = true, after_help = EXAMPLES)]
 struct Cli {
@@ -98,6 +104,9 @@ enum Command {
     Leave(leave::Leave),
     Reset(reset::Reset),
     Version(version::Version),
+    /// A service of the mesh, with its endpoint and fields.
+    #[command(external_subcommand)]
+    Service(Vec<OsString>),
 }
 
 /// Runs the command that the process was given, and says how the process is to end.
@@ -152,7 +161,15 @@ fn run(cli: Cli, output: &Output) -> Result<(), Failure> {
         Command::Leave(command) => command.run(globals, output),
         Command::Reset(command) => command.run(globals, output),
         Command::Version(command) => command.run(output),
+        Command::Service(words) => dynamic::run(words, &names(), globals, output),
     }
+}
+
+/// What the commands are called.
+fn names() -> Vec<String> {
+    let command = Cli::command();
+    let names = command.get_subcommands().flat_map(clap::Command::get_name_and_visible_aliases);
+    names.map(str::to_owned).collect()
 }
 
 /// Shows what clap has to say: help on stdout, a refusal on stderr, in JSON where JSON was asked for.

@@ -11,6 +11,7 @@ mod config;
 mod copies;
 mod damage;
 mod doors;
+mod dynamic;
 mod first_start;
 mod http;
 mod layered_config;

@@ -19,7 +19,7 @@ async fn commands_say_what_is_wrong_and_which_kind_of_wrong() -> anyhow::Result<
     let cases: [(&[&str], i32, &str); 13] = [
         (&["--nonsense"], 2, "--nonsense"),
         (&["status", "--nonsense"], 2, "--nonsense"),
-        (&["nonsense"], 2, "nonsense"),
+        (&["nonsense"], 5, "no command is called \"nonsense\", and no service"),
         (&["call", "helloworld", "call", "{not json"], 2, "JSON"),
         (&["call", "helloworld", "call", "{}"], 5, "helloworld"),
         (&["store", "read", "nothing-here"], 5, "nothing-here"),

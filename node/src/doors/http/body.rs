@@ -3,11 +3,8 @@
 //! A body of JSON without anything beside it is passed on byte by byte. Otherwise the fields of the path come before
 //! those of the body, and those before the query's: the path is what was called.
 
-use super::{
-    fields::{Fields, Given},
-    problem::Refusal,
-    schema::Schema,
-};
+use super::problem::Refusal;
+use crate::request::{Fields, Given, Schema};
 use axum::body::Body;
 use bytes::{Bytes, BytesMut};
 use http::{

@@ -6,8 +6,8 @@ use super::{
     path::Path,
     problem::Refusal,
     routes::Target,
-    schema::Schema,
 };
+use crate::request::Schema;
 use axum::{body::Body, response::Response};
 use bytes::Bytes;
 use http::{

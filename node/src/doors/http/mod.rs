@@ -8,7 +8,6 @@ mod blobs;
 mod body;
 mod call;
 mod cors;
-mod fields;
 mod health;
 mod host;
 mod metadata;
@@ -19,7 +18,6 @@ mod path;
 mod platform;
 mod problem;
 mod routes;
-mod schema;
 
 pub(super) use body::json_text;
 pub(super) use metadata::{metadata, trace_of};

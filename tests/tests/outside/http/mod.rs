@@ -1,7 +1,7 @@
 //! The HTTP api from outside: a built node, a service in this process, curl and raw bytes.
 
 mod calls;
-mod clerk;
+pub(crate) mod clerk;
 mod corpus;
 mod documents;
 mod pages;

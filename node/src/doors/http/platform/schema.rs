@@ -1,6 +1,7 @@
 //! JSON Schemas (draft 2020-12) of the platform's messages, made of their descriptors and the comments beside them.
 
-use super::{super::schema::Schema, message::DOCUMENTS};
+use super::message::DOCUMENTS;
+use crate::request::Schema;
 use prost_reflect::{
     DescriptorPool, EnumDescriptor, FieldDescriptor, FileDescriptor, Kind, MessageDescriptor,
 };

@@ -1,23 +1,25 @@
 //! What an endpoint's JSON Schema (draft 2020-12) says of one value: which types it may have, and what its parts are.
 //!
-//! It decides how a text from a query or a form is written in JSON, and nothing else: the service itself says whether a
-//! request is right. So it reads what is needed for that, and a schema that says less leaves texts as they are.
+//! It decides how a text is written in JSON, and what people are shown of it, and nothing else: the service itself says
+//! whether a request is right. So it reads what is needed for that, and a schema that says less leaves texts as they
+//! are.
 
 use serde_json::Value;
+use std::ptr;
 
 /// How many schemas are followed from one: references may go in circles.
 const DEPTH_MAX: usize = 16;
 
 /// The schema of one value, within the document that it refers to.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Schema<'s> {
+pub(crate) struct Schema<'s> {
     root: &'s Value,
     at: &'s Value,
 }
 
 /// The types that a value may have.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Kinds {
+pub(crate) struct Kinds {
     pub string: bool,
     pub integer: bool,
     pub number: bool,
@@ -86,6 +88,11 @@ impl<'s> Schema<'s> {
 
     /// This schema and all that it is made of, references followed.
     fn branches(self) -> Vec<&'s Value> {
+        self.reached(&["anyOf", "oneOf", "allOf"])
+    }
+
+    /// This schema and those that it leads to by references and by these words.
+    fn reached(self, words: &[&str]) -> Vec<&'s Value> {
         let mut branches = vec![self.at];
         let mut next = 0;
         while next < branches.len() && branches.len() < DEPTH_MAX {
@@ -94,8 +101,8 @@ impl<'s> Schema<'s> {
             if let Some(target) = at.get("$ref").and_then(Value::as_str).and_then(|at| self.target(at)) {
                 branches.push(target);
             }
-            for word in ["anyOf", "oneOf", "allOf"] {
-                branches.extend(at.get(word).and_then(Value::as_array).into_iter().flatten());
+            for word in words {
+                branches.extend(at.get(*word).and_then(Value::as_array).into_iter().flatten());
             }
         }
         branches
@@ -134,6 +141,56 @@ impl<'s> Schema<'s> {
         let named = branches.iter().find_map(|branch| branch.get("properties")?.get(name));
         let other = || branches.iter().find_map(|branch| branch.get("additionalProperties"));
         named.or_else(other).filter(|schema| schema.is_object()).map(|at| self.at(at))
+    }
+
+    /// The properties that it names, in order of their names; each is told whether it has to be there.
+    pub fn properties(self) -> Vec<(&'s str, Self, bool)> {
+        // What one of several alternatives needs, not all need.
+        let always = self.reached(&["allOf"]);
+        let required = always.iter().filter_map(|branch| branch.get("required")?.as_array()).flatten();
+        let required: Vec<&str> = required.filter_map(Value::as_str).collect();
+        let branches = self.branches();
+        let all = branches.iter().filter_map(|branch| branch.get("properties")?.as_object()).flatten();
+        let mut properties: Vec<_> =
+            all.map(|(name, at)| (name.as_str(), self.at(at), required.contains(&name.as_str()))).collect();
+        properties.sort_by_key(|(name, ..)| *name);
+        properties.dedup_by_key(|(name, ..)| *name);
+        properties
+    }
+
+    /// Whether it says nothing at all, so that anything may stand there.
+    pub fn is_open(self) -> bool {
+        !self.kinds().known()
+    }
+
+    /// Whether it is an object that takes properties of any name and kind.
+    pub fn is_loose(self) -> bool {
+        let any = Some(&Value::Bool(true));
+        self.branches().into_iter().any(|branch| branch.get("additionalProperties") == any)
+    }
+
+    /// Where the properties are described: two with the same answer are of one type.
+    pub fn shape(self) -> Option<*const Value> {
+        self.branches().into_iter().find(|branch| branch.get("properties").is_some()).map(ptr::from_ref)
+    }
+
+    /// What it says of the value, for people: its own words before those of its type.
+    pub fn description(self) -> Option<&'s str> {
+        self.branches().into_iter().find_map(|branch| branch.get("description")?.as_str())
+    }
+
+    /// The texts that the value may be, if those are all.
+    pub fn choices(self) -> Vec<&'s str> {
+        let choices = |branch: &'s Value| {
+            let several = branch.get("enum").and_then(Value::as_array).into_iter().flatten();
+            several.chain(branch.get("const")).filter_map(Value::as_str)
+        };
+        self.branches().into_iter().flat_map(choices).collect()
+    }
+
+    /// What the value is where nothing is given.
+    pub fn default(self) -> Option<&'s Value> {
+        self.branches().into_iter().find_map(|branch| branch.get("default")).filter(|value| !value.is_null())
     }
 
     /// The schema of the items of the list that the value is.
@@ -194,5 +251,28 @@ mod tests {
         let item = items.items().expect("they have a schema");
         assert!(item.kinds().object && item.property("anything").expect("all are the same").kinds().integer);
         assert!(Schema::of(&schema).property("other").is_none());
+    }
+
+    #[test]
+    fn people_are_shown_what_a_schema_says() {
+        let schema = json!({
+            "type": "object",
+            "required": ["name"],
+            "properties": {
+                "name": {"type": "string", "description": "Whose."},
+                "kind": {"anyOf": [{"$ref": "#/$defs/Kind"}, {"type": "null"}], "default": "big"},
+            },
+            "$defs": {"Kind": {"description": "How large.", "oneOf": [{"const": "big"}, {"const": "small"}]}},
+        });
+        let properties = Schema::of(&schema).properties();
+        let [(kind, of_kind, false), (name, of_name, true)] = properties[..] else {
+            panic!("{properties:?}")
+        };
+        assert_eq!((kind, name), ("kind", "name"));
+        assert_eq!((of_name.description(), of_kind.description()), (Some("Whose."), Some("How large.")));
+        assert_eq!(of_kind.choices(), ["big", "small"]);
+        assert_eq!(of_kind.default(), Some(&json!("big")));
+        assert!(of_name.choices().is_empty() && of_name.default().is_none());
+        assert!(Schema::of(&json!(true)).is_open() && !Schema::of(&schema).is_open());
     }
 }

@@ -1,15 +1,12 @@
-//! Named texts from a path, a query or a form, made the JSON that the endpoint's schema describes.
+//! Named texts from a path, a query, a form or a command line, made the JSON that the endpoint's schema describes.
 //!
 //! `a.b=1` and `a[b]=1` are an object in an object, `a[]=1` and a name that is there again are lists. Where the schema
 //! says nothing, a text is a text.
 
-use super::{
-    problem::Refusal,
-    schema::{Kinds, Schema},
-};
+use super::{Kinds, Schema};
 use base64::{Engine, engine::general_purpose::STANDARD};
 use bytes::Bytes;
-use http::StatusCode;
+use micro_sdk::wire::{Code, Fault};
 use serde_json::{Map, Number, Value};
 
 /// The most fields of one request: each is a step of work that a few bytes ask for.
@@ -19,7 +16,7 @@ const DEPTH_MAX: usize = 8;
 
 /// What one field was given.
 #[derive(Clone, Debug)]
-pub(super) enum Given {
+pub(crate) enum Given {
     /// A text.
     Text(String),
     /// The bytes of a file.
@@ -27,7 +24,7 @@ pub(super) enum Given {
 }
 
 /// An object that is put together of fields.
-pub(super) struct Fields<'s> {
+pub(crate) struct Fields<'s> {
     object: Value,
     schema: Option<Schema<'s>>,
     count: usize,
@@ -42,25 +39,33 @@ impl<'s> Fields<'s> {
     /// Adds a field.
     ///
     /// # Errors
-    /// 400 for a text that is not what the schema says, or that does not fit to what was given before.
-    pub fn add(&mut self, name: &str, given: Given) -> Result<(), Refusal> {
+    /// [`Code::Usage`] for a text that is not what the schema says, or that does not fit to what was given before.
+    pub fn add(&mut self, name: &str, given: Given) -> Result<(), Fault> {
+        let whole = self.schema.is_some_and(|schema| schema.property(name).is_some());
+        let steps = if whole { vec![name] } else { steps(name) };
+        self.put(&steps, name, given)
+    }
+
+    /// Adds the field that is these steps into the object; `name` is what it was called.
+    ///
+    /// # Errors
+    /// As [`add`](Self::add).
+    pub fn put(&mut self, steps: &[&str], name: &str, given: Given) -> Result<(), Fault> {
         self.count += 1;
         if self.count > FIELDS_MAX {
             return Err(bad(format!("a request has at most {FIELDS_MAX} fields")));
         }
-        let whole = self.schema.is_some_and(|schema| schema.property(name).is_some());
-        let steps = if whole { vec![name] } else { steps(name) };
         if steps.len() > DEPTH_MAX {
             return Err(bad(format!("the field {name:?} is nested more than {DEPTH_MAX} deep")));
         }
-        put(&mut self.object, &steps, self.schema, name, given)
+        put(&mut self.object, steps, self.schema, name, given)
     }
 
     /// Adds all fields of a query or of an urlencoded form.
     ///
     /// # Errors
     /// As [`add`](Self::add).
-    pub fn add_encoded(&mut self, encoded: &[u8]) -> Result<(), Refusal> {
+    pub fn add_encoded(&mut self, encoded: &[u8]) -> Result<(), Fault> {
         for (name, value) in form_urlencoded::parse(encoded) {
             self.add(&name, Given::Text(value.into_owned()))?;
         }
@@ -82,8 +87,8 @@ impl<'s> Fields<'s> {
     }
 }
 
-fn bad(message: String) -> Refusal {
-    Refusal::of(StatusCode::BAD_REQUEST, message)
+fn bad(message: String) -> Fault {
+    Fault::new(Code::Usage, message)
 }
 
 /// The steps that a name takes: `a.b[c][]` is `a`, `b`, `c`, and one more of a list. A name that is not written so is
@@ -106,7 +111,7 @@ fn put(
     schema: Option<Schema<'_>>,
     name: &str,
     given: Given,
-) -> Result<(), Refusal> {
+) -> Result<(), Fault> {
     let Some((step, rest)) = steps.split_first() else { return set(place, schema, name, given) };
     let list = schema.is_some_and(|schema| schema.kinds().array);
     if step.is_empty() || (list && step.bytes().all(|byte| byte.is_ascii_digit())) {
@@ -130,7 +135,7 @@ fn put(
 }
 
 /// Gives a place its value, or its list one more item.
-fn set(place: &mut Value, schema: Option<Schema<'_>>, name: &str, given: Given) -> Result<(), Refusal> {
+fn set(place: &mut Value, schema: Option<Schema<'_>>, name: &str, given: Given) -> Result<(), Fault> {
     let kinds = schema.map(Schema::kinds).unwrap_or_default();
     let bytes_as_list = matches!(&given, Given::File(_)) && place.is_null();
     if kinds.array && !kinds.string && !bytes_as_list {
@@ -152,7 +157,7 @@ fn set(place: &mut Value, schema: Option<Schema<'_>>, name: &str, given: Given) 
     Ok(())
 }
 
-fn value(schema: Option<Schema<'_>>, name: &str, given: Given) -> Result<Value, Refusal> {
+fn value(schema: Option<Schema<'_>>, name: &str, given: Given) -> Result<Value, Fault> {
     let kinds = schema.map(Schema::kinds).unwrap_or_default();
     match given {
         Given::Text(text) => typed(text, kinds)
@@ -191,7 +196,7 @@ fn typed(text: String, kinds: Kinds) -> Result<Value, String> {
 }
 
 /// The bytes of a file, as the schema has bytes: numbers, base64, or a text.
-fn file(schema: Option<Schema<'_>>, kinds: Kinds, name: &str, bytes: &[u8]) -> Result<Value, Refusal> {
+fn file(schema: Option<Schema<'_>>, kinds: Kinds, name: &str, bytes: &[u8]) -> Result<Value, Fault> {
     let numbers = schema.and_then(Schema::items).is_some_and(|items| items.kinds().integer);
     if kinds.array && numbers {
         return Ok(bytes.iter().copied().map(Value::from).collect());
@@ -231,7 +236,7 @@ mod tests {
 
     fn read(query: &str, schema: Option<&Value>) -> Result<Value, String> {
         let mut fields = Fields::new(schema.map(Schema::of));
-        let told = |refusal: Refusal| format!("{refusal:?}");
+        let told = |fault: Fault| fault.to_string();
         fields.add_encoded(query.as_bytes()).map_err(told)?;
         Ok(Value::Object(fields.into_object()))
     }

@@ -1,0 +1,131 @@
+//! `micro-node SERVICE ENDPOINT --FIELD=VALUE`: the services of the mesh as commands.
+//!
+//! Commands of micro-node itself come first; `micro-node call` reaches a service whatever it is called. What the fields
+//! are is read from the schema that the service tells, so each call asks for that before.
+
+mod field;
+mod line;
+mod portrait;
+mod request;
+
+use super::{call, failure::Failure, globals::Globals, near, output::Output, session};
+use crate::request::{Schema, Spellings};
+use line::Line;
+use micro_sdk::{
+    client::{Node, Reply, ServiceDescription},
+    wire::{Code, Fault, ServiceName},
+};
+use request::Target;
+use serde_json::Value;
+use std::{collections::BTreeSet, ffi::OsString};
+
+/// What is called where a service is named and nothing else.
+const METHOD_DEFAULT: &str = "call";
+
+/// What came of it.
+enum Answer {
+    Help(String),
+    Reply(Reply),
+}
+
+/// Runs words of which the first is no command of micro-node: `commands` are those that there are.
+pub(super) fn run(
+    words: Vec<OsString>,
+    commands: &[String],
+    globals: &Globals,
+    output: &Output,
+) -> Result<(), Failure> {
+    let line = Line::read(words)?;
+    let near = near::nearest(&line.service, commands.iter().map(String::as_str));
+    let meant = |fault: Fault| match near {
+        Some(near) => fault.help(format!("or did you mean `micro-node {near}`?")),
+        None => fault,
+    };
+    let Ok(service) = line.service.parse::<ServiceName>() else {
+        let message = format!("no command is called {:?}, and no service can be", line.service);
+        let fault = match near {
+            Some(near) => Fault::new(Code::Usage, message).help(format!("did you mean `{near}`?")),
+            None => Fault::new(Code::Usage, message),
+        };
+        return Err(fault.help("micro-node help lists the commands").into());
+    };
+    let answer = session::run(globals, async |node| {
+        let described = match node.service(service.as_str()).await {
+            Ok(described) => described,
+            Err(fault) => return Err(undescribed(fault, &node, &line, near).await.into()),
+        };
+        answer(&node, &line, &described).await
+    });
+    match answer.map_err(|failure| match failure {
+        Failure::Fault(fault) if fault.code == Code::Unreachable => meant(fault).into(),
+        failure => failure,
+    })? {
+        Answer::Help(text) => output.text(&text),
+        Answer::Reply(reply) => call::show(reply, output),
+    }
+}
+
+async fn answer(node: &Node, line: &Line, service: &ServiceDescription) -> Result<Answer, Failure> {
+    let names: BTreeSet<&str> = service.endpoints.iter().map(|endpoint| endpoint.name.as_str()).collect();
+    let spellings = Spellings::of(&service.name, &names);
+    let (handler, method) = match line.endpoint.as_slice() {
+        [] if line.help => return Ok(Answer::Help(portrait::service(service, &spellings))),
+        [] => (None, METHOD_DEFAULT),
+        [method] => (None, method.as_str()),
+        [handler, method, ..] => (Some(handler.as_str()), method.as_str()),
+    };
+    let found = spellings.find(handler, method);
+    let found = found.and_then(|name| service.endpoints.iter().find(|endpoint| endpoint.name == name));
+    let Some(endpoint) = found else {
+        return Err(no_endpoint(line, service, &spellings).into());
+    };
+    // What can't be read says nothing, as in the HTTP api.
+    let read = |schema: &str| serde_json::from_str(schema).unwrap_or(Value::Bool(true));
+    let (taken, given) = (read(&endpoint.request_schema), read(&endpoint.response_schema));
+    let target = Target {
+        service: &service.name,
+        endpoint: spellings.shortest(&endpoint.name),
+        schema: Schema::of(&taken),
+    };
+    if line.help {
+        return Ok(Answer::Help(portrait::endpoint(target, endpoint, Schema::of(&given))));
+    }
+    let body = target.request(line.rest.clone())?;
+    Ok(Answer::Reply(node.call(&service.name, &endpoint.name, body).reply().await?))
+}
+
+/// Why a service can't be had, for one who may have meant a command or another service.
+async fn undescribed(fault: Fault, node: &Node, line: &Line, command: Option<&str>) -> Fault {
+    match fault.code {
+        Code::NotFound => {}
+        Code::Denied => return fault.help("micro-node call SERVICE ENDPOINT JSON reads no schema"),
+        _ => return fault,
+    }
+    let message =
+        format!("no command is called {:?}, and no service in namespace {}", line.service, node.namespace());
+    // Only for the hint: that it can't be told is nothing to tell.
+    let services = node.services().await.unwrap_or_default();
+    let names = services.iter().map(|service| service.name.as_str());
+    let near = near::nearest(&line.service, names.chain(command));
+    let fault = Fault::new(Code::NotFound, message);
+    let fault = match near {
+        Some(near) => fault.help(format!("did you mean `{near}`?")),
+        None => fault,
+    };
+    fault.help("micro-node help lists the commands, and micro-node services the services")
+}
+
+fn no_endpoint(line: &Line, service: &ServiceDescription, spellings: &Spellings) -> Fault {
+    let asked = match line.endpoint.is_empty() {
+        true => METHOD_DEFAULT.to_owned(),
+        false => line.endpoint.join("."),
+    };
+    let known: Vec<&str> =
+        service.endpoints.iter().map(|endpoint| spellings.shortest(&endpoint.name)).collect();
+    let message = format!("service {:?} has no endpoint {asked:?}", service.name);
+    let mut fault = Fault::new(Code::NotFound, message);
+    if let Some(near) = near::nearest(&asked, known.iter().copied()) {
+        fault = fault.help(format!("did you mean `micro-node {} {near}`?", service.name));
+    }
+    fault.help(format!("endpoints: {}", known.join(", ")))
+}

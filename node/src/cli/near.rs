@@ -1,0 +1,33 @@
+//! Which of the names that there are was meant by one that there is not.
+
+use crate::request::folded;
+
+/// The name that is nearest to `word`, if it is near enough to be meant: one slip for three letters.
+pub(super) fn nearest<'n>(word: &str, names: impl IntoIterator<Item = &'n str>) -> Option<&'n str> {
+    let word = folded(word);
+    let slips = |name: &'n str| (strsim::damerau_levenshtein(&word, &folded(name)), name);
+    let near = names.into_iter().map(slips).min_by_key(|(slips, _)| *slips);
+    near.filter(|(slips, _)| *slips <= (word.chars().count() / 3).max(1)).map(|(_, name)| name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_slip_is_understood_and_another_word_is_not() {
+        let names = ["status", "start", "store", "services", "help"];
+        for (word, expected) in [
+            ("stauts", Some("status")),
+            ("Status", Some("status")),
+            ("sevices", Some("services")),
+            ("stor", Some("store")),
+            ("helloworld", None),
+            ("hello", None),
+            ("", None),
+        ] {
+            assert_eq!(nearest(word, names), expected, "{word}");
+        }
+        assert_eq!(nearest("status", []), None);
+    }
+}

@@ -1,0 +1,90 @@
+//! How the endpoints of a service may be written.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+/// All ways to write the endpoints of a service: with their handler; and without it if there is no other, or if it is
+/// called as the service is. Case, dashes and underscores do not matter, since languages differ in them. What is
+/// written exactly comes first, then what is first in the order of names.
+#[derive(Debug)]
+pub(crate) struct Spellings(BTreeMap<String, String>);
+
+impl Spellings {
+    /// Those of a service with these endpoints.
+    pub fn of(service: &str, endpoints: &BTreeSet<&str>) -> Self {
+        let handlers: BTreeSet<&str> =
+            endpoints.iter().filter_map(|name| Some(name.split_once('.')?.0)).collect();
+        let own = |handler: &str| handlers.len() == 1 || folded(handler) == folded(service);
+        let mut names = BTreeMap::new();
+        let mut add = |spelling: String, endpoint: &str| {
+            names.entry(spelling).or_insert_with(|| endpoint.to_owned());
+        };
+        for fold in [false, true] {
+            let written = |text: &str| if fold { folded(text) } else { text.to_owned() };
+            for &endpoint in endpoints {
+                add(written(endpoint), endpoint);
+            }
+            for &endpoint in endpoints {
+                if let Some((handler, method)) = endpoint.split_once('.')
+                    && own(handler)
+                {
+                    add(written(method), endpoint);
+                }
+            }
+        }
+        Spellings(names)
+    }
+
+    /// The endpoint that is meant, however it is written.
+    pub fn find(&self, handler: Option<&str>, method: &str) -> Option<&str> {
+        let plain = match handler {
+            Some(handler) => format!("{handler}.{method}"),
+            None => method.to_owned(),
+        };
+        let found = self.0.get(&plain).or_else(|| self.0.get(&folded(&plain)));
+        found.map(String::as_str)
+    }
+
+    /// The shortest way to write an endpoint: without its handler, where that is enough.
+    pub fn shortest<'e>(&self, endpoint: &'e str) -> &'e str {
+        let method = endpoint.split_once('.').map_or(endpoint, |(_, method)| method);
+        if self.find(None, method) == Some(endpoint) { method } else { endpoint }
+    }
+}
+
+/// A name without what languages differ in.
+pub(crate) fn folded(text: &str) -> String {
+    text.chars()
+        .filter(|letter| !matches!(letter, '-' | '_'))
+        .map(|letter| letter.to_ascii_lowercase())
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn endpoints_are_found_however_they_are_written() {
+        let shop =
+            Spellings::of("shop", &BTreeSet::from(["Cart.add_item", "Cart.list", "Shop.Call", "Stock.list"]));
+        for (handler, method, expected) in [
+            (Some("Cart"), "add_item", Some("Cart.add_item")),
+            (Some("cart"), "add-item", Some("Cart.add_item")),
+            (Some("Cart"), "AddItem", Some("Cart.add_item")),
+            (None, "call", Some("Shop.Call")),
+            (None, "list", None),
+            (None, "Cart.list", Some("Cart.list")),
+            (None, "stock.list", Some("Stock.list")),
+            (Some("Cart"), "nothing", None),
+        ] {
+            assert_eq!(shop.find(handler, method), expected, "{handler:?} {method}");
+        }
+        assert_eq!(shop.shortest("Shop.Call"), "Call");
+        assert_eq!(shop.shortest("Cart.list"), "Cart.list");
+        let sole = Spellings::of("helloworld", &BTreeSet::from(["Greeter.call"]));
+        assert_eq!(sole.find(None, "call"), Some("Greeter.call"));
+        let near = Spellings::of("a", &BTreeSet::from(["A.get", "A.Get", "A.g-e-t"]));
+        assert_eq!(near.find(None, "Get"), Some("A.Get"));
+        assert_eq!(near.find(None, "GET"), Some("A.get"));
+    }
+}
