@@ -12,23 +12,29 @@ mod auth;
 mod blob;
 mod call;
 mod cluster;
+mod completion;
 mod config;
 mod confirmation;
 mod data_dir;
 mod drain;
 mod dynamic;
 mod election;
+mod env;
 mod failure;
 mod globals;
+mod help;
 mod hold;
 mod input;
+mod kept;
 mod leash;
 mod leave;
 mod lock;
 mod login;
+mod man;
 mod near;
 mod output;
 mod part;
+mod profile;
 mod progress;
 mod reset;
 mod saved_login;
@@ -49,6 +55,7 @@ use clap::{Arg, CommandFactory, FromArgMatches, Parser, Subcommand, builder::Res
 use failure::Failure;
 use globals::Globals;
 use output::{Format, Output};
+use profile::Profile;
 use std::{
     ffi::{OsStr, OsString},
     process::ExitCode,
@@ -74,7 +81,8 @@ Exit codes: 0 ok, 1 failed, 2 usage, 3 unreachable, 4 denied, 5 not found, 6 con
 /// Every host runs one node, `micro-node start`. All other commands talk to a node: the one on this host,
 /// unless `--address` says otherwise. What is no command is looked for among the services of the mesh.
 #[derive(Debug, Parser)]
-#[command(name = "micro-node", version, arg_required_else_help = true, after_help = EXAMPLES)]
+#[command(name = "micro-node", version, arg_required_else_help = true, disable_help_subcommand = true,
+    after_help = EXAMPLES)]
 struct Cli {
     #[command(flatten)]
     globals: Globals,
@@ -98,11 +106,15 @@ enum Command {
     Login(login::LoginCommand),
     Logout(login::LogoutCommand),
     User(user::UserCommand),
+    Env(env::EnvCommand),
     Token(token::TokenCommand),
     Cluster(cluster::ClusterCommand),
     Drain(drain::Drain),
     Leave(leave::Leave),
     Reset(reset::Reset),
+    Completion(completion::Completion),
+    Man(man::ManCommand),
+    Help(help::HelpCommand),
     Version(version::Version),
     /// A service of the mesh, with its endpoint and fields.
     #[command(external_subcommand)]
@@ -111,7 +123,14 @@ enum Command {
 
 /// Runs the command that the process was given, and says how the process is to end.
 pub fn main() -> ExitCode {
+    let profile = Profile::load();
+    if let Some(answered) = completion::answer(profile.as_ref().unwrap_or(&Profile::default())) {
+        return answered;
+    }
     let mut command = without_empty_variables(Cli::command());
+    if let Ok(profile) = &profile {
+        command = Globals::begin_with(profile, command);
+    }
     let parsed = command
         .try_get_matches_from_mut(std::env::args_os())
         .and_then(|matches| Ok((Cli::from_arg_matches(&matches)?, matches)));
@@ -124,7 +143,23 @@ pub fn main() -> ExitCode {
         start.settings = start::settings(command, matches);
     }
     let output = Output::new(&cli.globals);
-    match run(cli, &output) {
+    // Whom files can't lead astray, a broken one does not stop; and a name that nobody knows is mended by `env`.
+    let settled = match &cli.command {
+        Command::Start(_)
+        | Command::Leash(_)
+        | Command::Completion(_)
+        | Command::Man(_)
+        | Command::Help(_)
+        | Command::Version(_) => Ok(profile.unwrap_or_default()),
+        command => {
+            let mends = matches!(command, Command::Env(_));
+            profile.and_then(|profile| match cli.globals.complete(&matches, &profile) {
+                Err(failure) if !mends => Err(failure),
+                _ => Ok(profile),
+            })
+        }
+    };
+    match settled.and_then(|profile| run(cli, &profile, &output)) {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => failure.report(&output),
     }
@@ -138,7 +173,7 @@ fn without_empty_variables(command: clap::Command) -> clap::Command {
         .mut_subcommands(without_empty_variables)
 }
 
-fn run(cli: Cli, output: &Output) -> Result<(), Failure> {
+fn run(cli: Cli, profile: &Profile, output: &Output) -> Result<(), Failure> {
     let globals = &cli.globals;
     match cli.command {
         Command::Start(command) => command.run(globals, output),
@@ -155,11 +190,15 @@ fn run(cli: Cli, output: &Output) -> Result<(), Failure> {
         Command::Login(command) => command.run(globals, output),
         Command::Logout(command) => command.run(globals, output),
         Command::User(command) => command.run(globals, output),
+        Command::Env(command) => command.run(profile, globals, output),
         Command::Token(command) => command.run(globals, output),
         Command::Cluster(command) => command.run(globals, output),
         Command::Drain(command) => command.run(globals, output),
         Command::Leave(command) => command.run(globals, output),
         Command::Reset(command) => command.run(globals, output),
+        Command::Completion(command) => command.run(output),
+        Command::Man(command) => command.run(output),
+        Command::Help(command) => command.run(output),
         Command::Version(command) => command.run(output),
         Command::Service(words) => dynamic::run(words, &names(), globals, output),
     }

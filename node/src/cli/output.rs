@@ -1,10 +1,15 @@
 //! Where answers and remarks go: data to stdout, everything else to stderr.
 
-use super::{failure::Failure, globals::Globals, table::Table};
+use super::{
+    failure::Failure,
+    globals::Globals,
+    table::{Table, clean},
+};
 use anstream::ColorChoice;
 use clap::ValueEnum;
 use rustix::termios::tcgetwinsize;
 use serde::Serialize;
+use serde_json::Value;
 use std::io::{self, IsTerminal, Write};
 
 /// How an answer is shown.
@@ -18,7 +23,16 @@ pub(super) enum Format {
     Json,
     /// For programs that read line by line: one item a line, each whole, without a schema around them.
     Jsonl,
+    /// The document of JSON as YAML; what comes one after another, as one document each.
+    Yaml,
+    /// For shells: of each item what it is called, a line each.
+    Name,
 }
+
+/// The members that say what an item is called, first the one to prefer.
+const NAMES: [&str; 6] = ["name", "key", "path", "id", "kid", "version"];
+/// The members of a document that hold what it lists.
+const LISTS: [&str; 3] = ["items", "nodes", "keys"];
 
 /// One thing, as JSON.
 #[derive(Serialize)]
@@ -63,14 +77,19 @@ impl Output {
         Output { format, headers: true, color: ColorChoice::Auto, verbosity: 0 }
     }
 
+    /// The same for JSON, whatever was asked for.
+    pub(super) fn as_json(&self) -> Self {
+        Output { format: Format::Json, ..*self }
+    }
+
     /// The format asked for.
     pub(super) fn format(&self) -> Format {
         self.format
     }
 
-    /// Whether JSON was asked for.
+    /// Whether a document for programs was asked for: in JSON, or in YAML, or the names in it.
     pub(super) fn json(&self) -> bool {
-        matches!(self.format, Format::Json | Format::Jsonl)
+        !matches!(self.format, Format::Table | Format::Wide)
     }
 
     /// Whether more columns were asked for.
@@ -124,21 +143,48 @@ impl Output {
         self.text(&table.render(self.headers, self.width()))
     }
 
-    /// Writes one JSON document to stdout: indented for people, on one line for pipes.
+    /// Writes one document to stdout: JSON is indented for people, and on one line for pipes.
+    ///
+    /// # Errors
+    /// If names were asked for, and nothing in it has one.
     pub(super) fn document(&self, document: &impl Serialize) -> Result<(), Failure> {
+        match self.format {
+            Format::Yaml => return self.text(yaml(document).trim_end()),
+            Format::Name => return self.names(document),
+            _ => {}
+        }
         let json = if self.for_terminal() {
             serde_json::to_string_pretty(document)
         } else {
             serde_json::to_string(document)
         };
-        self.text(&json.expect("our documents have text as keys and nothing that can't be JSON"))
+        self.text(&json.expect(JSON))
     }
 
-    /// Writes one item of those that come one after another, on one line.
+    /// Writes one item of those that come one after another.
+    ///
+    /// # Errors
+    /// As [`document`](Self::document).
     pub(super) fn line(&self, item: &impl Serialize) -> Result<(), Failure> {
-        self.text(
-            &serde_json::to_string(item).expect("our items have text as keys and nothing that can't be JSON"),
-        )
+        match self.format {
+            Format::Yaml => self.text(&format!("---\n{}", yaml(item).trim_end())),
+            Format::Name => self.names(item),
+            _ => self.json_line(item),
+        }
+    }
+
+    /// Writes one item as JSON on one line, whatever was asked for: for files that are read again.
+    pub(super) fn json_line(&self, item: &impl Serialize) -> Result<(), Failure> {
+        self.text(&serde_json::to_string(item).expect(JSON))
+    }
+
+    /// Writes what the items of a document are called, or what an item is called.
+    fn names(&self, document: &impl Serialize) -> Result<(), Failure> {
+        let document = serde_json::to_value(document).expect(JSON);
+        let Some(names) = names(&document) else {
+            return Err(Failure::usage("nothing in this answer has a name\n-o name is for what is listed"));
+        };
+        names.iter().try_for_each(|name| self.text(&clean(name)))
     }
 
     /// Writes `{"schema":…,"item":…}`; as a line, the item alone.
@@ -188,5 +234,68 @@ impl Output {
             ColorChoice::Auto => anstream::AutoStream::choice(stream),
             given => given,
         }
+    }
+}
+
+/// Why our documents can be written.
+const JSON: &str = "our documents have text as keys and nothing that can't be JSON";
+
+fn yaml(document: &impl Serialize) -> String {
+    // By way of JSON, so that the keys are in one order and numbers are what JSON has.
+    yaml_serde::to_string(&serde_json::to_value(document).expect(JSON)).expect("what is JSON is YAML too")
+}
+
+/// What the items of a document are called, or what the one item is; none if something is called nothing.
+fn names(document: &Value) -> Option<Vec<String>> {
+    let list = LISTS.iter().find_map(|list| document.get(list)?.as_array());
+    match list {
+        Some(items) => items.iter().map(name).collect(),
+        None => Some(vec![name(document.get("item").unwrap_or(document))?]),
+    }
+}
+
+fn name(item: &Value) -> Option<String> {
+    let text = |value: &Value| match value {
+        Value::String(text) => Some(text.clone()),
+        Value::Number(number) => Some(number.to_string()),
+        _ => None,
+    };
+    NAMES.iter().find_map(|name| text(item.get(name)?)).or_else(|| text(item))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn what_is_listed_has_names() {
+        for (document, expected) in [
+            (
+                json!({"schema": "x/v1", "items": [{"name": "b", "id": 1}, {"name": "a"}], "summary": {}}),
+                "b a",
+            ),
+            (json!({"schema": "x/v1", "items": [{"key": "k", "value": {"name": "v"}}]}), "k"),
+            (json!({"schema": "x/v1", "items": ["users"]}), "users"),
+            (json!({"schema": "x/v1", "items": []}), ""),
+            (json!({"schema": "x/v1", "nodes": [{"name": "alpha", "id": "0"}]}), "alpha"),
+            (json!({"schema": "x/v1", "item": {"version": 7}}), "7"),
+            (json!({"id": "7c2f"}), "7c2f"),
+        ] {
+            assert_eq!(
+                names(&document).map(|names| names.join(" ")).as_deref(),
+                Some(expected),
+                "{document}"
+            );
+        }
+        assert_eq!(names(&json!({"items": [{"granted": true}]})), None);
+        assert_eq!(names(&json!({"item": {"body": {}}})), None);
+    }
+
+    #[test]
+    fn yaml_says_what_json_says() {
+        let document = json!({"schema": "x/v1", "items": [{"name": "yes", "open": true, "age": 7}]});
+        let read: Value = yaml_serde::from_str(&yaml(&document)).expect("it is YAML");
+        assert_eq!(read, document);
     }
 }

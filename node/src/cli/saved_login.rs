@@ -2,20 +2,21 @@
 //!
 //! A refresh token is good once, so that a command which uses one holds the file's lock until the next one is in it.
 
-use super::{failure::Failure, unit::rfc3339};
-use etcetera::{BaseStrategy, base_strategy::Xdg};
-use micro_sdk::{
-    client::{Login, Node, Token},
-    wire::{Code, Fault},
+use super::{
+    failure::Failure,
+    kept::{Kept, folder, unusable},
+    unit::rfc3339,
 };
-use rustix::fs::{FlockOperation, flock};
+use micro_sdk::{
+    client::{Address, Login, Node, Token},
+    wire::{Code, Fault, Namespace},
+};
 use serde::{Deserialize, Serialize};
 use std::{
     collections::BTreeMap,
-    fs::{self, File, OpenOptions},
-    io::{self, Write},
-    os::unix::fs::{OpenOptionsExt, PermissionsExt},
-    path::{Path, PathBuf},
+    fs, io,
+    os::unix::fs::PermissionsExt,
+    path::Path,
     time::{Duration, SystemTime},
 };
 
@@ -76,9 +77,8 @@ impl SavedLogin {
 
 /// The file, locked against other commands of this user until it is dropped.
 pub(super) struct Logins {
-    path: PathBuf,
+    kept: Kept,
     document: Document,
-    _lock: File,
 }
 
 impl Logins {
@@ -95,20 +95,12 @@ impl Logins {
     }
 
     fn open_in(folder: &Path) -> Result<Self, Failure> {
-        let path = folder.join(FILE);
-        let failed = |error: io::Error| {
-            Failure::from(Fault::new(Code::Failed, format!("{} can't be used: {error}", path.display())))
-        };
-        fs::create_dir_all(folder).map_err(failed)?;
-        let mut options = OpenOptions::new();
-        let lock =
-            options.create(true).truncate(false).write(true).mode(0o600).open(folder.join("logins.lock"));
-        let lock = lock.map_err(failed)?;
-        flock(&lock, FlockOperation::LockExclusive).map_err(|error| failed(error.into()))?;
+        let kept = Kept::lock(folder, FILE)?;
+        let path = kept.path();
         let empty = Document { schema: SCHEMA.to_owned(), logins: BTreeMap::new() };
-        let document = match fs::read(&path) {
+        let document = match fs::read(path) {
             Ok(bytes) => {
-                let mode = fs::metadata(&path).map_err(failed)?.permissions().mode();
+                let mode = fs::metadata(path).map_err(|error| unusable(path, &error))?.permissions().mode();
                 if mode & 0o077 != 0 {
                     let message = format!("{} holds tokens, and others can read it", path.display());
                     return Err(Fault::new(Code::Failed, message)
@@ -123,9 +115,9 @@ impl Logins {
                     .unwrap_or(empty)
             }
             Err(error) if error.kind() == io::ErrorKind::NotFound => empty,
-            Err(error) => return Err(failed(error)),
+            Err(error) => return Err(unusable(path, &error)),
         };
-        Ok(Logins { path, document, _lock: lock })
+        Ok(Logins { kept, document })
     }
 
     /// The login of an address.
@@ -142,18 +134,7 @@ impl Logins {
             Some(login) => self.document.logins.insert(address.to_owned(), login),
             None => self.document.logins.remove(address),
         };
-        let temporary = self.path.with_extension("new");
-        let write = || {
-            let mut options = OpenOptions::new();
-            let mut file = options.create(true).truncate(true).write(true).mode(0o600).open(&temporary)?;
-            file.set_permissions(fs::Permissions::from_mode(0o600))?;
-            file.write_all(&serde_json::to_vec_pretty(&self.document)?)?;
-            file.sync_all()?;
-            fs::rename(&temporary, &self.path)
-        };
-        write().map_err(|error: io::Error| {
-            Fault::new(Code::Failed, format!("{} can't be written: {error}", self.path.display())).into()
-        })
+        self.kept.replace(&serde_json::to_vec_pretty(&self.document).expect("texts and numbers are JSON"))
     }
 }
 
@@ -187,9 +168,12 @@ pub(super) async fn current(node: &Node) -> Result<Option<SavedLogin>, Failure> 
     }
 }
 
-/// Where logins are kept, if this user has a home.
-fn folder() -> Option<PathBuf> {
-    Xdg::new().ok().map(|home| home.config_dir().join("micro-node"))
+/// The namespace of the account that is logged in at an address; none if nobody is, or it can't be told.
+pub(super) fn namespace(address: &Address) -> Option<Namespace> {
+    // Without the lock: the file is replaced as a whole.
+    let bytes = fs::read(folder()?.join(FILE)).ok()?;
+    let document: Document = serde_json::from_slice(&bytes).ok()?;
+    document.logins.get(&address.to_string())?.namespace.parse().ok()
 }
 
 fn seconds(time: SystemTime) -> u64 {

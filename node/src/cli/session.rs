@@ -140,6 +140,12 @@ async fn connect(globals: &Globals) -> Result<Node, Failure> {
         };
         connected.map_err(|fault| match fault.code {
             Code::Unreachable => {
+                let fault = match &globals.environment {
+                    Some(name) if globals.address.is_some() => {
+                        fault.help(format!("it is that of the environment {name}: micro-node env get {name}"))
+                    }
+                    _ => fault,
+                };
                 fault.help("or say where one is: --address unix:PATH or --address HOST:PORT")
             }
             _ => fault,

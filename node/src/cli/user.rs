@@ -4,6 +4,7 @@ use super::{
     failure::Failure,
     globals::Globals,
     output::Output,
+    profile::Notebook,
     saved_login, secret, session,
     table::{NOTHING, Table},
     unit::rfc3339,
@@ -11,7 +12,7 @@ use super::{
 use clap::{Args, Subcommand};
 use micro_sdk::{
     client::{Identity, Token},
-    wire::{Code, Fault},
+    wire::{Code, Fault, Namespace},
 };
 use serde::Serialize;
 
@@ -25,6 +26,7 @@ const NEW_PASSWORD: &str = "MICRO_NODE_NEW_PASSWORD";
 Examples:
   micro-node user
   curl -H \"authorization: Bearer $(micro-node user token)\" 127.0.0.1:8080/helloworld/call
+  micro-node user namespace set acme                 what commands mean from now on
   micro-node user set password --old @old.secret --password @new.secret")]
 pub(super) struct UserCommand {
     #[command(subcommand)]
@@ -35,10 +37,24 @@ pub(super) struct UserCommand {
 enum Verb {
     /// Print an access token of your login, good for a quarter of an hour at most
     Token,
+    /// Print the namespace that commands mean; or set it for an environment
+    Namespace {
+        #[command(subcommand)]
+        verb: Option<NamespaceVerb>,
+    },
     /// Change what is yours
     Set {
         #[command(subcommand)]
         what: What,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+enum NamespaceVerb {
+    /// Have commands in this environment (--target) mean a namespace
+    Set {
+        /// Which one
+        name: Namespace,
     },
 }
 
@@ -67,6 +83,11 @@ struct SetPassword {
 }
 
 #[derive(Serialize)]
+struct NamespaceItem<'a> {
+    name: &'a str,
+}
+
+#[derive(Serialize)]
 struct UserItem<'a> {
     caller: &'a str,
     name: &'a str,
@@ -82,6 +103,20 @@ impl UserCommand {
         match self.verb {
             None => show(&session::run(globals, async |node| Ok(node.auth().who_am_i().await?))?, output),
             Some(Verb::Token) => token(globals, output),
+            Some(Verb::Namespace { verb: None }) => {
+                let namespace = globals.namespace.as_str();
+                match output.json() {
+                    true => output.item("micro-node/user-namespace/v1", &NamespaceItem { name: namespace }),
+                    false => output.text(namespace),
+                }
+            }
+            Some(Verb::Namespace { verb: Some(NamespaceVerb::Set { name }) }) => {
+                let environment = globals.environment()?;
+                Notebook::open()?.namespace(environment, &name)?;
+                output
+                    .remark(&format!("commands in the environment {environment} mean the namespace {name}"));
+                Ok(())
+            }
             Some(Verb::Set { what: What::Password(set) }) => set.run(globals, output),
         }
     }

@@ -10,6 +10,7 @@ mod request;
 
 use super::{call, failure::Failure, globals::Globals, near, output::Output, session};
 use crate::request::{Schema, Spellings};
+use field::Field;
 use line::Line;
 use micro_sdk::{
     client::{Node, Reply, ServiceDescription},
@@ -21,6 +22,11 @@ use std::{collections::BTreeSet, ffi::OsString};
 
 /// What is called where a service is named and nothing else.
 const METHOD_DEFAULT: &str = "call";
+
+/// The fields of a request, as flags have them.
+pub(super) fn fields(request: Schema<'_>) -> Vec<Field<'_>> {
+    Field::all(request)
+}
 
 /// What came of it.
 enum Answer {

@@ -52,7 +52,7 @@ impl StatusCommand {
 fn show(status: &Status, output: &Output) -> Result<(), Failure> {
     match output.format() {
         // The document carries its schema itself.
-        Format::Json => output.document(status),
+        Format::Json | Format::Yaml | Format::Name => output.document(status),
         _ => output.text(&view::text(status, output.wide(), output.headers(), output.width())),
     }
 }
@@ -63,10 +63,7 @@ async fn watch(node: &Node, output: &Output) -> Result<(), Failure> {
     let clear = output.for_terminal() && !output.json();
     loop {
         match node.status().await {
-            Ok(status) if output.json() => {
-                let line = serde_json::to_string(&status).expect("a status is always JSON");
-                output.text(&line)?;
-            }
+            Ok(status) if output.json() => output.line(&status)?,
             Ok(status) => {
                 let text = view::text(&status, output.wide(), output.headers(), output.width());
                 // Cleared only when there is something new to show, so that it does not flicker.

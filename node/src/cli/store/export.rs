@@ -44,7 +44,7 @@ impl Export {
                     left_out += 1;
                     continue;
                 }
-                output.line(&Line::from(record))?;
+                output.json_line(&Line::from(record))?;
                 exported += 1;
                 if exported % PROGRESS_EVERY == 0 {
                     output.remark(&format!("{exported} records so far"));

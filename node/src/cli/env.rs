@@ -1,0 +1,240 @@
+//! `micro-node env`: meshes under names.
+
+use super::{
+    failure::Failure,
+    globals::Globals,
+    output::Output,
+    profile::{self, Environment, LOCAL, Notebook, Profile},
+    table::{NOTHING, Table},
+};
+use clap::{Args, Subcommand};
+use micro_sdk::{
+    client::Address,
+    wire::{Code, Fault},
+};
+use serde::Serialize;
+
+/// Choose among meshes by name, and keep the names
+///
+/// They are kept in ~/.config/micro-node/config.toml; /etc/micro-node/config.toml has those of the host. A project's
+/// micro.toml may name the one that it means: [client] target = "NAME". `local` is the node on this host.
+#[derive(Debug, Args)]
+#[command(
+    visible_alias = "ctx",
+    after_help = "\
+Examples:
+  micro-node env add prod 10.0.0.1:8081
+  micro-node env add prod 10.0.0.1:8081 --namespace acme
+  micro-node env set prod                            what all commands mean from now on
+  micro-node env -                                   back to the one before
+  micro-node -t local status                         another one, this once
+  micro-node env -o json | jq -r '.items[].address'"
+)]
+pub(super) struct EnvCommand {
+    #[command(subcommand)]
+    verb: Option<Verb>,
+}
+
+#[derive(Debug, Subcommand)]
+enum Verb {
+    /// List the environments; a star marks the one that is meant here
+    #[command(visible_alias = "ls")]
+    List,
+    /// Print which environment is meant here, or the address of one
+    Get {
+        /// Which one
+        name: Option<String>,
+    },
+    /// Mean an environment from now on
+    Set {
+        /// Which one
+        name: String,
+    },
+    /// Add an environment; --namespace says what is meant in it
+    Add {
+        /// What to call it
+        name: String,
+        /// A node of it: HOST:PORT of its proxy, or unix:PATH
+        node: Address,
+    },
+    /// Forget an environment
+    #[command(visible_aliases = ["rm", "delete"])]
+    Del {
+        /// Which one
+        name: String,
+    },
+    /// Mean the environment that was meant before
+    #[command(name = "-")]
+    Back,
+}
+
+#[derive(Serialize)]
+struct EnvItem<'a> {
+    name: &'a str,
+    current: bool,
+    address: Option<String>,
+    namespace: Option<&'a str>,
+    file: Option<String>,
+}
+
+#[derive(Serialize)]
+struct EnvSummary<'a> {
+    count: usize,
+    current: Option<&'a str>,
+}
+
+impl EnvCommand {
+    pub(super) fn run(self, profile: &Profile, globals: &Globals, output: &Output) -> Result<(), Failure> {
+        let current = globals.environment.as_deref();
+        match self.verb {
+            None | Some(Verb::List) => list(profile, current, output),
+            Some(Verb::Get { name: Some(name) }) => get(profile.environment(&name)?, &name, current, output),
+            Some(Verb::Get { name: None }) => {
+                if current.is_none() && globals.address.is_none() {
+                    profile.environment(globals.target.as_deref().unwrap_or_else(|| profile.target()))?;
+                }
+                let name = globals.environment()?;
+                if output.json() {
+                    return get(profile.environment(name)?, name, current, output);
+                }
+                output.text(name)
+            }
+            Some(Verb::Set { name }) => set(profile, &name, output),
+            Some(Verb::Back) => {
+                let before = Notebook::open()?.previous().map(str::to_owned);
+                let before = before.ok_or_else(|| {
+                    Fault::new(Code::NotFound, "no other environment was meant before")
+                        .help("micro-node env lists them, and micro-node env set NAME means one")
+                })?;
+                set(profile, &before, output)
+            }
+            Some(Verb::Add { name, node }) => add(profile, &name, &node, globals, output),
+            Some(Verb::Del { name }) => delete(profile, &name, output),
+        }
+    }
+}
+
+fn item<'a>(name: &'a str, environment: &'a Environment, current: Option<&str>) -> EnvItem<'a> {
+    EnvItem {
+        name,
+        current: current == Some(name),
+        address: environment.address.as_ref().map(ToString::to_string),
+        namespace: environment.namespace.as_ref().map(|namespace| namespace.as_str()),
+        file: environment.file.as_ref().map(|file| file.display().to_string()),
+    }
+}
+
+fn list(profile: &Profile, current: Option<&str>, output: &Output) -> Result<(), Failure> {
+    let all = profile.environments();
+    let items: Vec<EnvItem<'_>> =
+        all.iter().map(|(name, environment)| item(name, environment, current)).collect();
+    if output.json() {
+        return output.items(
+            "micro-node/environments/v1",
+            &items,
+            &EnvSummary { count: items.len(), current },
+        );
+    }
+    let mut headers = vec!["", "NAME", "ADDRESS", "NAMESPACE"];
+    if output.wide() {
+        headers.push("FILE");
+    }
+    let mut table = Table::new(headers);
+    for EnvItem { name, current, address, namespace, file } in items {
+        let star = if current { "*" } else { "" };
+        let mut cells = vec![
+            star.to_owned(),
+            name.to_owned(),
+            address.unwrap_or_else(|| "this host".to_owned()),
+            namespace.unwrap_or(NOTHING).to_owned(),
+        ];
+        if output.wide() {
+            cells.push(file.unwrap_or_else(|| NOTHING.to_owned()));
+        }
+        table.row(cells);
+    }
+    output.table(&table, "")
+}
+
+fn get(environment: &Environment, name: &str, current: Option<&str>, output: &Output) -> Result<(), Failure> {
+    let item = item(name, environment, current);
+    if output.json() {
+        return output.item("micro-node/environment/v1", &item);
+    }
+    output.text(item.address.as_deref().unwrap_or("this host"))
+}
+
+fn set(profile: &Profile, name: &str, output: &Output) -> Result<(), Failure> {
+    profile.environment(name)?;
+    let notebook = Notebook::open()?;
+    let own = notebook.path().to_owned();
+    notebook.target(name, profile.target())?;
+    output.remark(&format!("commands mean the environment {name} from now on"));
+    if let Some((other, path)) = profile.target.as_ref().filter(|(other, path)| *path != own && other != name)
+    {
+        output.remark(&format!("but not in this folder: {} says {other}", path.display()));
+    }
+    if std::env::var_os("MICRO_NODE_TARGET").is_some_and(|set| !set.is_empty() && set != *name) {
+        output.remark("but not in this shell: MICRO_NODE_TARGET says something else");
+    }
+    Ok(())
+}
+
+fn add(
+    profile: &Profile,
+    name: &str,
+    node: &Address,
+    globals: &Globals,
+    output: &Output,
+) -> Result<(), Failure> {
+    profile::name(name).map_err(Failure::usage)?;
+    if name == LOCAL {
+        return Err(Failure::usage("local is the node on this host\ngive the environment another name"));
+    }
+    let notebook = Notebook::open()?;
+    // One of the host's file can be had otherwise; one's own is not changed by the way.
+    let own = profile.environments().get(name).filter(|known| known.file.as_deref() == Some(notebook.path()));
+    if let Some(address) = own.and_then(|known| known.address.as_ref()) {
+        return Err(Fault::new(
+            Code::Conflict,
+            format!("the environment {name} is there already, at {address}"),
+        )
+        .help(format!("take it out before: micro-node env del {name}"))
+        .into());
+    }
+    // It is meant wherever a command is run.
+    let node = match node {
+        Address::Unix(path) => Address::Unix(std::path::absolute(path).unwrap_or_else(|_| path.clone())),
+        port => port.clone(),
+    };
+    notebook.add(name, &node, globals.namespace_given.as_ref())?;
+    output.remark(&format!("added: micro-node env set {name} has commands mean it"));
+    Ok(())
+}
+
+fn delete(profile: &Profile, name: &str, output: &Output) -> Result<(), Failure> {
+    let environment = profile.environment(name)?;
+    let notebook = Notebook::open()?;
+    if environment.file.as_deref() != Some(notebook.path()) || name == LOCAL {
+        let place = environment
+            .file
+            .as_ref()
+            .map_or("always there".to_owned(), |file| format!("in {}", file.display()));
+        return Err(Fault::new(
+            Code::Conflict,
+            format!("the environment {name} is {place}, and not yours to take out"),
+        )
+        .into());
+    }
+    if profile.target() == name {
+        return Err(Fault::new(
+            Code::Conflict,
+            format!("the environment {name} is the one that commands mean"),
+        )
+        .help(format!("mean another one before: micro-node env set {LOCAL}"))
+        .into());
+    }
+    notebook.remove(name)?;
+    output.remark(&format!("the environment {name} is forgotten"));
+    Ok(())
+}
