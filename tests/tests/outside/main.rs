@@ -7,6 +7,7 @@ mod admission;
 mod auth;
 mod backup;
 mod blob;
+mod command_lines;
 mod completion;
 mod config;
 mod copies;
