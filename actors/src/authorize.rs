@@ -1,6 +1,10 @@
-//! The one place that decides who may do what. Every door and every nested call goes through it.
+//! The one place that decides who may do what. Every door and every nested call goes through it. What it decides is
+//! told to the audit log here, and not by those who ask.
 
-use crate::auth::{Decision, Guard, Resource};
+use crate::{
+    audit::Asker,
+    auth::{Decision, Guard, Resource},
+};
 use micro_sdk::wire::{Caller, Code, Fault, Head};
 
 /// What a call is about to do.
@@ -52,6 +56,17 @@ const NAMED_ENDPOINTS: [(&str, &str, [&str; 3]); 6] = [
 ];
 
 impl Action {
+    /// As the audit log writes it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Action::CallService => "call",
+            Action::UsePlatform => "use",
+            Action::UseByName => "use-by-name",
+            Action::ReadPublic => "read-public",
+            Action::ActAsNode => "act-as-node",
+        }
+    }
+
     /// What the call with this head does, and to what, given whether its service belongs to the platform.
     pub fn of(head: &Head, platform: bool) -> (Self, Resource<'_>) {
         let called = (head.service.as_str(), head.endpoint.as_str());
@@ -88,17 +103,23 @@ impl Action {
 /// [`Code::Denied`], naming the caller and what it lacks.
 pub fn authorize(
     guard: &Guard,
-    caller: &Caller,
+    asker: Asker<'_>,
     action: Action,
     resource: &Resource<'_>,
 ) -> Result<(), Fault> {
-    let granted = match (caller, action) {
+    let granted = grants(guard, asker.caller, action, resource);
+    guard.audit().decided(asker, action, resource, granted);
+    if granted { Ok(()) } else { Err(refusal(asker.caller, resource)) }
+}
+
+/// What [`authorize`] would say, for whoever has another way if it says no. Nothing may be done because of it alone.
+pub(crate) fn grants(guard: &Guard, caller: &Caller, action: Action, resource: &Resource<'_>) -> bool {
+    match (caller, action) {
         (_, Action::ReadPublic) | (Caller::Node(_), _) => true,
         (Caller::Admin, action) => action != Action::ActAsNode,
         (_, Action::ActAsNode | Action::UseByName) => false,
         (_, Action::CallService | Action::UsePlatform) => guard.policy().grants(caller, resource),
-    };
-    if granted { Ok(()) } else { Err(refusal(caller, resource)) }
+    }
 }
 
 /// What [`authorize`] says of a call of a service or a use of the platform, and why.
@@ -127,12 +148,15 @@ fn refusal(caller: &Caller, resource: &Resource<'_>) -> Fault {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::auth::tests::{account, seams};
+    use crate::{
+        audit::Audit,
+        auth::tests::{account, seams},
+    };
     use micro_sdk::wire::{ClusterId, Namespace, NodeId};
 
     #[test]
     fn nothing_is_granted_beyond_the_table() {
-        let guard = Guard::new(ClusterId(7), seams().clock);
+        let guard = Guard::new(ClusterId(7), seams().clock, Audit::off());
         let home = Namespace::default();
         let service = Resource::of_service(&home, "shop", "Cart.add");
         let status = Resource::of_mesh("network", "status", "read");
@@ -154,7 +178,7 @@ mod tests {
             (Caller::Stranger, [false, false, false, true, false]),
         ] {
             for ((action, resource), granted) in asked.iter().zip(expected) {
-                let allowed = authorize(&guard, &caller, *action, resource).is_ok();
+                let allowed = authorize(&guard, Asker::of(&caller), *action, resource).is_ok();
                 assert_eq!(allowed, granted, "{caller:?} {action:?}");
             }
         }
@@ -162,10 +186,11 @@ mod tests {
 
     #[test]
     fn a_refusal_names_who_and_what() {
-        let guard = Guard::new(ClusterId(7), seams().clock);
+        let guard = Guard::new(ClusterId(7), seams().clock, Audit::off());
         let acme: Namespace = "acme".parse().expect("a good name");
         let resource = Resource::of_service(&acme, "shop", "Cart.add");
-        let fault = authorize(&guard, &account("beta", &[]), Action::CallService, &resource);
+        let beta = account("beta", &[]);
+        let fault = authorize(&guard, Asker::of(&beta), Action::CallService, &resource);
         let fault = fault.expect_err("it is another tenant's");
         assert_eq!(fault.message, "the account beta/jane may not use service:shop:Cart.add of acme");
         assert!(fault.help[0].contains("auth check service:shop:Cart.add --namespace acme"), "{fault:?}");

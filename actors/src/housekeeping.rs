@@ -2,6 +2,7 @@
 
 use crate::{
     AddressBook, Directory, Dispatch,
+    audit::Origin,
     auth::{self, AuthService},
     network::{Complaint, Complaints, NodeCard},
 };
@@ -108,7 +109,7 @@ impl Housekeeping {
         head.caller = Caller::Node(self.mesh.node());
         let body: Bytes = Codec::encode(&request).into();
         let certificate = if leader == self.mesh.node() {
-            self.dispatch.call(head, body).await?.body
+            self.dispatch.call(Origin::Process, head, body).await?.body
         } else {
             self.dispatch.call_at(leader, head, body).await?
         };

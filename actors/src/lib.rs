@@ -7,6 +7,7 @@
 //! ractor mailboxes have no bound, so nothing enters one without a permit and a deadline.
 
 mod address_book;
+pub mod audit;
 pub mod auth;
 mod authorize;
 pub mod blob;
@@ -20,6 +21,7 @@ pub mod store;
 mod system;
 
 pub use address_book::{AddressBook, Peers};
+pub(crate) use authorize::grants;
 pub use authorize::{Action, authorize, explain};
 pub use housekeeping::IDENTITY_FILE;
 pub use kit::{Answer, Directory, Dispatch, Invocation, Platform, ServiceRef, Supervisor};

@@ -2,11 +2,14 @@
 
 use crate::{
     AddressBook, Directory, Dispatch, Machines, Platform, Supervisor,
+    audit::{Asker, Audit, AuditEvent, Origin, Verdict},
     auth::{Accounts, AccountsParts, AuthService, AuthState, Follower, Guard},
     blob::{BlobParts, BlobService, Keeper, Scrub},
     config::{ConfigParts, ConfigService},
     housekeeping::Housekeeping,
-    network::{Complaints, NetworkParts, NetworkService, NodeCard, Phase, Steward, Watermark, stays},
+    network::{
+        Complaints, NETWORK, NetworkParts, NetworkService, NodeCard, Phase, Steward, Watermark, stays,
+    },
     registry::{Registry, RegistryService},
     store::{Expirer, StoreService},
 };
@@ -16,7 +19,7 @@ use micro_consensus::{Backup, Consensus, Observation};
 use micro_mesh::{
     FrameReceiver, FrameSender, Handler, Identity, JoinGrant, JoinRequest, Lane, LinkState, Mesh,
 };
-use micro_sdk::wire::{Code, Fault, Head, NodeId, Seams};
+use micro_sdk::wire::{Caller, Code, Fault, Head, NodeId, Seams};
 use micro_storage::Storage;
 use ractor::ActorRef;
 use std::{
@@ -47,6 +50,8 @@ pub struct SystemConfig {
     pub identity: Identity,
     /// How long it takes to read all blobs on its disk through once.
     pub scrub_round: Duration,
+    /// Where decisions are told.
+    pub audit: Audit,
 }
 
 /// The platform services of one node.
@@ -77,10 +82,11 @@ impl System {
     /// # Errors
     /// If an actor does not start.
     pub async fn start(parts: SystemConfig) -> Result<Arc<Self>, Fault> {
-        let SystemConfig { mesh, consensus, machines, storage, seams, card, identity, scrub_round } = parts;
+        let SystemConfig { mesh, consensus, machines, storage, seams, card, identity, scrub_round, audit } =
+            parts;
         let directory = Directory::default();
         let registry = Registry::new(mesh.clone(), seams.clone());
-        let guard = Guard::new(mesh.cluster(), seams.clock.clone());
+        let guard = Guard::new(mesh.cluster(), seams.clock.clone(), audit);
         let dispatch = Dispatch::new(mesh.clone(), directory.clone(), registry.clone(), guard.clone());
         let auth_state = AuthState::new(mesh.cluster(), storage.state.clone(), storage.files.clone());
         let left = Arc::new(Notify::new());
@@ -339,8 +345,13 @@ impl Handler for Incoming {
             let system = system.ok_or_else(stopping)?;
             let deadline = Instant::now() + JOIN_DEADLINE;
             // In a task of its own: a joiner that hangs up must not leave a token used up and nobody taken in.
+            let name = format!("{NETWORK}:{}:join", request.name);
+            let audit = system.dispatch.guard().audit().clone();
             let join = tokio::spawn(async move { system.auth.join(request, deadline).await });
             let answer = join.await.unwrap_or_else(|_| Err(stopping()));
+            let asker = Asker { origin: Origin::Admission(from), ..Asker::of(&Caller::Stranger) };
+            let why = answer.as_ref().err().map(|fault| fault.message.clone());
+            audit.tell(AuditEvent { why, ..AuditEvent::new(asker, "join", name, Verdict::of(&answer)) });
             if let Err(fault) = &answer {
                 tracing::warn!(%from, %fault, "a node was not let in");
             }

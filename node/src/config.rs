@@ -1,5 +1,7 @@
 //! What a node is told when it starts: meaning only, parsed and checked at the command line.
 
+use crate::audit::AuditBounds;
+use micro_actors::audit::AuditExtent;
 use micro_mesh::{JoinToken, Place};
 use micro_sdk::wire::Fault;
 use std::{net::SocketAddr, path::PathBuf};
@@ -101,6 +103,15 @@ pub struct TlsFiles {
     pub key: PathBuf,
 }
 
+/// What is kept in the audit log.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct AuditConfig {
+    /// What is told of.
+    pub extent: AuditExtent,
+    /// How much of it is kept.
+    pub bounds: AuditBounds,
+}
+
 /// The settings of one node.
 #[derive(Clone, Debug)]
 pub struct Config {
@@ -129,6 +140,8 @@ pub struct Config {
     pub voters: VotersWanted,
     /// The threads that serve connections beside the node's own; none means as many as suit the host's cores.
     pub door_threads: Option<usize>,
+    /// What is kept of who did what.
+    pub audit: AuditConfig,
     /// Where all of it comes from, as far as a person said it.
     pub settings: Vec<Setting>,
 }

@@ -1,5 +1,6 @@
 //! The node as a process: its assembly, its doors, and the command line in front of it.
 
+pub mod audit;
 pub mod cli;
 pub mod config;
 mod doors;

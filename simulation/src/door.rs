@@ -6,6 +6,7 @@ use crate::{
 };
 use bytes::Bytes;
 use micro_actors::{
+    audit::Origin,
     blob::{
         BlobName, BlobView, DeleteBlobRequest, GetBlobRequest, ListBlobsRequest, PIECE_BYTES, PutBlobRequest,
     },
@@ -427,7 +428,7 @@ impl Door {
         let service = echo_service(node).parse().expect("a good name");
         let body = Bytes::from(value.to_string());
         let head = self.local.head(&self.context(), service, ECHO);
-        number(&self.local.call(head, body).await?.body)
+        number(&self.local.call(Origin::Process, head, body).await?.body)
     }
 }
 

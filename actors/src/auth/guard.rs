@@ -3,9 +3,12 @@
 //! Nothing here waits for anybody. A node that is cut off from the others decides by what it has: rules and revocations
 //! may then be as old as its replica is, and no token is taken longer than it is good.
 
-use crate::auth::{
-    access_token::{self, Claims, TokenError},
-    policy::Policy,
+use crate::{
+    audit::Audit,
+    auth::{
+        access_token::{self, Claims, TokenError},
+        policy::Policy,
+    },
 };
 use micro_sdk::wire::{Caller, Clock, ClusterId, Code, Fault};
 use ring::digest;
@@ -38,6 +41,7 @@ pub struct Guard(Arc<Inner>);
 struct Inner {
     issuer: String,
     clock: Arc<dyn Clock>,
+    audit: Audit,
     policy: RwLock<Arc<Policy>>,
     /// By the SHA-256 of the token, so that none lies about in memory.
     verified: Mutex<HashMap<[u8; 32], Arc<Verified>>>,
@@ -45,15 +49,21 @@ struct Inner {
 }
 
 impl Guard {
-    /// A guard that knows what every new mesh has.
-    pub fn new(cluster: ClusterId, clock: Arc<dyn Clock>) -> Self {
+    /// A guard that knows what every new mesh has, and tells `audit` what is decided by it.
+    pub fn new(cluster: ClusterId, clock: Arc<dyn Clock>, audit: Audit) -> Self {
         Guard(Arc::new(Inner {
             issuer: cluster.to_string(),
             clock,
+            audit,
             policy: RwLock::default(),
             verified: Mutex::default(),
             changes: watch::channel(0).0,
         }))
+    }
+
+    /// Where decisions are told.
+    pub fn audit(&self) -> &Audit {
+        &self.0.audit
     }
 
     /// What tokens of this mesh say that they are issued by.
@@ -180,7 +190,7 @@ mod tests {
 
     #[test]
     fn a_token_that_was_verified_is_refused_as_soon_as_the_policy_says_so() {
-        let guard = Guard::new(ClusterId(7), seams().clock);
+        let guard = Guard::new(ClusterId(7), seams().clock, Audit::off());
         let ((first, first_public), (_, second_public)) = (key(), key());
         let ids = ["j".to_owned(), "s".to_owned()];
         let claims = Claims::new(guard.issuer().to_owned(), &caller(), 3, ids, guard.now_s());
@@ -214,7 +224,7 @@ mod tests {
 
     #[test]
     fn no_more_tokens_are_remembered_than_there_is_room_for() {
-        let guard = Guard::new(ClusterId(7), seams().clock);
+        let guard = Guard::new(ClusterId(7), seams().clock, Audit::off());
         let (key, public) = key();
         guard.replace(policy(&[public], &[]));
         for number in 0..20 {

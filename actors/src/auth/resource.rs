@@ -122,6 +122,11 @@ impl<'a> Resource<'a> {
         }
     }
 
+    /// Whether it is the one of this name.
+    pub(crate) fn is_named(&self, name: &str) -> bool {
+        matches!(self.name, Name::Whole(own) if own == name)
+    }
+
     /// The tenant in whose rules it is looked up.
     pub fn tenant(&self) -> &str {
         self.namespace.map_or("default", Namespace::as_str)

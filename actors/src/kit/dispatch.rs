@@ -2,8 +2,9 @@
 
 use crate::{
     Action, Directory, Invocation, ServiceRef,
+    audit::{Asker, AuditEvent, Origin},
     auth::{Guard, Resource},
-    authorize,
+    authorize, grants,
     registry::Registry,
 };
 use bytes::Bytes;
@@ -55,13 +56,13 @@ impl Dispatch {
     /// # Errors
     /// [`Code::Denied`] if the caller may not; [`Code::NotFound`] with what was looked up where; or what the called
     /// one answers.
-    pub async fn call(&self, head: Head, body: Bytes) -> Result<Answer, Fault> {
+    pub async fn call(&self, origin: Origin, head: Head, body: Bytes) -> Result<Answer, Fault> {
         if self.0.directory.contains(head.service.as_str()) {
-            self.authorize(&head)?;
+            self.authorize(origin, &head)?;
             let body = self.0.directory.call(Invocation { head, body }).await?;
             return Ok(Answer { body, node: self.0.mesh.node() });
         }
-        self.call_service(head, body).await
+        self.call_service(origin, head, body).await
     }
 
     /// Lets a door of this node talk to a platform service here directly, without encoding what it asks and without
@@ -72,11 +73,11 @@ impl Dispatch {
     /// [`Code::Denied`], or [`Code::Unavailable`] if the service is busy or being restarted.
     pub fn admit(
         &self,
-        caller: &Caller,
+        asker: Asker<'_>,
         service: &str,
         resource: &Resource<'_>,
     ) -> Result<OwnedSemaphorePermit, Fault> {
-        self.may(caller, resource)?;
+        self.may(asker, resource)?;
         self.0.directory.permit(service)
     }
 
@@ -86,11 +87,11 @@ impl Dispatch {
     /// As [`admit`](Self::admit).
     pub fn admit_public(
         &self,
-        caller: &Caller,
+        asker: Asker<'_>,
         service: &str,
         resource: &Resource<'_>,
     ) -> Result<OwnedSemaphorePermit, Fault> {
-        authorize(&self.0.guard, caller, Action::ReadPublic, resource)?;
+        authorize(&self.0.guard, asker, Action::ReadPublic, resource)?;
         self.0.directory.permit(service)
     }
 
@@ -99,8 +100,13 @@ impl Dispatch {
     ///
     /// # Errors
     /// [`Code::Denied`].
-    pub fn may(&self, caller: &Caller, resource: &Resource<'_>) -> Result<(), Fault> {
-        authorize(&self.0.guard, caller, Action::UsePlatform, resource)
+    pub fn may(&self, asker: Asker<'_>, resource: &Resource<'_>) -> Result<(), Fault> {
+        authorize(&self.0.guard, asker, Action::UsePlatform, resource)
+    }
+
+    /// What [`may`](Self::may) would say, for whoever has another way if it says no. It is no permission.
+    pub fn would_grant(&self, caller: &Caller, resource: &Resource<'_>) -> bool {
+        grants(&self.0.guard, caller, Action::UsePlatform, resource)
     }
 
     /// A permit of a platform service for what everybody may ask of it, such as to be let in.
@@ -115,17 +121,23 @@ impl Dispatch {
     ///
     /// # Errors
     /// As [`call`](Self::call), and [`Code::NotFound`] if there is no such node.
-    pub async fn call_ref(&self, target: &ServiceRef, mut head: Head, body: Bytes) -> Result<Answer, Fault> {
+    pub async fn call_ref(
+        &self,
+        origin: Origin,
+        target: &ServiceRef,
+        mut head: Head,
+        body: Bytes,
+    ) -> Result<Answer, Fault> {
         head.service = target.service.clone();
-        let Some(node) = &target.node else { return self.call(head, body).await };
+        let Some(node) = &target.node else { return self.call(origin, head, body).await };
         let node = self.0.registry.find_node(node).ok_or_else(|| {
             Fault::new(Code::NotFound, format!("no node {node:?} in the mesh"))
                 .help("see `micro-node status`")
         })?;
         if node == self.0.mesh.node() {
-            return self.call(head, body).await;
+            return self.call(origin, head, body).await;
         }
-        self.authorize(&head)?;
+        self.authorize(origin, &head)?;
         self.call_at(node, head, body).await.map(|body| Answer { body, node })
     }
 
@@ -144,12 +156,16 @@ impl Dispatch {
     /// As [`call`](Self::call), and [`Code::Unavailable`] if it has been passed on too often, or if the node stops:
     /// nothing was done then, so that the other node may try another instance.
     pub async fn receive(&self, from: NodeId, head: Head, body: Bytes) -> Result<Bytes, Fault> {
+        let origin = Origin::Mesh(from);
         // A node may pass on what a caller asked of it, but speak for itself only.
         if matches!(head.caller, Caller::Node(claimed) if claimed != from) {
-            return Err(Fault::new(Code::Denied, format!("node {from} spoke in the name of another node")));
+            let message = format!("node {from} spoke in the name of another node");
+            let asker = Asker { origin, trace: Some(head.trace), ..Asker::of(&head.caller) };
+            self.0.guard.audit().tell(AuditEvent::refused(asker, "call", head.service.as_str(), &message));
+            return Err(Fault::new(Code::Denied, message));
         }
         if self.0.directory.contains(head.service.as_str()) {
-            self.authorize(&head)?;
+            self.authorize(origin, &head)?;
             return self.0.directory.call(Invocation { head, body }).await;
         }
         self.0.registry.open_for_calls()?;
@@ -157,7 +173,7 @@ impl Dispatch {
             return Err(Fault::new(Code::Unavailable, format!("the call went through {} nodes", head.hops))
                 .help("the service is moving: try again"));
         }
-        self.call_service(head, body).await.map(|answer| answer.body)
+        self.call_service(origin, head, body).await.map(|answer| answer.body)
     }
 
     /// The id of a live node of this name.
@@ -170,10 +186,11 @@ impl Dispatch {
         (live || node == self.0.mesh.node()).then_some(node)
     }
 
-    fn authorize(&self, head: &Head) -> Result<(), Fault> {
+    fn authorize(&self, origin: Origin, head: &Head) -> Result<(), Fault> {
+        let asker = Asker { origin, trace: Some(head.trace), ..Asker::of(&head.caller) };
         let platform = self.0.directory.contains(head.service.as_str());
         let (action, resource) = Action::of(head, platform);
-        authorize(&self.0.guard, &head.caller, action, &resource)
+        authorize(&self.0.guard, asker, action, &resource)
     }
 
     /// Calls a person's service: an instance here if there is one, else one on the nearest node. One that certainly
@@ -181,18 +198,18 @@ impl Dispatch {
     ///
     /// The rules know an endpoint by its full name, which the instance says. Whoever may not call what is not there
     /// does not learn that it is not.
-    async fn call_service(&self, mut head: Head, body: Bytes) -> Result<Answer, Fault> {
+    async fn call_service(&self, origin: Origin, mut head: Head, body: Bytes) -> Result<Answer, Fault> {
         let deadline = Instant::now() + Duration::from_millis(head.deadline_ms.into());
         if head.endpoint.starts_with('-') {
-            self.authorize(&head)?;
+            self.authorize(origin, &head)?;
         }
         let candidates = self.0.registry.candidates(&head.namespace, &head.service);
-        let candidates = candidates.or_else(|fault| self.authorize(&head).and(Err(fault)))?;
+        let candidates = candidates.or_else(|fault| self.authorize(origin, &head).and(Err(fault)))?;
         let mut last = None;
         for instance in candidates {
-            head.endpoint =
-                endpoint(&instance, &head.endpoint).or_else(|fault| self.authorize(&head).and(Err(fault)))?;
-            self.authorize(&head)?;
+            head.endpoint = endpoint(&instance, &head.endpoint)
+                .or_else(|fault| self.authorize(origin, &head).and(Err(fault)))?;
+            self.authorize(origin, &head)?;
             head.deadline_ms = remaining_ms(deadline);
             let answer = if instance.node == self.0.mesh.node() {
                 self.0.registry.call_instance(instance.id, &head, body.clone()).await

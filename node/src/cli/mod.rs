@@ -8,6 +8,7 @@
     reason = "the command line runs on a person's machine, never in simulation"
 )]
 
+mod audit;
 mod auth;
 mod blob;
 mod call;
@@ -103,6 +104,7 @@ enum Command {
     Leash(leash::Leash),
     Election(election::Election),
     Auth(auth::AuthCommand),
+    Audit(audit::AuditCommand),
     Login(login::LoginCommand),
     Logout(login::LogoutCommand),
     User(user::UserCommand),
@@ -187,6 +189,7 @@ fn run(cli: Cli, profile: &Profile, output: &Output) -> Result<(), Failure> {
         Command::Leash(command) => command.run().map(|never| match never {}),
         Command::Election(command) => command.run(globals, output),
         Command::Auth(command) => command.run(globals, output),
+        Command::Audit(command) => command.run(globals, output),
         Command::Login(command) => command.run(globals, output),
         Command::Logout(command) => command.run(globals, output),
         Command::User(command) => command.run(globals, output),

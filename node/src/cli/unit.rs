@@ -31,6 +31,21 @@ pub(super) fn key(text: &str) -> Result<u128, String> {
     key.ok_or_else(|| "it has to be 1 to 32 hexadecimal digits".to_owned())
 }
 
+/// Reads an amount of bytes: `64KiB`, `8MiB`, `1GiB`. Less than 4 KiB is refused: no flag has a use for it.
+pub(super) fn size(text: &str) -> Result<u64, String> {
+    let wrong = || "write it as 64KiB, 8MiB or 1GiB".to_owned();
+    let digits = text.find(|char: char| !char.is_ascii_digit()).ok_or_else(wrong)?;
+    let (amount, unit) = text.split_at(digits);
+    let unit: u64 = match unit.trim_start() {
+        "KiB" => 1 << 10,
+        "MiB" => 1 << 20,
+        "GiB" => 1 << 30,
+        _ => return Err(wrong()),
+    };
+    let amount = amount.parse::<u64>().ok().and_then(|amount| amount.checked_mul(unit)).ok_or_else(wrong)?;
+    if amount < 4 << 10 { Err("it has to be 4KiB or more".to_owned()) } else { Ok(amount) }
+}
+
 /// A time of day as documents tell it.
 pub(super) fn rfc3339(time: SystemTime) -> String {
     // Later than the year 9999 nothing is told.

@@ -10,15 +10,18 @@ use crate::doors::{
 };
 use axum::Router;
 use http::Request;
+use hyper::body::Incoming;
 use hyper_util::{
     rt::{TokioExecutor, TokioIo, TokioTimer},
     server::conn::auto,
     service::TowerToHyperService,
 };
+use micro_actors::audit::{Asker, AuditEvent, Origin};
 use micro_sdk::wire::{Caller, Code, Fault};
 use std::{
     future::Future,
     io,
+    net::SocketAddr,
     pin::pin,
     sync::{Arc, atomic::Ordering},
     time::Duration,
@@ -30,6 +33,7 @@ use tokio::{
     time::{sleep, timeout},
 };
 use tonic::Status;
+use tower::ServiceExt;
 
 /// The pause after a failed accept: the process is out of file descriptors, and some may be free again soon.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
@@ -78,14 +82,14 @@ impl Guard {
             Guard::Bearer(credentials) => credentials.known(request.headers(), request.uri().path()),
         }
     }
-}
 
-/// The process at the other end of a local connection, as the kernel tells of it. It goes with each request as an
-/// extension, and nothing else puts it there.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Peer {
-    /// The user that it runs as.
-    pub uid: u32,
+    /// What those are that are turned away.
+    fn nobody(&self) -> &Caller {
+        match self {
+            Guard::Bearer(credentials) => &credentials.nobody,
+            _ => &Caller::Anonymous,
+        }
+    }
 }
 
 /// Serves one door.
@@ -147,15 +151,15 @@ impl Acceptor {
         // Tools and services of this host, seldom in a hurry: not worth another thread.
         self.run(accept, |threads, (stream, uid), draining, permit| {
             let thread = threads.own();
-            let peer = Some(Peer { uid });
+            let origin = Origin::Socket { uid };
             if uid == 0 || uid == rustix::process::geteuid().as_raw() {
-                thread.spawn(grpc_connection(stream, &guard, peer, &thread.services, draining, permit));
+                thread.spawn(grpc_connection(stream, &guard, origin, &thread.services, draining, permit));
                 return Ok(());
             }
             tracing::warn!(uid, "a process of another user was turned away from the socket");
             if let Ok(permit) = strangers.clone().try_acquire_owned() {
                 let guard = Guard::Stranger(uid);
-                let refusing = grpc_connection(stream, &guard, peer, &thread.services, draining, permit);
+                let refusing = grpc_connection(stream, &guard, origin, &thread.services, draining, permit);
                 thread.spawn(async move { drop(timeout(STRANGER_PATIENCE, refusing).await) });
             }
             Ok(())
@@ -168,11 +172,12 @@ impl Acceptor {
         let guard = self.guard.clone();
         let listener = &listener;
         let accept = || accept_tcp(listener);
-        self.run(accept, |threads, stream, draining, permit| {
+        self.run(accept, |threads, (stream, peer), draining, permit| {
             let thread = threads.idlest();
             let stream = stream.into_std()?;
             let stream = thread.enter(|| TcpStream::from_std(stream))?;
-            thread.spawn(grpc_connection(stream, &guard, None, &thread.services, draining, permit));
+            let origin = Origin::Proxy(peer);
+            thread.spawn(grpc_connection(stream, &guard, origin, &thread.services, draining, permit));
             Ok(())
         })
         .await;
@@ -182,18 +187,18 @@ impl Acceptor {
     pub async fn serve_http(self, listener: TcpListener, certificate: Option<Arc<Certificate>>) {
         let listener = &listener;
         let accept = || accept_tcp(listener);
-        self.run(accept, |threads, stream, draining, permit| {
+        self.run(accept, |threads, (stream, peer), draining, permit| {
             let thread = threads.idlest();
             let stream = stream.into_std()?;
             let stream = thread.enter(|| TcpStream::from_std(stream))?;
-            let router = thread.router.clone();
+            let (router, origin) = (thread.router.clone(), Origin::Api(peer));
             match &certificate {
-                None => thread.spawn(http_connection(stream, router, draining, permit)),
+                None => thread.spawn(http_connection(stream, router, origin, draining, permit)),
                 Some(certificate) => {
                     let shaking = certificate.acceptor().accept(stream);
                     thread.spawn(async move {
                         match timeout(HANDSHAKE_TIMEOUT, shaking).await {
-                            Ok(Ok(stream)) => http_connection(stream, router, draining, permit).await,
+                            Ok(Ok(stream)) => http_connection(stream, router, origin, draining, permit).await,
                             Ok(Err(error)) => tracing::debug!(%error, "no TLS came of a connection"),
                             Err(_late) => tracing::debug!("a handshake of TLS took too long"),
                         }
@@ -206,15 +211,16 @@ impl Acceptor {
     }
 }
 
-async fn accept_tcp(listener: &TcpListener) -> io::Result<TcpStream> {
-    let (stream, _) = listener.accept().await?;
+async fn accept_tcp(listener: &TcpListener) -> io::Result<(TcpStream, SocketAddr)> {
+    let (stream, peer) = listener.accept().await?;
     stream.set_nodelay(true)?;
-    Ok(stream)
+    Ok((stream, peer))
 }
 
 fn http_connection<S>(
     stream: S,
     router: Router,
+    origin: Origin,
     mut draining: watch::Receiver<bool>,
     permit: OwnedSemaphorePermit,
 ) -> impl Future<Output = ()> + Send + 'static + use<S>
@@ -228,7 +234,11 @@ where
         .timer(TokioTimer::new())
         .keep_alive_interval(KEEP_ALIVE)
         .max_concurrent_streams(STREAMS_MAX);
-    let service = TowerToHyperService::new(router);
+    // Where a request came in goes with it as an extension, and nothing else puts it there.
+    let service = TowerToHyperService::new(router.map_request(move |mut request: Request<Incoming>| {
+        request.extensions_mut().insert(origin);
+        request
+    }));
     async move {
         let mut connection = pin!(builder.serve_connection(TokioIo::new(stream), service));
         let served = tokio::select! {
@@ -249,7 +259,7 @@ where
 fn grpc_connection<S>(
     stream: S,
     guard: &Guard,
-    peer: Option<Peer>,
+    origin: Origin,
     services: &Services,
     draining: watch::Receiver<bool>,
     permit: OwnedSemaphorePermit,
@@ -264,10 +274,15 @@ where
             Ok(Known { caller, token }) => {
                 request.extensions_mut().insert(caller);
                 token.map(|token| request.extensions_mut().insert(token));
-                peer.map(|peer| request.extensions_mut().insert(peer));
+                request.extensions_mut().insert(origin);
                 services.take(exchange);
             }
-            Err(fault) => exchange.refuse(&Status::from(fault)),
+            Err(fault) => {
+                let asker = Asker { origin, ..Asker::of(guard.nobody()) };
+                let refused = AuditEvent::refused(asker, "enter", request.uri().path(), &fault.message);
+                services.audit().tell(refused);
+                exchange.refuse(&Status::from(fault));
+            }
         }
     };
     async move {

@@ -1,9 +1,12 @@
 //! Accounts, rules and tokens as this node's own process calls them: directly, without the mailbox.
 
 use super::{Context, Local, configuration::who};
-use micro_actors::auth::{
-    AUTH, AccountsPage, CreateAccountRequest, CreateRuleRequest, CreatedAccount, Decision, LoginRequest,
-    READ, Resource, RotatedKeys, RuleView, Secret, SetSecretRequest, TokenError, Tokens, Verified, WRITE,
+use micro_actors::{
+    audit::{AuditEvent, Verdict},
+    auth::{
+        AUTH, AccountsPage, CreateAccountRequest, CreateRuleRequest, CreatedAccount, Decision, LoginRequest,
+        READ, Resource, RotatedKeys, RuleView, Secret, SetSecretRequest, TokenError, Tokens, Verified, WRITE,
+    },
 };
 use micro_sdk::wire::{AccountName, Caller, Code, Fault, Namespace};
 use std::sync::Arc;
@@ -39,7 +42,7 @@ impl Local {
         endpoint: &str,
     ) -> Result<OwnedSemaphorePermit, Fault> {
         let resource = Resource::of(namespace, AUTH, part, endpoint);
-        self.system.dispatch().admit(&context.caller, AUTH, &resource)
+        self.system.dispatch().admit(context.asker(), AUTH, &resource)
     }
 
     /// Gives tokens to whoever knows an account's secret. Anybody may ask.
@@ -47,8 +50,14 @@ impl Local {
     /// # Errors
     /// As the service answers.
     pub async fn login(&self, context: &Context, request: LoginRequest) -> Result<Tokens, Fault> {
-        let _permit = self.accounts.enter()?;
-        self.accounts.login(request, context.until()).await
+        let account = (request.namespace.clone(), request.name.clone());
+        let tokens = async {
+            let _permit = self.accounts.enter()?;
+            self.accounts.login(request, context.until()).await
+        };
+        let tokens = tokens.await;
+        self.tell_entrance(context, "login", Some(account), &tokens);
+        tokens
     }
 
     /// Gives the next tokens for a refresh token. Anybody may ask.
@@ -56,8 +65,14 @@ impl Local {
     /// # Errors
     /// As the service answers.
     pub async fn refresh(&self, context: &Context, token: Secret) -> Result<Tokens, Fault> {
-        let _permit = self.accounts.enter()?;
-        self.accounts.refresh(token, context.until()).await
+        let tokens = async {
+            let _permit = self.accounts.enter()?;
+            self.accounts.refresh(token, context.until()).await
+        };
+        let tokens = tokens.await;
+        let account = tokens.as_ref().ok().map(|tokens| (tokens.namespace.clone(), tokens.name.clone()));
+        self.tell_entrance(context, "refresh", account, &tokens);
+        tokens
     }
 
     /// Ends the session of a refresh token. Anybody may ask.
@@ -65,8 +80,33 @@ impl Local {
     /// # Errors
     /// As the service answers.
     pub async fn logout(&self, context: &Context, token: Secret) -> Result<(), Fault> {
-        let _permit = self.accounts.enter()?;
-        self.accounts.logout(token, context.until()).await
+        let ended = async {
+            let _permit = self.accounts.enter()?;
+            self.accounts.logout(token, context.until()).await
+        };
+        let ended = ended.await;
+        self.tell_entrance(context, "logout", None, &ended);
+        ended
+    }
+
+    /// Tells what became of somebody who wanted to be let in or out, or to change their own secret: no rule is asked
+    /// for that.
+    pub fn tell_entrance<T>(
+        &self,
+        context: &Context,
+        action: &'static str,
+        account: Option<(Namespace, AccountName)>,
+        result: &Result<T, Fault>,
+    ) {
+        let name = account.as_ref().map(|(_, name)| name.as_str()).unwrap_or_default();
+        let resource = format!("{AUTH}:{name}:{action}");
+        let event = AuditEvent::new(context.asker(), action, resource, Verdict::of(result));
+        self.guard().audit().tell(AuditEvent {
+            namespace: account.as_ref().map(|(namespace, _)| namespace.to_string()),
+            account: account.map(|(namespace, name)| format!("{namespace}/{name}")),
+            why: result.as_ref().err().map(|fault| fault.message.clone()),
+            ..event
+        });
     }
 
     /// The public keys that tokens are verified with, as JSON (RFC 7517). Anybody may ask.
@@ -88,7 +128,7 @@ impl Local {
             Subject::Caller => context.caller.clone(),
             Subject::Token(token) => self.guard().verify(token.expose())?.caller.clone(),
             other => {
-                self.system.dispatch().may(&context.caller, &resource.beside(AUTH, RULES, READ))?;
+                self.system.dispatch().may(context.asker(), &resource.beside(AUTH, RULES, READ))?;
                 match other {
                     Subject::Account(namespace, name) => {
                         let account = self.accounts.account(namespace, name, context.until()).await?;
@@ -168,11 +208,15 @@ impl Local {
         namespace: Namespace,
         name: AccountName,
     ) -> Result<(), Fault> {
-        let _permit = match is_own(context, &namespace, &name) {
-            true => self.system.dispatch().permit(AUTH)?,
-            false => self.admit_auth(context, &namespace, ACCOUNTS, WRITE)?,
-        };
-        self.accounts.revoke_account(namespace, name, context.until()).await
+        if !is_own(context, &namespace, &name) {
+            let _permit = self.admit_auth(context, &namespace, ACCOUNTS, WRITE)?;
+            return self.accounts.revoke_account(namespace, name, context.until()).await;
+        }
+        let _permit = self.system.dispatch().permit(AUTH)?;
+        let account = Some((namespace.clone(), name.clone()));
+        let revoked = self.accounts.revoke_account(namespace, name, context.until()).await;
+        self.tell_entrance(context, "revoke-own", account, &revoked);
+        revoked
     }
 
     /// Gives an account another secret. Whoever may not change accounts may change their own, if they know the old one.
@@ -184,18 +228,20 @@ impl Local {
         context: &Context,
         request: SetSecretRequest,
     ) -> Result<Option<Secret>, Fault> {
-        let refusal = match self.admit_auth(context, &request.namespace, ACCOUNTS, WRITE) {
-            Ok(_permit) => return self.accounts.set_secret(request, context.until()).await,
-            Err(refusal) => refusal,
-        };
-        if !is_own(context, &request.namespace, &request.name) {
-            return Err(refusal);
-        }
-        if request.old.is_none() {
-            return Err(Fault::new(Code::Denied, "your own secret is changed by who knows the old one only"));
+        let accounts = Resource::of(&request.namespace, AUTH, ACCOUNTS, WRITE);
+        let by_rule = self.system.dispatch().would_grant(&context.caller, &accounts);
+        if by_rule || !is_own(context, &request.namespace, &request.name) {
+            let _permit = self.admit_auth(context, &request.namespace, ACCOUNTS, WRITE)?;
+            return self.accounts.set_secret(request, context.until()).await;
         }
         let _permit = self.system.dispatch().permit(AUTH)?;
-        self.accounts.set_secret(request, context.until()).await
+        let account = Some((request.namespace.clone(), request.name.clone()));
+        let set = match request.old {
+            Some(_) => self.accounts.set_secret(request, context.until()).await,
+            None => Err(Fault::new(Code::Denied, "your own secret is changed by who knows the old one only")),
+        };
+        self.tell_entrance(context, "set-own-secret", account, &set);
+        set
     }
 
     /// Makes a rule.
@@ -241,7 +287,7 @@ impl Local {
     /// As the service answers.
     pub async fn rotate_keys(&self, context: &Context) -> Result<RotatedKeys, Fault> {
         let keys = Resource::of_mesh(AUTH, KEYS, WRITE);
-        let _permit = self.system.dispatch().admit(&context.caller, AUTH, &keys)?;
+        let _permit = self.system.dispatch().admit(context.asker(), AUTH, &keys)?;
         self.accounts.rotate_keys(context.until()).await
     }
 }

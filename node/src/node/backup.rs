@@ -15,7 +15,7 @@ impl Local {
     /// If the caller may not, there is no quorum, or the state can't be copied.
     pub async fn backup(&self, context: &Context) -> Result<Backup, Fault> {
         let backup = Resource::of_mesh(NETWORK, "backup", READ);
-        let _permit = self.system.dispatch().admit(&context.caller, NETWORK, &backup)?;
+        let _permit = self.system.dispatch().admit(context.asker(), NETWORK, &backup)?;
         self.system.backup(context.until()).await
     }
 }

@@ -29,7 +29,7 @@ pub struct ConfigChange {
 
 /// Who a caller is, for the history.
 pub(super) fn who(context: &Context) -> String {
-    match (&context.caller, context.uid) {
+    match (&context.caller, context.origin.uid()) {
         (Caller::Admin, Some(uid)) => user::name_of(uid),
         (Caller::Admin, None) => "admin".to_owned(),
         (Caller::Node(node), _) => format!("node {node}"),
@@ -48,7 +48,7 @@ impl Local {
         endpoint: &str,
     ) -> Result<OwnedSemaphorePermit, Fault> {
         let resource = Resource::of(namespace, CONFIG, path, endpoint).and_below(".");
-        self.system.dispatch().admit(&context.caller, CONFIG, &resource)
+        self.system.dispatch().admit(context.asker(), CONFIG, &resource)
     }
 
     /// Whether the caller may read at a path: for what goes on.
@@ -191,7 +191,7 @@ impl Local {
     /// As the service answers.
     pub async fn rotate_config_key(&self, context: &Context) -> Result<RotateReply, Fault> {
         let keys = Resource::of_mesh(CONFIG, "~keys", WRITE);
-        let _permit = self.system.dispatch().admit(&context.caller, CONFIG, &keys)?;
+        let _permit = self.system.dispatch().admit(context.asker(), CONFIG, &keys)?;
         self.config.rotate(RotateRequest { who: who(context) }, context.until()).await
     }
 }
@@ -199,13 +199,14 @@ impl Local {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use micro_actors::audit::Origin;
     use micro_sdk::wire::NodeId;
 
     #[test]
     fn who_is_as_the_door_has_made_sure_of_it() {
         let mut context = Context::of(Caller::Admin);
         assert_eq!(who(&context), "admin");
-        context.uid = Some(0);
+        context.origin = Origin::Socket { uid: 0 };
         assert_eq!(who(&context), "root (uid 0)");
         assert!(who(&Context::of(Caller::Node(NodeId(7)))).starts_with("node "));
     }

@@ -1,9 +1,10 @@
 //! The node's services as its own process calls them: what doors and simulations stand on.
 
-use crate::config::Setting;
+use crate::{audit::Trail, config::Setting};
 use bytes::Bytes;
 use micro_actors::{
     Action, Answer, System,
+    audit::{Asker, Origin},
     auth::{AUTH, Accounts, CreateTokenReply, CreateTokenRequest, Guard, READ, Resource, Verified, WRITE},
     authorize,
     blob::BlobService,
@@ -29,8 +30,10 @@ const PERMITS_DEFAULT: usize = 1024;
 pub struct Context {
     /// Who calls.
     pub caller: Caller,
-    /// The user of this host whose process calls, as the kernel told the door.
-    pub uid: Option<u32>,
+    /// Where they came in.
+    pub origin: Origin,
+    /// Whether this is asked once more, before or after: then only a refusal is news to the audit log.
+    pub again: bool,
     /// The time left; none means the default.
     pub deadline: Option<Duration>,
     /// The trace it belongs to; none starts one.
@@ -44,7 +47,27 @@ pub struct Context {
 impl Context {
     /// A call by `caller` with nothing else said.
     pub fn of(caller: Caller) -> Self {
-        Context { caller, uid: None, deadline: None, trace: None, idempotency_key: None, token: None }
+        Context {
+            caller,
+            origin: Origin::Process,
+            again: false,
+            deadline: None,
+            trace: None,
+            idempotency_key: None,
+            token: None,
+        }
+    }
+
+    /// Who asks, for decisions.
+    pub fn asker(&self) -> Asker<'_> {
+        Asker { caller: &self.caller, origin: self.origin, trace: self.trace, again: self.again }
+    }
+
+    /// The same for what is asked once more.
+    #[must_use]
+    pub fn asking_again(mut self) -> Self {
+        self.again = true;
+        self
     }
 
     /// The time that the call has.
@@ -80,15 +103,21 @@ pub struct Local {
     pub(super) config: Arc<ConfigService>,
     pub(super) blobs: Arc<BlobService>,
     pub(super) accounts: Accounts,
+    pub(super) trail: Option<Trail>,
     settings: Arc<[Setting]>,
-    seams: Seams,
+    pub(super) seams: Seams,
 }
 
 impl Local {
-    pub(super) fn new(system: Arc<System>, seams: Seams, settings: Vec<Setting>) -> Self {
+    pub(super) fn new(
+        system: Arc<System>,
+        seams: Seams,
+        settings: Vec<Setting>,
+        trail: Option<Trail>,
+    ) -> Self {
         let (store, config) = (system.store().clone(), system.config().clone());
         let (blobs, accounts) = (system.blobs().clone(), system.accounts().clone());
-        Local { store, config, blobs, accounts, settings: settings.into(), system, seams }
+        Local { store, config, blobs, accounts, trail, settings: settings.into(), system, seams }
     }
 
     /// The same for callers on another thread: called on that thread's runtime.
@@ -127,10 +156,10 @@ impl Local {
     /// # Errors
     /// [`Code::Denied`].
     pub fn may(&self, context: &Context, resource: &Resource<'_>) -> Result<(), Fault> {
-        self.system.dispatch().may(&context.caller, resource)
+        self.system.dispatch().may(context.asker(), resource)
     }
 
-    /// Whether the caller may call an endpoint of a service, whether it is there or not.
+    /// Whether the caller may call an endpoint of a service, whether it is there or not. Who calls it is asked again.
     ///
     /// # Errors
     /// [`Code::Denied`].
@@ -142,7 +171,8 @@ impl Local {
         endpoint: &str,
     ) -> Result<(), Fault> {
         let resource = Resource::of_service(namespace, service, endpoint);
-        authorize(self.guard(), &context.caller, Action::CallService, &resource)
+        let asker = Asker { again: true, ..context.asker() };
+        authorize(self.guard(), asker, Action::CallService, &resource)
     }
 
     /// Whether the caller may see what this node tells everybody of itself.
@@ -151,7 +181,7 @@ impl Local {
     /// [`Code::Denied`].
     pub fn may_read_public(&self, context: &Context, what: &str) -> Result<(), Fault> {
         let resource = Resource::of_mesh(NETWORK, what, READ);
-        self.system.dispatch().admit_public(&context.caller, NETWORK, &resource).map(drop)
+        self.system.dispatch().admit_public(context.asker(), NETWORK, &resource).map(drop)
     }
 
     /// The settings of this node, and where each comes from.
@@ -226,7 +256,7 @@ impl Local {
         let ttl_s = u32::try_from(ttl.as_secs()).unwrap_or(u32::MAX);
         let head = self.head(context, AUTH.parse().expect("a good name"), "create-token");
         let body = Codec::encode(&CreateTokenRequest { ttl_s }).into();
-        let answer = self.system.dispatch().call(head, body).await?;
+        let answer = self.system.dispatch().call(context.origin, head, body).await?;
         Codec::decode::<_, BODY_BYTES_MAX>(&answer.body).map_err(garbled)
     }
 
@@ -236,7 +266,7 @@ impl Local {
     /// If the caller may not see it.
     pub async fn status_document(&self, context: &Context) -> Result<Bytes, Fault> {
         let head = self.head(context, NETWORK.parse().expect("a good name"), "status");
-        Ok(self.system.dispatch().call(head, Bytes::new()).await?.body)
+        Ok(self.system.dispatch().call(context.origin, head, Bytes::new()).await?.body)
     }
 
     /// The status of the cluster.
@@ -254,7 +284,7 @@ impl Local {
     /// What keeps it.
     pub async fn leave(&self, context: &Context, request: LeaveRequest) -> Result<(), Fault> {
         let head = self.head(context, NETWORK.parse().expect("a good name"), "leave");
-        self.system.dispatch().call(head, Codec::encode(&request).into()).await.map(drop)
+        self.system.dispatch().call(context.origin, head, Codec::encode(&request).into()).await.map(drop)
     }
 
     /// Hands the leadership of the mesh over. Returns who leads now.
@@ -263,7 +293,11 @@ impl Local {
     /// What keeps it where it is.
     pub async fn transfer(&self, context: &Context, to: Option<String>) -> Result<MemberReply, Fault> {
         let head = self.head(context, NETWORK.parse().expect("a good name"), "transfer");
-        let answer = self.system.dispatch().call(head, Codec::encode(&TransferRequest { to }).into()).await?;
+        let answer = self
+            .system
+            .dispatch()
+            .call(context.origin, head, Codec::encode(&TransferRequest { to }).into())
+            .await?;
         member(&answer.body)
     }
 
@@ -273,7 +307,8 @@ impl Local {
     /// If there is no such node, or it can't be reached.
     pub async fn drain(&self, context: &Context, request: DrainRequest) -> Result<MemberReply, Fault> {
         let head = self.head(context, NETWORK.parse().expect("a good name"), "drain");
-        let answer = self.system.dispatch().call(head, Codec::encode(&request).into()).await?;
+        let answer =
+            self.system.dispatch().call(context.origin, head, Codec::encode(&request).into()).await?;
         member(&answer.body)
     }
 
@@ -283,7 +318,8 @@ impl Local {
     /// What keeps it there.
     pub async fn remove(&self, context: &Context, request: RemoveRequest) -> Result<MemberReply, Fault> {
         let head = self.head(context, NETWORK.parse().expect("a good name"), "remove");
-        let answer = self.system.dispatch().call(head, Codec::encode(&request).into()).await?;
+        let answer =
+            self.system.dispatch().call(context.origin, head, Codec::encode(&request).into()).await?;
         member(&answer.body)
     }
 
@@ -291,8 +327,8 @@ impl Local {
     ///
     /// # Errors
     /// As the service answers, or why it can't be reached.
-    pub async fn call(&self, head: Head, body: Bytes) -> Result<Answer, Fault> {
-        self.system.dispatch().call(head, body).await
+    pub async fn call(&self, origin: Origin, head: Head, body: Bytes) -> Result<Answer, Fault> {
+        self.system.dispatch().call(origin, head, body).await
     }
 
     /// All services with their instances.

@@ -4,6 +4,7 @@
 mod accounts;
 mod addresses;
 mod admin_secret;
+mod audit;
 mod backup;
 mod blobs;
 mod bootstrap;
@@ -28,13 +29,15 @@ pub use restore::{Restored, restore, restore_fault};
 pub use seams::production_seams;
 
 use crate::{
-    config::{Config, Setting, SettingSource},
+    audit::Trail,
+    config::{AuditConfig, Config, Setting, SettingSource},
     doors::{Doors, Listeners},
 };
 use addresses::Addresses;
 use bootstrap::{Bootstrap, Retired};
 use micro_actors::{
     AddressBook, Machines, System, SystemConfig,
+    audit::Audit,
     blob::SCRUB_ROUND,
     network::{NodeCard, Phase},
 };
@@ -132,6 +135,8 @@ pub struct Host {
     pub consensus: ConsensusConfig,
     /// How long it takes to read all blobs on its disk through once.
     pub scrub_round: Duration,
+    /// Where it is kept who did what; none in a simulation, which has neither files nor threads.
+    pub audit: Option<Trail>,
 }
 
 /// One running node.
@@ -143,6 +148,7 @@ pub struct Node {
     doors: Option<Doors>,
     local: Local,
     storage: Storage,
+    audit: Option<Trail>,
 }
 
 fn storage_fault(error: StorageError, data_dir: &std::path::Path) -> Fault {
@@ -199,6 +205,8 @@ impl Node {
         let listeners = Listeners::bind(&config, secret).await?;
         let socket = Socket::bind(chosen.mesh)
             .map_err(|error| crate::doors::bind_fault("the mesh", "--mesh-listen", chosen.mesh, &error))?;
+        let AuditConfig { extent, bounds } = config.audit;
+        let audit = Trail::open(&config.data_dir, extent, bounds, files.clone(), seams.clock.clone())?;
         let host = Host {
             storage,
             socket,
@@ -206,6 +214,7 @@ impl Node {
             listeners: Some(listeners),
             consensus: ConsensusConfig::default(),
             scrub_round: SCRUB_ROUND,
+            audit: Some(audit),
         };
         let node = Self::assemble(config, host).await?;
         let Card { api, proxy, mesh, advertise, .. } = node.card;
@@ -230,7 +239,7 @@ impl Node {
     }
 
     async fn put_together(mut config: Config, host: Host) -> Result<Node, Fault> {
-        let Host { storage, socket, seams, listeners, consensus: pace, scrub_round } = host;
+        let Host { storage, socket, seams, listeners, consensus: pace, scrub_round, audit } = host;
         let bound = socket.local_addr().map_err(|error| Fault::new(Code::Failed, error.to_string()))?;
         let advertise = config.advertise.unwrap_or(bound);
         let name = name::choose(config.name.as_deref(), &*storage.files)?;
@@ -270,6 +279,7 @@ impl Node {
             card: node_card,
             identity,
             scrub_round,
+            audit: audit.as_ref().map_or_else(Audit::off, Trail::audit),
         })
         .await?;
         let card = Card {
@@ -289,12 +299,12 @@ impl Node {
             joined: config.join.is_some(),
         };
         let settings = card.settle(config.settings);
-        let local = Local::new(system.clone(), seams.clone(), settings);
+        let local = Local::new(system.clone(), seams.clone(), settings, audit.clone());
         let doors = listeners
             .map(|listeners| Doors::open(listeners, &local, config.http, config.door_threads))
             .transpose()?;
         boot.settle(&system, &storage, READY_TRY).await?;
-        Ok(Node { card, mesh, consensus, system, doors, local, storage })
+        Ok(Node { card, mesh, consensus, system, doors, local, storage, audit })
     }
 
     /// Who the node is and where it is reached.
@@ -404,5 +414,8 @@ impl Node {
         self.system.close();
         self.consensus.close().await;
         self.mesh.close("the node stops").await;
+        if let Some(audit) = &self.audit {
+            audit.close();
+        }
     }
 }

@@ -25,7 +25,7 @@ fn history(endpoint: &str) -> Resource<'_> {
 impl Local {
     /// What every call of the store passes: `authorize`, and a permit.
     fn admit(&self, context: &Context, resource: &Resource<'_>) -> Result<OwnedSemaphorePermit, Fault> {
-        self.system.dispatch().admit(&context.caller, STORE, resource)
+        self.system.dispatch().admit(context.asker(), STORE, resource)
     }
 
     /// The same for a transaction: each of its parts is allowed, or nothing is done.
@@ -41,7 +41,7 @@ impl Local {
         let mut parts = compared.chain(operations);
         // One that does nothing is nobody's in particular.
         let first = parts.next().unwrap_or(Resource::of_mesh(STORE, "", READ));
-        parts.try_for_each(|part| self.system.dispatch().may(&context.caller, &part))?;
+        parts.try_for_each(|part| self.system.dispatch().may(context.asker(), &part))?;
         self.admit(context, &first)
     }
 

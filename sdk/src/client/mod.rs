@@ -36,6 +36,7 @@
 //! it. What goes on for long (watches, leases, and what stands on them) asks again by itself, within a budget.
 
 mod address;
+mod audit;
 mod auth;
 mod background;
 mod backup;
@@ -54,6 +55,7 @@ mod store;
 mod token;
 
 pub use address::{Address, AddressError, default_socket};
+pub use audit::{AuditBreak, AuditEntries, AuditEntry, AuditQuery, AuditVerification};
 pub use auth::{
     Account, AccountCreated, Auth, Checked, CheckedFor, Identity, Inspection, KeyRotation, Login, NewAccount,
     NewRule, Rule, SigningKey,

@@ -9,9 +9,9 @@ use super::{
 };
 use crate::{
     proto::{
-        self, MESSAGE_BYTES_MAX, auth_client::AuthClient, blobs_client::BlobsClient,
-        config_client::ConfigClient, node_client::NodeClient, registry_client::RegistryClient,
-        store_client::StoreClient,
+        self, MESSAGE_BYTES_MAX, audit_client::AuditClient, auth_client::AuthClient,
+        blobs_client::BlobsClient, config_client::ConfigClient, node_client::NodeClient,
+        registry_client::RegistryClient, store_client::StoreClient,
     },
     wire::{
         Code, Effect, Fault, Namespace,
@@ -281,6 +281,10 @@ impl Node {
 
     pub(crate) fn auth_client(&self) -> AuthClient<Channel> {
         AuthClient::new(self.channel.clone())
+    }
+
+    pub(crate) fn audit_client(&self) -> AuditClient<Channel> {
+        AuditClient::new(self.channel.clone())
     }
 
     pub(crate) fn blob_client(&self) -> BlobsClient<Channel> {

@@ -37,10 +37,11 @@ pub(super) const STATE_OLD: &str = "state.old";
 pub(super) const SNAPSHOTS: &str = "snapshots";
 pub(super) const FILES: &str = "files";
 pub(super) const BLOBS: &str = "blobs";
+pub(super) const AUDIT: &str = "audit";
 
 /// All that is ours to remove, in the order of removal, beside damaged states and what was given up.
-pub(super) const OWNED: [&str; 11] =
-    [ASIDE, FILES, RAFT, STATE, STATE_PART, STATE_NEW, STATE_OLD, SNAPSHOTS, BLOBS, DAMAGED, LAYOUT];
+pub(super) const OWNED: [&str; 12] =
+    [ASIDE, FILES, RAFT, STATE, STATE_PART, STATE_NEW, STATE_OLD, SNAPSHOTS, BLOBS, AUDIT, DAMAGED, LAYOUT];
 
 /// A data directory that this process holds.
 pub(super) struct DataDir {
@@ -148,6 +149,11 @@ fn lock(path: &Path) -> Result<File, StorageError> {
 /// tells people where their admin secret is and reads it while the node runs.
 pub fn file_path(path: &Path, name: &str) -> PathBuf {
     path.join(FILES).join(name)
+}
+
+/// Where the node that lives in the data directory at `path` keeps its audit log, which it writes itself.
+pub fn audit_path(path: &Path) -> PathBuf {
+    path.join(AUDIT)
 }
 
 /// What [`reset`] would remove from `path`: the names that are there and are micro-node's.

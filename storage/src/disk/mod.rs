@@ -12,6 +12,7 @@
 //!   snapshots/<id>/       a copy: `manifest`, and `state/` with the files of a checkpoint
 //!   given-up-<n>/         all of a node that was given up, but its blobs; see `remains`
 //!   blobs/<hash>          large bytes under their SHA-256; see `blobs`
+//!   audit/                the audit log; the node writes it, and here it is only known by its name
 //! ```
 //!
 //! RocksDB runs threads and reads clocks of its own, so the simulation can't run this engine: it is held to the same
@@ -39,7 +40,7 @@ mod state;
 mod tests;
 mod trims;
 
-pub use data_dir::{file_path, owned, reset};
+pub use data_dir::{audit_path, file_path, owned, reset};
 pub use remains::Remains;
 
 use crate::{Fence, Storage, StorageError};

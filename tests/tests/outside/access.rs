@@ -20,7 +20,8 @@ enum Fate {
 use Fate::{Denied, Open, Usage};
 
 /// What accounts get that no rule is about, by service and method.
-const ROWS: [(&str, &[(&str, Fate)]); 6] = [
+const ROWS: [(&str, &[(&str, Fate)]); 7] = [
+    ("Audit", &[("ListAudit", Denied), ("VerifyAudit", Denied)]),
     (
         "Auth",
         &[
@@ -110,7 +111,9 @@ const ROWS: [(&str, &[(&str, Fate)]); 6] = [
 ];
 
 /// What changes nothing if it is let through, and ends by itself: the other side of the rows above.
-const READINGS: [&str; 11] = [
+const READINGS: [&str; 13] = [
+    "/micro.v1.Audit/ListAudit",
+    "/micro.v1.Audit/VerifyAudit",
     "/micro.v1.Auth/ListAccounts",
     "/micro.v1.Auth/ListRules",
     "/micro.v1.Blobs/ListBlobs",

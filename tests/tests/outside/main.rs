@@ -4,6 +4,7 @@
 
 mod access;
 mod admission;
+mod audit;
 mod auth;
 mod backup;
 mod blob;

@@ -8,10 +8,14 @@ mod process;
 mod ready_file;
 mod systemd;
 
-use super::{data_dir, failure::Failure, globals::Globals, output::Output, secret};
-use crate::config::{Config, HttpConfig, Join, Setting, TlsFiles, VotersWanted};
+use super::{data_dir, failure::Failure, globals::Globals, output::Output, secret, unit};
+use crate::{
+    audit::AuditBounds,
+    config::{AuditConfig, Config, HttpConfig, Join, Setting, TlsFiles, VotersWanted},
+};
 use clap::{Args, ValueEnum, builder::RangedU64ValueParser};
 use log::LogFormat;
+use micro_actors::audit::AuditExtent;
 use micro_mesh::{JoinToken, Place, TokenError};
 use micro_sdk::{
     client::{Address, default_socket},
@@ -125,6 +129,21 @@ pub(super) struct Start {
           value_parser = RangedU64ValueParser::<usize>::new().range(0..=64))]
     door_threads: Option<usize>,
 
+    /// What is kept of who did what, in DATA_DIR/audit: what is refused and what changes rights, configuration and
+    /// membership; all that is asked; or nothing
+    #[arg(long, env = "MICRO_NODE_AUDIT", value_name = "EXTENT", default_value = "changes")]
+    audit: Extent,
+
+    /// A file of the audit log is the last but one once it has this size
+    #[arg(long, env = "MICRO_NODE_AUDIT_FILE_SIZE", value_name = "SIZE", default_value = "8MiB",
+          value_parser = unit::size)]
+    audit_file_size: u64,
+
+    /// How many files of the audit log are kept
+    #[arg(long, env = "MICRO_NODE_AUDIT_FILES", value_name = "N", default_value = "8",
+          value_parser = RangedU64ValueParser::<usize>::new().range(2..=10_000))]
+    audit_files: usize,
+
     /// A file to write once the node is ready: JSON with its name, ids and addresses. Gone when it stops
     #[arg(long, env = "MICRO_NODE_READY_FILE", value_name = "FILE", hide_env_values = true)]
     ready_file: Option<PathBuf>,
@@ -140,6 +159,13 @@ pub(super) struct Start {
 }
 
 pub(super) use origin::settings;
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum Extent {
+    Changes,
+    All,
+    Off,
+}
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
 enum Voters {
@@ -189,6 +215,14 @@ impl Start {
                 Voters::Five => VotersWanted::Five,
             },
             door_threads: self.door_threads,
+            audit: AuditConfig {
+                extent: match self.audit {
+                    Extent::Changes => AuditExtent::Changes,
+                    Extent::All => AuditExtent::All,
+                    Extent::Off => AuditExtent::Off,
+                },
+                bounds: AuditBounds { file_bytes: self.audit_file_size, files: self.audit_files },
+            },
             settings: self.settings,
         };
         origin::complete(&mut config);

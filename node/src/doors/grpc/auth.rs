@@ -27,7 +27,11 @@ impl auth_server::Auth for Door {
         let secret = Secret::new(request.secret);
         // What is no name is nobody's: who guesses names learns nothing from the answer.
         let nobody = || Fault::new(Code::Denied, "the account or its secret is wrong");
-        let name = request.account.parse::<AccountName>().map_err(|_| nobody())?;
+        let Ok(name) = request.account.parse::<AccountName>() else {
+            let denied = Err::<(), _>(nobody());
+            self.local.tell_entrance(&context, "login", None, &denied);
+            return Err(nobody().into());
+        };
         let namespace = namespace(&request.namespace)?;
         let login = auth::LoginRequest { namespace, name, secret };
         Ok(Response::new(tokens(&self.local.login(&context, login).await?)))

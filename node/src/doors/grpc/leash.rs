@@ -30,7 +30,12 @@ impl Leash {
             return None;
         }
         let changes = local.guard().changes();
-        Some(Leash { local: local.clone(), context: context.clone(), allowed: Box::new(allowed), changes })
+        Some(Leash {
+            local: local.clone(),
+            context: context.clone().asking_again(),
+            allowed: Box::new(allowed),
+            changes,
+        })
     }
 
     /// Returns once it is not allowed any more.

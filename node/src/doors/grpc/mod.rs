@@ -1,5 +1,6 @@
 //! The gRPC services of a node: thin translations between protobuf and the platform's own requests.
 
+mod audit;
 mod auth;
 mod blobs;
 mod config;
@@ -18,17 +19,17 @@ mod unary;
 pub(super) use connection::Connection;
 pub(super) use exchange::Exchange;
 
-use crate::{
-    doors::acceptor::Peer,
-    node::{Context, Local},
-};
+use crate::node::{Context, Local};
 use futures::future::{BoxFuture, ready};
 use http::HeaderMap;
-use micro_actors::auth::Verified;
+use micro_actors::{
+    audit::{Audit, Origin},
+    auth::Verified,
+};
 use micro_sdk::{
     proto::{
-        MESSAGE_BYTES_MAX, auth_server, blobs_server, config_server, node_server, registry_server,
-        store_server,
+        MESSAGE_BYTES_MAX, audit_server, auth_server, blobs_server, config_server, node_server,
+        registry_server, store_server,
     },
     wire::{Caller, Code, Fault, Namespace},
 };
@@ -52,6 +53,7 @@ pub(super) struct Services {
     config: config_server::ConfigServer<Door>,
     blobs: blobs_server::BlobsServer<Door>,
     auth: auth_server::AuthServer<Door>,
+    audit: audit_server::AuditServer<Door>,
 }
 
 impl Services {
@@ -72,8 +74,14 @@ impl Services {
             config: config.max_decoding_message_size(MESSAGE_BYTES_MAX),
             blobs: blobs.max_decoding_message_size(MESSAGE_BYTES_MAX),
             auth: auth_server::AuthServer::from_arc(door.clone()),
+            audit: audit_server::AuditServer::from_arc(door.clone()),
             door,
         }
+    }
+
+    /// Where decisions are told.
+    pub fn audit(&self) -> &Audit {
+        self.door.local.guard().audit()
     }
 
     /// Takes up a request, on a task of its own.
@@ -104,7 +112,9 @@ impl Services {
         B: hyper::body::Body + Send + 'static,
         B::Error: Into<Box<dyn std::error::Error + Send + Sync>> + Send + 'static,
     {
-        let Services { mut store, mut registry, mut node, mut config, mut blobs, mut auth, .. } = self;
+        let Services {
+            mut store, mut registry, mut node, mut config, mut blobs, mut auth, mut audit, ..
+        } = self;
         match request.uri().path().split('/').nth(1) {
             Some(store_server::SERVICE_NAME) => store.call(request),
             Some(registry_server::SERVICE_NAME) => registry.call(request),
@@ -112,6 +122,7 @@ impl Services {
             Some(config_server::SERVICE_NAME) => config.call(request),
             Some(blobs_server::SERVICE_NAME) => blobs.call(request),
             Some(auth_server::SERVICE_NAME) => auth.call(request),
+            Some(audit_server::SERVICE_NAME) => audit.call(request),
             _ => {
                 let status = Status::unimplemented(format!("nothing is at {:?}", request.uri().path()));
                 Box::pin(ready(Ok(status.into_http())))
@@ -147,7 +158,8 @@ fn context_of(headers: &HeaderMap, extensions: &Extensions) -> Result<Context, F
     let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
     Ok(Context {
         caller,
-        uid: extensions.get::<Peer>().map(|peer| peer.uid),
+        origin: extensions.get::<Origin>().copied().unwrap_or_default(),
+        again: false,
         deadline: text("grpc-timeout").and_then(grpc_timeout).map(|time| time - (time / 20).min(MARGIN_MAX)),
         trace: text("traceparent").and_then(crate::doors::http::trace_of),
         idempotency_key: None,

@@ -37,7 +37,7 @@ impl node_server::Node for Door {
         head.metadata = crate::doors::http::metadata(request.metadata)?;
         let trace: TraceId = head.trace;
         let body = crate::doors::http::json_text(request.body)?;
-        let answer = self.local.call(head, body).await?;
+        let answer = self.local.call(context.origin, head, body).await?;
         let node = answer.node.to_string();
         Ok(Response::new(CallResponse { body: answer.body, trace_id: trace.to_string(), node }))
     }

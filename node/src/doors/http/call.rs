@@ -41,7 +41,7 @@ pub(super) async fn call(
     let (input, _held) = input(door, entry, parts, body, &target).await?;
     let mut head = door.local.head(&entry.context, target.service, &target.endpoint);
     head.namespace = entry.namespace.clone();
-    let answer = door.local.call(head, input).await?;
+    let answer = door.local.call(entry.context.origin, head, input).await?;
     Ok(answered(answer.body))
 }
 

@@ -63,6 +63,7 @@ pub(super) fn expose(local: &Local, tally: &Tally) -> String {
         tally.uptime().as_secs_f64(),
     );
     doors(&mut text, tally);
+    audit(&mut text, local);
     group(&mut text, local);
     text.0
 }
@@ -93,6 +94,20 @@ fn doors(text: &mut Exposition, tally: &Tally) {
     }
     text.sample(&format!("{LATENCY}_sum"), &[], sum.as_secs_f64());
     text.sample(&format!("{LATENCY}_count"), &[], counts.last().unwrap_or(&0));
+}
+
+fn audit(text: &mut Exposition, local: &Local) {
+    let (written, dropped) = local.audit_counts();
+    const WRITTEN: &str = "micro_node_audit_entries_total";
+    text.metric(WRITTEN, Kind::Counter, "Entries that were written to the audit log.");
+    text.sample(WRITTEN, &[], written);
+    const DROPPED: &str = "micro_node_audit_dropped_total";
+    text.metric(
+        DROPPED,
+        Kind::Counter,
+        "Entries of the audit log that came too fast, or that the disk did not take.",
+    );
+    text.sample(DROPPED, &[], dropped);
 }
 
 fn group(text: &mut Exposition, local: &Local) {

@@ -37,7 +37,8 @@ use body::Room;
 use cors::{Origins, Page};
 use host::Hosts;
 use http::{HeaderName, HeaderValue, Method, Version, header::TRANSFER_ENCODING, request::Parts};
-use micro_sdk::wire::{Namespace, TraceId};
+use micro_actors::audit::{AuditEvent, Origin};
+use micro_sdk::wire::{Fault, Namespace, TraceId};
 use problem::Refusal;
 use routes::{Latest, Routes};
 use std::sync::Arc;
@@ -189,12 +190,17 @@ impl Door {
         if let Some(answer) = page.preflight(&parts.method, &parts.headers) {
             return Ok(answer);
         }
+        let origin = parts.extensions.get::<Origin>().copied().unwrap_or_default();
         let known = self.shared.credentials.known_or_nobody(&parts.headers);
-        let known = known.map_err(|fault| Refusal::from(fault).ask_who())?;
+        let known = known.map_err(|fault| {
+            let nobody = Context::of(self.shared.credentials.nobody.clone());
+            self.refused(&Context { origin, trace: Some(trace), ..nobody }, parts, &fault);
+            Refusal::from(fault).ask_who()
+        })?;
         let own = known.caller.account().map(|own| own.namespace.clone());
         let namespace = named.or(own).unwrap_or_default();
         let mut context = Context { token: known.token, ..Context::of(known.caller) };
-        context.trace = Some(trace);
+        (context.origin, context.trace) = (origin, Some(trace));
         context.deadline = metadata::deadline(&parts.headers)?;
         context.idempotency_key = metadata::idempotency_key(&parts.headers)?;
         let entry = Entry { context, namespace, host: authority.map_or("", host::name_of) };
@@ -234,6 +240,18 @@ impl Door {
                 Ok(response)
             }
         }
+    }
+
+    /// Tells that a caller is not let in. Of a path only its beginning is told: behind the name of a service, anything
+    /// may be part of it.
+    fn refused(&self, context: &Context, parts: &Parts, fault: &Fault) {
+        let path = parts.uri.path();
+        let told = match platform::Methods::all().at(path) {
+            Some(_) => path,
+            None => path.get(1..).and_then(|rest| rest.find('/')).map_or(path, |end| &path[..=end]),
+        };
+        let refused = AuditEvent::refused(context.asker(), "enter", told, &fault.message);
+        self.local.guard().audit().tell(refused);
     }
 
     /// The routes as of now.

@@ -10,13 +10,14 @@ use std::{collections::BTreeMap, sync::OnceLock};
 pub(in super::super) const PREFIX: &str = "/-/v1/";
 
 /// The services, each with the word that stands for it in paths, and words that its methods' names need not repeat.
-const SERVICES: [(&str, &str, &[&str]); 6] = [
+const SERVICES: [(&str, &str, &[&str]); 7] = [
     ("micro.v1.Store", "store", &[]),
     ("micro.v1.Config", "config", &["config"]),
     ("micro.v1.Registry", "registry", &[]),
     ("micro.v1.Node", "network", &[]),
     ("micro.v1.Blobs", "blob", &["blob", "blobs"]),
     ("micro.v1.Auth", "auth", &[]),
+    ("micro.v1.Audit", "audit", &["audit"]),
 ];
 
 /// All methods.
@@ -165,6 +166,8 @@ mod tests {
             ("/-/v1/network/status", "/micro.v1.Node/Status", true, false),
             ("/-/v1/network/leave", "/micro.v1.Node/Leave", false, false),
             ("/-/v1/blob/list", "/micro.v1.Blobs/ListBlobs", true, false),
+            ("/-/v1/audit/list", "/micro.v1.Audit/ListAudit", true, true),
+            ("/-/v1/audit/verify", "/micro.v1.Audit/VerifyAudit", true, false),
         ] {
             let method = methods.at(path).unwrap_or_else(|| panic!("{path} is not there"));
             assert_eq!(

@@ -55,7 +55,9 @@ pub(super) async fn answer(
     }
     if is_nobody(&entry.context.caller) && !is_open(method.uri().path()) {
         // Whoever is nobody in particular sends nothing that is read. The method itself decides on all others.
-        return Err(missing().into());
+        let missing = missing();
+        door.refused(&entry.context, parts, &missing);
+        return Err(missing.into());
     }
     let mut json = input(door, entry, parts, body, method).await?;
     resume(method, parts, &mut json)?;
@@ -134,6 +136,7 @@ async fn ask(
     }
     let extensions = request.extensions_mut();
     extensions.insert(entry.context.caller.clone());
+    extensions.insert(entry.context.origin);
     entry.context.token.iter().for_each(|token| drop(extensions.insert(token.clone())));
     match door.services.clone().call(request).await {
         Ok(response) => response,

@@ -1,0 +1,172 @@
+//! `micro-node audit list`.
+
+use super::{
+    NOTHING,
+    failure::Failure,
+    globals::Globals,
+    output::Output,
+    session,
+    table::{Table, Tone, clean},
+    unit,
+};
+use clap::Args;
+use micro_sdk::client::{AuditEntry, AuditQuery};
+use serde::Serialize;
+use std::time::{Duration, SystemTime};
+
+/// List the last entries, oldest first
+#[derive(Debug, Args)]
+#[command(
+    visible_alias = "ls",
+    after_help = "\
+Examples:
+  micro-node audit list -n 20
+  micro-node audit list --denied --since 1h -o json
+  micro-node audit list --account jane --namespace acme
+  micro-node audit list --follow -o jsonl | jq -r .resource"
+)]
+pub(super) struct List {
+    /// Only those that are not older than this, as 1h or 30m
+    #[arg(long, value_name = "TIME", value_parser = unit::duration)]
+    since: Option<Duration>,
+
+    /// Only those of this account of the namespace, or of one that is written as NAMESPACE/NAME
+    #[arg(long, value_name = "NAME")]
+    account: Option<String>,
+
+    /// Only what was denied
+    #[arg(long)]
+    denied: bool,
+
+    /// How many at most, the last ones [default: 50; with --follow 10]
+    #[arg(long, short = 'n', value_name = "N", value_parser = clap::value_parser!(u32).range(0..=10_000))]
+    limit: Option<u32>,
+
+    /// Go on with those to come, until Ctrl-C
+    #[arg(long, short)]
+    follow: bool,
+}
+
+#[derive(Serialize)]
+struct Summary {
+    count: usize,
+}
+
+impl List {
+    pub(super) fn run(self, globals: &Globals, output: &Output) -> Result<(), Failure> {
+        let name = |account: String| match account.contains('/') {
+            true => account,
+            false => format!("{}/{account}", globals.namespace),
+        };
+        let query = AuditQuery {
+            since: self.since.and_then(|since| SystemTime::now().checked_sub(since)),
+            account: self.account.map(name),
+            denied: self.denied,
+            limit: self.limit.or(self.follow.then_some(10)),
+            follow: self.follow,
+        };
+        session::run(globals, async |node| {
+            let mut entries = node.audit(query).await?;
+            if self.follow {
+                while let Some(entry) = entries.next().await? {
+                    match output.json() {
+                        true => output.line(&entry)?,
+                        false => output.text(&line(&entry))?,
+                    }
+                }
+                return Ok(());
+            }
+            let mut found = Vec::new();
+            while let Some(entry) = entries.next().await? {
+                found.push(entry);
+            }
+            show(&found, output)
+        })
+    }
+}
+
+fn show(entries: &[AuditEntry], output: &Output) -> Result<(), Failure> {
+    if output.json() {
+        return output.items("micro-node/audit/v1", entries, &Summary { count: entries.len() });
+    }
+    let mut table = Table::new(["TIME", "VERDICT", "WHO", "ACTION", "RESOURCE", "DOOR", "PEER", "NOTE"]);
+    for entry in entries {
+        let tone = if entry.verdict == "denied" { Tone::Warning } else { Tone::Plain };
+        table.row_in(tone, cells(entry));
+    }
+    output.table(&table, "there is no such entry")
+}
+
+fn cells(entry: &AuditEntry) -> [String; 8] {
+    let or_nothing = |text: &str| if text.is_empty() { NOTHING } else { text }.to_owned();
+    let verdict = if entry.verdict.is_empty() { &entry.event } else { &entry.verdict };
+    let resource = match entry.namespace.as_str() {
+        "" | "default" => entry.resource.clone(),
+        namespace => format!("{} of {namespace}", entry.resource),
+    };
+    let count = entry.count.map(|count| format!("{count} times"));
+    let note = [Some(entry.why.clone()).filter(|why| !why.is_empty()), count];
+    [
+        entry.time.clone(),
+        verdict.to_uppercase(),
+        or_nothing(&who(entry)),
+        or_nothing(&entry.action),
+        or_nothing(&resource),
+        or_nothing(&entry.door),
+        or_nothing(&entry.peer),
+        or_nothing(&note.into_iter().flatten().collect::<Vec<_>>().join(", ")),
+    ]
+}
+
+/// Who it was, shortly.
+fn who(entry: &AuditEntry) -> String {
+    let account = entry.account.strip_prefix("default/").unwrap_or(&entry.account);
+    match (entry.caller.as_str(), entry.uid) {
+        ("account", _) => account.to_owned(),
+        (caller, Some(uid)) => format!("{caller} (uid {uid})"),
+        (caller, None) if !account.is_empty() => format!("{caller} as {account}"),
+        (caller, None) => caller.to_owned(),
+    }
+}
+
+/// What a person sees of an entry as it comes: what is to come is not known, so there are no columns.
+fn line(entry: &AuditEntry) -> String {
+    let cells = cells(entry);
+    let cells: Vec<_> = cells.iter().filter(|cell| *cell != NOTHING).map(|cell| clean(cell)).collect();
+    cells.join("  ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_entry_is_one_line_that_says_who_and_what() {
+        let denied: AuditEntry = AuditEntry {
+            seq: 7,
+            time: "2026-01-01T00:00:00.000Z".to_owned(),
+            event: "decision".to_owned(),
+            caller: "anonymous".to_owned(),
+            account: "default/jane".to_owned(),
+            uid: None,
+            action: "login".to_owned(),
+            resource: "auth:jane:login".to_owned(),
+            namespace: "default".to_owned(),
+            verdict: "denied".to_owned(),
+            why: "the account or\nits secret is wrong".to_owned(),
+            door: "proxy".to_owned(),
+            peer: "127.0.0.1:4711".to_owned(),
+            trace: String::new(),
+            count: Some(3),
+            hash: String::new(),
+            prev: String::new(),
+        };
+        assert_eq!(
+            line(&denied),
+            "2026-01-01T00:00:00.000Z  DENIED  anonymous as jane  login  auth:jane:login  proxy  127.0.0.1:4711  \
+             the account or\\nits secret is wrong, 3 times"
+        );
+        let admin = AuditEntry { caller: "admin".to_owned(), account: String::new(), uid: Some(0), ..denied };
+        assert_eq!(who(&admin), "admin (uid 0)");
+    }
+}

@@ -1,0 +1,163 @@
+//! The audit log of the node.
+
+use super::{
+    Door, context,
+    leash::{Leash, held},
+    streams::Answers,
+    usage,
+};
+use crate::{
+    audit::{Break, Digest, Entry, Follower, Query},
+    node::Local,
+};
+use futures::{StreamExt, stream};
+use micro_sdk::{
+    proto::{
+        AuditBreak, AuditEntry, ListAuditRequest, VerifyAuditRequest, VerifyAuditResponse, audit_server,
+    },
+    wire::{Fault, Namespace},
+};
+use std::{
+    collections::VecDeque,
+    time::{Duration, SystemTime},
+};
+use tokio::sync::{OwnedSemaphorePermit, watch};
+use tonic::{Request, Response, Status};
+
+/// How many entries are told at most of those that are there already.
+const LIMIT_MAX: u32 = 10_000;
+/// How many are told to who does not say.
+const LIMIT_DEFAULT: u32 = 50;
+
+/// Entries that are told as they come.
+struct Telling {
+    local: Local,
+    waiting: VecDeque<(Entry, Digest)>,
+    /// None once nothing is to come.
+    follower: Option<Follower>,
+    news: watch::Receiver<u64>,
+    draining: watch::Receiver<bool>,
+    _seat: OwnedSemaphorePermit,
+}
+
+#[tonic::async_trait]
+impl audit_server::Audit for Door {
+    type ListAuditStream = Answers<AuditEntry>;
+
+    async fn list_audit(
+        &self,
+        request: Request<ListAuditRequest>,
+    ) -> Result<Response<Self::ListAuditStream>, Status> {
+        let (metadata, extensions, request) = request.into_parts();
+        let context = context(&metadata, &extensions)?;
+        let ListAuditRequest { since_ms, account, denied, limit, follow } = request;
+        let since = Duration::from_millis(since_ms);
+        let query = Query {
+            since: (since_ms > 0).then(|| SystemTime::UNIX_EPOCH.checked_add(since)).flatten(),
+            account: Some(account).filter(|account| !account.is_empty()).map(whole_name),
+            denied,
+        };
+        let limit = if limit == 0 && !follow { LIMIT_DEFAULT } else { limit.min(LIMIT_MAX) };
+        let seat = self.seats.take()?;
+        let mut news = self.local.watch_audit()?;
+        news.mark_changed();
+        let (entries, follower) = self.local.last_audit(&context, query, limit as usize).await?;
+        let telling = Telling {
+            local: self.local.clone(),
+            waiting: entries.into(),
+            follower: follow.then_some(follower),
+            news,
+            draining: self.draining.clone(),
+            _seat: seat,
+        };
+        let leash = Leash::hold(&self.local, &context, Local::may_read_audit);
+        Ok(Response::new(held(telling.into_stream(), leash)))
+    }
+
+    async fn verify_audit(
+        &self,
+        request: Request<VerifyAuditRequest>,
+    ) -> Result<Response<VerifyAuditResponse>, Status> {
+        let (metadata, extensions, request) = request.into_parts();
+        let context = context(&metadata, &extensions)?;
+        let wanted = match request.head.as_str() {
+            "" => None,
+            head => Some(head.parse().map_err(usage)?),
+        };
+        let found = self.local.verify_audit(&context, wanted).await?;
+        Ok(Response::new(VerifyAuditResponse {
+            files: found.files as u64,
+            entries: found.entries,
+            first: found.numbers.0,
+            last: found.numbers.1,
+            head: found.head.to_string(),
+            breaks: found
+                .breaks
+                .into_iter()
+                .map(|Break { file, line, why }| AuditBreak { file, line, why })
+                .collect(),
+        }))
+    }
+}
+
+impl Telling {
+    fn into_stream(self) -> Answers<AuditEntry> {
+        let telling = stream::unfold(self, |mut telling| async move {
+            let next = telling.next().await.transpose()?;
+            Some((next.map(told).map_err(Status::from), telling))
+        });
+        telling.boxed()
+    }
+
+    async fn next(&mut self) -> Result<Option<(Entry, Digest)>, Fault> {
+        loop {
+            if let Some(entry) = self.waiting.pop_front() {
+                return Ok(Some(entry));
+            }
+            // What is taken here is given back below; an error ends it.
+            let Some(follower) = self.follower.take() else { return Ok(None) };
+            tokio::select! {
+                biased;
+                _ = self.draining.wait_for(|draining| *draining) => return Ok(None),
+                news = self.news.changed() => if news.is_err() {
+                    // The log has been closed.
+                    return Ok(None);
+                },
+            }
+            let (entries, follower) = self.local.next_audit(follower).await?;
+            self.waiting.extend(entries);
+            if !self.waiting.is_empty() {
+                // There may be more than fits into one piece.
+                self.news.mark_changed();
+            }
+            self.follower = Some(follower);
+        }
+    }
+}
+
+/// An account with its tenant.
+fn whole_name(name: String) -> String {
+    if name.contains('/') { name } else { format!("{}/{name}", Namespace::default()) }
+}
+
+fn told((entry, hash): (Entry, Digest)) -> AuditEntry {
+    AuditEntry {
+        seq: entry.seq,
+        time: entry.time,
+        event: entry.event,
+        caller: entry.caller,
+        account: entry.account.unwrap_or_default(),
+        uid: entry.uid,
+        action: entry.action,
+        resource: entry.resource,
+        namespace: entry.namespace.unwrap_or_default(),
+        verdict: entry.verdict,
+        why: entry.why.unwrap_or_default(),
+        door: entry.door,
+        peer: entry.peer.unwrap_or_default(),
+        trace: entry.trace.unwrap_or_default(),
+        count: entry.count,
+        hash: hash.to_string(),
+        prev: entry.prev,
+    }
+}
