@@ -2,7 +2,7 @@
 //! told to the audit log here, and not by those who ask.
 
 use crate::{
-    audit::Asker,
+    audit::{Asker, AuditEvent},
     auth::{Decision, Guard, Resource},
 };
 use micro_sdk::wire::{Caller, Code, Fault, Head};
@@ -120,6 +120,26 @@ pub(crate) fn grants(guard: &Guard, caller: &Caller, action: Action, resource: &
         (_, Action::ActAsNode | Action::UseByName) => false,
         (_, Action::CallService | Action::UsePlatform) => guard.policy().grants(caller, resource),
     }
+}
+
+/// Whether [`authorize`] might allow the caller anything at all of these types of resources: asked before so much of a
+/// request is read that it is known what it is about. What is about it is decided by [`authorize`] after that.
+///
+/// # Errors
+/// [`Code::Denied`].
+pub fn may_reach(guard: &Guard, asker: Asker<'_>, kinds: &[&str]) -> Result<(), Fault> {
+    let reached = match asker.caller {
+        Caller::Admin | Caller::Node(_) => true,
+        caller => kinds.iter().any(|kind| guard.policy().reaches(caller, kind)),
+    };
+    if reached {
+        return Ok(());
+    }
+    let what = if kinds.is_empty() { "this".to_owned() } else { format!("any {}", kinds.join(" or ")) };
+    let message = format!("{} may not use {what}, so no more of a long request is read", asker.caller);
+    guard.audit().tell(AuditEvent::refused(asker, "send", &kinds.join(","), &message));
+    Err(Fault::new(Code::Denied, message)
+        .help("who runs the mesh can allow it: `micro-node auth create rule`"))
 }
 
 /// What [`authorize`] says of a call of a service or a use of the platform, and why.

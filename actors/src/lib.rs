@@ -22,7 +22,7 @@ mod system;
 
 pub use address_book::{AddressBook, Peers};
 pub(crate) use authorize::grants;
-pub use authorize::{Action, authorize, explain};
+pub use authorize::{Action, authorize, explain, may_reach};
 pub use housekeeping::IDENTITY_FILE;
 pub use kit::{Answer, Directory, Dispatch, Invocation, Platform, ServiceRef, Supervisor};
 pub use machines::Machines;

@@ -4,7 +4,7 @@ use crate::audit::AuditBounds;
 use micro_actors::audit::AuditExtent;
 use micro_mesh::{JoinToken, Place};
 use micro_sdk::wire::Fault;
-use std::{net::SocketAddr, path::PathBuf};
+use std::{net::SocketAddr, num::NonZeroU32, path::PathBuf, str::FromStr};
 
 /// How many voters the Raft group grows to on its own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -103,6 +103,55 @@ pub struct TlsFiles {
     pub key: PathBuf,
 }
 
+/// How much somebody may ask for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Limit {
+    /// Nobody said anything: as is usual.
+    #[default]
+    Usual,
+    /// As much as they like.
+    Off,
+    /// So much.
+    At(NonZeroU32),
+}
+
+impl Limit {
+    /// How much; none for no bound.
+    pub fn or(self, usual: Option<NonZeroU32>) -> Option<NonZeroU32> {
+        match self {
+            Limit::Usual => usual,
+            Limit::Off => None,
+            Limit::At(most) => Some(most),
+        }
+    }
+}
+
+impl FromStr for Limit {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text {
+            "off" => Ok(Limit::Off),
+            number => {
+                number.parse().map(Limit::At).map_err(|_| "it takes a number above 0, or off".to_owned())
+            }
+        }
+    }
+}
+
+/// How much callers may ask for at the ports, before anything is done for them. See `doors::limits`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct LimitsConfig {
+    /// Requests a second of those who are not known, of each address.
+    pub unknown: Limit,
+    /// Requests a second of each account.
+    pub account: Limit,
+    /// Logins a second, of each address and of each account.
+    pub login: Limit,
+    /// Connections of each address at each port.
+    pub connections: Limit,
+}
+
 /// What is kept in the audit log.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct AuditConfig {
@@ -140,6 +189,8 @@ pub struct Config {
     pub voters: VotersWanted,
     /// The threads that serve connections beside the node's own; none means as many as suit the host's cores.
     pub door_threads: Option<usize>,
+    /// How much callers may ask for.
+    pub limits: LimitsConfig,
     /// What is kept of who did what.
     pub audit: AuditConfig,
     /// Where all of it comes from, as far as a person said it.

@@ -14,7 +14,7 @@ use crate::{
 use micro_consensus::ConsensusConfig;
 use micro_mesh::{Place, Socket};
 use micro_node::{
-    config::{AuditConfig, Config, HttpConfig, Join, VotersWanted},
+    config::{AuditConfig, Config, HttpConfig, Join, LimitsConfig, VotersWanted},
     node::{Host, Local, Node},
 };
 use micro_sdk::wire::{Code, Fault};
@@ -121,6 +121,7 @@ fn config(shared: &Shared, machine: &Machine, join: Option<Join>) -> Config {
         join,
         voters,
         door_threads: None,
+        limits: LimitsConfig::default(),
         audit: AuditConfig::default(),
         settings: Vec::new(),
         name: Some(name),

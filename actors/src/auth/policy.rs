@@ -76,6 +76,11 @@ impl Policy {
         deciding.is_some_and(|rule| rule.access == Access::Granted)
     }
 
+    /// Whether any rule of any namespace grants the caller something of this type, whatever others take away.
+    pub fn reaches(&self, caller: &Caller, kind: &str) -> bool {
+        self.rules.0.values().any(|rules| rules.reaches(caller, kind))
+    }
+
     /// The public keys that tokens are verified with, as JSON (RFC 7517).
     pub fn public_keys(&self) -> String {
         self.keys.document().to_string()

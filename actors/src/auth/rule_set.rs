@@ -103,6 +103,13 @@ impl RuleSet {
         self.rules.get(best as usize)
     }
 
+    /// Whether any rule grants the caller something of this type.
+    pub fn reaches(&self, caller: &Caller, kind: &str) -> bool {
+        let grants =
+            |rule: &Rule| !rule.denies() && rule.pattern.kind.matches(kind) && rule.scope.covers(caller);
+        self.rules.iter().any(grants)
+    }
+
     /// The rule that comes closest to granting what no rule grants.
     pub fn nearest(&self, caller: &Caller, resource: &Resource<'_>) -> Option<Nearest> {
         let name = resource.name.text();

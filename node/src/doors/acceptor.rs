@@ -1,28 +1,22 @@
-//! Accepts connections and serves HTTP on them, within bounds, until the node drains.
+//! Accepts connections and has them served, within bounds, until the node drains.
 
 use crate::doors::{
     credentials::{Credentials, Known},
     grpc::{Connection, Exchange, Services},
+    http::connection,
+    limits::Limits,
     listeners::SocketFile,
-    tally::{CONNECTIONS_MAX, DoorName, Tally},
+    tally::{CONNECTIONS_MAX, DoorName, Reason, Tally},
     threads::Threads,
     tls::Certificate,
 };
-use axum::Router;
 use http::Request;
-use hyper::body::Incoming;
-use hyper_util::{
-    rt::{TokioExecutor, TokioIo, TokioTimer},
-    server::conn::auto,
-    service::TowerToHyperService,
-};
 use micro_actors::audit::{Asker, AuditEvent, Origin};
 use micro_sdk::wire::{Caller, Code, Fault};
 use std::{
     future::Future,
     io,
     net::SocketAddr,
-    pin::pin,
     sync::{Arc, atomic::Ordering},
     time::Duration,
 };
@@ -33,15 +27,9 @@ use tokio::{
     time::{sleep, timeout},
 };
 use tonic::Status;
-use tower::ServiceExt;
 
 /// The pause after a failed accept: the process is out of file descriptors, and some may be free again soon.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
-/// The largest head of an HTTP/1 request: twice what other servers take, and far less than would be a burden before it
-/// is known who sends it.
-const HEAD_BYTES_MAX: usize = 64 << 10;
-/// How long a client may take to send the head of an HTTP/1 request.
-const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long a client may take for the handshake of TLS: two round trips.
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
 /// How often a silent HTTP/2 connection is asked whether it lives, and how long it may take to answer.
@@ -98,10 +86,16 @@ pub(super) struct Acceptor {
     pub draining: watch::Receiver<bool>,
     pub threads: Arc<Threads>,
     pub tally: Arc<Tally>,
+    pub limits: Arc<Limits>,
     pub door: DoorName,
 }
 
 impl Acceptor {
+    fn entrance(&self) -> Entrance {
+        let (guard, limits) = (self.guard.clone(), self.limits.clone());
+        Entrance { guard, limits, tally: self.tally.clone(), door: self.door }
+    }
+
     /// Accepts with `accept` and serves with `serve` until the node drains, then waits for what is in work. `serve`
     /// puts the connection on the thread that is to serve it.
     async fn run<S, A, F>(
@@ -140,7 +134,7 @@ impl Acceptor {
 
     /// Serves gRPC on a unix socket to root and the node's own user, and tells others that it is not for them.
     pub async fn serve_unix(self, socket: SocketFile) {
-        let guard = self.guard.clone();
+        let entrance = self.entrance();
         let strangers = Arc::new(Semaphore::new(STRANGERS_MAX));
         let listener = &socket.listener;
         let accept = || async move {
@@ -153,14 +147,15 @@ impl Acceptor {
             let thread = threads.own();
             let origin = Origin::Socket { uid };
             if uid == 0 || uid == rustix::process::geteuid().as_raw() {
-                thread.spawn(grpc_connection(stream, &guard, origin, &thread.services, draining, permit));
+                let serving = entrance.serve(stream, origin, &thread.services, draining);
+                thread.spawn(held(permit, serving));
                 return Ok(());
             }
             tracing::warn!(uid, "a process of another user was turned away from the socket");
             if let Ok(permit) = strangers.clone().try_acquire_owned() {
-                let guard = Guard::Stranger(uid);
-                let refusing = grpc_connection(stream, &guard, origin, &thread.services, draining, permit);
-                thread.spawn(async move { drop(timeout(STRANGER_PATIENCE, refusing).await) });
+                let entrance = Entrance { guard: Guard::Stranger(uid), ..entrance.clone() };
+                let refusing = entrance.serve(stream, origin, &thread.services, draining);
+                thread.spawn(async move { drop(timeout(STRANGER_PATIENCE, held(permit, refusing)).await) });
             }
             Ok(())
         })
@@ -169,15 +164,17 @@ impl Acceptor {
 
     /// Serves gRPC on a TCP port.
     pub async fn serve_grpc(self, listener: TcpListener) {
-        let guard = self.guard.clone();
+        let (entrance, limits) = (self.entrance(), self.limits.clone());
         let listener = &listener;
         let accept = || accept_tcp(listener);
         self.run(accept, |threads, (stream, peer), draining, permit| {
+            let Some(place) = limits.connect(DoorName::Proxy, peer.ip()) else { return Ok(()) };
             let thread = threads.idlest();
             let stream = stream.into_std()?;
             let stream = thread.enter(|| TcpStream::from_std(stream))?;
             let origin = Origin::Proxy(peer);
-            thread.spawn(grpc_connection(stream, &guard, origin, &thread.services, draining, permit));
+            let serving = entrance.serve(stream, origin, &thread.services, draining);
+            thread.spawn(held((permit, place), serving));
             Ok(())
         })
         .await;
@@ -185,24 +182,32 @@ impl Acceptor {
 
     /// Serves HTTP/1 and HTTP/2 on a TCP port, inside TLS if there is a certificate.
     pub async fn serve_http(self, listener: TcpListener, certificate: Option<Arc<Certificate>>) {
+        let (limits, tally) = (self.limits.clone(), self.tally.clone());
         let listener = &listener;
         let accept = || accept_tcp(listener);
         self.run(accept, |threads, (stream, peer), draining, permit| {
+            let Some(place) = limits.connect(DoorName::Api, peer.ip()) else { return Ok(()) };
             let thread = threads.idlest();
             let stream = stream.into_std()?;
             let stream = thread.enter(|| TcpStream::from_std(stream))?;
-            let (router, origin) = (thread.router.clone(), Origin::Api(peer));
+            let (router, origin, tally) = (thread.router.clone(), Origin::Api(peer), tally.clone());
+            let kept = (permit, place);
             match &certificate {
-                None => thread.spawn(http_connection(stream, router, origin, draining, permit)),
+                None => thread.spawn(held(kept, connection::serve(stream, router, origin, draining, tally))),
                 Some(certificate) => {
                     let shaking = certificate.acceptor().accept(stream);
-                    thread.spawn(async move {
+                    thread.spawn(held(kept, async move {
                         match timeout(HANDSHAKE_TIMEOUT, shaking).await {
-                            Ok(Ok(stream)) => http_connection(stream, router, origin, draining, permit).await,
+                            Ok(Ok(stream)) => {
+                                connection::serve(stream, router, origin, draining, tally).await
+                            }
                             Ok(Err(error)) => tracing::debug!(%error, "no TLS came of a connection"),
-                            Err(_late) => tracing::debug!("a handshake of TLS took too long"),
+                            Err(_late) => {
+                                tracing::debug!("a handshake of TLS took too long");
+                                tally.refused(DoorName::Api, Reason::Late);
+                            }
                         }
-                    });
+                    }));
                 }
             }
             Ok(())
@@ -217,79 +222,79 @@ async fn accept_tcp(listener: &TcpListener) -> io::Result<(TcpStream, SocketAddr
     Ok((stream, peer))
 }
 
-fn http_connection<S>(
-    stream: S,
-    router: Router,
-    origin: Origin,
-    mut draining: watch::Receiver<bool>,
-    permit: OwnedSemaphorePermit,
-) -> impl Future<Output = ()> + Send + 'static + use<S>
-where
-    S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
-{
-    let mut builder = auto::Builder::new(TokioExecutor::new());
-    builder.http1().timer(TokioTimer::new()).header_read_timeout(HEAD_TIMEOUT).max_buf_size(HEAD_BYTES_MAX);
-    builder
-        .http2()
-        .timer(TokioTimer::new())
-        .keep_alive_interval(KEEP_ALIVE)
-        .max_concurrent_streams(STREAMS_MAX);
-    // Where a request came in goes with it as an extension, and nothing else puts it there.
-    let service = TowerToHyperService::new(router.map_request(move |mut request: Request<Incoming>| {
-        request.extensions_mut().insert(origin);
-        request
-    }));
-    async move {
-        let mut connection = pin!(builder.serve_connection(TokioIo::new(stream), service));
-        let served = tokio::select! {
-            served = connection.as_mut() => served,
-            () = async { drop(draining.wait_for(|draining| *draining).await) } => {
-                connection.as_mut().graceful_shutdown();
-                connection.await
-            }
-        };
-        if let Err(error) = served {
-            tracing::debug!(%error, "an HTTP connection broke");
-        }
-        drop(permit);
-    }
+/// What a connection takes up is given back when it ends.
+async fn held(kept: impl Send, serving: impl Future<Output = ()> + Send) {
+    serving.await;
+    drop(kept);
 }
 
-/// Serves gRPC on one connection. What the guard finds out goes with each request as an extension.
-fn grpc_connection<S>(
-    stream: S,
-    guard: &Guard,
-    origin: Origin,
-    services: &Services,
-    draining: watch::Receiver<bool>,
-    permit: OwnedSemaphorePermit,
-) -> impl Future<Output = ()> + Send + 'static + use<S>
-where
-    S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
-{
-    let (guard, services) = (guard.clone(), services.clone());
-    let take = move |mut exchange: Exchange| {
-        let request = exchange.request_mut();
-        match guard.caller(request) {
-            Ok(Known { caller, token }) => {
-                request.extensions_mut().insert(caller);
-                token.map(|token| request.extensions_mut().insert(token));
-                request.extensions_mut().insert(origin);
-                services.take(exchange);
+/// What each connection of a gRPC door has to pass.
+#[derive(Clone)]
+struct Entrance {
+    guard: Guard,
+    limits: Arc<Limits>,
+    tally: Arc<Tally>,
+    door: DoorName,
+}
+
+impl Entrance {
+    /// Serves gRPC on one connection. What is found out of a caller goes with each request as an extension.
+    fn serve<S>(
+        &self,
+        stream: S,
+        origin: Origin,
+        services: &Services,
+        draining: watch::Receiver<bool>,
+    ) -> impl Future<Output = ()> + Send + 'static + use<S>
+    where
+        S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+    {
+        let (entrance, services) = (self.clone(), services.clone());
+        let (tally, door) = (self.tally.clone(), self.door);
+        let take =
+            move |mut exchange: Exchange| match entrance.known(exchange.request_mut(), origin, &services) {
+                Ok(Known { caller, token }) => {
+                    let extensions = exchange.request_mut().extensions_mut();
+                    extensions.insert(caller);
+                    token.map(|token| extensions.insert(token));
+                    extensions.insert(origin);
+                    services.take(exchange);
+                }
+                Err(status) => exchange.refuse(&status),
+            };
+        async move {
+            let served = match Connection::open(stream, draining).await {
+                Ok(connection) => connection.serve(take).await,
+                Err(error) => {
+                    if error.kind() == io::ErrorKind::TimedOut {
+                        tally.refused(door, Reason::Late);
+                    }
+                    Err(error)
+                }
+            };
+            if let Err(error) = served {
+                tracing::debug!(%error, "a gRPC connection broke");
+                if error.kind() == io::ErrorKind::QuotaExceeded {
+                    tally.refused(door, Reason::Resets);
+                }
+            }
+        }
+    }
+
+    /// Who sends a request, if they may ask for something now. Whoever shows what is not good counts as not known.
+    fn known<B>(&self, request: &Request<B>, origin: Origin, services: &Services) -> Result<Known, Status> {
+        match self.guard.caller(request) {
+            Ok(known) => {
+                self.limits.admit(&known.caller, origin)?;
+                Ok(known)
             }
             Err(fault) => {
-                let asker = Asker { origin, ..Asker::of(guard.nobody()) };
+                self.limits.admit(self.guard.nobody(), origin)?;
+                let asker = Asker { origin, ..Asker::of(self.guard.nobody()) };
                 let refused = AuditEvent::refused(asker, "enter", request.uri().path(), &fault.message);
                 services.audit().tell(refused);
-                exchange.refuse(&Status::from(fault));
+                Err(fault.into())
             }
         }
-    };
-    async move {
-        let served = async { Connection::open(stream, draining).await?.serve(take).await };
-        if let Err(error) = served.await {
-            tracing::debug!(%error, "a gRPC connection broke");
-        }
-        drop(permit);
     }
 }

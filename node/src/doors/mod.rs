@@ -6,12 +6,14 @@
 //! | proxy port | gRPC | holders of the admin secret; accounts, by their tokens |
 //! | api port | HTTP and JSON | the same; who shows nothing is nobody in particular |
 //!
-//! A door says who calls and sets the deadline; what the caller may do is decided by `authorize` behind it.
+//! A door says who calls, bounds how much they ask for, and sets the deadline; what the caller may do is decided by
+//! `authorize` behind it.
 
 mod acceptor;
 mod credentials;
 mod grpc;
 mod http;
+mod limits;
 mod listeners;
 mod tally;
 mod threads;
@@ -19,9 +21,13 @@ mod tls;
 
 pub use listeners::{Listeners, bind_fault};
 
-use crate::{config::HttpConfig, node::Local};
+use crate::{
+    config::{HttpConfig, LimitsConfig},
+    node::Local,
+};
 use acceptor::{Acceptor, Guard};
 use credentials::Credentials;
+use limits::Limits;
 use micro_sdk::wire::{Code, Fault};
 use std::sync::Arc;
 use tally::{DoorName, Tally};
@@ -44,6 +50,7 @@ impl Doors {
         listeners: Listeners,
         local: &Local,
         http: HttpConfig,
+        limits: LimitsConfig,
         threads: Option<usize>,
     ) -> Result<Self, Fault> {
         let draining = watch::Sender::new(false);
@@ -54,7 +61,9 @@ impl Doors {
         };
         let certificate = http.tls.clone().map(Certificate::load).transpose()?;
         let tally = Tally::new();
-        let shared = http::Shared::new(http, credentials(listeners.api_address), tally.clone());
+        let limits = Limits::new(limits, tally.clone());
+        let shared =
+            http::Shared::new(http, credentials(listeners.api_address), limits.clone(), tally.clone());
         let threads = Threads::start(threads, local, &shared, &draining.subscribe()).map_err(|error| {
             Fault::new(Code::Failed, format!("no thread for connections can be started: {error}"))
                 .help("raise the limit of threads, or start with --door-threads 0")
@@ -64,6 +73,7 @@ impl Doors {
             draining: draining.subscribe(),
             threads: threads.clone(),
             tally: tally.clone(),
+            limits: limits.clone(),
             door,
         };
         let mut acceptors = JoinSet::new();

@@ -1,5 +1,7 @@
-//! What the doors count of themselves, for `/metrics`: connections of each, and the answers of the HTTP api.
+//! What the doors count of themselves, for `/metrics`: connections of each, what they refused, and the answers of the
+//! HTTP api.
 
+use micro_actors::audit::Origin;
 use std::{
     sync::{
         Arc,
@@ -39,12 +41,57 @@ impl DoorName {
     /// All of them.
     pub const ALL: [DoorName; 3] = [DoorName::Socket, DoorName::Proxy, DoorName::Api];
 
+    /// The door that a request came in at.
+    pub fn of(origin: Origin) -> Option<Self> {
+        match origin {
+            Origin::Socket { .. } => Some(DoorName::Socket),
+            Origin::Proxy(_) => Some(DoorName::Proxy),
+            Origin::Api(_) => Some(DoorName::Api),
+            Origin::Process | Origin::Mesh(_) | Origin::Admission(_) => None,
+        }
+    }
+
     /// As people and programs read it.
     pub fn as_str(self) -> &'static str {
         match self {
             DoorName::Socket => "socket",
             DoorName::Proxy => "proxy",
             DoorName::Api => "api",
+        }
+    }
+}
+
+/// What is counted of refusals.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Reason {
+    /// Too many connections of an address.
+    Connections,
+    /// Too many requests of an address whose callers are not known.
+    Unknown,
+    /// Too many requests of an account.
+    Account,
+    /// Too many logins.
+    Login,
+    /// No handshake, or no head of a request, in time.
+    Late,
+    /// Too many requests of a connection that were taken back.
+    Resets,
+}
+
+impl Reason {
+    /// All of them.
+    pub const ALL: [Reason; 6] =
+        [Reason::Connections, Reason::Unknown, Reason::Account, Reason::Login, Reason::Late, Reason::Resets];
+
+    /// As metrics have it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Reason::Connections => "connections",
+            Reason::Unknown => "unknown",
+            Reason::Account => "account",
+            Reason::Login => "login",
+            Reason::Late => "late",
+            Reason::Resets => "resets",
         }
     }
 }
@@ -77,6 +124,7 @@ pub(super) struct Tally {
     statuses: [AtomicU64; STATUS_COUNT],
     latencies: [AtomicU64; LATENCY_US.len() + 1],
     latency_sum_us: AtomicU64,
+    refused: [[AtomicU64; Reason::ALL.len()]; DoorName::ALL.len()],
 }
 
 impl Tally {
@@ -88,12 +136,23 @@ impl Tally {
             statuses: std::array::from_fn(|_| AtomicU64::new(0)),
             latencies: Default::default(),
             latency_sum_us: AtomicU64::new(0),
+            refused: Default::default(),
         })
     }
 
     /// The connections of a door.
     pub fn connections(&self, door: DoorName) -> &Connections {
         &self.connections[door as usize]
+    }
+
+    /// Counts what a door refused before anything was done for it.
+    pub fn refused(&self, door: DoorName, reason: Reason) {
+        self.refused[door as usize][reason as usize].fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// How often that was so.
+    pub fn refusals(&self, door: DoorName, reason: Reason) -> u64 {
+        self.refused[door as usize][reason as usize].load(Ordering::Relaxed)
     }
 
     /// How long the doors have been open.

@@ -104,7 +104,7 @@ fn run(runtime: Runtime, name: String) -> io::Result<(oneshot::Sender<()>, JoinH
 
 impl Thread {
     fn new(runtime: Handle, local: Local, shared: &Arc<Shared>, draining: &watch::Receiver<bool>) -> Self {
-        let services = Services::new(&local, draining.clone());
+        let services = Services::new(&local, shared.limits(), draining.clone());
         Thread {
             router: http::router(local, services.clone(), shared.clone(), draining.clone()),
             services,

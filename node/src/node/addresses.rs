@@ -126,7 +126,7 @@ fn own_address(peer: SocketAddr) -> Option<IpAddr> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::{AuditConfig, HttpConfig, Join, VotersWanted};
+    use crate::config::{AuditConfig, HttpConfig, Join, LimitsConfig, VotersWanted};
     use micro_mesh::Place;
 
     fn config(mesh_listen: Option<&str>, advertise: Option<&str>, join: Option<&str>) -> Config {
@@ -144,6 +144,7 @@ mod tests {
             join: join.map(|join| Join { addresses: vec![address(join)], token: Ok(None) }),
             voters: VotersWanted::Three,
             door_threads: None,
+            limits: LimitsConfig::default(),
             audit: AuditConfig::default(),
             settings: Vec::new(),
         }

@@ -3,10 +3,9 @@
 use crate::{audit::Trail, config::Setting};
 use bytes::Bytes;
 use micro_actors::{
-    Action, Answer, System,
+    Answer, System,
     audit::{Asker, Origin},
     auth::{AUTH, Accounts, CreateTokenReply, CreateTokenRequest, Guard, READ, Resource, Verified, WRITE},
-    authorize,
     blob::BlobService,
     config::ConfigService,
     network::{DrainRequest, LeaveRequest, MemberReply, NETWORK, RemoveRequest, TransferRequest},
@@ -149,39 +148,6 @@ impl Local {
     /// What this node decides by.
     pub fn guard(&self) -> &Guard {
         self.system.dispatch().guard()
-    }
-
-    /// Whether the caller may use something of the platform.
-    ///
-    /// # Errors
-    /// [`Code::Denied`].
-    pub fn may(&self, context: &Context, resource: &Resource<'_>) -> Result<(), Fault> {
-        self.system.dispatch().may(context.asker(), resource)
-    }
-
-    /// Whether the caller may call an endpoint of a service, whether it is there or not. Who calls it is asked again.
-    ///
-    /// # Errors
-    /// [`Code::Denied`].
-    pub fn may_call(
-        &self,
-        context: &Context,
-        namespace: &Namespace,
-        service: &str,
-        endpoint: &str,
-    ) -> Result<(), Fault> {
-        let resource = Resource::of_service(namespace, service, endpoint);
-        let asker = Asker { again: true, ..context.asker() };
-        authorize(self.guard(), asker, Action::CallService, &resource)
-    }
-
-    /// Whether the caller may see what this node tells everybody of itself.
-    ///
-    /// # Errors
-    /// [`Code::Denied`].
-    pub fn may_read_public(&self, context: &Context, what: &str) -> Result<(), Fault> {
-        let resource = Resource::of_mesh(NETWORK, what, READ);
-        self.system.dispatch().admit_public(context.asker(), NETWORK, &resource).map(drop)
     }
 
     /// The settings of this node, and where each comes from.

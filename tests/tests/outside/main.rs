@@ -19,6 +19,7 @@ mod environments;
 mod first_start;
 mod http;
 mod layered_config;
+mod limits;
 mod lock;
 mod membership;
 mod model;

@@ -2,6 +2,7 @@
 
 mod banner;
 mod label;
+mod limits;
 mod log;
 mod origin;
 mod process;
@@ -14,6 +15,7 @@ use crate::{
     config::{AuditConfig, Config, HttpConfig, Join, Setting, TlsFiles, VotersWanted},
 };
 use clap::{Args, ValueEnum, builder::RangedU64ValueParser};
+use limits::LimitFlags;
 use log::LogFormat;
 use micro_actors::audit::AuditExtent;
 use micro_mesh::{JoinToken, Place, TokenError};
@@ -129,6 +131,9 @@ pub(super) struct Start {
           value_parser = RangedU64ValueParser::<usize>::new().range(0..=64))]
     door_threads: Option<usize>,
 
+    #[command(flatten)]
+    limits: LimitFlags,
+
     /// What is kept of who did what, in DATA_DIR/audit: what is refused and what changes rights, configuration and
     /// membership; all that is asked; or nothing
     #[arg(long, env = "MICRO_NODE_AUDIT", value_name = "EXTENT", default_value = "changes")]
@@ -215,6 +220,7 @@ impl Start {
                 Voters::Five => VotersWanted::Five,
             },
             door_threads: self.door_threads,
+            limits: self.limits.config(),
             audit: AuditConfig {
                 extent: match self.audit {
                     Extent::Changes => AuditExtent::Changes,

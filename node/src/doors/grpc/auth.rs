@@ -28,11 +28,16 @@ impl auth_server::Auth for Door {
         // What is no name is nobody's: who guesses names learns nothing from the answer.
         let nobody = || Fault::new(Code::Denied, "the account or its secret is wrong");
         let Ok(name) = request.account.parse::<AccountName>() else {
-            let denied = Err::<(), _>(nobody());
-            self.local.tell_entrance(&context, "login", None, &denied);
+            self.limits.login(context.origin, None)?;
+            self.local.tell_entrance(&context, "login", None, &Err::<(), _>(nobody()));
             return Err(nobody().into());
         };
         let namespace = namespace(&request.namespace)?;
+        if let Err(exceeded) = self.limits.login(context.origin, Some((&namespace, &name))) {
+            let account = Some((namespace, name));
+            self.local.tell_entrance(&context, "login", account, &Err::<(), _>(exceeded.fault.clone()));
+            return Err(exceeded.into());
+        }
         let login = auth::LoginRequest { namespace, name, secret };
         Ok(Response::new(tokens(&self.local.login(&context, login).await?)))
     }
@@ -40,6 +45,7 @@ impl auth_server::Auth for Door {
     async fn refresh(&self, request: Request<RefreshRequest>) -> Result<Response<TokensResponse>, Status> {
         let (metadata, extensions, request) = request.into_parts();
         let context = context(&metadata, &extensions)?;
+        self.limits.login(context.origin, None)?;
         let token = Secret::new(request.refresh_token);
         Ok(Response::new(tokens(&self.local.refresh(&context, token).await?)))
     }
@@ -193,6 +199,10 @@ impl auth_server::Auth for Door {
             }
             (name, _) => (namespace(&request.namespace)?, name.parse().map_err(usage)?),
         };
+        if old.is_some() {
+            // Who guesses at an old one guesses at a login.
+            self.limits.login(context.origin, Some((&namespace, &name)))?;
+        }
         let set = auth::SetSecretRequest { namespace, name, old, new };
         let made = self.local.set_secret(&context, set).await?;
         Ok(Response::new(SetSecretResponse { secret: made.map(|secret| secret.expose().to_owned()) }))

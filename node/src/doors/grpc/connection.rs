@@ -3,14 +3,15 @@
 //! It stands on h2 itself. A server around that would carry each request through one more task and several more
 //! types, for things that gRPC has no use for: HTTP/1, upgrades, dates.
 
-use super::{exchange::Exchange, gathered::Gathered};
+use super::{exchange::Exchange, gathered::Gathered, resets::Resets};
 use crate::doors::acceptor::{KEEP_ALIVE, STREAMS_MAX};
 use bytes::Bytes;
-use h2::{Ping, PingPong, server};
+use h2::{Ping, PingPong, Reason, server};
 use std::{
     future::{Future, poll_fn},
     io,
     pin::{Pin, pin},
+    sync::Arc,
     task::{Context, Poll, ready},
     time::Duration,
 };
@@ -27,6 +28,10 @@ const STREAM_WINDOW: u32 = 1 << 20;
 const CONNECTION_WINDOW: u32 = 8 << 20;
 /// How much of an answer may wait for a client that is slow to read: what more there is stays where it comes from.
 const SEND_BUFFER: usize = 256 << 10;
+/// How many requests may have been taken back before they were looked at, and how many streams may be in error by the
+/// client's fault.
+const RESETS_MAX: usize = 20;
+const FAULTS_MAX: usize = 256;
 /// The headers of one request. They are read before it is known who sends them.
 const HEADERS_BYTES_MAX: u32 = 16 << 10;
 
@@ -35,6 +40,7 @@ pub(in crate::doors) struct Connection<S> {
     http2: server::Connection<Gathered<S>, Bytes>,
     keep_alive: KeepAlive,
     draining: watch::Receiver<bool>,
+    resets: Arc<Resets>,
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
@@ -49,22 +55,25 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             .initial_window_size(STREAM_WINDOW)
             .initial_connection_window_size(CONNECTION_WINDOW)
             .max_send_buffer_size(SEND_BUFFER)
-            .max_header_list_size(HEADERS_BYTES_MAX);
+            .max_header_list_size(HEADERS_BYTES_MAX)
+            .max_pending_accept_reset_streams(RESETS_MAX)
+            .max_local_error_reset_streams(Some(FAULTS_MAX));
         let greeting = builder.handshake(Gathered(stream));
         let mut http2 = timeout(HANDSHAKE_TIMEOUT, greeting).await?.map_err(io::Error::other)?;
         let pings = http2.ping_pong().ok_or_else(|| io::Error::other("the pings are taken"))?;
-        Ok(Connection { http2, keep_alive: KeepAlive::new(pings), draining })
+        let resets = Arc::default();
+        Ok(Connection { http2, keep_alive: KeepAlive::new(pings), draining, resets })
     }
 
     /// Hands each request to `take`, which must not wait, until the client goes, or the node drains and what was
     /// begun is done.
     ///
     /// # Errors
-    /// If the connection broke.
+    /// If the connection broke; [`io::ErrorKind::QuotaExceeded`] if the client took too many requests back.
     pub async fn serve(self, mut take: impl FnMut(Exchange)) -> io::Result<()> {
-        let Connection { mut http2, mut keep_alive, mut draining } = self;
+        let Connection { mut http2, mut keep_alive, mut draining, resets } = self;
         let mut drain = pin!(async move { drop(draining.wait_for(|draining| *draining).await) });
-        let mut closing = false;
+        let (mut closing, mut calmed) = (false, false);
         poll_fn(|context| {
             if !closing && drain.as_mut().poll(context).is_ready() {
                 closing = true;
@@ -75,14 +84,29 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
                 return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
             }
             loop {
+                if !calmed && resets.exhausted() {
+                    calmed = true;
+                    http2.abrupt_shutdown(Reason::ENHANCE_YOUR_CALM);
+                }
                 match ready!(http2.poll_accept(context)) {
-                    Some(Ok((request, respond))) => take(Exchange::new(request, respond)),
-                    Some(Err(error)) => return Poll::Ready(Err(io::Error::other(error))),
+                    // What is dropped is reset.
+                    Some(Ok(_)) if calmed => {}
+                    Some(Ok((request, respond))) => take(Exchange::new(request, respond, resets.clone())),
+                    Some(Err(error)) => return Poll::Ready(Err(broken(error))),
+                    None if calmed => return Poll::Ready(Err(io::ErrorKind::QuotaExceeded.into())),
                     None => return Poll::Ready(Ok(())),
                 }
             }
         })
         .await
+    }
+}
+
+/// What an error of the connection comes to.
+fn broken(error: h2::Error) -> io::Error {
+    match error.reason() {
+        Some(Reason::ENHANCE_YOUR_CALM) => io::Error::new(io::ErrorKind::QuotaExceeded, error),
+        _ => io::Error::other(error),
     }
 }
 
@@ -139,7 +163,7 @@ mod tests {
             };
             let take = |mut exchange: Exchange| {
                 exchange.request_mut().extensions_mut().insert(Caller::Admin);
-                drop(tokio::spawn(exchange.unary(answer)));
+                drop(tokio::spawn(exchange.unary(|_| Ok(()), answer)));
             };
             connection.serve(take).await
         });

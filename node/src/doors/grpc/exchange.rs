@@ -1,15 +1,21 @@
 //! One request of a gRPC door and the answer to it (gRPC over HTTP/2: a request, a response, trailers).
 
-use super::{Answering, context_of, unary};
+use super::{
+    Answering, context_of,
+    resets::Resets,
+    unary::{self, BEGINNING_BYTES},
+};
 use crate::node::Context;
 use bytes::Bytes;
 use h2::{RecvStream, SendStream, server::SendResponse};
 use http::{HeaderMap, HeaderName, HeaderValue, Request, Response, header::CONTENT_TYPE};
 use hyper::body::{Body, Frame};
+use micro_sdk::wire::Fault;
 use prost::Message;
 use std::{
     future::{Future, poll_fn},
     pin::{Pin, pin},
+    sync::Arc,
     task::{self, Poll, ready},
 };
 use tonic::Status;
@@ -22,14 +28,19 @@ const GRPC_OK: HeaderValue = HeaderValue::from_static("0");
 pub(in crate::doors) struct Exchange {
     request: Request<RecvStream>,
     respond: SendResponse<Bytes>,
+    resets: Arc<Resets>,
 }
 
 /// What became of an answer; an error says that the client has gone.
 type Sent = Result<(), h2::Error>;
 
 impl Exchange {
-    pub(super) fn new(request: Request<RecvStream>, respond: SendResponse<Bytes>) -> Self {
-        Exchange { request, respond }
+    pub(super) fn new(
+        request: Request<RecvStream>,
+        respond: SendResponse<Bytes>,
+        resets: Arc<Resets>,
+    ) -> Self {
+        Exchange { request, respond, resets }
     }
 
     /// The request, for what a door finds out about it.
@@ -44,49 +55,68 @@ impl Exchange {
 
     /// Answers that nothing is done.
     pub fn refuse(mut self, status: &Status) {
-        let _gone = send_status(&mut self.respond, status);
+        self.resets.count_if_reset(&send_status(&mut self.respond, status));
     }
 
     /// Answers one message with one message. A client that goes away meanwhile does not stop `call`, which has its own
     /// deadline: most of these are changes, which are past recall once they are proposed.
     ///
+    /// Of a message that is longer than a beginning, no more is read unless `more` says so.
+    ///
     /// What the head says is read here and now. Each of these futures lives on the heap and is moved there, so that
     /// what it does not carry is not copied either.
-    pub(super) fn unary<Q, A, F>(self, call: impl FnOnce(Context, Q) -> F) -> impl Future<Output = ()>
+    pub(super) fn unary<Q, A, F>(
+        self,
+        more: impl FnOnce(&Context) -> Result<(), Fault>,
+        call: impl FnOnce(Context, Q) -> F,
+    ) -> impl Future<Output = ()>
     where
         Q: Message + Default,
         A: Message,
         F: Future<Output = Result<A, Status>>,
     {
-        let Exchange { request, mut respond } = self;
+        let Exchange { request, mut respond, resets } = self;
         let (head, mut body) = request.into_parts();
         let context = context_of(&head.headers, &head.extensions);
         async move {
-            let answer = match unary::read(&mut body).await {
+            let more = || more(context.as_ref().map_err(Fault::clone)?);
+            let answer = match unary::read(&mut body, more).await {
                 Ok(message) => match context {
                     Ok(context) => call(context, message).await,
                     Err(fault) => Err(fault.into()),
                 },
                 Err(status) => Err(status),
             };
-            let _gone = match answer {
+            resets.count_if_reset(&match answer {
                 Ok(answer) => send_message(&mut respond, &answer),
                 Err(status) => send_status(&mut respond, &status),
-            };
+            });
         }
     }
 
     /// Answers as `service` does, message by message, as fast as the client reads. If the client goes away, the
     /// service's work on it is dropped.
-    pub(super) async fn streamed(self, service: impl FnOnce(Request<Received>) -> Answering) {
-        let Exchange { request, mut respond } = self;
-        let mut answering = service(request.map(|stream| Received { stream, data_ended: false }));
+    ///
+    /// Of a body that is longer than a beginning, no more is read unless `more` says so.
+    pub(super) async fn streamed(
+        self,
+        more: impl FnOnce(&Context) -> Result<(), Fault> + Send + 'static,
+        service: impl FnOnce(Request<Received>) -> Answering,
+    ) {
+        let Exchange { request, mut respond, resets } = self;
+        let (head, stream) = request.into_parts();
+        let context = context_of(&head.headers, &head.extensions);
+        let more: More = Box::new(move || more(&context?));
+        let received = Received { stream, data_ended: false, left: BEGINNING_BYTES, more: Some(more) };
+        let mut answering = service(Request::from_parts(head, received));
         let answer = poll_fn(|context| match answering.as_mut().poll(context) {
             Poll::Pending => respond.poll_reset(context).map(|_gone| None),
             Poll::Ready(answer) => Poll::Ready(answer.ok()),
         });
-        let Some(answer) = answer.await else { return };
-        if let Err(error) = send_stream(respond, answer).await {
+        let Some(answer) = answer.await else { return resets.count() };
+        let sent = send_stream(respond, answer).await;
+        resets.count_if_reset(&sent);
+        if let Err(error) = sent {
             tracing::debug!(%error, "a client went away before its answer was complete");
         }
     }
@@ -159,27 +189,46 @@ async fn send_data(stream: &mut SendStream<Bytes>, mut data: Bytes) -> Sent {
 pub(super) struct Received {
     stream: RecvStream,
     data_ended: bool,
+    /// How much may come before it is asked whether more may.
+    left: usize,
+    /// None once it was asked.
+    more: Option<More>,
+}
+
+/// Says whether more of a body may be read than its beginning.
+type More = Box<dyn FnOnce() -> Result<(), Fault> + Send>;
+
+impl Received {
+    fn data(&mut self, data: Bytes) -> Result<Frame<Bytes>, Status> {
+        self.stream.flow_control().release_capacity(data.len()).map_err(gone)?;
+        match self.left.checked_sub(data.len()) {
+            Some(left) => self.left = left,
+            None => self.more.take().map_or(Ok(()), |more| more())?,
+        }
+        Ok(Frame::data(data))
+    }
+}
+
+fn gone(error: h2::Error) -> Status {
+    Status::cancelled(error.to_string())
 }
 
 impl Body for Received {
     type Data = Bytes;
-    type Error = h2::Error;
+    type Error = Status;
 
     fn poll_frame(
         mut self: Pin<&mut Self>,
         context: &mut task::Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, h2::Error>>> {
+    ) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
         if !self.data_ended {
             if let Some(data) = ready!(self.stream.poll_data(context)) {
-                return Poll::Ready(Some(data.and_then(|data| {
-                    self.stream.flow_control().release_capacity(data.len())?;
-                    Ok(Frame::data(data))
-                })));
+                return Poll::Ready(Some(data.map_err(gone).and_then(|data| self.data(data))));
             }
             self.data_ended = true;
         }
         let trailers = ready!(self.stream.poll_trailers(context));
-        Poll::Ready(trailers.transpose().map(|trailers| trailers.map(Frame::trailers)))
+        Poll::Ready(trailers.map_err(gone).transpose().map(|trailers| trailers.map(Frame::trailers)))
     }
 
     fn is_end_stream(&self) -> bool {

@@ -11,6 +11,7 @@ mod leash;
 mod node;
 mod records;
 mod registry;
+mod resets;
 mod settings;
 mod store;
 mod streams;
@@ -18,13 +19,22 @@ mod unary;
 
 pub(super) use connection::Connection;
 pub(super) use exchange::Exchange;
+pub(super) use unary::BEGINNING_BYTES;
 
-use crate::node::{Context, Local};
+use crate::{
+    doors::limits::Limits,
+    node::{Context, Local},
+};
 use futures::future::{BoxFuture, ready};
 use http::HeaderMap;
 use micro_actors::{
     audit::{Audit, Origin},
-    auth::Verified,
+    auth::{AUTH, Verified},
+    blob::BLOB,
+    config::CONFIG,
+    network::NETWORK,
+    registry::REGISTRY,
+    store::STORE,
 };
 use micro_sdk::{
     proto::{
@@ -58,8 +68,9 @@ pub(super) struct Services {
 
 impl Services {
     /// The services of the node behind `local`.
-    pub fn new(local: &Local, draining: watch::Receiver<bool>) -> Self {
-        let door = Arc::new(Door { local: local.clone(), draining, seats: Seats::default() });
+    pub fn new(local: &Local, limits: &Arc<Limits>, draining: watch::Receiver<bool>) -> Self {
+        let (local, limits) = (local.clone(), limits.clone());
+        let door = Arc::new(Door { local, limits, draining, seats: Seats::default() });
         let registry = registry_server::RegistryServer::from_arc(door.clone());
         let node = node_server::NodeServer::from_arc(door.clone());
         let config = config_server::ConfigServer::from_arc(door.clone());
@@ -89,19 +100,23 @@ impl Services {
     /// The two that are asked most go the short way. It does the same with the same door, without the types and boxes
     /// that tonic needs to treat all kinds of streams alike: half of what the door costs a write.
     pub fn take(&self, exchange: Exchange) {
-        let door = self.door.clone();
+        let (door, judge) = (self.door.clone(), self.door.clone());
         match exchange.path() {
             STORE_WRITE => {
+                let more = move |context: &Context| judge.local.may_send_more(context, &[STORE]);
                 let call = |context, request| async move { door.write_one(context, request).await };
-                tokio::spawn(exchange.unary(call));
+                tokio::spawn(exchange.unary(more, call));
             }
             STORE_READ => {
+                let more = move |context: &Context| judge.local.may_send_more(context, &[STORE]);
                 let call = |context, request| async move { door.read_one(context, request).await };
-                tokio::spawn(exchange.unary(call));
+                tokio::spawn(exchange.unary(more, call));
             }
-            _ => {
+            path => {
+                let kinds = kinds_of(path);
+                let more = move |context: &Context| judge.local.may_send_more(context, kinds);
                 let services = self.clone();
-                tokio::spawn(exchange.streamed(move |request| services.call(request)));
+                tokio::spawn(exchange.streamed(more, move |request| services.call(request)));
             }
         }
     }
@@ -131,6 +146,20 @@ impl Services {
     }
 }
 
+/// What a request to this path may be about: the types of resources, as rules have them.
+pub(super) fn kinds_of(path: &str) -> &'static [&'static str] {
+    match path.split('/').nth(1) {
+        Some(store_server::SERVICE_NAME) => &[STORE],
+        Some(registry_server::SERVICE_NAME) => &[REGISTRY],
+        Some(node_server::SERVICE_NAME) => &["service", NETWORK],
+        Some(config_server::SERVICE_NAME) => &[CONFIG],
+        Some(blobs_server::SERVICE_NAME) => &[BLOB],
+        Some(auth_server::SERVICE_NAME) => &[AUTH],
+        Some(audit_server::SERVICE_NAME) => &[NETWORK],
+        _ => &[],
+    }
+}
+
 /// The paths of what is asked most.
 const STORE_WRITE: &str = "/micro.v1.Store/Write";
 const STORE_READ: &str = "/micro.v1.Store/Read";
@@ -141,6 +170,7 @@ const MARGIN_MAX: Duration = Duration::from_millis(50);
 
 struct Door {
     local: Local,
+    limits: Arc<Limits>,
     draining: watch::Receiver<bool>,
     seats: Seats,
 }

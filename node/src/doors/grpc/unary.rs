@@ -4,7 +4,7 @@
 use bytes::{BufMut, Bytes, BytesMut};
 use futures::poll;
 use h2::RecvStream;
-use micro_sdk::proto::MESSAGE_BYTES_MAX;
+use micro_sdk::{proto::MESSAGE_BYTES_MAX, wire::Fault};
 use prost::Message;
 use std::{pin::pin, task::Poll, time::Duration};
 use tokio::time::timeout;
@@ -12,15 +12,21 @@ use tonic::Status;
 
 /// Whether the message is compressed, and its length.
 const HEAD: usize = 1 + 4;
+/// How much is taken of a request before it is known that any rule at all lets its sender use such things: more than
+/// all requests have that are no values, and little enough that thousands may wait.
+pub(in crate::doors) const BEGINNING_BYTES: usize = 64 << 10;
 /// How long a message may take to arrive: the largest, over 10 Mbit/s, takes half of it.
 const ARRIVAL_MAX: Duration = Duration::from_secs(60);
 
-/// Reads the one message of a request to its end.
+/// Reads the one message of a request to its end. Of a long one, no more than its head is read unless `more` says so.
 ///
 /// # Errors
-/// A status for the client: too large, too slow, cut off, or not that message.
-pub(super) async fn read<Q: Message + Default>(body: &mut RecvStream) -> Result<Q, Status> {
-    let mut message = pin!(message(body));
+/// A status for the client: too large, too slow, cut off, or not that message; or what `more` says.
+pub(super) async fn read<Q: Message + Default>(
+    body: &mut RecvStream,
+    more: impl FnOnce() -> Result<(), Fault>,
+) -> Result<Q, Status> {
+    let mut message = pin!(message(body, more));
     let message = match poll!(message.as_mut()) {
         // Nearly always: it has come along with the head, and needs no timer.
         Poll::Ready(message) => message?,
@@ -43,12 +49,12 @@ pub(super) fn framed(message: &impl Message) -> Bytes {
     bytes.into()
 }
 
-async fn message(body: &mut RecvStream) -> Result<Bytes, Status> {
+async fn message(body: &mut RecvStream, more: impl FnOnce() -> Result<(), Fault>) -> Result<Bytes, Status> {
     let first = chunk(body).await?.unwrap_or_default();
     let bytes = match end(&first)? {
         // Nearly always: the message came in one piece, and is used where it lies.
         Some(end) if end <= first.len() => first,
-        _ => gathered(&first, body).await?,
+        _ => gathered(&first, body, more).await?,
     };
     while let Some(more) = chunk(body).await? {
         if !more.is_empty() {
@@ -62,9 +68,18 @@ async fn message(body: &mut RecvStream) -> Result<Bytes, Status> {
 }
 
 /// Puts a message together that comes in pieces.
-async fn gathered(first: &[u8], body: &mut RecvStream) -> Result<Bytes, Status> {
-    let mut bytes = BytesMut::from(first);
+async fn gathered(
+    first: &[u8],
+    body: &mut RecvStream,
+    more: impl FnOnce() -> Result<(), Fault>,
+) -> Result<Bytes, Status> {
+    let (mut bytes, mut more_if_long) = (BytesMut::from(first), Some(more));
     while end(&bytes)?.is_none_or(|end| bytes.len() < end) {
+        if end(&bytes)?.is_some_and(|end| end > BEGINNING_BYTES)
+            && let Some(more) = more_if_long.take()
+        {
+            more()?;
+        }
         let more = chunk(body).await?;
         let more = more.ok_or_else(|| Status::internal("the request ended before its message did"))?;
         bytes.extend_from_slice(&more);

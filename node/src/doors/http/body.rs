@@ -4,7 +4,10 @@
 //! those of the body, and those before the query's: the path is what was called.
 
 use super::problem::Refusal;
-use crate::request::{Fields, Given, Schema};
+use crate::{
+    doors::grpc::BEGINNING_BYTES,
+    request::{Fields, Given, Schema},
+};
 use axum::body::Body;
 use bytes::{Bytes, BytesMut};
 use http::{
@@ -48,21 +51,27 @@ pub(super) struct Held {
 }
 
 impl Room {
-    /// The whole of a body.
+    /// The whole of a body. Of a long one, no more than its beginning is read unless `more` says so.
     ///
     /// # Errors
-    /// 413 over the limit, 408 after `patience`, 503 if too much is held already, 400 if it breaks off.
+    /// What `more` says; 413 over the limit, 408 after `patience`, 503 if too much is held already, 400 if it
+    /// breaks off.
     pub async fn collect(
         &self,
         headers: &HeaderMap,
         body: Body,
         patience: Duration,
+        more: impl FnOnce() -> Result<(), Fault>,
     ) -> Result<Held, Refusal> {
         let told = headers.get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<usize>().ok());
         if told.is_some_and(|told| told > BODY_BYTES_MAX) {
             return Err(Refusal::too_large("the body", BODY_BYTES_MAX));
         }
-        match timeout(patience, self.gather(body)).await {
+        let mut more = Some(more);
+        if told.is_some_and(|told| told > BEGINNING_BYTES) {
+            more.take().map_or(Ok(()), |more| more()).map_err(|fault| Refusal::from(fault).close())?;
+        }
+        match timeout(patience, self.gather(body, more)).await {
             Ok(held) => held,
             Err(_late) => {
                 let message = format!("the body did not come within {patience:?}");
@@ -71,7 +80,11 @@ impl Room {
         }
     }
 
-    async fn gather(&self, mut body: Body) -> Result<Held, Refusal> {
+    async fn gather(
+        &self,
+        mut body: Body,
+        mut more: Option<impl FnOnce() -> Result<(), Fault>>,
+    ) -> Result<Held, Refusal> {
         let (mut whole, mut first) = (BytesMut::new(), Bytes::new());
         let mut room: Option<OwnedSemaphorePermit> = None;
         while let Some(frame) = body.frame().await {
@@ -81,6 +94,9 @@ impl Room {
             let length = first.len() + whole.len() + data.len();
             if length > BODY_BYTES_MAX {
                 return Err(Refusal::too_large("the body", BODY_BYTES_MAX));
+            }
+            if length > BEGINNING_BYTES {
+                more.take().map_or(Ok(()), |more| more()).map_err(|fault| Refusal::from(fault).close())?;
             }
             self.widen(&mut room, length)?;
             // Nearly all bodies come in one piece, which needs no copy.
@@ -339,7 +355,9 @@ mod tests {
         let room = Room::default();
         let collect = |bytes: usize| {
             let (room, headers) = (room.clone(), HeaderMap::new());
-            async move { room.collect(&headers, Body::from(vec![b' '; bytes]), Duration::from_secs(1)).await }
+            async move {
+                room.collect(&headers, Body::from(vec![b' '; bytes]), Duration::from_secs(1), || Ok(())).await
+            }
         };
         assert!(collect(BODY_BYTES_MAX + 1).await.is_err());
         let mut held = Vec::new();
@@ -354,7 +372,8 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_body_that_does_not_come_is_not_waited_for() {
         let never = Body::from_stream(futures::stream::pending::<Result<Bytes, Infallible>>());
-        let refusal = Room::default().collect(&HeaderMap::new(), never, Duration::from_secs(1)).await;
+        let refusal =
+            Room::default().collect(&HeaderMap::new(), never, Duration::from_secs(1), || Ok(())).await;
         assert!(format!("{:?}", refusal.err()).contains("408"));
     }
 }

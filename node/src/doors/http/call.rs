@@ -56,7 +56,9 @@ async fn input(
     let (kind, held) = match body::has_body(&parts.method) {
         true => {
             let kind = Kind::of(&parts.headers)?;
-            (kind, Some(door.shared.room.collect(&parts.headers, body, entry.context.time()).await?))
+            // Whoever comes so far may call it.
+            let held = door.shared.room.collect(&parts.headers, body, entry.context.time(), || Ok(()));
+            (kind, Some(held.await?))
         }
         false => (Kind::Json, None),
     };

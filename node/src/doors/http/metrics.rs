@@ -3,7 +3,7 @@
 //! It names no service, no namespace and no key, since nobody is asked who they are.
 
 use crate::{
-    doors::tally::{DoorName, LATENCY_US, Tally},
+    doors::tally::{DoorName, LATENCY_US, Reason, Tally},
     node::Local,
 };
 use std::fmt::{Display, Write};
@@ -80,6 +80,14 @@ fn doors(text: &mut Exposition, tally: &Tally) {
         let taken = tally.connections(door).taken.load(std::sync::atomic::Ordering::Relaxed);
         text.sample(TAKEN, &[("door", door.as_str())], taken);
     }
+    const REFUSED: &str = "micro_node_door_refused_total";
+    text.metric(REFUSED, Kind::Counter, "What was refused before anything was done for it, by reason.");
+    for door in DoorName::ALL {
+        for reason in Reason::ALL {
+            let labels = [("door", door.as_str()), ("reason", reason.as_str())];
+            text.sample(REFUSED, &labels, tally.refusals(door, reason));
+        }
+    }
     const ANSWERS: &str = "micro_node_http_requests_total";
     text.metric(ANSWERS, Kind::Counter, "Requests that the HTTP api has answered, by status.");
     for (status, count) in tally.statuses() {
@@ -153,6 +161,7 @@ mod tests {
             "micro_node_http_request_duration_seconds_sum 0.002",
             "micro_node_http_request_duration_seconds_count 1",
             "micro_node_door_connections{door=\"proxy\"} 0",
+            "micro_node_door_refused_total{door=\"api\",reason=\"late\"} 0",
         ] {
             assert!(text.0.lines().any(|found| found == line), "{line} is not in\n{}", text.0);
         }

@@ -7,6 +7,7 @@
 mod blobs;
 mod body;
 mod call;
+pub(super) mod connection;
 mod cors;
 mod health;
 mod host;
@@ -24,7 +25,7 @@ pub(super) use metadata::{metadata, trace_of};
 
 use crate::{
     config::HttpConfig,
-    doors::{credentials::Credentials, grpc::Services, tally::Tally},
+    doors::{credentials::Credentials, grpc::Services, limits::Limits, tally::Tally},
     node::{Context, Local},
 };
 use axum::{
@@ -59,6 +60,7 @@ pub(super) struct Shared {
     hosts: Hosts,
     origins: Origins,
     credentials: Arc<Credentials>,
+    limits: Arc<Limits>,
     latest: Latest,
     room: Room,
     tally: Arc<Tally>,
@@ -66,15 +68,26 @@ pub(super) struct Shared {
 
 impl Shared {
     /// For a door that is set up so.
-    pub fn new(config: HttpConfig, credentials: Arc<Credentials>, tally: Arc<Tally>) -> Arc<Self> {
+    pub fn new(
+        config: HttpConfig,
+        credentials: Arc<Credentials>,
+        limits: Arc<Limits>,
+        tally: Arc<Tally>,
+    ) -> Arc<Self> {
         Arc::new(Shared {
             hosts: Hosts::new(config.hosts),
             origins: Origins::new(config.cors_origins),
             credentials,
+            limits,
             latest: Latest::default(),
             room: Room::default(),
             tally,
         })
+    }
+
+    /// What callers may ask for.
+    pub fn limits(&self) -> &Arc<Limits> {
+        &self.limits
     }
 }
 
@@ -193,10 +206,18 @@ impl Door {
         let origin = parts.extensions.get::<Origin>().copied().unwrap_or_default();
         let known = self.shared.credentials.known_or_nobody(&parts.headers);
         let known = known.map_err(|fault| {
-            let nobody = Context::of(self.shared.credentials.nobody.clone());
-            self.refused(&Context { origin, trace: Some(trace), ..nobody }, parts, &fault);
+            let nobody = &self.shared.credentials.nobody;
+            if let Err(exceeded) = self.shared.limits.admit(nobody, origin) {
+                return exceeded.into();
+            }
+            self.refused(
+                &Context { origin, trace: Some(trace), ..Context::of(nobody.clone()) },
+                parts,
+                &fault,
+            );
             Refusal::from(fault).ask_who()
         })?;
+        self.shared.limits.admit(&known.caller, origin)?;
         let own = known.caller.account().map(|own| own.namespace.clone());
         let namespace = named.or(own).unwrap_or_default();
         let mut context = Context { token: known.token, ..Context::of(known.caller) };

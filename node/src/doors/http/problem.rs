@@ -1,6 +1,9 @@
 //! A failure as HTTP shows it: a status, and a document of the kind `application/problem+json` (RFC 9457).
 
-use crate::doors::credentials::is_nobody;
+use crate::doors::{
+    credentials::is_nobody,
+    limits::{self, Exceeded},
+};
 use axum::{body::Body, response::Response};
 use http::{
     HeaderValue, StatusCode,
@@ -8,6 +11,7 @@ use http::{
 };
 use micro_sdk::wire::{Caller, Code, Fault, TraceId};
 use serde_json::json;
+use tonic::Status;
 
 /// What kinds of bodies a `POST` may have (RFC 7694 for encodings; this one is of Linked Data Platform, 7.1).
 const ACCEPT_POST: HeaderName = HeaderName::from_static("accept-post");
@@ -26,6 +30,26 @@ impl From<Fault> for Refusal {
     fn from(fault: Fault) -> Self {
         let status = StatusCode::from_u16(fault.code.http_status());
         Refusal { status: status.unwrap_or(StatusCode::INTERNAL_SERVER_ERROR), fault, headers: Vec::new() }
+    }
+}
+
+impl From<Exceeded> for Refusal {
+    fn from(exceeded: Exceeded) -> Self {
+        let seconds = exceeded.retry_after.as_secs().to_string();
+        Refusal::from(exceeded.fault).header(RETRY_AFTER, &seconds)
+    }
+}
+
+impl From<Status> for Refusal {
+    /// What a method of the platform refuses, with when to ask again if it says so.
+    fn from(status: Status) -> Self {
+        let after = status.metadata().get(limits::RETRY_AFTER).and_then(|after| after.to_str().ok());
+        let after = after.map(str::to_owned);
+        let refusal = Refusal::from(Fault::from(status));
+        match after {
+            Some(after) => refusal.header(RETRY_AFTER, &after),
+            None => refusal,
+        }
     }
 }
 
@@ -127,7 +151,7 @@ impl Refusal {
         let kind = HeaderValue::from_static("application/problem+json");
         response.headers_mut().insert(CONTENT_TYPE, kind);
         if matches!(status, StatusCode::SERVICE_UNAVAILABLE | StatusCode::TOO_MANY_REQUESTS) {
-            response.headers_mut().insert(RETRY_AFTER, RETRY_AFTER_S.into());
+            response.headers_mut().entry(RETRY_AFTER).or_insert(RETRY_AFTER_S.into());
         }
         response
     }

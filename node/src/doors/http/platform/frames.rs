@@ -35,12 +35,12 @@ impl Answers {
     pub fn of(
         response: http::Response<tonic::body::Body>,
         message: MessageDescriptor,
-    ) -> Result<Self, Fault> {
+    ) -> Result<Self, Status> {
         let (parts, body) = response.into_parts();
         if let Some(status) =
             Status::from_header_map(&parts.headers).filter(|status| status.code() != tonic::Code::Ok)
         {
-            return Err(status.into());
+            return Err(status);
         }
         Ok(Answers { body: BodyStream::new(body), read: BytesMut::new(), message, ended: false })
     }

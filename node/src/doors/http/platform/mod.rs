@@ -19,7 +19,10 @@ use super::{
     call::answered,
     problem::Refusal,
 };
-use crate::doors::credentials::{is_nobody, is_open, missing};
+use crate::doors::{
+    credentials::{is_nobody, is_open, missing},
+    grpc::kinds_of,
+};
 use axum::{body::Body, response::Response};
 use bytes::Bytes;
 use frames::Answers;
@@ -89,7 +92,10 @@ async fn input(
     let kind = if posted { Kind::of(&parts.headers)? } else { Kind::Json };
     let patience = entry.context.time();
     let held = match posted {
-        true => Some(door.shared.room.collect(&parts.headers, body, patience).await?),
+        true => {
+            let more = || door.local.may_send_more(&entry.context, kinds_of(method.uri().path()));
+            Some(door.shared.room.collect(&parts.headers, body, patience, more).await?)
+        }
         false => None,
     };
     let bytes = held.as_ref().map(|held| held.bytes.clone()).unwrap_or_default();

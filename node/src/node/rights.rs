@@ -1,0 +1,55 @@
+//! What a caller may do at all, asked before it is done: each is a question to `authorize`.
+
+use super::{Context, Local};
+use micro_actors::{
+    Action,
+    audit::Asker,
+    auth::{READ, Resource},
+    authorize,
+    network::NETWORK,
+};
+use micro_sdk::wire::{Fault, Namespace};
+
+impl Local {
+    /// Whether the caller may use something of the platform.
+    ///
+    /// # Errors
+    /// [`Code::Denied`](micro_sdk::wire::Code::Denied).
+    pub fn may(&self, context: &Context, resource: &Resource<'_>) -> Result<(), Fault> {
+        self.system.dispatch().may(context.asker(), resource)
+    }
+
+    /// Whether the caller may call an endpoint of a service, whether it is there or not. Who calls it is asked again.
+    ///
+    /// # Errors
+    /// [`Code::Denied`](micro_sdk::wire::Code::Denied).
+    pub fn may_call(
+        &self,
+        context: &Context,
+        namespace: &Namespace,
+        service: &str,
+        endpoint: &str,
+    ) -> Result<(), Fault> {
+        let resource = Resource::of_service(namespace, service, endpoint);
+        let asker = Asker { again: true, ..context.asker() };
+        authorize(self.guard(), asker, Action::CallService, &resource)
+    }
+
+    /// Whether any rule lets the caller use something of these types: before more of a request is read than its
+    /// beginning, and so before it is known what it is about.
+    ///
+    /// # Errors
+    /// [`Code::Denied`](micro_sdk::wire::Code::Denied).
+    pub fn may_send_more(&self, context: &Context, kinds: &[&str]) -> Result<(), Fault> {
+        micro_actors::may_reach(self.guard(), context.asker(), kinds)
+    }
+
+    /// Whether the caller may see what this node tells everybody of itself.
+    ///
+    /// # Errors
+    /// [`Code::Denied`](micro_sdk::wire::Code::Denied).
+    pub fn may_read_public(&self, context: &Context, what: &str) -> Result<(), Fault> {
+        let resource = Resource::of_mesh(NETWORK, what, READ);
+        self.system.dispatch().admit_public(context.asker(), NETWORK, &resource).map(drop)
+    }
+}
