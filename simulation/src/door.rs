@@ -163,7 +163,13 @@ impl Door {
             };
             request.compares.retain(|compare| written(&compare.key));
         }
-        self.local.transact(&self.context().with_key(self.kept(key)), request).await
+        let otherwise = request.otherwise.clone();
+        let reply = self.local.transact(&self.context().with_key(self.kept(key)), request).await?;
+        if reply.held && self.planted(PlantedBug::ElseDoneToo) {
+            let then = TransactRequest { then: otherwise, ..TransactRequest::default() };
+            self.local.transact(&self.context(), then).await?;
+        }
+        Ok(reply)
     }
 
     /// All pages of a list, and the revision that it shows. All of it takes no longer than one request may.

@@ -40,8 +40,14 @@ pub enum PlantedBug {
     BlobNotSynced,
     /// A state is served in spite of its damage.
     RotUnseen,
+    /// A node goes on with what a damaged log has before its first damaged entry.
+    DamagedLogCut,
+    /// What a transaction does otherwise is done, too.
+    ElseDoneToo,
     /// Each replica ends records by its own clock.
     ExpiryByOwnClock,
+    /// What ends soon is ended already.
+    LeasesEndEarly,
     /// What was to end at first ends then, although it was renewed meanwhile.
     RenewalsForgotten,
     /// A node never learns how little room its disk has left.
@@ -52,7 +58,7 @@ pub enum PlantedBug {
 
 impl PlantedBug {
     /// All, by the names they are called by on the command line.
-    pub const ALL: [(&'static str, PlantedBug); 21] = [
+    pub const ALL: [(&'static str, PlantedBug); 24] = [
         ("ack-before-sync", PlantedBug::AckBeforeSync),
         ("vote-not-persisted", PlantedBug::VoteNotPersisted),
         ("read-without-quorum", PlantedBug::ReadWithoutQuorum),
@@ -70,7 +76,10 @@ impl PlantedBug {
         ("whole-tree-written", PlantedBug::WholeTreeWritten),
         ("blob-not-synced", PlantedBug::BlobNotSynced),
         ("rot-unseen", PlantedBug::RotUnseen),
+        ("damaged-log-cut", PlantedBug::DamagedLogCut),
+        ("else-done-too", PlantedBug::ElseDoneToo),
         ("expiry-by-own-clock", PlantedBug::ExpiryByOwnClock),
+        ("leases-end-early", PlantedBug::LeasesEndEarly),
         ("renewals-forgotten", PlantedBug::RenewalsForgotten),
         ("room-unseen", PlantedBug::RoomUnseen),
         ("old-copies", PlantedBug::OldCopies),

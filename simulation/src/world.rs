@@ -276,6 +276,7 @@ fn plant(machine: &Machine, bug: Option<PlantedBug>) {
         Some(PlantedBug::VoteNotPersisted) => machine.disk.plant(memory::PlantedBug::VoteNotPersisted),
         Some(PlantedBug::BlobNotSynced) => machine.disk.plant(memory::PlantedBug::BlobNotSynced),
         Some(PlantedBug::RotUnseen) => machine.disk.plant(memory::PlantedBug::RotUnseen),
+        Some(PlantedBug::DamagedLogCut) => machine.disk.plant(memory::PlantedBug::DamagedLogCut),
         _ => {}
     }
 }

@@ -132,6 +132,39 @@ fn a_state_that_is_served_in_spite_of_its_damage_is_found() {
 }
 
 #[test]
+fn a_damaged_log_of_which_the_beginning_is_used_is_found() {
+    // What is acknowledged while one node is away is on the damaged disk and on one that is gone for a while. Without
+    // power, what the damaged one had done with its log is lost too: it has nothing but the log to go by.
+    let checked = |planted_bug| {
+        let workloads = Some(vec![Kind::Set, Kind::Append]);
+        let options = Options { planted_bug, workloads, ..Options::new(1) };
+        run_schedule(
+            options,
+            &[
+                (3_000, Who::Node(3), Move::Isolate),
+                (7_000, Who::Node(2), Move::CutPower),
+                (7_010, Who::Node(2), Move::RotLog),
+                (7_020, Who::Node(1), Move::Kill),
+                (7_100, Who::Node(3), Move::Rejoin),
+                (7_200, Who::Node(2), Move::Start),
+                (12_000, Who::Node(1), Move::Start),
+                (16_000, Who::Node(2), Move::Replace),
+            ],
+        )
+    };
+    checked(None).expect_good();
+    let report = checked(Some(PlantedBug::DamagedLogCut));
+    let found = report.violations.first().map(|violation| violation.checker);
+    let checkers = ["committed on a quorum", "leader completeness", "committed entries stay"];
+    assert!(found.is_some_and(|checker| checkers.contains(&checker)), "{report}");
+}
+
+#[test]
+fn a_transaction_that_does_both_of_its_lists_is_found() {
+    finds_with(PlantedBug::ElseDoneToo, &[Kind::Set], &["the elements of the set"]);
+}
+
+#[test]
 fn a_node_that_writes_on_until_its_disk_is_full_is_found() {
     // Long enough for what clients write to fill what is left.
     let checked = |planted_bug| {
@@ -160,6 +193,12 @@ fn a_record_that_ends_although_it_was_renewed_is_found() {
 #[test]
 fn a_lease_that_ends_although_it_was_kept_alive_is_found() {
     finds_with(PlantedBug::RenewalsForgotten, &[Kind::Lock], &["fences and leases", "state machine safety"]);
+}
+
+#[test]
+fn a_lease_that_ends_early_is_found() {
+    // How entries are batched differs from replica to replica, and with it what is seen to end soon.
+    finds_with(PlantedBug::LeasesEndEarly, &[Kind::Lock], &["fences and leases", "state machine safety"]);
 }
 
 #[test]

@@ -5,7 +5,7 @@ use micro_simulation::{
     faults::{
         Move::{
             self, AwaitSnapshot, ClearDisk, CutLink, CutPower, FailState, FailSync, FillDisk, Isolate, Kill,
-            MendLink, Pause, ReadAll, Rejoin, Remove, Resume, Rot, RotBlob, Start,
+            MendLink, Pause, ReadAll, Rejoin, Remove, Replace, Resume, Rot, RotBlob, RotLog, Start,
         },
         Moves,
         Who::{self, FormerLeader, Leader, Node},
@@ -309,6 +309,29 @@ fn j_nats_7549_flipped_bits_on_a_minority_lose_nothing() {
     for (node, count) in [("n1", 0), ("n2", 2), ("n3", 0), ("n4", 1), ("n5", 0)] {
         assert_eq!(ends(node), count, "ends of {node} with damage\n{report}");
     }
+    assert!(report.writes.ok > 4 * report.writes.failed, "most writes are served meanwhile\n{report}");
+}
+
+/// The same with the log: what the damaged node has acknowledged may be gone with it, so it refuses to start, and its
+/// place is another's.
+#[test]
+fn j_nats_7549_a_node_with_a_flipped_bit_in_its_log_never_comes_back() {
+    let report = holds(
+        3,
+        &[Kind::Set, Kind::Append, Kind::Queue],
+        &[
+            (4_000, Node(2), Kill),
+            (4_050, Node(2), RotLog),
+            (4_100, Node(2), Start),
+            (9_000, Node(2), Replace),
+        ],
+    );
+    let lines = report.trace.text();
+    let ends: Vec<&str> = lines.lines().filter(|line| line.contains("ended: ")).collect();
+    let refused = |line: &&str| line[11..].starts_with("n2 ") && line.contains("of the log");
+    assert!(ends.len() > 3 && ends.iter().all(refused), "each start is refused: {ends:?}\n{report}");
+    let ready = |node: &str| lines.matches(&format!("{node:<6} ready as")).count();
+    assert_eq!((ready("n2"), ready("n4")), (1, 1), "{report}");
     assert!(report.writes.ok > 4 * report.writes.failed, "most writes are served meanwhile\n{report}");
 }
 

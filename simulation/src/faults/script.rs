@@ -50,12 +50,16 @@ pub enum Move {
     FailState,
     /// A bit of its state is not what was written.
     Rot,
+    /// A bit of its log is not what was written, and that of a node that does not run: it reads all when it starts.
+    RotLog,
     /// A bit of one of its blobs is not what was written.
     RotBlob,
     /// All of its state is read, by the node itself.
     ReadAll,
     /// Its node is taken out of the mesh for good, as soon as that can be.
     Remove,
+    /// The same, and a spare host's node joins.
+    Replace,
     /// Its disk has little room left.
     FillDisk,
     /// It has enough again.
@@ -174,6 +178,11 @@ impl Script {
                 world.machine(seat).leaving.set(true);
                 "remove"
             }
+            Move::Replace => {
+                world.machine(seat).leaving.set(true);
+                world.enroll();
+                "replace"
+            }
             Move::FillDisk => {
                 world.set_scarce(&[seat], true);
                 "fill-disk"
@@ -187,6 +196,10 @@ impl Script {
                 world.machine(seat).damaged.set(true);
                 world.machine(seat).disk.rot_state(self.rng.random());
                 "rot"
+            }
+            Move::RotLog => {
+                world.machine(seat).disk.flip_bit(self.rng.random());
+                "rot-log"
             }
             Move::RotBlob => {
                 world.machine(seat).disk.flip_blob_bit(self.rng.random());

@@ -12,12 +12,17 @@ use std::{
 /// What the key of a row begins with that says when something ends; the time follows, in milliseconds since 1970.
 const EXPIRY_TAG: u8 = b'x';
 
+/// How long before its end something is due that ends early: less than any lease lives, more than a heartbeat takes.
+const EARLY_MS: u64 = 200;
+
 /// What is wrong with these rows.
 pub(super) enum Expiries {
     /// Whoever looks what is due is shown what is due by this clock, whatever the entry's time.
     ByOwnClock(Arc<dyn Clock>),
     /// The row of the first end stays when the record is renewed.
     NeverForgotten,
+    /// What ends soon is due already.
+    Early,
 }
 
 /// A state in which they are wrong.
@@ -37,6 +42,13 @@ fn due_by(clock: &dyn Clock) -> Bytes {
     [&[EXPIRY_TAG], &behind.to_be_bytes()[..]].concat().into()
 }
 
+/// The key before which all lies that ends soon after what lies before `end`.
+fn sooner(end: &[u8]) -> Bytes {
+    let (tag, time) = end.split_at(1);
+    let behind = time.first_chunk().map_or(u64::MAX, |ms| u64::from_be_bytes(*ms).saturating_add(EARLY_MS));
+    [tag, &behind.to_be_bytes()[..]].concat().into()
+}
+
 impl StateStore for ExpiryState {
     fn get(&self, family: Family, key: &[u8]) -> Result<Option<Bytes>, StorageError> {
         self.state.get(family, key)
@@ -49,12 +61,15 @@ impl StateStore for ExpiryState {
         limit: usize,
         bytes_max: usize,
     ) -> Result<Vec<(Bytes, Bytes)>, StorageError> {
-        let ends = match &range.end {
-            Bound::Excluded(end) => family == Family::Store && is_expiry(end),
-            _ => false,
-        };
-        if let (Expiries::ByOwnClock(clock), true) = (&self.expiries, ends) {
-            range.end = Bound::Excluded(due_by(&**clock));
+        if let Bound::Excluded(end) = &mut range.end
+            && family == Family::Store
+            && is_expiry(end)
+        {
+            match &self.expiries {
+                Expiries::ByOwnClock(clock) => *end = due_by(&**clock),
+                Expiries::Early => *end = sooner(end),
+                Expiries::NeverForgotten => {}
+            }
         }
         self.state.scan(family, range, limit, bytes_max)
     }

@@ -36,6 +36,10 @@ pub fn with_bug(mut storage: Storage, bug: Option<PlantedBug>, clock: Arc<dyn Cl
             let state = storage.state;
             storage.state = Arc::new(ExpiryState { state, expiries: Expiries::NeverForgotten });
         }
+        Some(PlantedBug::LeasesEndEarly) => {
+            let state = storage.state;
+            storage.state = Arc::new(ExpiryState { state, expiries: Expiries::Early });
+        }
         Some(PlantedBug::RoomUnseen) => storage.room = Arc::new(BoundlessRoom),
         _ => {}
     }

@@ -5,7 +5,7 @@ use crate::{
     door::number,
     machine::{Phase, Shared},
 };
-use micro_actors::store::WriteRequest;
+use micro_actors::store::{RecordCompare, RecordOp, TransactRequest, WriteRequest};
 use micro_sdk::wire::Fault;
 use rand::Rng;
 use std::rc::Rc;
@@ -70,8 +70,18 @@ pub async fn last(client: &Client, shared: &Shared) -> bool {
 
 async fn add(client: &Client, element: u64) -> Result<SetTold, Fault> {
     // The order of keys is that of bytes.
-    let request = WriteRequest::new(SET.path(), format!("{element:012}"), element.to_string());
-    Ok(SetTold::Added(client.door.put(request.if_absent(), None).await?))
+    let key = format!("{element:012}");
+    let write = |key: String| WriteRequest::new(SET.path(), key, element.to_string());
+    if element.is_multiple_of(2) {
+        return Ok(SetTold::Added(client.door.put(write(key).if_absent(), None).await?));
+    }
+    // The same as a transaction. It is never found there already, so what is to be done then is never seen.
+    let request = TransactRequest {
+        compares: vec![RecordCompare::exists(SET.path(), key.as_str(), false)],
+        otherwise: vec![RecordOp::Write(write(format!("{key}-again")))],
+        then: vec![RecordOp::Write(write(key))],
+    };
+    Ok(SetTold::Added(client.door.transact(request, None).await?.revision))
 }
 
 async fn look(client: &Client, stale: bool) -> Result<SetTold, Fault> {

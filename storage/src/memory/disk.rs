@@ -54,6 +54,8 @@ pub enum PlantedBug {
     BlobNotSynced,
     /// The state is read without a look at its checksums.
     RotUnseen,
+    /// A log with a damaged record is opened all the same, without that record and all behind it.
+    DamagedLogCut,
 }
 
 /// A disk that outlives its node. Shared by whoever simulates the crash and the storage that is open on it.
@@ -120,7 +122,7 @@ impl MemoryDisk {
     }
 
     /// Flips one bit of one stored record of the log, both as `seed` has it. Returns the record's index, or none when
-    /// there is no record. Reading that record fails with [`StorageError::Corrupt`] from then on.
+    /// there is no record. Reading that record, and opening the log, fails with [`StorageError::Corrupt`] from then on.
     pub fn flip_bit(&self, seed: u64) -> Option<u64> {
         let mut rng = SmallRng::seed_from_u64(seed);
         self.lock().log.flip_bit(&mut rng)
@@ -182,6 +184,15 @@ impl Handle {
         };
         drop(owed);
         Handle { disk: disk.clone(), generation }
+    }
+
+    /// Reads the whole log, as an engine on files does when it is opened.
+    ///
+    /// # Errors
+    /// [`StorageError::Corrupt`] for the first record that is not what was written.
+    pub fn check_log(&self) -> Result<(), StorageError> {
+        let disk = &mut *self.lock()?;
+        disk.log.check(&disk.bugs)
     }
 
     /// The disk, unless this handle is inert.

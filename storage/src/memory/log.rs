@@ -82,6 +82,19 @@ impl LogPlatter {
         Some(*index)
     }
 
+    /// Fails for the first damaged record.
+    pub fn check(&mut self, bugs: &BTreeSet<PlantedBug>) -> Result<(), StorageError> {
+        let broken =
+            |(index, stored): (&u64, &Vec<u8>)| Some((*index, sealed::unseal_record(*index, stored).err()?));
+        match self.records.iter().find_map(broken) {
+            Some((index, _)) if bugs.contains(&PlantedBug::DamagedLogCut) => {
+                self.apply(LogOp::TruncateFrom(index), bugs)
+            }
+            Some((_, error)) => Err(error),
+            None => Ok(()),
+        }
+    }
+
     fn apply(&mut self, op: LogOp, bugs: &BTreeSet<PlantedBug>) -> Result<(), StorageError> {
         match op {
             LogOp::Append(records) => {

@@ -37,9 +37,10 @@ use std::sync::Arc;
 /// `timer` runs the syncs of the log; it belongs to the node, and may die with it.
 ///
 /// # Errors
-/// None so far. The signature is that of [`disk::open`](crate::disk::open).
+/// [`StorageError::Corrupt`] if a record of the log is not what was written.
 pub fn open(disk: &Arc<MemoryDisk>, timer: Arc<dyn Timer>) -> Result<Storage, StorageError> {
     let handle = Handle::new(disk);
+    handle.check_log()?;
     let known = handle.lock()?.damage.clone();
     let fence = Fence::new(handle.clone(), known);
     Ok(fence.around(Storage {

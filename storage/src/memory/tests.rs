@@ -232,6 +232,8 @@ fn a_flipped_bit_is_seen() {
         let read = node.storage.log.read(index..index + 1, 9999);
         assert!(matches!(read, Err(StorageError::Corrupt { .. })), "{read:?}");
         assert!(node.storage.log.read(0..4, 9999).is_err());
+        let opened = super::open(&disk, node.timer.clone());
+        assert!(matches!(opened, Err(StorageError::Corrupt { .. })), "opened with a damaged log");
     }
 }
 
