@@ -13,6 +13,7 @@ mod http;
 mod ledger;
 mod member;
 mod program;
+mod python;
 pub mod torture;
 mod wait;
 
@@ -24,4 +25,5 @@ pub use http::{Answer, get, get_as, post, send};
 pub use ledger::{Writers, check_acknowledged};
 pub use member::{Member, Ready};
 pub use program::program;
+pub use python::Python;
 pub use wait::{asked_to_end, until};

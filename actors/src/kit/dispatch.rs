@@ -109,6 +109,11 @@ impl Dispatch {
         grants(&self.0.guard, caller, Action::UsePlatform, resource)
     }
 
+    /// The same of an endpoint of a service: for lists of what can be called, where a refusal is none.
+    pub fn would_call(&self, caller: &Caller, resource: &Resource<'_>) -> bool {
+        grants(&self.0.guard, caller, Action::CallService, resource)
+    }
+
     /// A permit of a platform service for what everybody may ask of it, such as to be let in.
     ///
     /// # Errors

@@ -9,9 +9,9 @@ use std::collections::BTreeSet;
 
 /// Names that people's services can't have: a call by such a name is for the platform, on every node, now or in a later
 /// version. An instance attached under one would be announced and never called.
-const RESERVED: [&str; 14] = [
-    "api", "auth", "blob", "broker", "config", "events", "health", "metrics", "network", "proxy", "ready",
-    "registry", "runtime", "store",
+const RESERVED: [&str; 15] = [
+    "api", "auth", "blob", "broker", "config", "events", "health", "mcp", "metrics", "network", "proxy",
+    "ready", "registry", "runtime", "store",
 ];
 
 /// What else no path begins with: documents of the door itself.

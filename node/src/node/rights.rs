@@ -35,6 +35,18 @@ impl Local {
         authorize(self.guard(), asker, Action::CallService, &resource)
     }
 
+    /// Whether the caller may call an endpoint of a service, for a list of what can be called.
+    pub fn would_call(
+        &self,
+        context: &Context,
+        namespace: &Namespace,
+        service: &str,
+        endpoint: &str,
+    ) -> bool {
+        let resource = Resource::of_service(namespace, service, endpoint);
+        self.system.dispatch().would_call(&context.caller, &resource)
+    }
+
     /// Whether any rule lets the caller use something of these types: before more of a request is read than its
     /// beginning, and so before it is known what it is about.
     ///

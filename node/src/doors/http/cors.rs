@@ -24,8 +24,8 @@ const ALLOW_PRIVATE: HeaderName = HeaderName::from_static("access-control-allow-
 const METHODS: HeaderValue = HeaderValue::from_static("GET, POST, PUT, PATCH, DELETE");
 /// The headers that this door reads. A page may send no others, since none would be used.
 const HEADERS: HeaderValue = HeaderValue::from_static(
-    "authorization, content-type, idempotency-key, last-event-id, micro-deadline-ms, micro-namespace, traceparent, \
-     x-request-id",
+    "authorization, content-type, idempotency-key, last-event-id, mcp-method, mcp-name, mcp-protocol-version, \
+     mcp-session-id, micro-deadline-ms, micro-namespace, traceparent, x-request-id",
 );
 /// The headers of an answer that a page may read beside the usual ones.
 const EXPOSED: HeaderValue = HeaderValue::from_static("etag, micro-trace-id, retry-after, x-request-id");

@@ -11,6 +11,7 @@ pub(super) mod connection;
 mod cors;
 mod health;
 mod host;
+mod mcp;
 mod metadata;
 mod metrics;
 mod offer;
@@ -242,6 +243,9 @@ impl Door {
                 return Err(Refusal::method(&parts.method, "GET, HEAD"));
             }
             return self.document(document, entry).await;
+        }
+        if parts.uri.path() == mcp::PATH {
+            return mcp::answer(self, entry, parts, body).await;
         }
         call::call(self, entry, parts, body).await
     }

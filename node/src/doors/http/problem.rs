@@ -133,6 +133,11 @@ impl Refusal {
         self.header(WWW_AUTHENTICATE, "Bearer realm=\"micro-node\"")
     }
 
+    /// What it is about, for who does not speak HTTP.
+    pub fn into_fault(self) -> Fault {
+        self.fault
+    }
+
     /// The answer that tells it.
     pub fn into_response(self, trace: TraceId) -> Response {
         let Refusal { status, fault, headers } = self;

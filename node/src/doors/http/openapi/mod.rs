@@ -20,7 +20,7 @@ pub(super) async fn document(door: &Door, entry: &Entry<'_>) -> Value {
     let mut paths = Map::new();
     let offers = door.routes().offers(&entry.namespace);
     let may_call = |service: &str, endpoint: &str| {
-        door.local.may_call(&entry.context, &entry.namespace, service, endpoint).is_ok()
+        door.local.would_call(&entry.context, &entry.namespace, service, endpoint)
     };
     // Each is asked for at most once, and those that are known answer at once.
     join_all(offers.iter().map(|offer| offer.described(&door.local))).await;

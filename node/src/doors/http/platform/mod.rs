@@ -10,7 +10,7 @@ mod message;
 mod methods;
 mod schema;
 
-pub(super) use methods::{Methods, PREFIX};
+pub(super) use methods::{Method, Methods, PREFIX};
 pub(super) use schema::PLACE;
 
 use super::{
@@ -32,7 +32,6 @@ use http::{
     request::Parts,
 };
 use http_body_util::Full;
-use methods::Method;
 use micro_sdk::wire::{Code, Fault};
 use serde_json::Value;
 
@@ -64,20 +63,35 @@ pub(super) async fn answer(
     }
     let mut json = input(door, entry, parts, body, method).await?;
     resume(method, parts, &mut json)?;
-    let request = message::read(method.input(), json, &entry.namespace)?;
-    let mut answers = Answers::of(ask(door, entry, method, request).await, method.output())?;
     if method.is_stream() {
+        let request = message::read(method.input(), json, &entry.namespace)?;
+        let mut answers = Answers::of(ask(door, entry, method, request).await, method.output())?;
         let events = parts.headers.get(ACCEPT).and_then(|accept| accept.to_str().ok());
         let events = events.is_some_and(|accept| accept.contains("text/event-stream"));
         // What is refused at once is a problem like any other, and not the beginning of a stream.
         let first = answers.next().await?;
         return Ok(events::stream(first, answers, events, door.draining.clone()));
     }
+    Ok(answered(Bytes::from(unary(door, entry, method, json).await?.to_string())))
+}
+
+/// What a method that answers once answers.
+///
+/// # Errors
+/// As the method, or for JSON that is not its message.
+pub(super) async fn unary(
+    door: &Door,
+    entry: &Entry<'_>,
+    method: &Method,
+    json: Value,
+) -> Result<Value, Refusal> {
+    let request = message::read(method.input(), json, &entry.namespace)?;
+    let mut answers = Answers::of(ask(door, entry, method, request).await, method.output())?;
     let missing = || Fault::new(Code::Internal, "a method of the platform gave no answer");
     let answer = answers.next().await?.ok_or_else(missing)?;
     // What comes behind it says whether it counts.
     answers.next().await?;
-    Ok(answered(Bytes::from(message::write(&answer).to_string())))
+    Ok(message::write(&answer))
 }
 
 /// What was sent, as JSON.

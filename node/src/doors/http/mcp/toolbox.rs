@@ -1,0 +1,155 @@
+//! What one caller may use, as the server of the protocol that one request meets.
+
+use super::{
+    super::{
+        Door, Entry,
+        offer::{Described, Shared as SharedOffer},
+        platform,
+    },
+    schema, tool,
+};
+use crate::{doors::credentials::is_nobody, node::Context};
+use bytes::Bytes;
+use futures::future::join_all;
+use micro_sdk::wire::{Code, Fault, Namespace, ServiceName};
+use rmcp::{
+    ErrorData, RoleServer, ServerHandler,
+    model::{
+        CallToolRequestParams, CallToolResponse, CallToolResult, ContentBlock, Implementation,
+        ListToolsResult, PaginatedRequestParams, ServerCapabilities, ServerConfig, Tool,
+    },
+    service::RequestContext,
+};
+use serde_json::{Map, Value};
+use std::{
+    collections::BTreeMap,
+    ops::Bound::{Excluded, Unbounded},
+};
+
+/// The tools of one page: their schemas have a few kilobytes each, and programs keep all in memory.
+const PAGE: usize = 200;
+/// What a program is told of all of it.
+const INSTRUCTIONS: &str = "Tools are the endpoints of services, as SERVICE.HANDLER.METHOD, and the platform's own, \
+                            as store.write. What fails says what to do next.";
+
+/// The tools of one caller, and who that is.
+#[derive(Clone)]
+pub(super) struct Toolbox {
+    pub door: Door,
+    pub context: Context,
+    pub namespace: Namespace,
+}
+
+impl Toolbox {
+    /// All tools, by name.
+    async fn tools(&self) -> BTreeMap<String, Tool> {
+        let offers = self.door.routes().offers(&self.namespace);
+        // Each is asked for at most once, and those that are known answer at once.
+        join_all(offers.iter().map(|offer| offer.described(&self.door.local))).await;
+        let mut tools = Vec::new();
+        for offer in &offers {
+            let described = offer.described(&self.door.local).await;
+            let service = offer.service.as_str();
+            let open = |one: &&Described| {
+                self.door.local.would_call(&self.context, &self.namespace, service, &one.endpoint.name)
+            };
+            tools.extend(described.iter().filter(open).map(|described| tool::of_service(offer, described)));
+        }
+        if !is_nobody(&self.context.caller) {
+            tools.extend(tool::platform().map(tool::of_platform));
+        }
+        tools.into_iter().map(|tool| (tool.name.to_string(), tool)).collect()
+    }
+
+    fn may_call(&self, service: &str, endpoint: &str) -> Result<(), Fault> {
+        self.door.local.may_call(&self.context, &self.namespace, service, endpoint)
+    }
+
+    /// What the tool of this name answers.
+    async fn use_tool(&self, name: &str, given: Map<String, Value>) -> Result<Value, Fault> {
+        if let Some(method) = tool::platform_by(name) {
+            let (context, namespace) = (self.context.clone(), self.namespace.clone());
+            let entry = Entry { context, namespace, host: "" };
+            let answer = platform::unary(&self.door, &entry, method, Value::Object(given)).await;
+            return answer.map_err(super::Refusal::into_fault);
+        }
+        let unknown =
+            || Fault::new(Code::NotFound, format!("there is no tool {name:?}")).help("tools/list lists them");
+        let (service, endpoint) = name.split_once('.').ok_or_else(unknown)?;
+        let service: ServiceName = service.parse().map_err(|_| unknown())?;
+        // Of what is not there, those who may not call it do not learn that it is not.
+        self.may_call(service.as_str(), endpoint)?;
+        self.door.local.knows(&self.namespace, &service)?;
+        let input = match self.offer(&service) {
+            Some(offer) => {
+                let described = offer.described(&self.door.local).await;
+                match described.iter().find(|described| described.endpoint.name == endpoint) {
+                    Some(described) => schema::handed(&described.request, given),
+                    None => Value::Object(given),
+                }
+            }
+            None => Value::Object(given),
+        };
+        let mut head = self.door.local.head(&self.context, service, endpoint);
+        head.namespace = self.namespace.clone();
+        let answer = self.door.local.call(self.context.origin, head, Bytes::from(input.to_string())).await?;
+        Ok(match answer.body.is_empty() {
+            true => Value::Null,
+            false => serde_json::from_slice(&answer.body)
+                .unwrap_or_else(|_| String::from_utf8_lossy(&answer.body).into_owned().into()),
+        })
+    }
+
+    fn offer(&self, service: &ServiceName) -> Option<SharedOffer> {
+        self.door.routes().offers(&self.namespace).into_iter().find(|offer| offer.service == *service)
+    }
+
+    /// A failure as a text that a program can act on.
+    fn told(&self, fault: &Fault) -> String {
+        let mut text = format!("error: {} [{}]", fault.message, fault.code.name());
+        fault.help.iter().for_each(|line| text.push_str(&format!("\nhelp: {line}")));
+        let trace = self.context.trace.map(|trace| format!("\ntrace: {trace}"));
+        text + &trace.unwrap_or_default()
+    }
+}
+
+impl ServerHandler for Toolbox {
+    fn get_info(&self) -> ServerConfig {
+        ServerConfig::new(ServerCapabilities::builder().enable_tools().build())
+            .with_server_info(Implementation::new("micro-node", env!("CARGO_PKG_VERSION")))
+            .with_instructions(INSTRUCTIONS)
+    }
+
+    async fn list_tools(
+        &self,
+        request: Option<PaginatedRequestParams>,
+        _context: RequestContext<RoleServer>,
+    ) -> Result<ListToolsResult, ErrorData> {
+        let tools = self.tools().await;
+        // A page begins behind the name of the last tool of the one before, whatever came and went meanwhile.
+        let behind = request.and_then(|request| request.cursor).map_or(Unbounded, Excluded);
+        let mut rest = tools.range((behind, Unbounded)).map(|(_, tool)| tool);
+        let page: Vec<Tool> = rest.by_ref().take(PAGE).cloned().collect();
+        let last = page.last().map(|tool| tool.name.to_string());
+        let mut listed = ListToolsResult::with_all_items(page);
+        listed.next_cursor = last.filter(|_| rest.next().is_some());
+        Ok(listed)
+    }
+
+    async fn call_tool(
+        &self,
+        request: CallToolRequestParams,
+        _context: RequestContext<RoleServer>,
+    ) -> Result<CallToolResponse, ErrorData> {
+        let answer = self.use_tool(&request.name, request.arguments.unwrap_or_default()).await;
+        Ok(match answer {
+            Ok(answer) => {
+                let mut result = CallToolResult::success(vec![ContentBlock::text(answer.to_string())]);
+                result.structured_content = Some(answer).filter(Value::is_object);
+                result
+            }
+            Err(fault) => CallToolResult::error(vec![ContentBlock::text(self.told(&fault))]),
+        }
+        .into())
+    }
+}

@@ -1,0 +1,148 @@
+//! `/mcp`: what a program that thinks may use, by the Python client of those who write the protocol, and by hand.
+
+use super::{ask, clerk};
+use anyhow::{Context, ensure};
+use micro_tests::{Cluster, Python};
+use serde_json::{Value, json};
+use std::{collections::BTreeMap, fs};
+
+/// What every client of the protocol says that it takes.
+const ACCEPT: &str = "accept: application/json, text/event-stream";
+
+/// What the client sees as `mode` has it, with a token or without, and what each tool answers it.
+async fn seen(
+    cluster: &Cluster,
+    mode: &str,
+    token: Option<&str>,
+    calls: &[(&str, Value)],
+) -> anyhow::Result<Value> {
+    let python = Python::with_clients().await?;
+    let mut client = python.client("mcp_tools.py");
+    client.arg(format!("http://{}/mcp", cluster.members[0].at().api)).arg(mode);
+    for (tool, arguments) in calls {
+        client.args([(*tool).to_owned(), arguments.to_string()]);
+    }
+    if let Some(token) = token {
+        client.env("MICRO_NODE_TOKEN", token);
+    }
+    let output = client.output().await.context("python3")?;
+    ensure!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    Ok(serde_json::from_slice(&output.stdout)?)
+}
+
+/// The tools that it sees, by name.
+fn tools(seen: &Value) -> BTreeMap<&str, &Value> {
+    let tools = seen["tools"].as_array().into_iter().flatten();
+    tools.filter_map(|tool| Some((tool["name"].as_str()?, tool))).collect()
+}
+
+#[tokio::test]
+async fn a_client_of_the_protocol_uses_services_and_the_platform() -> anyhow::Result<()> {
+    let cluster = Cluster::of(1).await?;
+    let _clerk = clerk::serve(&cluster, 0, "default", 8).await?;
+    let secret = fs::read_to_string(&cluster.members[0].at().admin_secret_file)?;
+    for mode in ["auto", "legacy"] {
+        let calls = [
+            ("clerk.Clerk.echo", json!({"id": 7, "tags": ["a", "b"], "place": {"zip": 1}})),
+            ("clerk.Clerk.much", json!({"bytes": 3})),
+            ("clerk.Clerk.refuse", json!({"code": "conflict"})),
+            ("clerk.Clerk.echo", json!({"id": "no number"})),
+            ("clerk.Clerk.nothing", json!({})),
+            ("store.write", json!({"key": mode, "value": "aGVsbG8="})),
+            ("store.read", json!({"key": mode})),
+        ];
+        let seen = seen(&cluster, mode, Some(secret.trim()), &calls).await?;
+        let tools = tools(&seen);
+        let echo = tools.get("clerk.Clerk.echo").with_context(|| format!("no tool: {seen}"))?;
+        assert_eq!(echo["description"], "Tells what it was given.");
+        assert_eq!(echo["inputSchema"]["properties"]["place"]["anyOf"][0]["$ref"], "#/$defs/Place", "{echo}");
+        assert_eq!(echo["annotations"]["readOnlyHint"], true, "it has a path for GET");
+        assert_eq!(tools["store.write"]["annotations"]["readOnlyHint"], false);
+        assert_eq!(tools["store.read"]["annotations"]["readOnlyHint"], true);
+        assert!(
+            !tools.contains_key("store.watch") && !tools.contains_key("auth.login"),
+            "{:?}",
+            tools.keys()
+        );
+        let answer = |number: usize| {
+            (&seen["answers"][number]["isError"], &seen["answers"][number]["content"][0]["text"])
+        };
+        assert_eq!(seen["answers"][0]["structuredContent"]["tags"], json!(["a", "b"]), "{seen}");
+        assert_eq!(answer(1), (&json!(false), &json!("\"xxx\"")));
+        for (number, told) in [
+            (2, "error: as asked for [conflict]\nhelp: ask for something else\ntrace: "),
+            (3, "id"),
+            (4, "nothing"),
+        ] {
+            let (failed, text) = answer(number);
+            assert!(
+                *failed == true && text.as_str().is_some_and(|text| text.contains(told)),
+                "{number}: {text}"
+            );
+        }
+        assert_eq!(seen["answers"][6]["structuredContent"]["record"]["value"], "aGVsbG8=", "{seen}");
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn nobody_in_particular_sees_what_the_rules_give_everybody() -> anyhow::Result<()> {
+    let cluster = Cluster::of(1).await?;
+    let _clerk = clerk::serve(&cluster, 0, "default", 8).await?;
+    let calls = [("clerk.Clerk.much", json!({"bytes": 1})), ("store.read", json!({"key": "k"}))];
+    let told = seen(&cluster, "auto", None, &calls).await?;
+    let names: Vec<&str> = tools(&told).into_keys().collect();
+    assert!(names.iter().all(|name| name.starts_with("clerk.Clerk.")) && names.len() == 6, "{names:?}");
+    assert_eq!(told["answers"][0]["isError"], false, "{told}");
+    let text = told["answers"][1]["content"][0]["text"].as_str().unwrap_or_default();
+    assert!(told["answers"][1]["isError"] == true && text.contains("[denied]"), "{told}");
+    // A rule takes one away: it is not shown, and not used.
+    cluster
+        .cli(0)?
+        .ok(&[
+            "auth",
+            "create",
+            "rule",
+            "no-much",
+            "--scope",
+            "loopback",
+            "--resource",
+            "service:clerk:Clerk.much",
+            "--access",
+            "denied",
+        ])
+        .await?;
+    let told = seen(&cluster, "auto", None, &calls[..1]).await?;
+    assert!(!tools(&told).contains_key("clerk.Clerk.much"), "{told}");
+    let text = told["answers"][0]["content"][0]["text"].as_str().unwrap_or_default();
+    assert!(told["answers"][0]["isError"] == true && text.contains("[denied]"), "{told}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn what_is_no_message_of_the_protocol_is_refused() -> anyhow::Result<()> {
+    let cluster = Cluster::of(1).await?;
+    let api = cluster.members[0].at().api;
+    let json = "content-type: application/json";
+    let list = r#"{"jsonrpc":"2.0","id":1,"method":"tools/list"}"#;
+    let deep = format!("{}{}", "[".repeat(5000), "]".repeat(5000));
+    for (line, headers, body, status) in [
+        ("GET /mcp", &[ACCEPT][..], "", 405),
+        ("DELETE /mcp", &[ACCEPT], "", 405),
+        ("POST /mcp", &[json], list, 406),
+        ("POST /mcp", &[ACCEPT, "content-type: text/plain"], list, 415),
+        ("POST /mcp", &[ACCEPT, json], "{", 400),
+        ("POST /mcp", &[ACCEPT, json], &deep, 400),
+        ("POST /mcp", &[ACCEPT, json, "authorization: Bearer x"], list, 401),
+        ("POST /mcp", &[ACCEPT, json, "origin: https://elsewhere.example"], list, 403),
+        ("POST /mcp", &[ACCEPT, json, "host: elsewhere.example"], list, 403),
+    ] {
+        let answer = ask(api, line, headers, body).await?;
+        let near = [status, 400, 415, 422];
+        let status_ok = if status == 400 { near.contains(&answer.status) } else { answer.status == status };
+        assert!(status_ok, "{line} {headers:?}: {} {}", answer.status, answer.body);
+    }
+    let answer = ask(api, "POST /mcp", &[ACCEPT, json], list).await?;
+    assert_eq!((answer.status, &answer.json()?["result"]["tools"]), (200, &json!([])), "{}", answer.body);
+    Ok(())
+}
