@@ -17,7 +17,8 @@ use bytes::Bytes;
 use futures::future::BoxFuture;
 use micro_consensus::{Backup, Consensus, Observation};
 use micro_mesh::{
-    FrameReceiver, FrameSender, Handler, Identity, JoinGrant, JoinRequest, Lane, LinkState, Mesh,
+    FrameReceiver, FrameSender, Handler, Heard, Identity, JoinGrant, JoinRequest, Lane, LinkState, Mesh,
+    Piece, Said,
 };
 use micro_sdk::wire::{Caller, Code, Fault, Head, NodeId, Seams};
 use micro_storage::Storage;
@@ -320,6 +321,13 @@ impl Handler for Incoming {
     fn call(&self, from: NodeId, head: Head, body: Bytes) -> BoxFuture<'static, Result<Bytes, Fault>> {
         let system = self.system.upgrade();
         Box::pin(async move { system.ok_or_else(stopping)?.dispatch.receive(from, head, body).await })
+    }
+
+    fn converse(&self, from: NodeId, head: Head, heard: Heard) -> Said {
+        match self.system.upgrade() {
+            Some(system) => system.dispatch.receive_conversation(from, head, heard),
+            None => Box::pin(futures::stream::once(async { Piece::Fault(stopping()) })),
+        }
     }
 
     fn lane(

@@ -34,7 +34,7 @@ const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// How long an answer may take to arrive at a peer when this node stops.
-const FAREWELL: Duration = Duration::from_secs(1);
+pub(crate) const FAREWELL: Duration = Duration::from_secs(1);
 
 /// When a call with `head` ends.
 pub(crate) fn deadline(head: &Head) -> Instant {
@@ -81,7 +81,7 @@ pub(crate) async fn send_call(
         link.open(CALL_PRIORITY).await.map_err(|error| lost(&describe(&error)))?;
     let left = deadline.saturating_duration_since(Instant::now()).as_millis();
     let head = Head { deadline_ms: u32::try_from(left).unwrap_or(DEADLINE_MS_MAX), ..head.clone() };
-    let request = frame_request(&head)?;
+    let request = frame_head(Kind::Call, &head)?;
     // A peer that refuses the request stops it, and says why in its answer.
     match send.write(&mut [request, body]).await {
         Ok(()) => {
@@ -103,9 +103,12 @@ pub(crate) async fn send_call(
 }
 
 /// Kind, length of the head, head.
-fn frame_request(head: &Head) -> Result<Bytes, Fault> {
+///
+/// # Errors
+/// [`Code::Usage`] if the head is too long.
+pub(crate) fn frame_head(kind: Kind, head: &Head) -> Result<Bytes, Fault> {
     let mut bytes = Vec::with_capacity(256);
-    bytes.extend_from_slice(&[Kind::Call as u8, 0, 0, 0, 0]);
+    bytes.extend_from_slice(&[kind as u8, 0, 0, 0, 0]);
     Codec::encode_into(head, &mut bytes);
     let length = bytes.len() - 5;
     if length > HEAD_BYTES_MAX {
@@ -235,7 +238,7 @@ mod tests {
 
     #[test]
     fn layout_is_frozen() {
-        let request = frame_request(&head()).expect("a small head");
+        let request = frame_head(Kind::Call, &head()).expect("a small head");
         let golden = b"\x01\x14\0\0\0\x01\0\x07default\x01a\x01b\0\x01\x05\0\0\0";
         assert_eq!(&request[..], golden);
         assert_eq!(parse_answer(Bytes::from_static(b"\0abc")), Ok(Bytes::from_static(b"abc")));
@@ -256,7 +259,7 @@ mod tests {
     #[test]
     fn a_head_that_is_too_long_is_refused_here() {
         let metadata = vec![("a".to_owned(), "b".repeat(HEAD_BYTES_MAX))];
-        let fault = frame_request(&Head { metadata, ..head() }).expect_err("too long");
+        let fault = frame_head(Kind::Call, &Head { metadata, ..head() }).expect_err("too long");
         assert_eq!(fault.code, Code::Usage);
     }
 }

@@ -1,6 +1,6 @@
 //! What a mesh hands incoming work to.
 
-use crate::{FrameReceiver, FrameSender, JoinGrant, JoinRequest, Lane};
+use crate::{FrameReceiver, FrameSender, Heard, JoinGrant, JoinRequest, Lane, Said};
 use bytes::Bytes;
 use micro_sdk::wire::{Fault, Head, NodeId};
 use std::net::SocketAddr;
@@ -14,6 +14,10 @@ pub use futures::future::BoxFuture;
 pub trait Handler: Send + Sync + 'static {
     /// Answers a call. Bounded by the head's deadline.
     fn call(&self, from: NodeId, head: Head, body: Bytes) -> BoxFuture<'static, Result<Bytes, Fault>>;
+
+    /// Answers a conversation: `heard` is what the peer says, and what is given is what it is told. Neither the head's
+    /// deadline nor anything else bounds it here: it ends when its pieces do, or when the peer or the link goes.
+    fn converse(&self, from: NodeId, head: Head, heard: Heard) -> Said;
 
     /// Works a lane that a peer has opened, until it is done with it.
     fn lane(

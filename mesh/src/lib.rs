@@ -13,6 +13,7 @@
 #![cfg_attr(test, allow(clippy::disallowed_methods))]
 
 mod call;
+mod conversation;
 mod door;
 mod frame;
 mod gossip;
@@ -28,6 +29,7 @@ mod route;
 mod socket;
 mod tls;
 
+pub use conversation::{DATA_BYTES_MAX, Heard, Metadata, Piece, Said};
 pub use frame::{FRAME_BYTES_MAX, FrameError, FrameReceiver, FrameSender, frame_into};
 pub use gossip::{Gossip, Member};
 pub use handler::{BoxFuture, Handler};

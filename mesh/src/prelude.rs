@@ -6,6 +6,7 @@
 //!   2 lane   lane u8, then frames both ways
 //!   3 ping   eight bytes at a time, echoed
 //!   4 hello  hello to the end                          │ answer: hello to the end
+//!   5 conversation  head length u32 LE, head, then frames both ways
 //! unidirectional: kind u8, then
 //!   1 gossip one message to the end
 //! ```
@@ -26,12 +27,16 @@ pub(crate) enum Kind {
     Ping = 3,
     /// The first stream.
     Hello = 4,
+    /// A call whose request and answer go on.
+    Conversation = 5,
 }
 
 impl Kind {
     /// The kind of a byte.
     pub(crate) fn from_byte(byte: u8) -> Option<Self> {
-        [Kind::Call, Kind::Lane, Kind::Ping, Kind::Hello].into_iter().find(|kind| *kind as u8 == byte)
+        [Kind::Call, Kind::Lane, Kind::Ping, Kind::Hello, Kind::Conversation]
+            .into_iter()
+            .find(|kind| *kind as u8 == byte)
     }
 }
 
@@ -104,11 +109,11 @@ mod tests {
 
     #[test]
     fn layout_is_frozen() {
-        let kinds = [Kind::Call, Kind::Lane, Kind::Ping, Kind::Hello];
-        assert_eq!(kinds.map(|kind| kind as u8), [1, 2, 3, 4]);
+        let kinds = [Kind::Call, Kind::Lane, Kind::Ping, Kind::Hello, Kind::Conversation];
+        assert_eq!(kinds.map(|kind| kind as u8), [1, 2, 3, 4, 5]);
         assert_eq!(kinds.map(|kind| Kind::from_byte(kind as u8)), kinds.map(Some));
         assert_eq!(Kind::from_byte(0), None);
-        assert_eq!(Kind::from_byte(5), None);
+        assert_eq!(Kind::from_byte(6), None);
         let hello = Hello {
             life: Life { boot: 3, nonce: 7 },
             advertise: ([127, 0, 0, 1], 80).into(),

@@ -34,6 +34,7 @@ impl Python {
     pub fn client(&self, name: &str) -> Command {
         let mut command = Command::new("python3");
         command.arg(Path::new(FOLDER).join(name)).env("PYTHONPATH", &self.packages).kill_on_drop(true);
+        command.env("PYTHONDONTWRITEBYTECODE", "1");
         // Nothing of the machine's may stand between a client and a node on loopback.
         for proxy in ["http_proxy", "https_proxy", "all_proxy", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"] {
             command.env_remove(proxy);

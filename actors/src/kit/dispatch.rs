@@ -162,23 +162,46 @@ impl Dispatch {
     /// nothing was done then, so that the other node may try another instance.
     pub async fn receive(&self, from: NodeId, head: Head, body: Bytes) -> Result<Bytes, Fault> {
         let origin = Origin::Mesh(from);
-        // A node may pass on what a caller asked of it, but speak for itself only.
-        if matches!(head.caller, Caller::Node(claimed) if claimed != from) {
-            let message = format!("node {from} spoke in the name of another node");
-            let asker = Asker { origin, trace: Some(head.trace), ..Asker::of(&head.caller) };
-            self.0.guard.audit().tell(AuditEvent::refused(asker, "call", head.service.as_str(), &message));
-            return Err(Fault::new(Code::Denied, message));
-        }
+        self.speaks_for_itself(from, &head)?;
         if self.0.directory.contains(head.service.as_str()) {
             self.authorize(origin, &head)?;
             return self.0.directory.call(Invocation { head, body }).await;
         }
         self.0.registry.open_for_calls()?;
+        self.hops_left(&head)?;
+        self.call_service(origin, head, body).await.map(|answer| answer.body)
+    }
+
+    /// A node may pass on what a caller asked of it, but speak for itself only.
+    pub(super) fn speaks_for_itself(&self, from: NodeId, head: &Head) -> Result<(), Fault> {
+        if matches!(head.caller, Caller::Node(claimed) if claimed != from) {
+            let message = format!("node {from} spoke in the name of another node");
+            let asker =
+                Asker { origin: Origin::Mesh(from), trace: Some(head.trace), ..Asker::of(&head.caller) };
+            self.0.guard.audit().tell(AuditEvent::refused(asker, "call", head.service.as_str(), &message));
+            return Err(Fault::new(Code::Denied, message));
+        }
+        Ok(())
+    }
+
+    pub(super) fn hops_left(&self, head: &Head) -> Result<(), Fault> {
         if head.hops > HOPS_MAX {
             return Err(Fault::new(Code::Unavailable, format!("the call went through {} nodes", head.hops))
                 .help("the service is moving: try again"));
         }
-        self.call_service(origin, head, body).await.map(|answer| answer.body)
+        Ok(())
+    }
+
+    pub(super) fn node(&self) -> NodeId {
+        self.0.mesh.node()
+    }
+
+    pub(super) fn mesh(&self) -> &Mesh {
+        &self.0.mesh
+    }
+
+    pub(super) fn registry(&self) -> &Registry {
+        &self.0.registry
     }
 
     /// The id of a live node of this name.
@@ -191,7 +214,7 @@ impl Dispatch {
         (live || node == self.0.mesh.node()).then_some(node)
     }
 
-    fn authorize(&self, origin: Origin, head: &Head) -> Result<(), Fault> {
+    pub(super) fn authorize(&self, origin: Origin, head: &Head) -> Result<(), Fault> {
         let asker = Asker { origin, trace: Some(head.trace), ..Asker::of(&head.caller) };
         let platform = self.0.directory.contains(head.service.as_str());
         let (action, resource) = Action::of(head, platform);
@@ -229,21 +252,24 @@ impl Dispatch {
                 Err(fault) => return Err(fault),
             }
         }
-        Err(last.unwrap_or_else(|| {
-            Fault::new(Code::Unavailable, format!("no instance of {} can be reached", head.service))
-                .help("see `micro-node status`")
-        }))
+        Err(last.unwrap_or_else(|| unreached(&head)))
     }
 }
 
+/// That no instance took a call.
+pub(super) fn unreached(head: &Head) -> Fault {
+    let message = format!("no instance of {} can be reached", head.service);
+    Fault::new(Code::Unavailable, message).help("see `micro-node status`")
+}
+
 /// Whether another instance may be tried: nothing was done, and it was not the caller's fault.
-fn try_next(fault: &Fault) -> bool {
+pub(super) fn try_next(fault: &Fault) -> bool {
     fault.effect == Effect::None
         && matches!(fault.code, Code::Unreachable | Code::Unavailable | Code::Limited)
 }
 
 /// What is left until `deadline`, in milliseconds.
-fn remaining_ms(deadline: Instant) -> u32 {
+pub(super) fn remaining_ms(deadline: Instant) -> u32 {
     let left = deadline.saturating_duration_since(Instant::now());
     u32::try_from(left.as_millis()).unwrap_or(u32::MAX)
 }

@@ -1,5 +1,7 @@
 //! What platform services are built on: a directory of actors, their supervisor, and dispatch by name.
 
+mod conversation;
+mod converse;
 mod directory;
 mod dispatch;
 mod leader;
@@ -7,6 +9,9 @@ mod platform;
 mod service_ref;
 mod supervisor;
 
+pub use conversation::Body;
+pub(crate) use conversation::holding;
+pub use converse::{STOP_GRACE, shut_down};
 pub use directory::Directory;
 pub use dispatch::{Answer, Dispatch};
 pub(crate) use leader::Leader;

@@ -1,8 +1,10 @@
 //! An instance attached to this node: its connection and its permits.
 
+use super::{channel::Channel, heading};
+use crate::kit::{Body, holding};
 use bytes::Bytes;
 use futures::future::BoxFuture;
-use http::{Request, header::CONTENT_TYPE};
+use http::{Request, Response, header::CONTENT_TYPE};
 use http_body_util::{BodyExt, Full, Limited};
 use hyper_util::{
     client::legacy::{Client, connect::HttpConnector},
@@ -10,7 +12,10 @@ use hyper_util::{
 };
 use micro_sdk::wire::{Code, Endpoint, Fault, Head, Instance, limits::BODY_BYTES_MAX};
 use std::{net::SocketAddr, sync::Arc, time::Duration};
-use tokio::{sync::Semaphore, time::timeout};
+use tokio::{
+    sync::{OwnedSemaphorePermit, Semaphore},
+    time::timeout,
+};
 
 /// Answers calls inside this process: services in simulations.
 pub type InsideHandler = Arc<dyn Fn(Head, Bytes) -> BoxFuture<'static, Result<Bytes, Fault>> + Send + Sync>;
@@ -24,7 +29,7 @@ pub enum Backend {
 }
 
 enum Connection {
-    Http { client: Client<HttpConnector, Full<Bytes>>, address: SocketAddr },
+    Http { client: Client<HttpConnector, Full<Bytes>>, address: SocketAddr, channel: Channel },
     Inside(InsideHandler),
 }
 
@@ -57,8 +62,8 @@ impl Attachment {
                     .timer(TokioTimer::new())
                     .http2_initial_stream_window_size(1 << 20)
                     .http2_initial_connection_window_size(8 << 20)
-                    .build(connector);
-                Connection::Http { client, address }
+                    .build(connector.clone());
+                Connection::Http { client, address, channel: Channel::new(connector, address) }
             }
         };
         Attachment { instance, endpoints, connection, permits: Arc::new(Semaphore::new(permits)) }
@@ -70,20 +75,41 @@ impl Attachment {
     /// [`Code::Limited`] if it has too many calls in work, [`Code::Unavailable`] if it can't be reached,
     /// [`Code::Timeout`], or what it answers.
     pub async fn call(&self, head: &Head, body: Bytes) -> Result<Bytes, Fault> {
-        let _permit = self.permits.try_acquire().map_err(|_| {
-            Fault::new(Code::Limited, format!("this instance of {} has too many calls in work", head.service))
-                .help("try again in a moment, or start another instance")
-        })?;
+        let _permit = self.permit(head)?;
         let deadline = Duration::from_millis(head.deadline_ms.into());
         let answer = async {
             match &self.connection {
                 Connection::Inside(handler) => handler(head.clone(), body).await,
-                Connection::Http { client, address } => call_http(client, *address, head, body).await,
+                Connection::Http { client, address, .. } => call_http(client, *address, head, body).await,
             }
         };
         timeout(deadline, answer).await.unwrap_or_else(|_| {
             let message = format!("{}/{} did not answer in time", head.service, head.endpoint);
             Err(Fault::new(Code::Timeout, message).effect_unknown())
+        })
+    }
+
+    /// Begins a gRPC call of the instance, which holds a permit for as long as its answer is there.
+    ///
+    /// # Errors
+    /// As [`call`](Self::call) before anything is done, and [`Code::NotFound`] if it does not speak gRPC.
+    pub async fn converse(&self, head: &Head, body: Body) -> Result<Response<Body>, Fault> {
+        let permit = self.permit(head)?;
+        match &self.connection {
+            Connection::Inside(_) => {
+                Err(Fault::new(Code::NotFound, format!("{} takes no gRPC calls", head.service)))
+            }
+            Connection::Http { channel, .. } => {
+                let response = channel.converse(head, body).await?;
+                Ok(response.map(|body| holding(body, permit)))
+            }
+        }
+    }
+
+    fn permit(&self, head: &Head) -> Result<OwnedSemaphorePermit, Fault> {
+        self.permits.clone().try_acquire_owned().map_err(|_| {
+            Fault::new(Code::Limited, format!("this instance of {} has too many calls in work", head.service))
+                .help("try again in a moment, or start another instance")
         })
     }
 }
@@ -95,12 +121,12 @@ async fn call_http(
     body: Bytes,
 ) -> Result<Bytes, Fault> {
     let path = head.endpoint.replace('.', "/");
-    let trace = head.trace.to_string();
     let mut request = Request::post(format!("http://{address}/{path}"))
         .header(CONTENT_TYPE, "application/json")
-        .header("micro-deadline-ms", head.deadline_ms)
-        .header("micro-trace-id", &trace)
-        .header("traceparent", format!("00-{trace}-{}-01", &trace[16..]));
+        .header("micro-deadline-ms", head.deadline_ms);
+    for (name, value) in heading::of(head) {
+        request = request.header(name, value);
+    }
     for (name, value) in &head.metadata {
         request = request.header(name, value);
     }

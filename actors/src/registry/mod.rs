@@ -3,7 +3,9 @@
 //! Gossip carries names of endpoints only. Their schemas are asked of the node that has the instance.
 
 mod attachment;
+mod channel;
 mod collision;
+mod heading;
 mod platform;
 mod table;
 
@@ -12,7 +14,9 @@ pub use platform::{DescribeReply, REGISTRY, RegistryService};
 pub(crate) use table::NAME_KEY;
 pub use table::Table;
 
+use crate::Body;
 use bytes::Bytes;
+use http::Response;
 use micro_mesh::Mesh;
 use micro_sdk::wire::{
     Code, Endpoint, Fault, Head, Instance, InstanceId, Namespace, NodeId, Route, Seams, ServiceName,
@@ -23,6 +27,7 @@ use std::{
     sync::{Arc, RwLock},
 };
 use table::{announcement_key, announcement_value, drained_key};
+use tokio::sync::watch;
 
 /// The most instances attached to one node: each is a few hundred bytes of gossip on every node.
 const ATTACHED_MAX: usize = 1024;
@@ -36,7 +41,7 @@ struct Inner {
     seams: Seams,
     attached: RwLock<BTreeMap<InstanceId, Arc<Attachment>>>,
     /// Whether this node's instances may be called.
-    work: RwLock<Work>,
+    work: watch::Sender<Work>,
     /// The table made of the gossip of this version.
     table: RwLock<(u64, Arc<Table>)>,
 }
@@ -89,7 +94,7 @@ impl Drop for AttachGuard {
 impl Registry {
     pub(crate) fn new(mesh: Mesh, seams: Seams) -> Self {
         let table = RwLock::new((u64::MAX, Arc::new(Table::default())));
-        let (attached, work) = (RwLock::default(), RwLock::new(Work::Open));
+        let (attached, work) = (RwLock::default(), watch::Sender::new(Work::Open));
         Registry(Arc::new(Inner { mesh, seams, attached, work, table }))
     }
 
@@ -136,14 +141,26 @@ impl Registry {
     }
 
     fn work(&self) -> Work {
-        *self.0.work.read().expect("no code panics while it holds the word")
+        *self.0.work.borrow()
     }
 
     /// From `Ended` there is no way back.
     fn set_work(&self, next: Work) {
-        let mut work = self.0.work.write().expect("no code panics while it holds the word");
-        if *work != Work::Ended {
-            *work = next;
+        self.0.work.send_if_modified(|work| {
+            let other = *work != Work::Ended && *work != next;
+            if other {
+                *work = next;
+            }
+            other
+        });
+    }
+
+    /// Returns when this node's instances take no more calls, for good.
+    pub(crate) fn ended(&self) -> impl Future<Output = ()> + Send + 'static {
+        let mut work = self.0.work.subscribe();
+        async move {
+            // The registry is gone only when the node is.
+            let _ = work.wait_for(|work| *work == Work::Ended).await;
         }
     }
 
@@ -276,16 +293,26 @@ impl Registry {
     /// # Errors
     /// [`Code::Unavailable`] if it is gone or busy, or what it answers.
     pub async fn call_instance(&self, id: InstanceId, head: &Head, body: Bytes) -> Result<Bytes, Fault> {
-        let attachment = {
-            let attached = self.0.attached.read().expect("no code panics while it holds the instances");
-            attached.get(&id).cloned()
-        };
-        match attachment {
-            Some(attachment) => attachment.call(head, body).await,
-            None => {
-                Err(Fault::new(Code::Unavailable, format!("an instance of {} has just left", head.service)))
-            }
-        }
+        self.attachment(id, head)?.call(head, body).await
+    }
+
+    /// Begins a gRPC call of an instance attached to this node.
+    ///
+    /// # Errors
+    /// [`Code::Unavailable`] if it is gone or busy, or why it takes no such call.
+    pub(crate) async fn converse_with(
+        &self,
+        id: InstanceId,
+        head: &Head,
+        body: Body,
+    ) -> Result<Response<Body>, Fault> {
+        self.attachment(id, head)?.converse(head, body).await
+    }
+
+    fn attachment(&self, id: InstanceId, head: &Head) -> Result<Arc<Attachment>, Fault> {
+        let attached = self.0.attached.read().expect("no code panics while it holds the instances");
+        let left = || Fault::new(Code::Unavailable, format!("an instance of {} has just left", head.service));
+        attached.get(&id).cloned().ok_or_else(left)
     }
 
     /// The endpoints, with schemas, of an instance attached to this node.

@@ -87,6 +87,8 @@ pub struct Table {
     /// The drained nodes that have instances, by service.
     drained: BTreeMap<(Namespace, ServiceName), BTreeSet<NodeId>>,
     names: BTreeMap<NodeId, String>,
+    /// Who offers the services of gRPC, each named with its package.
+    grpc: BTreeMap<(Namespace, String), ServiceName>,
 }
 
 impl Table {
@@ -113,7 +115,27 @@ impl Table {
         for instances in table.services.values_mut() {
             instances.sort_by_key(|instance| (instance.node != here, instance.node, instance.id));
         }
+        table.index_grpc();
         table
+    }
+
+    /// Of two that offer the same, all nodes agree on the one whose name comes first.
+    fn index_grpc(&mut self) {
+        for ((namespace, service), instances) in &self.services {
+            for endpoint in instances.iter().flat_map(|instance| &instance.endpoints) {
+                if let Some((grpc, _method)) =
+                    endpoint.rsplit_once('.').filter(|(grpc, _)| grpc.contains('.'))
+                {
+                    let key = (namespace.clone(), grpc.to_owned());
+                    self.grpc.entry(key).or_insert_with(|| service.clone());
+                }
+            }
+        }
+    }
+
+    /// The service that offers a service of gRPC, which is named with its package: `acme.shop.v1.Cart`.
+    pub fn offers_grpc(&self, namespace: &Namespace, grpc: &str) -> Option<&ServiceName> {
+        self.grpc.get(&(namespace.clone(), grpc.to_owned()))
     }
 
     /// A table of these instances and nothing else.
@@ -123,6 +145,7 @@ impl Table {
             let service = (instance.namespace.clone(), instance.service.clone());
             table.services.entry(service).or_default().push(instance);
         }
+        table.index_grpc();
         table
     }
 

@@ -4,6 +4,7 @@ use super::{FRESH, Link, Outgoing, StreamGuard, close_code, gather, stream_code}
 use crate::{
     FrameReceiver, FrameSender, Lane,
     call::answer_call,
+    conversation::answer,
     gossip::MESSAGE_BYTES_MAX,
     lane::{CALL_PRIORITY, PING_PRIORITY},
     mesh::Inner,
@@ -65,6 +66,9 @@ async fn bidi(
     };
     match kind {
         Some(Kind::Call) => answer_call(inner, link.peer, outgoing(send, CALL_PRIORITY), recv).await,
+        Some(Kind::Conversation) => {
+            answer(inner, link.peer, outgoing(send, CALL_PRIORITY), recv, guard).await;
+        }
         Some(Kind::Ping) => {
             drop(guard); // A ping's stream is always there, and no use of the link.
             echo(outgoing(send, PING_PRIORITY), recv).await;

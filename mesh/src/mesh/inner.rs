@@ -3,6 +3,7 @@
 use super::{MeshConfig, MeshError};
 use crate::{
     Gossip, Handler, Identity,
+    conversation::CONVERSATIONS_MAX,
     door::{HANDSHAKES_MAX, JOINS_MAX},
     link::{Expulsion, Link, Peer, Refusal, close_code, dial, expulsion, keep, lock, serve},
     prelude::{Hello, Life, Purpose},
@@ -48,6 +49,7 @@ pub(crate) struct Inner {
     pub(crate) seams: Seams,
     pub(crate) endpoint: Endpoint,
     pub(crate) calls: Arc<Semaphore>,
+    pub(crate) conversations: Arc<Semaphore>,
     pub(crate) handshakes: Arc<Semaphore>,
     pub(crate) joins: Arc<Semaphore>,
     version: String,
@@ -84,6 +86,7 @@ impl Inner {
             seams: config.seams.clone(),
             endpoint,
             calls: Arc::new(Semaphore::new(CALLS_MAX)),
+            conversations: Arc::new(Semaphore::new(CONVERSATIONS_MAX)),
             handshakes: Arc::new(Semaphore::new(HANDSHAKES_MAX)),
             joins: Arc::new(Semaphore::new(JOINS_MAX)),
             version: config.version.clone(),
@@ -155,8 +158,10 @@ impl Inner {
         self.draining.load(Ordering::Relaxed)
     }
 
+    /// Calls and conversations of peers.
     pub(super) fn calls_in_work(&self) -> usize {
-        CALLS_MAX - self.calls.available_permits()
+        (CALLS_MAX - self.calls.available_permits())
+            + (CONVERSATIONS_MAX - self.conversations.available_permits())
     }
 
     pub(super) fn end(&self, reason: &str) {

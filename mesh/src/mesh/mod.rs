@@ -7,8 +7,9 @@ pub use config::{MeshConfig, MeshError};
 pub(crate) use inner::Inner;
 
 use crate::{
-    FrameReceiver, FrameSender, Gossip, Handler, Identity, Lane, Route, Socket,
+    FrameReceiver, FrameSender, Gossip, Handler, Heard, Identity, Lane, Route, Said, Socket,
     call::{check_body, deadline, send_call, timed_out, work_call},
+    conversation::ask,
     door,
     link::{Expulsion, Link, Outgoing, StreamGuard, close_code, describe, in_order},
     prelude::Kind,
@@ -155,6 +156,29 @@ impl Mesh {
             Ok(answer) => answer,
             Err(_) => Err(timed_out(head, sent.load(Ordering::Relaxed))),
         }
+    }
+
+    /// Begins a conversation with `to`, which is told what `said` gives, and waits for a link up to `patience`. Returns
+    /// what the peer says; dropped, that ends the conversation.
+    ///
+    /// # Errors
+    /// `Usage` if the head is too long, `Unreachable` or `Timeout` if the node can't be had. Nothing was done.
+    pub async fn converse(
+        &self,
+        to: NodeId,
+        head: &Head,
+        said: Said,
+        patience: Duration,
+    ) -> Result<Heard, Fault> {
+        let deadline = Instant::now() + patience;
+        let peer = self.inner.known(to)?;
+        let begun = async {
+            let link = peer.link(deadline).await?;
+            ask(&link, head, said).await
+        };
+        let late =
+            || Fault::new(Code::Timeout, format!("no link to node {to} within {} ms", patience.as_millis()));
+        timeout_at(deadline, begun).await.unwrap_or_else(|_| Err(late()))
     }
 
     /// Opens a lane to `to`, waiting up to `ttl` for a link. A snapshot or a blob gets a connection of its own.

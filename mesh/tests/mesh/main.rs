@@ -3,6 +3,7 @@
 #![allow(clippy::disallowed_methods)]
 
 mod calls;
+mod conversations;
 mod gossip;
 mod joining;
 mod lanes;

@@ -1,9 +1,10 @@
 //! What the tests share: an authority, nodes with its certificates, a handler that echoes.
 
 use bytes::Bytes;
+use futures::{StreamExt, stream};
 use micro_mesh::{
-    Authority, BoxFuture, FrameReceiver, FrameSender, Handler, Identity, JoinGrant, JoinRequest, Lane,
-    LinkState, Mesh, MeshConfig, NodeKey, Place, Socket,
+    Authority, BoxFuture, FrameReceiver, FrameSender, Handler, Heard, Identity, JoinGrant, JoinRequest, Lane,
+    LinkState, Mesh, MeshConfig, NodeKey, Piece, Place, Said, Socket,
 };
 use micro_sdk::wire::{
     Blocking, Caller, Clock, ClusterId, Code, Entropy, Fault, Head, Job, Namespace, NodeId, Seams, TraceId,
@@ -166,6 +167,27 @@ impl Drop for Dropped {
 impl Handler for EchoHandle {
     fn call(&self, from: NodeId, head: Head, body: Bytes) -> BoxFuture<'static, Result<Bytes, Fault>> {
         self.0.answer(from, head, body)
+    }
+
+    fn converse(&self, _from: NodeId, head: Head, heard: Heard) -> Said {
+        match head.endpoint.as_str() {
+            "echo" => {
+                let head = stream::once(async { Piece::Head(vec![("kind".to_owned(), b"echo".to_vec())]) });
+                head.chain(heard.map(|piece| piece.unwrap_or_else(Piece::Fault))).boxed()
+            }
+            "deaf" => {
+                let dropped = Dropped(self.0.dropped.clone());
+                let silent = stream::pending().map(move |piece| {
+                    let _held = (&dropped, &heard);
+                    piece
+                });
+                silent.boxed()
+            }
+            other => {
+                let fault = Fault::new(Code::NotFound, format!("no endpoint {other}"));
+                stream::once(async { Piece::Fault(fault) }).boxed()
+            }
+        }
     }
 
     fn lane(

@@ -2,7 +2,7 @@
 
 use crate::doors::{
     credentials::{Credentials, Known},
-    grpc::{Connection, Exchange, Services},
+    grpc::{Connection, Exchange, Services, unproven},
     http::connection,
     limits::Limits,
     listeners::SocketFile,
@@ -293,7 +293,11 @@ impl Entrance {
                 let asker = Asker { origin, ..Asker::of(self.guard.nobody()) };
                 let refused = AuditEvent::refused(asker, "enter", request.uri().path(), &fault.message);
                 services.audit().tell(refused);
-                Err(fault.into())
+                // Another user of this host has shown who they are by their process.
+                Err(match &self.guard {
+                    Guard::Stranger(_) => fault.into(),
+                    _ => unproven(fault),
+                })
             }
         }
     }

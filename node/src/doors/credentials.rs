@@ -10,6 +10,9 @@ use std::{net::SocketAddr, sync::Arc};
 const OPEN_PATHS: [&str; 4] =
     ["/micro.v1.Auth/Login", "/micro.v1.Auth/Refresh", "/micro.v1.Auth/Logout", "/micro.v1.Auth/Keys"];
 
+/// What the paths of the platform begin with.
+const PLATFORM_PATHS: &str = "/micro.";
+
 /// Who calls, and the token that says so, if one does.
 #[derive(Debug)]
 pub(super) struct Known {
@@ -32,13 +35,15 @@ pub(super) struct Credentials {
 }
 
 impl Credentials {
-    /// Who sends a request to `path`, at a door where something has to be shown.
+    /// Who sends a request to `path`, at a door where something has to be shown for what is the platform's. People's
+    /// services are called by who a rule says.
     ///
     /// # Errors
     /// [`Code::Denied`] if it shows nothing, where something is needed, or what is not good.
     pub fn known(&self, headers: &HeaderMap, path: &str) -> Result<Known, Fault> {
         let known = self.known_or_nobody(headers)?;
-        if is_nobody(&known.caller) && !is_open(path) { Err(missing()) } else { Ok(known) }
+        let closed = path.starts_with(PLATFORM_PATHS) && !is_open(path);
+        if is_nobody(&known.caller) && closed { Err(missing()) } else { Ok(known) }
     }
 
     /// Who sends a request, at a door that also takes those who show nothing.

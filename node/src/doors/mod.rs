@@ -3,8 +3,8 @@
 //! | door | speaks | who is trusted |
 //! |---|---|---|
 //! | unix socket | gRPC | root and the node's own user, by peer credentials |
-//! | proxy port | gRPC | holders of the admin secret; accounts, by their tokens |
-//! | api port | HTTP and JSON | the same; who shows nothing is nobody in particular |
+//! | proxy port | gRPC | holders of the admin secret; accounts, by their tokens; others as nobody in particular |
+//! | api port | HTTP and JSON | the same |
 //!
 //! A door says who calls, bounds how much they ask for, and sets the deadline; what the caller may do is decided by
 //! `authorize` behind it.

@@ -2,8 +2,9 @@
 
 use crate::{audit::Trail, config::Setting};
 use bytes::Bytes;
+use http::Response;
 use micro_actors::{
-    Answer, System,
+    Answer, Body, System,
     audit::{Asker, Origin},
     auth::{AUTH, Accounts, CreateTokenReply, CreateTokenRequest, Guard, READ, Resource, Verified, WRITE},
     blob::BlobService,
@@ -295,6 +296,15 @@ impl Local {
     /// As the service answers, or why it can't be reached.
     pub async fn call(&self, origin: Origin, head: Head, body: Bytes) -> Result<Answer, Fault> {
         self.system.dispatch().call(origin, head, body).await
+    }
+
+    /// Begins a gRPC call of a service anywhere in the mesh. What goes wrong once it is answered is the error of the
+    /// answer's body; dropped, that ends the call.
+    ///
+    /// # Errors
+    /// Why nobody answers.
+    pub async fn converse(&self, origin: Origin, head: Head, body: Body) -> Result<Response<Body>, Fault> {
+        self.system.dispatch().converse(origin, head, body).await
     }
 
     /// All services with their instances.

@@ -2,7 +2,9 @@
 
 use micro_actors::network::NodeCard;
 use micro_consensus::{FetchError, fetch_state};
-use micro_mesh::{BoxFuture, FrameReceiver, FrameSender, Handler, JoinGrant, JoinRequest, Lane, Mesh};
+use micro_mesh::{
+    BoxFuture, FrameReceiver, FrameSender, Handler, Heard, JoinGrant, JoinRequest, Lane, Mesh, Piece, Said,
+};
 use micro_sdk::wire::{Code, Fault, Head, NodeId, Seams};
 use micro_storage::{Damage, Storage};
 use std::{net::SocketAddr, path::Path, sync::Arc};
@@ -75,6 +77,10 @@ fn not_yet() -> Fault {
 impl Handler for Mending {
     fn call(&self, _: NodeId, _: Head, _: bytes::Bytes) -> BoxFuture<'static, Result<bytes::Bytes, Fault>> {
         Box::pin(async { Err(not_yet()) })
+    }
+
+    fn converse(&self, _: NodeId, _: Head, _: Heard) -> Said {
+        Box::pin(futures::stream::once(async { Piece::Fault(not_yet()) }))
     }
 
     fn lane(&self, _: NodeId, _: Lane, _: FrameSender, _: FrameReceiver) -> BoxFuture<'static, ()> {

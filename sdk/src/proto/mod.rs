@@ -8,7 +8,7 @@
 
 mod codec;
 
-pub use codec::ProtoCodec;
+pub use codec::{ProtoCodec, RawCodec};
 
 use crate::wire;
 

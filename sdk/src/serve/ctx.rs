@@ -13,6 +13,8 @@ use tokio::time::Instant;
 
 /// The header with the time left, in milliseconds.
 pub(crate) const DEADLINE_HEADER: &str = "micro-deadline-ms";
+/// The same in calls of gRPC.
+const TIMEOUT_HEADER: &str = "grpc-timeout";
 /// The header with the trace id.
 pub(crate) const TRACE_HEADER: &str = "micro-trace-id";
 /// W3C Trace Context.
@@ -36,7 +38,7 @@ impl Ctx {
     pub(crate) fn of(headers: HeaderMap) -> Result<Ctx, Fault> {
         let text = |name| headers.get(name).and_then(|value| value.to_str().ok());
         let deadline_ms = match headers.get(DEADLINE_HEADER) {
-            None => DEADLINE_MS_DEFAULT,
+            None => text(TIMEOUT_HEADER).and_then(timeout_ms).unwrap_or(DEADLINE_MS_DEFAULT),
             Some(value) => text(DEADLINE_HEADER).and_then(|text| text.parse().ok()).ok_or_else(|| {
                 Fault::new(
                     Code::Usage,
@@ -95,6 +97,22 @@ fn trace_of(traceparent: &str) -> Option<TraceId> {
     (trace != TraceId(0)).then_some(trace)
 }
 
+/// The milliseconds in a `grpc-timeout`: up to eight digits and a unit; none if it is no such thing.
+fn timeout_ms(text: &str) -> Option<u32> {
+    let (digits, unit) = text.split_at_checked(text.len().checked_sub(1)?)?;
+    let amount: u64 = if digits.len() <= 8 { digits.parse().ok()? } else { return None };
+    let ms = match unit {
+        "H" => amount * 3_600_000,
+        "M" => amount * 60_000,
+        "S" => amount * 1000,
+        "m" => amount,
+        "u" => amount.div_ceil(1000),
+        "n" => amount.div_ceil(1_000_000),
+        _ => return None,
+    };
+    Some(u32::try_from(ms).unwrap_or(u32::MAX))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -117,6 +135,20 @@ mod tests {
         assert_eq!(theirs.trace().to_string(), "4bf92f3577b34da6a3ce929d0e0e4736");
         assert_eq!(theirs.traceparent(), Some(TRACEPARENT));
         assert_ne!(ctx(&[("traceparent", "garbage")]).expect("good headers").trace(), TraceId(0));
+    }
+
+    #[test]
+    fn timeouts_of_grpc_are_read() {
+        for (text, ms) in
+            [("2S", 2000), ("250m", 250), ("1u", 1), ("5n", 1), ("1M", 60_000), ("99999999H", u32::MAX)]
+        {
+            assert_eq!(timeout_ms(text), Some(ms), "{text}");
+        }
+        for bad in ["", "S", "10", "-1S", "123456789S", "1é"] {
+            assert_eq!(timeout_ms(bad), None, "{bad:?}");
+        }
+        let near = ctx(&[("grpc-timeout", "1S")]).expect("good headers").remaining();
+        assert!(near > Duration::from_millis(900) && near <= Duration::from_secs(1), "{near:?}");
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! The HTTP side of a service: reads a request, guards its handler, writes the answer.
 
-use super::{Ctx, Service, unknown_endpoint};
+use super::{Ctx, Service, grpc, unknown_endpoint};
 use crate::wire::{Code, Fault, limits::BODY_BYTES_MAX};
 use axum::{
     Router,
@@ -14,7 +14,7 @@ use bytes::Bytes;
 use futures::FutureExt;
 use std::{panic::AssertUnwindSafe, sync::Arc};
 
-/// The routes: `POST /Handler/method`, and `GET /health`, which answers as long as the process takes
+/// The routes: `POST /Handler/method`, also as gRPC, and `GET /health`, which answers as long as the process takes
 /// requests.
 pub(crate) fn router(service: Arc<dyn Service>) -> Router {
     let door = Arc::new(Door {
@@ -31,13 +31,16 @@ pub(crate) fn with_config(router: Router, config: crate::config::Config) -> Rout
     router.route("/-/config", axum::routing::post(async move || axum::Json(config.report())))
 }
 
-struct Door {
+pub(super) struct Door {
     service: Arc<dyn Service>,
     /// The endpoints' names: asking the service makes every schema anew.
     known: Vec<String>,
 }
 
 async fn answer(State(door): State<Arc<Door>>, request: Request) -> Response {
+    if grpc::is_grpc(request.headers()) {
+        return grpc::answer(door, request).await;
+    }
     let (status, body) = match door.answer(request).await {
         Ok(body) => (StatusCode::OK, Body::from(body)),
         Err(fault) => {
@@ -58,8 +61,18 @@ impl Door {
         }
         let (parts, body) = request.into_parts();
         let ctx = Ctx::of(parts.headers)?;
+        self.guarded(endpoint, ctx.clone(), self.work(endpoint, ctx, body)).await
+    }
+
+    /// What comes of `work` on a call of `endpoint`: not a panic, and not later than the call's deadline.
+    pub(super) async fn guarded<T>(
+        &self,
+        endpoint: &str,
+        ctx: Ctx,
+        work: impl Future<Output = Result<T, Fault>>,
+    ) -> Result<T, Fault> {
         let (given, deadline) = (ctx.remaining(), ctx.deadline());
-        let work = AssertUnwindSafe(self.work(endpoint, ctx, body)).catch_unwind();
+        let work = AssertUnwindSafe(work).catch_unwind();
         match tokio::time::timeout_at(deadline, work).await {
             Ok(Ok(result)) => result,
             // The panic's own text is on stderr, for those who run the service.
@@ -82,6 +95,11 @@ impl Door {
                 format!("the request can't be read (its limit is {BODY_BYTES_MAX} bytes): {error}"),
             )
         })?;
+        self.dispatch(endpoint, ctx, body).await
+    }
+
+    /// Has the service answer.
+    pub(super) async fn dispatch(&self, endpoint: &str, ctx: Ctx, body: Bytes) -> Result<Bytes, Fault> {
         let answer = self.service.dispatch(endpoint, ctx, body).await?;
         if answer.len() > BODY_BYTES_MAX {
             let message = format!(
@@ -94,7 +112,7 @@ impl Door {
     }
 
     /// The endpoint that `path` means: `/Handler/method` is `Handler.method`.
-    fn endpoint(&self, path: &str) -> Result<&str, Fault> {
+    pub(super) fn endpoint(&self, path: &str) -> Result<&str, Fault> {
         let asked = path.trim_matches('/').replace('/', ".");
         let known = self.known.iter().find(|known| **known == asked);
         known.map(String::as_str).ok_or_else(|| unknown_endpoint(&*self.service, &asked))

@@ -1,7 +1,7 @@
 //! Offers a service to the mesh.
 //!
-//! A service is an ordinary HTTP server (HTTP/1.1 and HTTP/2, JSON over `POST /Handler/method`) on a loopback
-//! port. It attaches to the node on its host, which announces it and passes calls on; so it can be called
+//! A service is an ordinary HTTP server (HTTP/1.1 and HTTP/2, JSON over `POST /Handler/method`; the same as gRPC) on a
+//! loopback port. It attaches to the node on its host, which announces it and passes calls on; so it can be called
 //! with curl, and run in a debugger, with no mesh at all.
 //!
 //! ```text
@@ -15,6 +15,7 @@ mod attachment;
 mod ctx;
 mod door;
 mod entry;
+mod grpc;
 mod server;
 mod service;
 

@@ -39,6 +39,8 @@ const CONNECTIONS_MAX: usize = 256;
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 /// What a caller may send ahead on one call: a large body is not held up by round trips.
 const WINDOW_BYTES: u32 = 1 << 20;
+/// The same on all calls of a connection: many that no handler reads yet don't hold up the others.
+const CONNECTION_WINDOW_BYTES: u32 = 64 * WINDOW_BYTES;
 
 /// Serves one service. [`serve`](super::serve) is this with nothing set.
 #[must_use = "a server does nothing until it runs"]
@@ -240,7 +242,7 @@ async fn converse(stream: TcpStream, router: Router, permits: u32, mut stopping:
         .timer(TokioTimer::new())
         .max_concurrent_streams(permits)
         .initial_stream_window_size(WINDOW_BYTES)
-        .initial_connection_window_size(4 * WINDOW_BYTES);
+        .initial_connection_window_size(CONNECTION_WINDOW_BYTES);
     let connection = protocol.serve_connection(TokioIo::new(stream), TowerToHyperService::new(router));
     let mut connection = std::pin::pin!(connection);
     tokio::select! {

@@ -61,7 +61,8 @@ pub struct Head {
     pub caller: Caller,
     /// The trace that this call belongs to.
     pub trace: TraceId,
-    /// The time left, in milliseconds. Never more than [`super::limits::DEADLINE_MS_MAX`].
+    /// The time left, in milliseconds. Never more than [`super::limits::DEADLINE_MS_MAX`], but for a call whose request
+    /// and answer go on: that may have more, or [none](super::limits::DEADLINE_MS_NONE).
     pub deadline_ms: u32,
     /// How often the call has been passed on. Never more than [`HOPS_MAX`].
     pub hops: u8,

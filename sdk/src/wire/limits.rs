@@ -12,5 +12,7 @@ pub const BODY_BYTES_MAX: usize = 16 << 20;
 pub const HEAD_BYTES_MAX: usize = 16 << 10;
 /// The longest time a caller may ask for: a longer wait belongs to a queue, not to a call.
 pub const DEADLINE_MS_MAX: u32 = 10 * 60 * 1000;
+/// Stands for no deadline: a call whose request and answer go on may have none. It is 49 days.
+pub const DEADLINE_MS_NONE: u32 = u32::MAX;
 /// The deadline of callers who set none.
 pub const DEADLINE_MS_DEFAULT: u32 = 10_000;

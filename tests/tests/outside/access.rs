@@ -12,12 +12,14 @@ use tonic::{Code, transport::Endpoint};
 enum Fate {
     /// No rule lets such a caller through.
     Denied,
+    /// It carries what shows who asks, and shows nothing.
+    Unproven,
     /// What is meant has to be said before it is decided who may do that.
     Usage,
     /// Whoever has come in may ask.
     Open,
 }
-use Fate::{Denied, Open, Usage};
+use Fate::{Denied, Open, Unproven, Usage};
 
 /// What accounts get that no rule is about, by service and method.
 const ROWS: [(&str, &[(&str, Fate)]); 7] = [
@@ -26,9 +28,9 @@ const ROWS: [(&str, &[(&str, Fate)]); 7] = [
         "Auth",
         &[
             // They are let in by what they show, and here it is nothing.
-            ("Login", Denied),
-            ("Refresh", Denied),
-            ("Logout", Denied),
+            ("Login", Unproven),
+            ("Refresh", Unproven),
+            ("Logout", Unproven),
             ("Keys", Open),
             ("WhoAmI", Open),
             ("Check", Usage),
@@ -157,6 +159,7 @@ async fn every_request_lets_those_through_whom_its_row_says() -> anyhow::Result<
             let answer = ask(&channel, path, Some(outsider)).await?;
             let found = match &answer {
                 Err(status) if status.code() == Code::PermissionDenied => Denied,
+                Err(status) if status.code() == Code::Unauthenticated => Unproven,
                 Err(status) if status.code() == Code::InvalidArgument => Usage,
                 _ => Open,
             };

@@ -53,7 +53,10 @@ fn show(status: &Status, output: &Output) -> Result<(), Failure> {
     match output.format() {
         // The document carries its schema itself.
         Format::Json | Format::Yaml | Format::Name => output.document(status),
-        _ => output.text(&view::text(status, output.wide(), output.headers(), output.width())),
+        Format::Jsonl => output.line(status),
+        Format::Table | Format::Wide => {
+            output.text(&view::text(status, output.wide(), output.headers(), output.width()))
+        }
     }
 }
 

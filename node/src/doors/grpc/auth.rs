@@ -1,6 +1,6 @@
 //! Accounts, tokens and rules.
 
-use super::{Door, context, namespace, usage};
+use super::{Door, context, namespace, unproven, usage};
 use crate::node::Subject;
 use micro_actors::auth::{
     self, Access, AccountView, Claims, KeyView, Resource, RotatedKeys, RuleView, Secret, Tokens,
@@ -30,7 +30,7 @@ impl auth_server::Auth for Door {
         let Ok(name) = request.account.parse::<AccountName>() else {
             self.limits.login(context.origin, None)?;
             self.local.tell_entrance(&context, "login", None, &Err::<(), _>(nobody()));
-            return Err(nobody().into());
+            return Err(unproven(nobody()));
         };
         let namespace = namespace(&request.namespace)?;
         if let Err(exceeded) = self.limits.login(context.origin, Some((&namespace, &name))) {
@@ -39,7 +39,8 @@ impl auth_server::Auth for Door {
             return Err(exceeded.into());
         }
         let login = auth::LoginRequest { namespace, name, secret };
-        Ok(Response::new(tokens(&self.local.login(&context, login).await?)))
+        let login = self.local.login(&context, login).await;
+        Ok(Response::new(tokens(&login.map_err(unproven)?)))
     }
 
     async fn refresh(&self, request: Request<RefreshRequest>) -> Result<Response<TokensResponse>, Status> {
@@ -47,13 +48,14 @@ impl auth_server::Auth for Door {
         let context = context(&metadata, &extensions)?;
         self.limits.login(context.origin, None)?;
         let token = Secret::new(request.refresh_token);
-        Ok(Response::new(tokens(&self.local.refresh(&context, token).await?)))
+        let refreshed = self.local.refresh(&context, token).await;
+        Ok(Response::new(tokens(&refreshed.map_err(unproven)?)))
     }
 
     async fn logout(&self, request: Request<LogoutRequest>) -> Result<Response<LogoutResponse>, Status> {
         let (metadata, extensions, request) = request.into_parts();
         let context = context(&metadata, &extensions)?;
-        self.local.logout(&context, Secret::new(request.refresh_token)).await?;
+        self.local.logout(&context, Secret::new(request.refresh_token)).await.map_err(unproven)?;
         Ok(Response::new(LogoutResponse {}))
     }
 

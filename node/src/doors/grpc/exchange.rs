@@ -8,7 +8,10 @@ use super::{
 use crate::node::Context;
 use bytes::Bytes;
 use h2::{RecvStream, SendStream, server::SendResponse};
-use http::{HeaderMap, HeaderName, HeaderValue, Request, Response, header::CONTENT_TYPE};
+use http::{
+    HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode,
+    header::{ALLOW, CONTENT_TYPE},
+};
 use hyper::body::{Body, Frame};
 use micro_sdk::wire::Fault;
 use prost::Message;
@@ -51,6 +54,29 @@ impl Exchange {
     /// Where the request goes: `/package.Service/Method`.
     pub(super) fn path(&self) -> &str {
         self.request.uri().path()
+    }
+
+    /// Whether the request is one of gRPC: all others are answered as HTTP does (gRPC over HTTP/2, "Requests").
+    ///
+    /// # Errors
+    /// The status that it deserves.
+    pub(super) fn kind(&self) -> Result<(), StatusCode> {
+        let kind = self.request.headers().get(CONTENT_TYPE);
+        match kind.is_some_and(|kind| kind.as_bytes().starts_with(GRPC.as_bytes())) {
+            _ if self.request.method() != Method::POST => Err(StatusCode::METHOD_NOT_ALLOWED),
+            true => Ok(()),
+            false => Err(StatusCode::UNSUPPORTED_MEDIA_TYPE),
+        }
+    }
+
+    /// Answers one who does not speak gRPC.
+    pub(super) fn refuse_as_http(mut self, status: StatusCode) {
+        let mut head = Response::new(());
+        *head.status_mut() = status;
+        if status == StatusCode::METHOD_NOT_ALLOWED {
+            head.headers_mut().insert(ALLOW, HeaderValue::from_static("POST"));
+        }
+        self.resets.count_if_reset(&self.respond.send_response(head, true).map(drop));
     }
 
     /// Answers that nothing is done.

@@ -39,7 +39,7 @@ impl Leash {
     }
 
     /// Returns once it is not allowed any more.
-    async fn pulled(&mut self) -> Fault {
+    pub async fn pulled(&mut self) -> Fault {
         loop {
             if let Some(token) = &self.context.token
                 && let Err(error) = self.local.guard().not_revoked(token)

@@ -1,4 +1,5 @@
-//! The gRPC services of a node: thin translations between protobuf and the platform's own requests.
+//! The gRPC services of a node: thin translations between protobuf and the platform's own requests; and the proxy that
+//! leads all other calls to people's services.
 
 mod audit;
 mod auth;
@@ -7,9 +8,12 @@ mod config;
 mod connection;
 mod exchange;
 mod gathered;
+mod health;
 mod leash;
 mod node;
+mod proxy;
 mod records;
+mod reflection;
 mod registry;
 mod resets;
 mod settings;
@@ -25,6 +29,7 @@ use crate::{
     doors::limits::Limits,
     node::{Context, Local},
 };
+use bytes::Bytes;
 use futures::future::{BoxFuture, ready};
 use http::HeaderMap;
 use micro_actors::{
@@ -47,7 +52,8 @@ use std::{convert::Infallible, sync::Arc, time::Duration};
 use streams::Seats;
 use tokio::sync::watch;
 use tonic::{Extensions, Status, body::Body, metadata::MetadataMap};
-use tower::Service as _;
+use tonic_health::pb::health_server::{self, HealthServer};
+use tower::{BoxError, Service as _};
 
 /// An answer on its way.
 pub(super) type Answering = BoxFuture<'static, Result<http::Response<Body>, Infallible>>;
@@ -64,6 +70,7 @@ pub(super) struct Services {
     blobs: blobs_server::BlobsServer<Door>,
     auth: auth_server::AuthServer<Door>,
     audit: audit_server::AuditServer<Door>,
+    health: HealthServer<Door>,
 }
 
 impl Services {
@@ -86,6 +93,7 @@ impl Services {
             blobs: blobs.max_decoding_message_size(MESSAGE_BYTES_MAX),
             auth: auth_server::AuthServer::from_arc(door.clone()),
             audit: audit_server::AuditServer::from_arc(door.clone()),
+            health: HealthServer::from_arc(door.clone()),
             door,
         }
     }
@@ -100,6 +108,9 @@ impl Services {
     /// The two that are asked most go the short way. It does the same with the same door, without the types and boxes
     /// that tonic needs to treat all kinds of streams alike: half of what the door costs a write.
     pub fn take(&self, exchange: Exchange) {
+        if let Err(status) = exchange.kind() {
+            return exchange.refuse_as_http(status);
+        }
         let (door, judge) = (self.door.clone(), self.door.clone());
         match exchange.path() {
             STORE_WRITE => {
@@ -124,12 +135,14 @@ impl Services {
     /// Answers a request that came in by whatever door: who calls is among its extensions.
     pub fn call<B>(self, request: http::Request<B>) -> Answering
     where
-        B: hyper::body::Body + Send + 'static,
-        B::Error: Into<Box<dyn std::error::Error + Send + Sync>> + Send + 'static,
+        B: hyper::body::Body<Data = Bytes> + Send + 'static,
+        B::Error: Into<BoxError> + std::fmt::Display + Send + 'static,
     {
         let Services {
             mut store, mut registry, mut node, mut config, mut blobs, mut auth, mut audit, ..
         } = self;
+        // Each service has a health and a reflection of its own beside the node's.
+        let named = request.headers().contains_key(proxy::SERVICE_HEADER);
         match request.uri().path().split('/').nth(1) {
             Some(store_server::SERVICE_NAME) => store.call(request),
             Some(registry_server::SERVICE_NAME) => registry.call(request),
@@ -138,10 +151,15 @@ impl Services {
             Some(blobs_server::SERVICE_NAME) => blobs.call(request),
             Some(auth_server::SERVICE_NAME) => auth.call(request),
             Some(audit_server::SERVICE_NAME) => audit.call(request),
-            _ => {
+            Some(health_server::SERVICE_NAME) if !named => self.health.clone().call(request),
+            Some(reflection::V1 | reflection::V1_ALPHA) if !named => {
+                reflection::call(&self.door, request.map(Body::new))
+            }
+            Some(own) if own.starts_with(OWN_PACKAGE) => {
                 let status = Status::unimplemented(format!("nothing is at {:?}", request.uri().path()));
                 Box::pin(ready(Ok(status.into_http())))
             }
+            _ => proxy::call(self.door, request),
         }
     }
 }
@@ -156,10 +174,13 @@ pub(super) fn kinds_of(path: &str) -> &'static [&'static str] {
         Some(blobs_server::SERVICE_NAME) => &[BLOB],
         Some(auth_server::SERVICE_NAME) => &[AUTH],
         Some(audit_server::SERVICE_NAME) => &[NETWORK],
-        _ => &[],
+        Some(own) if own.starts_with(OWN_PACKAGE) => &[],
+        _ => &["service"],
     }
 }
 
+/// The package of the node's own services.
+const OWN_PACKAGE: &str = "micro.v1.";
 /// The paths of what is asked most.
 const STORE_WRITE: &str = "/micro.v1.Store/Write";
 const STORE_READ: &str = "/micro.v1.Store/Read";
@@ -168,11 +189,28 @@ const STORE_READ: &str = "/micro.v1.Store/Read";
 /// answer", is there before the caller gives up.
 const MARGIN_MAX: Duration = Duration::from_millis(50);
 
+#[derive(Clone)]
 struct Door {
     local: Local,
     limits: Arc<Limits>,
     draining: watch::Receiver<bool>,
     seats: Seats,
+}
+
+/// The status of a refusal for whom it would help to show who they are: then it is no lack of permission (gRPC,
+/// "Status codes").
+pub(super) fn unproven(fault: Fault) -> Status {
+    let denied = fault.code == Code::Denied;
+    let status = Status::from(fault);
+    match denied {
+        true => with_code(tonic::Code::Unauthenticated, &status),
+        false => status,
+    }
+}
+
+/// The same status under another code.
+fn with_code(code: tonic::Code, status: &Status) -> Status {
+    Status::with_metadata(code, status.message(), status.metadata().clone())
 }
 
 /// Who calls, until when, in which trace.

@@ -26,7 +26,8 @@ const SEATS: usize = 4096;
 /// An answer that goes on.
 pub(super) type Answers<T> = Pin<Box<dyn Stream<Item = Result<T, Status>> + Send>>;
 
-/// The seats of those who watch and keep alive.
+/// The seats of those who watch, keep alive, and call services.
+#[derive(Clone)]
 pub(super) struct Seats(Arc<Semaphore>);
 
 impl Default for Seats {
@@ -42,7 +43,7 @@ impl Seats {
     /// [`Code::Unavailable`] if none is free.
     pub fn take(&self) -> Result<OwnedSemaphorePermit, Fault> {
         self.0.clone().try_acquire_owned().map_err(|_| {
-            Fault::new(Code::Unavailable, format!("{SEATS} watches and kept leases are open here already"))
+            Fault::new(Code::Unavailable, format!("{SEATS} watches and other streams are open here already"))
                 .help("end some, or go through another node")
         })
     }

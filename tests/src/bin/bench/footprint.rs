@@ -4,12 +4,9 @@ use crate::{
     figure::{Bar, Figure, median},
     selection::Selection,
 };
-use anyhow::{Context, ensure};
-use micro_tests::Member;
-use std::{
-    fs,
-    time::{Duration, Instant},
-};
+use anyhow::ensure;
+use micro_tests::{Member, resident_kib};
+use std::time::{Duration, Instant};
 
 /// A start should be shorter than what people notice.
 const START: Bar = Bar::AtMost(500.0);
@@ -73,13 +70,10 @@ async fn exec_to_ready_ms(node: &mut Member) -> anyhow::Result<f64> {
     Ok(took.as_secs_f64() * 1e3)
 }
 
-/// The resident memory of a process (proc(5), `VmRSS`), in millions of bytes.
+/// The resident memory of a process, in millions of bytes.
 ///
 /// # Errors
 /// If there is no such process.
 pub fn resident_mb(pid: u32) -> anyhow::Result<f64> {
-    let status = fs::read_to_string(format!("/proc/{pid}/status"))?;
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).context("a process has memory")?;
-    let kib: f64 = line.trim().trim_end_matches(" kB").parse().context("VmRSS")?;
-    Ok(kib * 1024.0 / 1e6)
+    Ok(resident_kib(pid)? as f64 * 1024.0 / 1e6)
 }

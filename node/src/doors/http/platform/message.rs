@@ -13,7 +13,7 @@ use prost_reflect::{
 use serde_json::Value;
 
 /// The fields that hold a JSON document.
-pub(super) const DOCUMENTS: [&str; 14] = [
+pub(super) const DOCUMENTS: [&str; 15] = [
     "micro.v1.CallRequest.body",
     "micro.v1.CallResponse.body",
     "micro.v1.ConfigEdit.after",
@@ -24,6 +24,7 @@ pub(super) const DOCUMENTS: [&str; 14] = [
     "micro.v1.Endpoint.response_schema",
     "micro.v1.GetConfigResponse.value",
     "micro.v1.GetConfigSchemaResponse.schema",
+    "micro.v1.KeysResponse.jwks",
     "micro.v1.SetConfigRequest.value",
     "micro.v1.SetConfigSchemaRequest.schema",
     "micro.v1.StatusResponse.document",

@@ -1,0 +1,156 @@
+//! Conversations by name: gRPC calls to an instance attached here, or to another node.
+
+use super::{
+    Dispatch,
+    conversation::{Body, Replay, holding, reply, request_of, said_by, said_to},
+    dispatch::{remaining_ms, try_next, unreached},
+};
+use crate::audit::Origin;
+use futures::{StreamExt, stream};
+use http::Response;
+use http_body_util::BodyExt;
+use micro_mesh::{Heard, Piece, Said};
+use micro_sdk::wire::{Code, Fault, HOPS_MAX, Head, Instance, NodeId, limits::DEADLINE_MS_NONE};
+use tokio::time::{Duration, Instant, sleep};
+
+/// How long it may take to get a link to another node before the next instance is tried.
+const LINK_PATIENCE: Duration = Duration::from_secs(5);
+/// How long conversations may go on when the node stops: what is nearly done gets done, and callers of the others have
+/// time left to be told.
+pub const STOP_GRACE: Duration = Duration::from_secs(2);
+
+impl Dispatch {
+    /// Takes a gRPC call from a door of this node. The endpoint is named as gRPC does, `package.Service.Method`.
+    ///
+    /// # Errors
+    /// [`Code::Denied`] if the caller may not; [`Code::NotFound`] with what was looked up where; or why no instance
+    /// takes it. What goes wrong later is the error of the answer's body.
+    pub async fn converse(&self, origin: Origin, head: Head, body: Body) -> Result<Response<Body>, Fault> {
+        if self.is_platform(&head.service) {
+            self.authorize(origin, &head)?;
+            let message = format!("{} is the platform's, and takes no gRPC call by its name", head.service);
+            return Err(Fault::new(Code::NotFound, message).help("its methods are those of micro.v1"));
+        }
+        self.converse_service(origin, head, body).await
+    }
+
+    /// Takes a conversation that another node passed on.
+    pub(crate) fn receive_conversation(&self, from: NodeId, head: Head, heard: Heard) -> Said {
+        let dispatch = self.clone();
+        let answer = async move {
+            dispatch.speaks_for_itself(from, &head)?;
+            dispatch.registry().open_for_calls()?;
+            dispatch.hops_left(&head)?;
+            dispatch.converse_service(Origin::Mesh(from), head, request_of(heard)).await
+        };
+        let ended = self.registry().ended();
+        let stopped = async move {
+            ended.await;
+            sleep(STOP_GRACE).await;
+        };
+        let shut_down = stream::once(async { Piece::Fault(shut_down()) });
+        // Nothing is read behind the last piece, which is that of the answer if it has one.
+        stream::once(answer).flat_map(said_to).take_until(Box::pin(stopped)).chain(shut_down).boxed()
+    }
+
+    /// As a call is: an instance here, else one on the nearest node; the next if one certainly did nothing, as long as
+    /// the request can be sent again.
+    async fn converse_service(
+        &self,
+        origin: Origin,
+        mut head: Head,
+        body: Body,
+    ) -> Result<Response<Body>, Fault> {
+        let deadline = Instant::now() + Duration::from_millis(head.deadline_ms.into());
+        if head.endpoint.starts_with('-') {
+            self.authorize(origin, &head)?;
+        }
+        let candidates = self.registry().candidates(&head.namespace, &head.service);
+        let candidates = candidates.or_else(|fault| self.authorize(origin, &head).and(Err(fault)))?;
+        let replay = Replay::new(body);
+        let mut last = None;
+        for instance in candidates {
+            head.endpoint = method(&instance, &head.endpoint)
+                .or_else(|fault| self.authorize(origin, &head).and(Err(fault)))?;
+            self.authorize(origin, &head)?;
+            let Some(attempt) = replay.attempt() else { break };
+            if head.deadline_ms != DEADLINE_MS_NONE {
+                head.deadline_ms = remaining_ms(deadline);
+            }
+            let answer = if instance.node == self.node() {
+                self.registry().converse_with(instance.id, &head, attempt.boxed_unsync()).await
+            } else if head.hops >= HOPS_MAX {
+                continue;
+            } else {
+                self.converse_at(instance.node, head.clone(), attempt.boxed_unsync()).await
+            };
+            match answer {
+                // The request is read for as long as somebody waits for the answer.
+                Ok(response) => return Ok(response.map(|body| holding(body, replay))),
+                Err(fault) if try_next(&fault) && Instant::now() < deadline => last = Some(fault),
+                Err(fault) => return Err(fault),
+            }
+        }
+        Err(last.unwrap_or_else(|| unreached(&head)))
+    }
+
+    async fn converse_at(&self, node: NodeId, mut head: Head, body: Body) -> Result<Response<Body>, Fault> {
+        head.hops += 1;
+        reply(self.mesh().converse(node, &head, said_by(body), LINK_PATIENCE).await?).await
+    }
+}
+
+/// Why a conversation ends that is still going on when its node stops.
+pub fn shut_down() -> Fault {
+    Fault::new(Code::Unavailable, "the node is shutting down").effect_unknown().help("call again")
+}
+
+/// The endpoint that a method of gRPC means: its full name; or the same without its package, where case and underscores
+/// do not matter.
+fn method(instance: &Instance, asked: &str) -> Result<String, Fault> {
+    let names = &instance.endpoints;
+    let (service, method) = asked.rsplit_once('.').unwrap_or(("", asked));
+    let short = [service.rsplit('.').next().unwrap_or(service), method].join(".");
+    let found =
+        names.iter().find(|name| *name == asked).or_else(|| names.iter().find(|name| **name == short));
+    let found = found.or_else(|| names.iter().find(|name| plain(name).eq(plain(&short))));
+    found.cloned().ok_or_else(|| {
+        let message = format!("service {:?} has no method {asked:?}", instance.service.as_str());
+        Fault::new(Code::NotFound, message).help(format!("its endpoints: {}", names.join(", ")))
+    })
+}
+
+/// `Cart.AddItem` and `Cart.add_item` alike.
+fn plain(name: &str) -> impl Iterator<Item = u8> + '_ {
+    name.bytes().filter(|byte| *byte != b'_').map(|byte| byte.to_ascii_lowercase())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use micro_sdk::wire::Namespace;
+
+    #[test]
+    fn methods_are_found_by_the_names_that_grpc_gives_them() {
+        let instance = Instance {
+            id: 1,
+            namespace: Namespace::default(),
+            service: "shop".parse().expect("a good name"),
+            version: "1".to_owned(),
+            node: NodeId(1),
+            endpoints: ["Cart.add_item", "acme.shop.v1.Stock.Count"].map(str::to_owned).to_vec(),
+            routes: Vec::new(),
+        };
+        for (asked, found) in [
+            ("acme.shop.v1.Stock.Count", Some("acme.shop.v1.Stock.Count")),
+            ("shop.Cart.AddItem", Some("Cart.add_item")),
+            ("Cart.add_item", Some("Cart.add_item")),
+            ("Cart.AddItem", Some("Cart.add_item")),
+            ("acme.shop.v1.Stock.count", None),
+            ("other.Stock.Count", None),
+            ("add_item", None),
+        ] {
+            assert_eq!(method(&instance, asked).ok().as_deref(), found, "{asked}");
+        }
+    }
+}

@@ -1,0 +1,87 @@
+//! What the node says of a call to the instance that answers it: its trace, and who calls. Callers can't say it: what
+//! they send under these names is refused or dropped at the doors.
+
+use http::HeaderName;
+use micro_sdk::wire::{Caller, Head};
+
+/// W3C Trace Context.
+const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
+const TRACE: HeaderName = HeaderName::from_static("micro-trace-id");
+/// `admin`, `node`, `anonymous`, or `account`.
+const CALLER: HeaderName = HeaderName::from_static("micro-caller");
+/// The account: its name, its namespace, and its scopes with commas between them.
+const ACCOUNT: HeaderName = HeaderName::from_static("micro-account");
+const ACCOUNT_NAMESPACE: HeaderName = HeaderName::from_static("micro-account-namespace");
+const ACCOUNT_SCOPES: HeaderName = HeaderName::from_static("micro-account-scopes");
+
+/// The headers for a call with this head. A `traceparent` among its metadata stays the only one: it names the caller's
+/// place in the trace more exactly.
+pub(super) fn of(head: &Head) -> Vec<(HeaderName, String)> {
+    let trace = head.trace.to_string();
+    let parent = format!("00-{trace}-{}-01", &trace[16..]);
+    let mut headers = vec![(TRACE, trace)];
+    if !head.metadata.iter().any(|(name, _)| TRACEPARENT == name.as_str()) {
+        headers.push((TRACEPARENT, parent));
+    }
+    let caller = match &head.caller {
+        Caller::Admin => "admin",
+        Caller::Node(_) => "node",
+        Caller::Anonymous | Caller::Stranger => "anonymous",
+        Caller::Account(account) => {
+            let scopes: Vec<&str> = account.scopes.iter().map(|scope| scope.as_str()).collect();
+            headers.push((ACCOUNT, account.name.to_string()));
+            headers.push((ACCOUNT_NAMESPACE, account.namespace.to_string()));
+            headers.push((ACCOUNT_SCOPES, scopes.join(",")));
+            "account"
+        }
+    };
+    headers.push((CALLER, caller.to_owned()));
+    headers
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::auth::tests::account;
+    use micro_sdk::wire::{Namespace, TraceId};
+
+    fn head(caller: Caller) -> Head {
+        Head {
+            namespace: Namespace::default(),
+            service: "shop".parse().expect("a good name"),
+            endpoint: "Cart.add".to_owned(),
+            caller,
+            trace: TraceId(7),
+            deadline_ms: 1,
+            hops: 0,
+            idempotency_key: None,
+            metadata: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn a_place_in_a_trace_is_told_once() {
+        let mut head = head(Caller::Admin);
+        let parents = |head: &Head| of(head).into_iter().filter(|(name, _)| name == "traceparent").count();
+        assert_eq!(parents(&head), 1);
+        head.metadata.push(("TraceParent".to_owned(), "00-7-7-01".to_owned()));
+        assert_eq!(parents(&head), 0);
+    }
+
+    #[test]
+    fn an_instance_is_told_who_calls() {
+        let told = |caller: Caller| {
+            let head = head(caller);
+            let headers = of(&head).into_iter();
+            let headers: Vec<String> =
+                headers.skip(2).map(|(name, value)| format!("{name}: {value}")).collect();
+            headers.join("\n")
+        };
+        assert_eq!(told(Caller::Admin), "micro-caller: admin");
+        assert_eq!(told(Caller::Stranger), "micro-caller: anonymous");
+        assert_eq!(
+            told(account("acme", &["billing", "crm"])),
+            "micro-account: jane\nmicro-account-namespace: acme\nmicro-account-scopes: billing,crm\nmicro-caller: account"
+        );
+    }
+}
