@@ -16,6 +16,7 @@ mod housekeeping;
 mod kit;
 mod machines;
 pub mod network;
+pub mod protobuf;
 pub mod registry;
 pub mod store;
 mod system;
@@ -24,6 +25,8 @@ pub use address_book::{AddressBook, Peers};
 pub(crate) use authorize::grants;
 pub use authorize::{Action, authorize, explain, may_reach};
 pub use housekeeping::IDENTITY_FILE;
-pub use kit::{Answer, Directory, Dispatch, Invocation, Platform, ServiceRef, Supervisor};
+pub use kit::{
+    Answer, Body, Directory, Dispatch, Invocation, Platform, STOP_GRACE, ServiceRef, Supervisor, shut_down,
+};
 pub use machines::Machines;
 pub use system::{System, SystemConfig};

@@ -1,7 +1,10 @@
 //! An instance attached to this node: its connection and its permits.
 
-use super::{channel::Channel, heading};
-use crate::kit::{Body, holding};
+use super::{channel::Channel, heading, translation};
+use crate::{
+    kit::{Body, holding},
+    protobuf::Contract,
+};
 use bytes::Bytes;
 use futures::future::BoxFuture;
 use http::{Request, Response, header::CONTENT_TYPE};
@@ -22,14 +25,27 @@ pub type InsideHandler = Arc<dyn Fn(Head, Bytes) -> BoxFuture<'static, Result<By
 
 /// How an instance is reached.
 pub enum Backend {
-    /// An HTTP/2 server on a loopback port.
-    Http(SocketAddr),
+    /// An HTTP/2 server on a loopback port, and what its messages are.
+    Http(SocketAddr, Encoding),
     /// A handler in this process.
     Inside(InsideHandler),
 }
 
+/// What the messages of a server are. Callers that have others are translated for, where a contract says how.
+pub enum Encoding {
+    /// JSON, over HTTP and gRPC.
+    Json(Option<Contract>),
+    /// Protobuf, over gRPC.
+    Protobuf(Contract),
+}
+
 enum Connection {
-    Http { client: Client<HttpConnector, Full<Bytes>>, address: SocketAddr, channel: Channel },
+    Http {
+        client: Client<HttpConnector, Full<Bytes>>,
+        address: SocketAddr,
+        channel: Channel,
+        encoding: Encoding,
+    },
     Inside(InsideHandler),
 }
 
@@ -52,7 +68,7 @@ impl Attachment {
     ) -> Self {
         let connection = match backend {
             Backend::Inside(handler) => Connection::Inside(handler),
-            Backend::Http(address) => {
+            Backend::Http(address, encoding) => {
                 let mut connector = HttpConnector::new();
                 connector.set_nodelay(true);
                 connector.set_connect_timeout(Some(Duration::from_secs(1)));
@@ -63,7 +79,8 @@ impl Attachment {
                     .http2_initial_stream_window_size(1 << 20)
                     .http2_initial_connection_window_size(8 << 20)
                     .build(connector.clone());
-                Connection::Http { client, address, channel: Channel::new(connector, address) }
+                let channel = Channel::new(connector, address);
+                Connection::Http { client, address, channel, encoding }
             }
         };
         Attachment { instance, endpoints, connection, permits: Arc::new(Semaphore::new(permits)) }
@@ -76,10 +93,17 @@ impl Attachment {
     /// [`Code::Timeout`], or what it answers.
     pub async fn call(&self, head: &Head, body: Bytes) -> Result<Bytes, Fault> {
         let _permit = self.permit(head)?;
+        self.answer(head, body).await
+    }
+
+    async fn answer(&self, head: &Head, body: Bytes) -> Result<Bytes, Fault> {
         let deadline = Duration::from_millis(head.deadline_ms.into());
         let answer = async {
             match &self.connection {
                 Connection::Inside(handler) => handler(head.clone(), body).await,
+                Connection::Http { channel, encoding: Encoding::Protobuf(contract), .. } => {
+                    translation::to_protobuf(contract, channel, head, body).await
+                }
                 Connection::Http { client, address, .. } => call_http(client, *address, head, body).await,
             }
         };
@@ -93,11 +117,20 @@ impl Attachment {
     ///
     /// # Errors
     /// As [`call`](Self::call) before anything is done, and [`Code::NotFound`] if it does not speak gRPC.
-    pub async fn converse(&self, head: &Head, body: Body) -> Result<Response<Body>, Fault> {
+    pub async fn converse(self: Arc<Self>, head: &Head, body: Body) -> Result<Response<Body>, Fault> {
         let permit = self.permit(head)?;
         match &self.connection {
             Connection::Inside(_) => {
                 Err(Fault::new(Code::NotFound, format!("{} takes no gRPC calls", head.service)))
+            }
+            Connection::Http { encoding: Encoding::Json(Some(contract)), .. }
+                if translation::is_protobuf(head) =>
+            {
+                let method = contract.unary(&head.endpoint)?.clone();
+                let head = translation::json_head(head);
+                let call = move |body| async move { self.answer(&head, body).await };
+                let response = translation::from_protobuf(method, call, body).await;
+                Ok(response.map(|body| holding(body, permit)))
             }
             Connection::Http { channel, .. } => {
                 let response = channel.converse(head, body).await?;

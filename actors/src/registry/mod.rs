@@ -8,8 +8,9 @@ mod collision;
 mod heading;
 mod platform;
 mod table;
+mod translation;
 
-pub use attachment::{Attachment, Backend, InsideHandler};
+pub use attachment::{Attachment, Backend, Encoding, InsideHandler};
 pub use platform::{DescribeReply, REGISTRY, RegistryService};
 pub(crate) use table::NAME_KEY;
 pub use table::Table;

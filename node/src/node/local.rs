@@ -19,11 +19,11 @@ use micro_sdk::wire::{
     limits::{BODY_BYTES_MAX, DEADLINE_MS_DEFAULT, DEADLINE_MS_MAX},
     status::Status,
 };
-use std::{net::SocketAddr, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 use tokio::time::Instant;
 
 /// The permits of an instance that asks for none in particular.
-const PERMITS_DEFAULT: usize = 1024;
+pub(super) const PERMITS_DEFAULT: usize = 1024;
 
 /// Who calls, how long it may take, and how it is followed.
 #[derive(Clone, Debug)]
@@ -373,29 +373,6 @@ impl Local {
         service: &ServiceName,
     ) -> Result<(), Fault> {
         self.may(context, &Resource::of(namespace, REGISTRY, service.as_str(), WRITE))
-    }
-
-    /// Attaches an instance that listens on a loopback port of this host. Whoever calls it asks
-    /// [`may_attach`](Self::may_attach) first.
-    ///
-    /// # Errors
-    /// [`Code::Denied`] for anything but loopback: a node must not be made to call elsewhere.
-    pub fn attach(
-        &self,
-        namespace: Namespace,
-        service: ServiceName,
-        version: String,
-        endpoints: Vec<Endpoint>,
-        address: SocketAddr,
-        permits: u32,
-    ) -> Result<AttachGuard, Fault> {
-        if !address.ip().is_loopback() {
-            let message = format!("an instance must listen on loopback of this host, not on {address}");
-            return Err(Fault::new(Code::Denied, message));
-        }
-        let permits = if permits == 0 { PERMITS_DEFAULT } else { permits as usize };
-        let backend = Backend::Http(address);
-        self.system.registry().attach(namespace, service, version, endpoints, backend, permits)
     }
 
     /// Attaches a handler inside this process: for simulations.

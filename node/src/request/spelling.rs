@@ -2,9 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-/// All ways to write the endpoints of a service: with their handler; and without it if there is no other, or if it is
-/// called as the service is. Case, dashes and underscores do not matter, since languages differ in them. What is
-/// written exactly comes first, then what is first in the order of names.
+/// All ways to write the endpoints of a service: with their handler, and the package of that if it has one; and without
+/// it if there is no other, or if it is called as the service is. Case, dashes and underscores do not matter, since
+/// languages differ in them. What is written exactly comes first, then what is first in the order of names.
 #[derive(Debug)]
 pub(crate) struct Spellings(BTreeMap<String, String>);
 
@@ -12,8 +12,8 @@ impl Spellings {
     /// Those of a service with these endpoints.
     pub fn of(service: &str, endpoints: &BTreeSet<&str>) -> Self {
         let handlers: BTreeSet<&str> =
-            endpoints.iter().filter_map(|name| Some(name.split_once('.')?.0)).collect();
-        let own = |handler: &str| handlers.len() == 1 || folded(handler) == folded(service);
+            endpoints.iter().filter_map(|name| Some(name.rsplit_once('.')?.0)).collect();
+        let own = |handler: &str| handlers.len() == 1 || folded(last(handler)) == folded(service);
         let mut names = BTreeMap::new();
         let mut add = |spelling: String, endpoint: &str| {
             names.entry(spelling).or_insert_with(|| endpoint.to_owned());
@@ -24,9 +24,9 @@ impl Spellings {
                 add(written(endpoint), endpoint);
             }
             for &endpoint in endpoints {
-                if let Some((handler, method)) = endpoint.split_once('.')
-                    && own(handler)
-                {
+                let Some((handler, method)) = endpoint.rsplit_once('.') else { continue };
+                add(written(&format!("{}.{method}", last(handler))), endpoint);
+                if own(handler) {
                     add(written(method), endpoint);
                 }
             }
@@ -46,9 +46,16 @@ impl Spellings {
 
     /// The shortest way to write an endpoint: without its handler, where that is enough.
     pub fn shortest<'e>(&self, endpoint: &'e str) -> &'e str {
-        let method = endpoint.split_once('.').map_or(endpoint, |(_, method)| method);
-        if self.find(None, method) == Some(endpoint) { method } else { endpoint }
+        let Some((handler, method)) = endpoint.rsplit_once('.') else { return endpoint };
+        let packaged = endpoint.len() - method.len() - 1 - last(handler).len();
+        let shorter = [method, &endpoint[packaged..]];
+        shorter.into_iter().find(|name| self.find(None, name) == Some(endpoint)).unwrap_or(endpoint)
     }
+}
+
+/// The last word of a name with dots.
+fn last(name: &str) -> &str {
+    name.rsplit_once('.').map_or(name, |(_, last)| last)
 }
 
 /// A name without what languages differ in.
@@ -81,6 +88,29 @@ mod tests {
         }
         assert_eq!(shop.shortest("Shop.Call"), "Call");
         assert_eq!(shop.shortest("Cart.list"), "Cart.list");
+        let packaged = Spellings::of(
+            "shop",
+            &BTreeSet::from([
+                "acme.v1.Cart.Add",
+                "acme.v1.Shop.Call",
+                "acme.v1.Stock.Add",
+                "acme.v2.Stock.Add",
+            ]),
+        );
+        for (handler, method, expected, shortest) in [
+            (None, "call", Some("acme.v1.Shop.Call"), "Call"),
+            (Some("cart"), "add", Some("acme.v1.Cart.Add"), "Cart.Add"),
+            (Some("acme.v1.Cart"), "Add", Some("acme.v1.Cart.Add"), "Cart.Add"),
+            (Some("Stock"), "Add", Some("acme.v1.Stock.Add"), "Stock.Add"),
+            (Some("acme.v2.stock"), "add", Some("acme.v2.Stock.Add"), "acme.v2.Stock.Add"),
+            (None, "add", None, ""),
+        ] {
+            assert_eq!(packaged.find(handler, method), expected, "{handler:?} {method}");
+            assert!(
+                expected.is_none_or(|endpoint| packaged.shortest(endpoint) == shortest),
+                "{handler:?} {method}"
+            );
+        }
         let sole = Spellings::of("helloworld", &BTreeSet::from(["Greeter.call"]));
         assert_eq!(sole.find(None, "call"), Some("Greeter.call"));
         let near = Spellings::of("a", &BTreeSet::from(["A.get", "A.Get", "A.g-e-t"]));

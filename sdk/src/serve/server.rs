@@ -52,6 +52,7 @@ pub struct Server {
     token: Option<Token>,
     namespace: Namespace,
     permits: u32,
+    descriptors: Vec<u8>,
     #[cfg(feature = "config")]
     config: Option<Config>,
 }
@@ -68,6 +69,7 @@ impl Server {
             token: None,
             namespace: Namespace::default(),
             permits: PERMITS_DEFAULT,
+            descriptors: Vec::new(),
             #[cfg(feature = "config")]
             config: None,
         }
@@ -106,6 +108,14 @@ impl Server {
     /// The most calls in flight at once; 1024 unless set. The node refuses more.
     pub fn permits(mut self, permits: u32) -> Server {
         self.permits = permits.max(1);
+        self
+    }
+
+    /// The protobuf messages of its endpoints, as a `google.protobuf.FileDescriptorSet` with all imports. Callers of
+    /// gRPC may then send protobuf: a method `acme.shop.v1.Cart.AddItem` is the endpoint `Cart.add_item`, whose JSON is
+    /// that of the messages (ProtoJSON).
+    pub fn descriptors(mut self, set: impl Into<Vec<u8>>) -> Server {
+        self.descriptors = set.into();
         self
     }
 
@@ -158,6 +168,7 @@ impl Server {
                 endpoints: self.service.endpoints().into_iter().map(Into::into).collect(),
                 namespace: self.namespace.to_string(),
                 permits: self.permits,
+                descriptors: self.descriptors.into(),
             },
             namespace: self.namespace,
             #[cfg(feature = "config")]

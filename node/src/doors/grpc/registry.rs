@@ -5,6 +5,7 @@ use super::{
     leash::{Leash, held},
     namespace, usage,
 };
+use crate::node::Introduction;
 use futures::{Stream, StreamExt, stream};
 use micro_sdk::{
     proto::{
@@ -50,14 +51,16 @@ impl registry_server::Registry for Door {
         let leash = Leash::hold(&self.local, &context, move |local, context| {
             local.may_attach(context, &tenant, &attached)
         });
-        let guard = self.local.attach(
+        let introduction = Introduction {
             namespace,
             service,
-            request.version,
-            endpoints.collect(),
+            version: request.version,
             address,
-            request.permits,
-        )?;
+            endpoints: endpoints.collect(),
+            descriptors: request.descriptors,
+            permits: request.permits,
+        };
+        let guard = self.local.attach(introduction).await?;
         let instance = guard.instance();
         let attached = attach_event::Event::Attached(Attached {
             instance: format!("{:016x}", instance.id),

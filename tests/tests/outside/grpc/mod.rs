@@ -1,6 +1,7 @@
 //! gRPC as other people's programs speak it: Python's client and server, which know nothing of this project.
 
 mod corpus;
+mod protobuf;
 
 use anyhow::{Context, bail, ensure};
 use micro_tests::{Cluster, Greeter, Python, until};

@@ -2,36 +2,38 @@
 
 use super::message::DOCUMENTS;
 use crate::request::Schema;
-use prost_reflect::{
-    DescriptorPool, EnumDescriptor, FieldDescriptor, FileDescriptor, Kind, MessageDescriptor,
-};
+use micro_actors::protobuf;
+use prost_reflect::{DescriptorPool, FileDescriptor, MessageDescriptor};
 use serde_json::{Map, Value, json};
-use std::collections::HashMap;
 
 /// Where schemas are in a document of OpenAPI.
 pub(in super::super) const PLACE: &str = "#/components/schemas/";
+
+/// Names are those of the `.proto` files.
+const DIALECT: protobuf::Dialect =
+    protobuf::Dialect { place: PLACE, original_names: true, wide_numbers: true, documents: &DOCUMENTS };
 
 /// The schemas of all messages.
 pub(in super::super) struct Schemas {
     /// `{"components": {"schemas": {NAME: SCHEMA}}}`
     document: Value,
-    comments: Comments,
+    made_by: protobuf::Schemas,
 }
 
 impl Schemas {
     pub(super) fn of(pool: &DescriptorPool) -> Self {
-        let comments = Comments::of(pool);
+        let made_by = protobuf::Schemas::of(DIALECT, pool);
         let own = |package: &str| package == "micro.v1";
         let mut schemas = Map::new();
         for message in
             pool.all_messages().filter(|message| own(message.package_name()) && !message.is_map_entry())
         {
-            schemas.insert(message.full_name().to_owned(), object(&message, &comments));
+            schemas.insert(message.full_name().to_owned(), made_by.message(&message));
         }
         for one in pool.all_enums().filter(|one| own(one.package_name())) {
-            schemas.insert(one.full_name().to_owned(), names(&one));
+            schemas.insert(one.full_name().to_owned(), made_by.names(&one));
         }
-        Schemas { document: json!({"components": {"schemas": schemas}}), comments }
+        Schemas { document: json!({"components": {"schemas": schemas}}), made_by }
     }
 
     /// The schema of a message, with all that it refers to.
@@ -47,85 +49,7 @@ impl Schemas {
 
     /// The comment at a place of a file.
     pub fn comment(&self, file: &FileDescriptor, path: &[i32]) -> String {
-        self.comments.at(file, path)
-    }
-}
-
-fn object(message: &MessageDescriptor, comments: &Comments) -> Value {
-    let mut properties = Map::new();
-    for field in message.fields() {
-        let mut schema = property(&field);
-        let comment = comments.at(&message.parent_file(), field.path());
-        if let Some(schema) = schema.as_object_mut().filter(|_| !comment.is_empty()) {
-            schema.insert("description".to_owned(), comment.into());
-        }
-        properties.insert(field.name().to_owned(), schema);
-    }
-    let mut schema = json!({"type": "object", "properties": properties, "additionalProperties": false});
-    let comment = comments.at(&message.parent_file(), message.path());
-    if !comment.is_empty() {
-        schema["description"] = comment.into();
-    }
-    schema
-}
-
-fn names(one: &EnumDescriptor) -> Value {
-    let names: Vec<String> = one.values().map(|value| value.name().to_owned()).collect();
-    json!({"type": "string", "enum": names})
-}
-
-fn property(field: &FieldDescriptor) -> Value {
-    if let Kind::Message(entry) = field.kind()
-        && field.is_map()
-    {
-        return json!({"type": "object", "additionalProperties": single(&entry.map_entry_value_field())});
-    }
-    match field.is_list() {
-        true => json!({"type": "array", "items": single(field)}),
-        false => single(field),
-    }
-}
-
-fn single(field: &FieldDescriptor) -> Value {
-    if DOCUMENTS.contains(&field.full_name()) {
-        return json!({});
-    }
-    match field.kind() {
-        Kind::Bool => json!({"type": "boolean"}),
-        Kind::String => json!({"type": "string"}),
-        Kind::Bytes => json!({"type": "string", "contentEncoding": "base64"}),
-        Kind::Double | Kind::Float => json!({"type": "number"}),
-        Kind::Uint32 | Kind::Fixed32 | Kind::Uint64 | Kind::Fixed64 => {
-            json!({"type": "integer", "minimum": 0})
-        }
-        Kind::Int32 | Kind::Sint32 | Kind::Sfixed32 | Kind::Int64 | Kind::Sint64 | Kind::Sfixed64 => {
-            json!({"type": "integer"})
-        }
-        Kind::Message(message) => json!({"$ref": format!("{PLACE}{}", message.full_name())}),
-        Kind::Enum(one) => json!({"$ref": format!("{PLACE}{}", one.full_name())}),
-    }
-}
-
-/// The comments of all files, by file and place.
-struct Comments(HashMap<(String, Vec<i32>), String>);
-
-impl Comments {
-    fn of(pool: &DescriptorPool) -> Self {
-        let mut comments = HashMap::new();
-        for file in pool.file_descriptor_protos() {
-            for place in file.source_code_info.iter().flat_map(|info| &info.location) {
-                if let Some(comment) = &place.leading_comments {
-                    let lines: Vec<&str> = comment.lines().map(str::trim).collect();
-                    let at = (file.name().to_owned(), place.path.clone());
-                    comments.insert(at, lines.join(" ").trim().to_owned());
-                }
-            }
-        }
-        Comments(comments)
-    }
-
-    fn at(&self, file: &FileDescriptor, path: &[i32]) -> String {
-        self.0.get(&(file.name().to_owned(), path.to_vec())).cloned().unwrap_or_default()
+        self.made_by.comment(file, path)
     }
 }
 

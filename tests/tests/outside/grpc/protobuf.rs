@@ -1,0 +1,151 @@
+//! Services of protobuf for callers with JSON, and the reverse.
+
+use super::{PATIENCE, known};
+use anyhow::{Context, bail, ensure};
+use bytes::Bytes;
+use futures::future::BoxFuture;
+use micro_sdk::{
+    serve::{Ctx, Server, Service},
+    wire::{Endpoint, Fault},
+};
+use micro_tests::{Cluster, Python, get, post, until};
+use serde_json::{Value, json};
+use std::process::Stdio;
+use tokio::{
+    io::{AsyncBufReadExt, BufReader},
+    process::Child,
+    time::timeout,
+};
+
+/// Python's server, attached to a member with nothing told but its address.
+async fn till(cluster: &Cluster, index: usize) -> anyhow::Result<Child> {
+    let mut command = Python::with_clients().await?.client("grpc_till.py");
+    let socket = &cluster.members[index].at().socket;
+    let mut server = command.arg("serve").arg(socket).stdin(Stdio::null()).stdout(Stdio::piped()).spawn()?;
+    let mut lines = BufReader::new(server.stdout.take().context("it is piped")?).lines();
+    match timeout(PATIENCE, lines.next_line()).await?? {
+        Some(line) if line == "attached" => Ok(server),
+        line => bail!("it said {line:?}"),
+    }
+}
+
+/// What Python's client is answered, which sends protobuf.
+async fn call(cluster: &Cluster, index: usize, service: &str) -> anyhow::Result<Value> {
+    let mut command = Python::with_clients().await?.client("grpc_till.py");
+    command.args(["call", &cluster.members[index].at().proxy.to_string(), service]);
+    let output = timeout(PATIENCE, command.output()).await??;
+    ensure!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    Ok(serde_json::from_slice(&output.stdout)?)
+}
+
+#[tokio::test]
+async fn a_server_that_knows_protobuf_only_is_called_with_json_on_every_node() -> anyhow::Result<()> {
+    let cluster = Cluster::of(2).await?;
+    let _till = till(&cluster, 1).await?;
+    for index in 0..2 {
+        known(&cluster, index, "till").await?;
+        let api = cluster.members[index].at().api;
+        let asked = json!({
+            "itemName": "tea", "count": "9007199254740993", "tags": ["a"], "at": "2026-01-02T03:04:05Z", "unit": "KILO",
+            "stock": {"x": 1}, "inner": {"itemName": "milk"}, "picture": "AP8=", "rate": 0.5
+        });
+        let answer = post(api, "/till/price", &asked.to_string()).await?;
+        ensure!(answer.status == 200, "{} {}", answer.status, answer.body);
+        let answer = answer.json()?;
+        assert_eq!(answer["total"], "27021597764222979", "no digit is lost: {answer}");
+        assert_eq!(answer["caller"], "anonymous");
+        for (field, value) in asked.as_object().context("it is one")? {
+            // What the inner message does not say is told as well.
+            let given = &answer["asked"][field];
+            assert!(given == value || given["itemName"] == "milk", "{field}: {given}");
+        }
+        for path in
+            ["/till/Till/price?item_name=tea&count=2", "/till/Price?itemName=tea&count=2&tags=a&tags=b"]
+        {
+            let answer = get(api, path).await?;
+            ensure!(answer.status == 200, "{path}: {}", answer.body);
+            assert_eq!(answer.json()?["total"], "6", "{path}");
+        }
+        for (path, body, status) in [
+            ("/till/price", r#"{"item":"tea"}"#, 400),
+            ("/till/price", r#"{"count":"many"}"#, 400),
+            ("/till/price", r#"{"picture":"?"}"#, 400),
+            ("/till/price", r#"{"unit":"POUND"}"#, 400),
+            ("/till/nothing", "{}", 404),
+            ("/till/prices", "{}", 400),
+        ] {
+            let answer = post(api, path, body).await?;
+            assert_eq!(answer.status, status, "{path} {body}: {}", answer.body);
+        }
+        let answer = post(api, "/till/fail", "{}").await?;
+        assert!(answer.status >= 400 && answer.body.contains("the till is shut"), "{}", answer.body);
+        let cli = cluster.cli(index)?;
+        let shown = cli.json(&["till", "price", "--item-name", "tea", "--count", "2", "--tags", "a"]).await?;
+        assert_eq!((&shown["total"], &shown["caller"]), (&json!("6"), &json!("admin")), "{shown}");
+        let help = cli.run(&["till", "price", "--help"]).await?;
+        assert!(help.stdout.contains("--item"), "{}", help.stdout);
+        let described = get(api, "/openapi.json").await?;
+        assert!(described.body.contains("itemName"), "its fields are not in the description");
+    }
+    Ok(())
+}
+
+/// A till of this process, with JSON.
+struct JsonTill;
+
+impl Service for JsonTill {
+    fn name(&self) -> &str {
+        "json-till"
+    }
+
+    fn version(&self) -> &str {
+        "1"
+    }
+
+    fn endpoints(&self) -> Vec<Endpoint> {
+        let anything = "true".to_owned();
+        vec![Endpoint {
+            name: "Till.price".to_owned(),
+            request_schema: anything.clone(),
+            response_schema: anything,
+            doc: String::new(),
+            routes: Vec::new(),
+        }]
+    }
+
+    fn dispatch<'a>(&'a self, _: &'a str, _: Ctx, body: Bytes) -> BoxFuture<'a, Result<Bytes, Fault>> {
+        let asked: Value = serde_json::from_slice(&body).expect("it is JSON");
+        let answer = json!({"asked": asked, "total": "7", "caller": "json"});
+        Box::pin(async move { Ok(answer.to_string().into()) })
+    }
+}
+
+#[tokio::test]
+async fn a_service_that_knows_json_only_is_called_with_protobuf() -> anyhow::Result<()> {
+    let cluster = Cluster::of(2).await?;
+    let mut command = Python::with_clients().await?.client("grpc_till.py");
+    let descriptors = command.arg("descriptors").output().await?.stdout;
+    let node = format!("unix:{}", cluster.members[1].at().socket.display());
+    let server = Server::new(JsonTill).descriptors(descriptors).node(node.parse()?);
+    let serving = tokio::spawn(server.run_until(std::future::pending()));
+    for index in 0..2 {
+        known(&cluster, index, "json-till").await?;
+        let answer = call(&cluster, index, "json-till").await?;
+        assert_eq!((&answer["total"], &answer["caller"]), (&json!("7"), &json!("json")), "{answer}");
+        // Callers with JSON notice nothing of it.
+        let answer = post(cluster.members[index].at().api, "/json-till/price", r#"{"a":1}"#).await?;
+        assert_eq!(answer.json()?["asked"]["a"], 1, "{}", answer.body);
+    }
+    serving.abort();
+    let server =
+        Server::new(JsonTill).name("bad").descriptors(b"no descriptors".to_vec()).node(node.parse()?);
+    let refused =
+        timeout(PATIENCE, server.run_until(std::future::pending())).await?.expect_err("it can't be");
+    assert!(refused.to_string().contains("descriptors"), "{refused}");
+    until("it is gone", PATIENCE, async || {
+        let services = cluster.client(0).await?.services().await?;
+        ensure!(services.iter().all(|service| service.name != "json-till"), "it is still there");
+        Ok(())
+    })
+    .await
+}
