@@ -8,6 +8,7 @@ mod audit;
 mod auth;
 mod backup;
 mod blob;
+mod clients;
 mod command_lines;
 mod completion;
 mod config;
