@@ -3,6 +3,7 @@
 //! - [`wire`]: the types that travel (ids, names, faults, heads), the seams of time and chance. No I/O, no tokio.
 //! - `proto` (feature): gRPC stubs of a node's API, made from `sdk/proto`, and how a fault crosses gRPC.
 //! - `client` (feature): a client of a node; and `model`, typed records with indexes on its store.
+//! - `schema` (feature): JSON Schemas of what the client gives, for programs that print it.
 //! - `config` (feature): a program's configuration, from defaults, files, the environment, the mesh and flags.
 //! - `serve` (feature): attach a service to the node on this host and answer its calls.
 //!

@@ -1,11 +1,20 @@
 //! `micro-node call`.
 
-use super::{failure::Failure, globals::Globals, input, output::Output, session, unit};
+use super::{
+    failure::Failure,
+    globals::Globals,
+    input,
+    output::Output,
+    session,
+    shape::{ItemShape, Shapes},
+    unit,
+};
 use clap::Args;
 use micro_sdk::{
     client::Reply,
     wire::{ServiceName, limits::BODY_BYTES_MAX},
 };
+use schemars::JsonSchema;
 use serde::Serialize;
 use std::time::Duration;
 
@@ -44,12 +53,20 @@ pub(super) struct Call {
     idempotency_key: Option<u128>,
 }
 
-#[derive(Serialize)]
+/// What a service answered.
+#[derive(Serialize, JsonSchema)]
 struct CallItem {
+    /// The answer.
     body: serde_json::Value,
+    /// The node whose instance of it answered.
     node: String,
+    /// The trace of the call.
     trace_id: String,
 }
+
+const CALL: ItemShape<CallItem> = ItemShape::new("call", &["call", "SERVICE ENDPOINT"]);
+
+pub(super) const SHAPES: Shapes = &[&CALL];
 
 impl Call {
     pub(super) fn run(self, globals: &Globals, output: &Output) -> Result<(), Failure> {
@@ -75,7 +92,7 @@ impl Call {
 pub(super) fn show(reply: Reply, output: &Output) -> Result<(), Failure> {
     if output.json() {
         let item = CallItem { body: reply.body, node: reply.node, trace_id: reply.trace_id };
-        return output.item("micro-node/call/v1", &item);
+        return output.item(&CALL, &item);
     }
     output.detail(&format!("answered by node {}, trace {}", reply.node, reply.trace_id));
     output.text(&reply.body.to_string())

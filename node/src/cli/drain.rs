@@ -1,6 +1,6 @@
 //! `micro-node drain`.
 
-use super::{failure::Failure, globals::Globals, output::Output, session};
+use super::{cluster::MEMBER, failure::Failure, globals::Globals, output::Output, session};
 use clap::Args;
 
 const EXAMPLES: &str = "\
@@ -29,7 +29,7 @@ impl Drain {
         let Drain { node, undo } = self;
         let drained = session::run(globals, async |client| Ok(client.drain(node.as_deref(), undo).await?))?;
         if output.json() {
-            return output.item("micro-node/member/v1", &drained);
+            return output.item(&MEMBER, &drained);
         }
         output.remark(&match undo {
             false => format!("node {} is drained; --undo puts it to work again", drained.name),

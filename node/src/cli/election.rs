@@ -1,11 +1,21 @@
 //! `micro-node election`.
 
-use super::{failure::Failure, globals::Globals, hold, output::Output, session, table::clean, unit};
+use super::{
+    failure::Failure,
+    globals::Globals,
+    hold,
+    output::Output,
+    session,
+    shape::{ItemShape, Shape, Shapes},
+    table::clean,
+    unit,
+};
 use clap::Args;
 use micro_sdk::{
     client::{Leader, Leadership},
     wire::{Code, Fault},
 };
+use schemars::JsonSchema;
 use serde::Serialize;
 use std::time::Duration;
 
@@ -41,13 +51,22 @@ pub(super) struct Election {
     ttl: Duration,
 }
 
-#[derive(Serialize)]
+/// Who leads in an election.
+#[derive(Serialize, JsonSchema)]
 struct LeaderItem<'a> {
+    /// The election.
     name: &'a str,
-    /// None while nobody leads.
+    /// The token of the leader, higher than those before; none while nobody leads.
     token: Option<u64>,
+    /// What the leader shows of itself; none while nobody leads.
     value: Option<String>,
 }
+
+const ELECTION: ItemShape<LeaderItem<'static>> = ItemShape::new("election", &["election"]);
+const LEAD: Shape<LeaderItem<'static>> =
+    Shape::new("election-lead", &["election NAME VALUE", "election --observe"]);
+
+pub(super) const SHAPES: Shapes = &[&ELECTION, &LEAD];
 
 impl Election {
     pub(super) fn run(self, globals: &Globals, output: &Output) -> Result<(), Failure> {
@@ -68,8 +87,10 @@ impl Election {
                 lead = election.campaign(value.to_owned()) => lead?,
             };
             match output.json() {
-                true => output
-                    .line(&self.item(Some(Leader { value: value.to_owned().into(), token: lead.token() })))?,
+                true => output.line(
+                    &LEAD,
+                    &self.item(Some(Leader { value: value.to_owned().into(), token: lead.token() })),
+                )?,
                 false => output.text(&lead.token().to_string())?,
             }
             let lost = hold::lost(format!("the lead in {:?}", self.name), lead.lost());
@@ -88,7 +109,7 @@ impl Election {
                 .into());
         };
         match output.json() {
-            true => output.item("micro-node/election/v1", &self.item(Some(leader))),
+            true => output.item(&ELECTION, &self.item(Some(leader))),
             false => output.text(&shown(Some(&leader))),
         }
     }
@@ -100,7 +121,7 @@ impl Election {
             while left > 0 {
                 let leader = observer.next().await?;
                 match output.json() {
-                    true => output.line(&self.item(leader))?,
+                    true => output.line(&LEAD, &self.item(leader))?,
                     false => output.text(&shown(leader.as_ref()))?,
                 }
                 left -= 1;

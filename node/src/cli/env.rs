@@ -5,6 +5,7 @@ use super::{
     globals::Globals,
     output::Output,
     profile::{self, Environment, LOCAL, Notebook, Profile},
+    shape::{ItemShape, ListShape, Shapes},
     table::{NOTHING, Table},
 };
 use clap::{Args, Subcommand};
@@ -12,6 +13,7 @@ use micro_sdk::{
     client::Address,
     wire::{Code, Fault},
 };
+use schemars::JsonSchema;
 use serde::Serialize;
 
 /// Choose among meshes by name, and keep the names
@@ -68,20 +70,35 @@ enum Verb {
     Back,
 }
 
-#[derive(Serialize)]
+/// A mesh under a name.
+#[derive(Serialize, JsonSchema)]
 struct EnvItem<'a> {
+    /// The name.
     name: &'a str,
+    /// Whether commands mean it.
     current: bool,
+    /// A node of it; none for the one on this host.
     address: Option<String>,
+    /// The namespace that is meant in it, if one is.
     namespace: Option<&'a str>,
+    /// The file that says so; none for the one that is always there.
     file: Option<String>,
 }
 
-#[derive(Serialize)]
+/// What there is to say of the list.
+#[derive(Serialize, JsonSchema)]
 struct EnvSummary<'a> {
+    /// How many are listed.
     count: usize,
+    /// The one that commands mean; none if an address was given.
     current: Option<&'a str>,
 }
+
+const ENVIRONMENTS: ListShape<EnvItem<'static>, EnvSummary<'static>> =
+    ListShape::new("environments", &["env", "env list"]);
+const ENVIRONMENT: ItemShape<EnvItem<'static>> = ItemShape::new("environment", &["env get"]);
+
+pub(super) const SHAPES: Shapes = &[&ENVIRONMENTS, &ENVIRONMENT];
 
 impl EnvCommand {
     pub(super) fn run(self, profile: &Profile, globals: &Globals, output: &Output) -> Result<(), Failure> {
@@ -129,11 +146,7 @@ fn list(profile: &Profile, current: Option<&str>, output: &Output) -> Result<(),
     let items: Vec<EnvItem<'_>> =
         all.iter().map(|(name, environment)| item(name, environment, current)).collect();
     if output.json() {
-        return output.items(
-            "micro-node/environments/v1",
-            &items,
-            &EnvSummary { count: items.len(), current },
-        );
+        return output.items(&ENVIRONMENTS, &items, &EnvSummary { count: items.len(), current });
     }
     let mut headers = vec!["", "NAME", "ADDRESS", "NAMESPACE"];
     if output.wide() {
@@ -159,7 +172,7 @@ fn list(profile: &Profile, current: Option<&str>, output: &Output) -> Result<(),
 fn get(environment: &Environment, name: &str, current: Option<&str>, output: &Output) -> Result<(), Failure> {
     let item = item(name, environment, current);
     if output.json() {
-        return output.item("micro-node/environment/v1", &item);
+        return output.item(&ENVIRONMENT, &item);
     }
     output.text(item.address.as_deref().unwrap_or("this host"))
 }

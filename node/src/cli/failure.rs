@@ -1,8 +1,12 @@
 //! How a command ends when it does not end well.
 
-use super::output::{Format, Output};
+use super::{
+    output::{Format, Output},
+    shape::{Shape, Shapes},
+};
 use clap::builder::styling::{AnsiColor, Style};
 use micro_sdk::wire::{Code, Effect, Fault};
+use schemars::JsonSchema;
 use serde::Serialize;
 use std::{fmt::Write, io, process::ExitCode};
 
@@ -63,7 +67,7 @@ impl Failure {
 pub(super) fn show(fault: &Fault, format: Format) -> String {
     if matches!(format, Format::Json | Format::Jsonl) {
         let error = ErrorItem {
-            code: fault.code.name(),
+            code: fault.code,
             exit_code: fault.code.exit_code(),
             message: &fault.message,
             help: &fault.help,
@@ -84,20 +88,31 @@ pub(super) fn show(fault: &Fault, format: Format) -> String {
     text
 }
 
-/// The JSON form of a fault. Keys may be added, never renamed.
-#[derive(Serialize)]
+/// What a command that fails says on stderr, where JSON was asked for.
+#[derive(Serialize, JsonSchema)]
 struct ErrorLine<'a> {
+    /// The failure.
     error: ErrorItem<'a>,
 }
 
-#[derive(Serialize)]
+/// Why a command ended early.
+#[derive(Serialize, JsonSchema)]
 struct ErrorItem<'a> {
-    code: &'static str,
+    /// What kind of failure.
+    code: Code,
+    /// How the process ends.
     exit_code: u8,
+    /// What happened.
     message: &'a str,
+    /// What to do, a line for each.
     help: &'a [String],
+    /// What is known of what was done.
     effect: Effect,
 }
+
+const ERROR: Shape<ErrorLine<'static>> = Shape::new("error", &[]);
+
+pub(super) const SHAPES: Shapes = &[&ERROR];
 
 #[cfg(test)]
 mod tests {

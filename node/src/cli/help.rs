@@ -1,8 +1,16 @@
 //! `micro-node help`: one command, or all of them, for people and for programs.
 
-use super::{Cli, failure::Failure, near, output::Output, table::Table};
+use super::{
+    Cli,
+    failure::Failure,
+    near,
+    output::Output,
+    shape::{ItemShape, Shapes},
+    table::Table,
+};
 use clap::{Arg, Args, Command, CommandFactory};
 use micro_sdk::wire::{Code, Fault};
+use schemars::JsonSchema;
 use serde::Serialize;
 
 /// What changes nothing, wherever it is run. All else is taken to change something.
@@ -28,6 +36,7 @@ const READS: &[&str] = &[
     "env get",
     "env list",
     "help",
+    "schema",
     "services",
     "status",
     "store databases",
@@ -66,31 +75,50 @@ pub(super) struct HelpCommand {
 }
 
 /// A command with all below it. Flags that every command takes are told once, at the top.
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 struct CommandItem {
+    /// What it is called, without the words before.
     name: String,
+    /// What it does, in a line.
     about: String,
+    /// What else it is called.
     aliases: Vec<String>,
     /// `ro` for what changes nothing, `rw` for the rest; none for what needs a further word.
     impact: Option<&'static str>,
+    /// Its arguments.
     args: Vec<ArgItem>,
+    /// The commands below it.
     commands: Vec<CommandItem>,
 }
 
-#[derive(Serialize)]
+/// An argument of a command.
+#[derive(Serialize, JsonSchema)]
 struct ArgItem {
+    /// What it is called among them.
     name: String,
+    /// Its flag with two dashes, if it has one.
     long: Option<String>,
+    /// Its flag with one dash, if it has one, without the dash.
     short: Option<char>,
+    /// The variable that says the same.
     env: Option<String>,
     /// What stands for its value; none for a switch.
     value: Option<String>,
+    /// The values that there are, if there are no others.
     values: Vec<String>,
+    /// What is meant where it is not given.
     default: Option<String>,
+    /// Whether it has to be given.
     required: bool,
+    /// Whether it may be given more than once.
     repeated: bool,
+    /// What it means.
     help: String,
 }
+
+const COMMANDS: ItemShape<CommandItem> = ItemShape::new("commands", &["help --all"]);
+
+pub(super) const SHAPES: Shapes = &[&COMMANDS];
 
 impl HelpCommand {
     pub(super) fn run(self, output: &Output) -> Result<(), Failure> {
@@ -101,8 +129,8 @@ impl HelpCommand {
             // Not by the format alone: nobody has to know two flags for one thing.
             return match (self.json, output.json()) {
                 (false, false) => output.text(&listing(&item).render(output.headers(), output.width())),
-                (true, false) => output.as_json().item("micro-node/commands/v1", &item),
-                (_, true) => output.item("micro-node/commands/v1", &item),
+                (true, false) => output.as_json().item(&COMMANDS, &item),
+                (_, true) => output.item(&COMMANDS, &item),
             };
         }
         let mut command = &root;

@@ -1,13 +1,21 @@
 //! `micro-node leave`.
 
 use super::{
-    confirmation, failure::Failure, globals::Globals, output::Output, progress::Progress, session, unit,
+    confirmation,
+    failure::Failure,
+    globals::Globals,
+    output::Output,
+    progress::Progress,
+    session,
+    shape::{ItemShape, Shapes},
+    unit,
 };
 use clap::Args;
 use micro_sdk::{
     client::{BlobsHandedOver, Node},
     wire::{NodeId, status::Status},
 };
+use schemars::JsonSchema;
 use serde::Serialize;
 use std::time::Duration;
 use tokio::time::timeout;
@@ -36,11 +44,18 @@ pub(super) struct Leave {
     even_if_blobs_are_lost: bool,
 }
 
-#[derive(Serialize)]
+/// A node that has left.
+#[derive(Serialize, JsonSchema)]
 struct LeaveItem {
+    /// Its id.
     node: NodeId,
+    /// Its name.
     name: String,
 }
+
+const LEAVE: ItemShape<LeaveItem> = ItemShape::new("leave", &["leave"]);
+
+pub(super) const SHAPES: Shapes = &[&LEAVE];
 
 impl Leave {
     pub(super) fn run(self, globals: &Globals, output: &Output) -> Result<(), Failure> {
@@ -62,7 +77,7 @@ impl Leave {
         }
         session::run(globals, async |node| Ok(node.leave(lost).await?))?;
         if output.json() {
-            return output.item("micro-node/leave/v1", &LeaveItem { node, name });
+            return output.item(&LEAVE, &LeaveItem { node, name });
         }
         output.remark(&format!(
             "node {name} has left; `micro-node reset` on its host makes its data directory fit for a new life"

@@ -1,11 +1,20 @@
 //! `micro-node lock`.
 
-use super::{failure::Failure, globals::Globals, hold, output::Output, session, unit};
+use super::{
+    failure::Failure,
+    globals::Globals,
+    hold,
+    output::Output,
+    session,
+    shape::{ItemShape, Shapes},
+    unit,
+};
 use clap::Args;
 use micro_sdk::{
     client::{LockGuard, Node},
     wire::{Code, Fault},
 };
+use schemars::JsonSchema;
 use serde::Serialize;
 use std::time::Duration;
 
@@ -43,11 +52,18 @@ pub(super) struct Lock {
     command: Vec<String>,
 }
 
-#[derive(Serialize)]
+/// A lock that is held.
+#[derive(Serialize, JsonSchema)]
 struct LockItem<'a> {
+    /// The lock.
     name: &'a str,
+    /// The token that it is held under: higher than those before.
     token: u64,
 }
+
+const LOCK: ItemShape<LockItem<'static>> = ItemShape::new("lock", &["lock"]);
+
+pub(super) const SHAPES: Shapes = &[&LOCK];
 
 impl Lock {
     pub(super) fn run(self, globals: &Globals, output: &Output) -> Result<(), Failure> {
@@ -89,7 +105,7 @@ impl Lock {
 
     fn show(&self, token: u64, output: &Output) -> Result<(), Failure> {
         match output.json() {
-            true => output.item("micro-node/lock/v1", &LockItem { name: &self.name, token }),
+            true => output.item(&LOCK, &LockItem { name: &self.name, token }),
             false => output.text(&token.to_string()),
         }
     }

@@ -6,12 +6,14 @@ use super::{
     output::Output,
     saved_login::{Logins, SavedLogin},
     secret, session,
+    shape::{ItemShape, Shapes},
 };
 use clap::Args;
 use micro_sdk::{
     client::{Address, Token},
     wire::{Code, Fault},
 };
+use schemars::JsonSchema;
 use serde::Serialize;
 
 /// The variable with the secret of an account.
@@ -45,14 +47,22 @@ Example:
   micro-node logout --address 127.0.0.1:8081")]
 pub(super) struct LogoutCommand {}
 
-#[derive(Serialize)]
+/// A login that is kept.
+#[derive(Serialize, JsonSchema)]
 struct LoginItem<'a> {
+    /// The address that it is for.
     address: &'a str,
+    /// The namespace of the account.
     namespace: &'a str,
+    /// The account.
     account: &'a str,
     /// Until when no secret is asked for, if it is not used.
     expires: &'a str,
 }
+
+const LOGIN: ItemShape<LoginItem<'static>> = ItemShape::new("login", &["login"]);
+
+pub(super) const SHAPES: Shapes = &[&LOGIN];
 
 impl LoginCommand {
     pub(super) fn run(self, globals: &Globals, output: &Output) -> Result<(), Failure> {
@@ -67,7 +77,7 @@ impl LoginCommand {
         if output.json() {
             let (namespace, account) = (login.namespace.as_str(), login.account.as_str());
             let item = LoginItem { address: &shown, namespace, account, expires: &ends };
-            return output.item("micro-node/login/v1", &item);
+            return output.item(&LOGIN, &item);
         }
         output.remark(&format!("logged in at {shown} as {}", login.account));
         if matches!(address, Address::Unix(_)) {

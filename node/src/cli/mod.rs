@@ -39,9 +39,11 @@ mod profile;
 mod progress;
 mod reset;
 mod saved_login;
+mod schema;
 mod secret;
 mod services;
 mod session;
+mod shape;
 mod signals;
 mod start;
 mod status;
@@ -116,6 +118,7 @@ enum Command {
     Reset(reset::Reset),
     Completion(completion::Completion),
     Man(man::ManCommand),
+    Schema(schema::SchemaCommand),
     Help(help::HelpCommand),
     Version(version::Version),
     /// A service of the mesh, with its endpoint and fields.
@@ -151,6 +154,7 @@ pub fn main() -> ExitCode {
         | Command::Leash(_)
         | Command::Completion(_)
         | Command::Man(_)
+        | Command::Schema(_)
         | Command::Help(_)
         | Command::Version(_) => Ok(profile.unwrap_or_default()),
         command => {
@@ -201,6 +205,7 @@ fn run(cli: Cli, profile: &Profile, output: &Output) -> Result<(), Failure> {
         Command::Reset(command) => command.run(globals, output),
         Command::Completion(command) => command.run(output),
         Command::Man(command) => command.run(output),
+        Command::Schema(command) => command.run(output),
         Command::Help(command) => command.run(output),
         Command::Version(command) => command.run(output),
         Command::Service(words) => dynamic::run(words, &names(), globals, output),

@@ -3,6 +3,7 @@
 use super::{
     failure::Failure,
     globals::Globals,
+    shape::{ItemShape, ListShape, Shape},
     table::{Table, clean},
 };
 use anstream::ColorChoice;
@@ -33,21 +34,6 @@ pub(super) enum Format {
 const NAMES: [&str; 6] = ["name", "key", "path", "id", "kid", "version"];
 /// The members of a document that hold what it lists.
 const LISTS: [&str; 3] = ["items", "nodes", "keys"];
-
-/// One thing, as JSON.
-#[derive(Serialize)]
-struct Item<'a, T> {
-    schema: &'a str,
-    item: &'a T,
-}
-
-/// A list of things, as JSON.
-#[derive(Serialize)]
-struct Items<'a, T, S> {
-    schema: &'a str,
-    items: &'a T,
-    summary: &'a S,
-}
 
 /// The two streams of a command, and how it was asked to use them.
 #[derive(Debug)]
@@ -143,39 +129,51 @@ impl Output {
         self.text(&table.render(self.headers, self.width()))
     }
 
-    /// Writes one document to stdout: JSON is indented for people, and on one line for pipes.
+    /// Writes a document that carries its shape itself to stdout: JSON is indented for people, and on one line for
+    /// pipes.
     ///
     /// # Errors
     /// If names were asked for, and nothing in it has one.
-    pub(super) fn document(&self, document: &impl Serialize) -> Result<(), Failure> {
+    pub(super) fn document<T: Serialize>(&self, _: &Shape<T>, document: &T) -> Result<(), Failure> {
+        self.foreign(document)
+    }
+
+    /// Writes a document whose form others have laid down, such as a JSON Schema.
+    ///
+    /// # Errors
+    /// As [`document`](Self::document).
+    pub(super) fn foreign(&self, document: &impl Serialize) -> Result<(), Failure> {
         match self.format {
             Format::Yaml => return self.text(yaml(document).trim_end()),
             Format::Name => return self.names(document),
             _ => {}
         }
-        let json = if self.for_terminal() {
-            serde_json::to_string_pretty(document)
-        } else {
-            serde_json::to_string(document)
+        let json = match self.for_terminal() && self.format != Format::Jsonl {
+            true => serde_json::to_string_pretty(document),
+            false => serde_json::to_string(document),
         };
         self.text(&json.expect(JSON))
     }
 
-    /// Writes one item of those that come one after another.
+    /// Writes one of those that come one after another.
     ///
     /// # Errors
     /// As [`document`](Self::document).
-    pub(super) fn line(&self, item: &impl Serialize) -> Result<(), Failure> {
+    pub(super) fn line<T: Serialize>(&self, _: &Shape<T>, item: &T) -> Result<(), Failure> {
+        self.bare_line(item)
+    }
+
+    /// Writes one of those that come one after another as JSON, whatever was asked for: for files that are read again.
+    pub(super) fn json_line<T: Serialize>(&self, _: &Shape<T>, item: &T) -> Result<(), Failure> {
+        self.text(&serde_json::to_string(item).expect(JSON))
+    }
+
+    fn bare_line(&self, item: &impl Serialize) -> Result<(), Failure> {
         match self.format {
             Format::Yaml => self.text(&format!("---\n{}", yaml(item).trim_end())),
             Format::Name => self.names(item),
-            _ => self.json_line(item),
+            _ => self.text(&serde_json::to_string(item).expect(JSON)),
         }
-    }
-
-    /// Writes one item as JSON on one line, whatever was asked for: for files that are read again.
-    pub(super) fn json_line(&self, item: &impl Serialize) -> Result<(), Failure> {
-        self.text(&serde_json::to_string(item).expect(JSON))
     }
 
     /// Writes what the items of a document are called, or what an item is called.
@@ -188,24 +186,24 @@ impl Output {
     }
 
     /// Writes `{"schema":…,"item":…}`; as a line, the item alone.
-    pub(super) fn item(&self, schema: &str, item: &impl Serialize) -> Result<(), Failure> {
-        if self.format == Format::Jsonl {
-            return self.line(item);
+    pub(super) fn item<T: Serialize>(&self, shape: &ItemShape<T>, item: &T) -> Result<(), Failure> {
+        match self.format {
+            Format::Jsonl => self.bare_line(item),
+            _ => self.foreign(&shape.document(item)),
         }
-        self.document(&Item { schema, item })
     }
 
     /// Writes `{"schema":…,"items":[…],"summary":{…}}`; as lines, the items alone.
-    pub(super) fn items<T: Serialize>(
+    pub(super) fn items<T: Serialize, S: Serialize>(
         &self,
-        schema: &str,
+        shape: &ListShape<T, S>,
         items: &[T],
-        summary: &impl Serialize,
+        summary: &S,
     ) -> Result<(), Failure> {
-        if self.format == Format::Jsonl {
-            return items.iter().try_for_each(|item| self.line(item));
+        match self.format {
+            Format::Jsonl => items.iter().try_for_each(|item| self.bare_line(item)),
+            _ => self.foreign(&shape.document(items, summary)),
         }
-        self.document(&Items { schema, items: &items, summary })
     }
 
     /// Tells a person something that is not data.

@@ -1,12 +1,18 @@
 //! `micro-node reset`.
 
 use super::{
-    confirmation, data_dir, failure::Failure, globals::Globals, output::Output, session::no_runtime,
+    confirmation, data_dir,
+    failure::Failure,
+    globals::Globals,
+    output::Output,
+    session::no_runtime,
+    shape::{ItemShape, Shapes},
 };
 use crate::node::{GivenUp, nobody, rejoin};
 use clap::Args;
 use micro_sdk::wire::{Code, Effect, Fault, NodeId};
 use micro_storage::{StorageError, disk};
+use schemars::JsonSchema;
 use serde::Serialize;
 use std::{
     path::{Path, PathBuf},
@@ -44,8 +50,10 @@ pub(super) struct Reset {
     rejoin: bool,
 }
 
-#[derive(Serialize)]
+/// A data directory that is fit to join as a new node.
+#[derive(Serialize, JsonSchema)]
 struct RejoinItem {
+    /// The data directory.
     data_dir: PathBuf,
     /// The node that gave its place up.
     node: NodeId,
@@ -53,12 +61,19 @@ struct RejoinItem {
     aside: PathBuf,
 }
 
-#[derive(Serialize)]
+/// A data directory that was wiped.
+#[derive(Serialize, JsonSchema)]
 struct ResetItem {
+    /// The data directory.
     data_dir: PathBuf,
     /// What was removed.
     removed: Vec<PathBuf>,
 }
+
+const RESET: ItemShape<ResetItem> = ItemShape::new("reset", &["reset"]);
+const REJOIN: ItemShape<RejoinItem> = ItemShape::new("rejoin", &["reset --rejoin"]);
+
+pub(super) const SHAPES: Shapes = &[&RESET, &REJOIN];
 
 impl Reset {
     pub(super) fn run(self, globals: &Globals, output: &Output) -> Result<(), Failure> {
@@ -74,7 +89,7 @@ impl Reset {
         // Also with nothing to see, for it may have been cut short before.
         wipe(&data_dir).map_err(fault)?;
         if output.json() {
-            return output.item("micro-node/reset/v1", &ResetItem { data_dir, removed });
+            return output.item(&RESET, &ResetItem { data_dir, removed });
         }
         output.remark(&match removed.is_empty() {
             true => format!("there was nothing to wipe in {}", data_dir.display()),
@@ -101,7 +116,7 @@ fn come_back(data_dir: PathBuf, globals: &Globals, output: &Output) -> Result<()
     let runtime = Builder::new_current_thread().enable_all().build().map_err(no_runtime)?;
     let GivenUp { node, aside } = runtime.block_on(rejoin(&data_dir))?;
     if output.json() {
-        return output.item("micro-node/rejoin/v1", &RejoinItem { data_dir, node, aside });
+        return output.item(&REJOIN, &RejoinItem { data_dir, node, aside });
     }
     output.remark(&format!(
         "node {node} has given its place up, and its data is kept in {}. Start it as before, within an hour: it joins \

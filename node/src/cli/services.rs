@@ -5,6 +5,7 @@ use super::{
     globals::Globals,
     output::Output,
     session,
+    shape::{ItemShape, ListShape, Shapes},
     table::{NOTHING, Table, clean},
 };
 use clap::Args;
@@ -12,6 +13,7 @@ use micro_sdk::{
     client::{ServiceDescription, ServiceInstance, ServiceListing},
     wire::ServiceName,
 };
+use schemars::JsonSchema;
 use serde::Serialize;
 use std::{collections::BTreeSet, fmt::Write};
 
@@ -30,25 +32,40 @@ pub(super) struct Services {
 }
 
 /// The JSON form of a service with its schemas as JSON rather than as text.
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 struct ServiceItem<'a> {
+    /// What it is called by.
     name: &'a str,
+    /// Its running copies.
     instances: &'a [ServiceInstance],
+    /// What it offers.
     endpoints: Vec<EndpointItem<'a>>,
 }
 
-#[derive(Serialize)]
+/// What a service offers.
+#[derive(Serialize, JsonSchema)]
 struct EndpointItem<'a> {
+    /// As `Handler.method`.
     name: &'a str,
+    /// What its code says of it.
     doc: &'a str,
+    /// What it takes: a JSON Schema, if it tells one.
     request_schema: Option<serde_json::Value>,
+    /// What it gives: a JSON Schema, if it tells one.
     response_schema: Option<serde_json::Value>,
 }
 
-#[derive(Serialize)]
+/// What there is to say of the list.
+#[derive(Serialize, JsonSchema)]
 struct ServicesSummary {
+    /// How many are listed.
     count: usize,
 }
+
+const SERVICES: ListShape<ServiceListing, ServicesSummary> = ListShape::new("services", &["services"]);
+const SERVICE: ItemShape<ServiceItem<'static>> = ItemShape::new("service", &["services NAME"]);
+
+pub(super) const SHAPES: Shapes = &[&SERVICES, &SERVICE];
 
 impl Services {
     pub(super) fn run(self, globals: &Globals, output: &Output) -> Result<(), Failure> {
@@ -56,14 +73,14 @@ impl Services {
             let services = session::run(globals, async |node| Ok(node.services().await?))?;
             if output.json() {
                 let summary = ServicesSummary { count: services.len() };
-                return output.items("micro-node/services/v1", &services, &summary);
+                return output.items(&SERVICES, &services, &summary);
             }
             let hint = "no services are offered: examples/helloworld of the SDK is one to start with";
             return output.table(&listing(&services, output.wide()), hint);
         };
         let service = session::run(globals, async |node| Ok(node.service(name.as_str()).await?))?;
         if output.json() {
-            return output.item("micro-node/service/v1", &ServiceItem::from(&service));
+            return output.item(&SERVICE, &ServiceItem::from(&service));
         }
         output.text(&portrait(&service, output))
     }

@@ -1,8 +1,16 @@
 //! `micro-node token`: how another host joins.
 
-use super::{failure::Failure, globals::Globals, output::Output, session, unit};
+use super::{
+    failure::Failure,
+    globals::Globals,
+    output::Output,
+    session,
+    shape::{ItemShape, Shapes},
+    unit,
+};
 use clap::{Args, Subcommand};
 use micro_sdk::wire::{Code, Fault, status::Status};
+use schemars::JsonSchema;
 use serde::Serialize;
 use std::{
     fmt::Write,
@@ -45,12 +53,20 @@ struct Create {
     local: bool,
 }
 
-#[derive(Serialize)]
+/// How another node joins.
+#[derive(Serialize, JsonSchema)]
 struct TokenItem<'a> {
+    /// The token, good for one node.
     token: &'a str,
+    /// The addresses of the mesh that it leads to.
     addresses: &'a [String],
+    /// Until when it can be used: RFC 3339.
     expires: &'a str,
 }
+
+const TOKEN: ItemShape<TokenItem<'static>> = ItemShape::new("token", &["token create"]);
+
+pub(super) const SHAPES: Shapes = &[&TOKEN];
 
 impl TokenCommand {
     pub(super) fn run(self, globals: &Globals, output: &Output) -> Result<(), Failure> {
@@ -71,7 +87,7 @@ impl TokenCommand {
         let item =
             TokenItem { token: join.token.expose(), addresses: &join.addresses, expires: &join.expires };
         if output.json() {
-            return output.item("micro-node/token/v1", &item);
+            return output.item(&TOKEN, &item);
         }
         output.text(&recipe(&item, neighbour.as_deref()))
     }

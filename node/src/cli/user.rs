@@ -6,6 +6,7 @@ use super::{
     output::Output,
     profile::Notebook,
     saved_login, secret, session,
+    shape::{ItemShape, Shapes},
     table::{NOTHING, Table},
     unit::rfc3339,
 };
@@ -14,6 +15,7 @@ use micro_sdk::{
     client::{Identity, Token},
     wire::{Code, Fault, Namespace},
 };
+use schemars::JsonSchema;
 use serde::Serialize;
 
 /// The variables with the secrets of an account: the one before, and the one to come.
@@ -82,21 +84,36 @@ struct SetPassword {
     generate: bool,
 }
 
-#[derive(Serialize)]
+/// The namespace that commands mean.
+#[derive(Serialize, JsonSchema)]
 struct NamespaceItem<'a> {
+    /// What it is called.
     name: &'a str,
 }
 
-#[derive(Serialize)]
+/// Who the node takes the caller for.
+#[derive(Serialize, JsonSchema)]
 struct UserItem<'a> {
+    /// What kind: `admin`, `node`, `account` or `anonymous`.
     caller: &'a str,
+    /// How refusals name it.
     name: &'a str,
+    /// The namespace of the account; none for others.
     namespace: Option<&'a str>,
+    /// The account; none for others.
     account: Option<&'a str>,
+    /// `user`, `service` or `node`, of an account; none for others.
     kind: Option<&'a str>,
+    /// What the account may act as.
     scopes: &'a [String],
+    /// Until when the token is good, if one was shown: RFC 3339.
     expires: Option<String>,
 }
+
+const USER: ItemShape<UserItem<'static>> = ItemShape::new("user", &["user"]);
+const NAMESPACE: ItemShape<NamespaceItem<'static>> = ItemShape::new("user-namespace", &["user namespace"]);
+
+pub(super) const SHAPES: Shapes = &[&USER, &NAMESPACE];
 
 impl UserCommand {
     pub(super) fn run(self, globals: &Globals, output: &Output) -> Result<(), Failure> {
@@ -106,7 +123,7 @@ impl UserCommand {
             Some(Verb::Namespace { verb: None }) => {
                 let namespace = globals.namespace.as_str();
                 match output.json() {
-                    true => output.item("micro-node/user-namespace/v1", &NamespaceItem { name: namespace }),
+                    true => output.item(&NAMESPACE, &NamespaceItem { name: namespace }),
                     false => output.text(namespace),
                 }
             }
@@ -136,7 +153,7 @@ fn show(identity: &Identity, output: &Output) -> Result<(), Failure> {
             scopes: &identity.scopes,
             expires: identity.expires.map(rfc3339),
         };
-        return output.item("micro-node/user/v1", &item);
+        return output.item(&USER, &item);
     }
     let or_nothing = |text: &str| if text.is_empty() { NOTHING.to_owned() } else { text.to_owned() };
     let mut table = Table::new(["NAME", "CALLER", "NAMESPACE", "KIND", "SCOPES"]);

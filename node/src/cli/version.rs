@@ -1,7 +1,12 @@
 //! `micro-node version`.
 
-use super::{failure::Failure, output::Output};
+use super::{
+    failure::Failure,
+    output::Output,
+    shape::{ItemShape, Shapes},
+};
 use clap::Args;
+use schemars::JsonSchema;
 use serde::Serialize;
 
 const EXAMPLES: &str = "\
@@ -18,12 +23,20 @@ pub(super) struct Version {
     json: bool,
 }
 
-#[derive(Serialize)]
+/// Which micro-node this is.
+#[derive(Serialize, JsonSchema)]
 struct VersionItem {
+    /// Its version.
     version: &'static str,
+    /// The system that it is built for.
     os: &'static str,
+    /// The processor that it is built for.
     arch: &'static str,
 }
+
+const VERSION: ItemShape<VersionItem> = ItemShape::new("version", &["version"]);
+
+pub(super) const SHAPES: Shapes = &[&VERSION];
 
 impl Version {
     pub(super) fn run(self, output: &Output) -> Result<(), Failure> {
@@ -33,7 +46,7 @@ impl Version {
             arch: std::env::consts::ARCH,
         };
         if self.json || output.json() {
-            return output.item("micro-node/version/v1", &item);
+            return output.item(&VERSION, &item);
         }
         output.text(&format!("micro-node {}", item.version))
     }

@@ -30,6 +30,7 @@ pub struct AuditQuery {
 
 /// An entry. What does not apply is empty.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct AuditEntry {
     /// Its number.
     pub seq: u64,
@@ -76,6 +77,7 @@ pub struct AuditEntries {
 
 /// What came of reading a log through.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct AuditVerification {
     /// How many files there are.
     pub files: u64,
@@ -93,6 +95,7 @@ pub struct AuditVerification {
 
 /// Something that is wrong.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct AuditBreak {
     /// The name of the file in the log's directory.
     pub file: String,

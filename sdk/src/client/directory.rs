@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 /// A service and where it runs.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct ServiceListing {
     /// What it is called by.
     pub name: String,
@@ -17,6 +18,7 @@ pub struct ServiceListing {
 
 /// One running copy of a service.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct ServiceInstance {
     /// Which copy.
     pub id: String,

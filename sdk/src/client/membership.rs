@@ -12,6 +12,7 @@ const REMOVE_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// A node of the mesh.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Member {
     /// Its id.
     pub id: String,

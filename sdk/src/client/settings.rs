@@ -6,6 +6,7 @@ use serde::Serialize;
 
 /// One setting of a node, and where it comes from.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Setting {
     /// As its flag is called, without the dashes.
     pub name: String,

@@ -6,6 +6,7 @@ use std::fmt;
 
 /// What kind of failure, stable across versions. Each door shows it its own way.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Encode, Decode, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Code {
     /// The called service failed.
@@ -83,6 +84,7 @@ impl Code {
 
 /// What is known of the effect of a request that did not succeed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Effect {
     /// Nothing was done: repeating is safe.

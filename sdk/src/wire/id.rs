@@ -56,6 +56,22 @@ macro_rules! hex_id {
                 String::deserialize(deserializer)?.parse().map_err(de::Error::custom)
             }
         }
+
+        #[cfg(feature = "schema")]
+        impl schemars::JsonSchema for $name {
+            fn inline_schema() -> bool {
+                true
+            }
+
+            fn schema_name() -> std::borrow::Cow<'static, str> {
+                stringify!($name).into()
+            }
+
+            fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+                let pattern = concat!("^[0-9a-f]{", $digits, "}$");
+                schemars::json_schema!({ "type": "string", "pattern": pattern })
+            }
+        }
     };
 }
 

@@ -10,6 +10,7 @@ pub const STATUS_SCHEMA: &str = "micro-node/status/v1";
 
 /// The cluster as one node sees it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Status {
     /// Always [`STATUS_SCHEMA`].
     pub schema: String,
@@ -32,6 +33,7 @@ pub struct Status {
 
 /// How the blobs are. All are 0 when all is well.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct BlobsStatus {
     /// Blobs with fewer copies than are wanted, or than there are nodes if those are fewer.
     pub short: u64,
@@ -45,6 +47,7 @@ pub struct BlobsStatus {
 
 /// Whether a node can be counted on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum NodeState {
     /// Reachable and serving.
@@ -61,6 +64,7 @@ pub enum NodeState {
 
 /// What a node does in the Raft group.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Role {
     /// Votes, and leads at present.
@@ -75,6 +79,7 @@ pub enum Role {
 
 /// One node.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct NodeStatus {
     /// Its id.
     pub id: NodeId,
@@ -108,6 +113,7 @@ pub struct NodeStatus {
 
 /// One platform actor of a node.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct ActorStatus {
     /// The platform service.
     pub name: String,
@@ -117,6 +123,7 @@ pub struct ActorStatus {
 
 /// The Raft group as the answering node knows it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct ConsensusStatus {
     /// Whether a leader is known that a quorum has confirmed of late.
     pub quorum: bool,
@@ -139,6 +146,7 @@ pub struct ConsensusStatus {
 
 /// How far one replica is.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct ReplicaStatus {
     /// Whose replica.
     pub node: NodeId,
@@ -150,6 +158,7 @@ pub struct ReplicaStatus {
 
 /// One service.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct ServiceStatus {
     /// Its name.
     pub name: String,
@@ -165,6 +174,7 @@ pub struct ServiceStatus {
 
 /// How bad a problem is. The order is the order of display.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Severity {
     /// Something does not work now.
@@ -177,6 +187,7 @@ pub enum Severity {
 
 /// One thing that is wrong.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Problem {
     /// How bad.
     pub severity: Severity,

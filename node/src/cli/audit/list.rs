@@ -6,11 +6,13 @@ use super::{
     globals::Globals,
     output::Output,
     session,
+    shape::{ListShape, Shape, Shapes},
     table::{Table, Tone, clean},
     unit,
 };
 use clap::Args;
 use micro_sdk::client::{AuditEntry, AuditQuery};
+use schemars::JsonSchema;
 use serde::Serialize;
 use std::time::{Duration, SystemTime};
 
@@ -47,10 +49,17 @@ pub(super) struct List {
     follow: bool,
 }
 
-#[derive(Serialize)]
+/// What there is to say of the list.
+#[derive(Serialize, JsonSchema)]
 struct Summary {
+    /// How many are listed.
     count: usize,
 }
+
+const AUDIT: ListShape<AuditEntry, Summary> = ListShape::new("audit", &["audit list"]);
+const ENTRY: Shape<AuditEntry> = Shape::new("audit-entry", &["audit list --follow"]);
+
+pub(super) const SHAPES: Shapes = &[&AUDIT, &ENTRY];
 
 impl List {
     pub(super) fn run(self, globals: &Globals, output: &Output) -> Result<(), Failure> {
@@ -70,7 +79,7 @@ impl List {
             if self.follow {
                 while let Some(entry) = entries.next().await? {
                     match output.json() {
-                        true => output.line(&entry)?,
+                        true => output.line(&ENTRY, &entry)?,
                         false => output.text(&line(&entry))?,
                     }
                 }
@@ -87,7 +96,7 @@ impl List {
 
 fn show(entries: &[AuditEntry], output: &Output) -> Result<(), Failure> {
     if output.json() {
-        return output.items("micro-node/audit/v1", entries, &Summary { count: entries.len() });
+        return output.items(&AUDIT, entries, &Summary { count: entries.len() });
     }
     let mut table = Table::new(["TIME", "VERDICT", "WHO", "ACTION", "RESOURCE", "DOOR", "PEER", "NOTE"]);
     for entry in entries {

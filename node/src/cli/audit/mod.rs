@@ -9,6 +9,7 @@ use super::{
     globals::{self, Globals},
     output::{self, Output},
     session,
+    shape::{self, Shapes},
     table::{self, NOTHING},
     unit,
 };
@@ -39,6 +40,8 @@ enum Verb {
     List(list::List),
     Verify(verify::Verify),
 }
+
+pub(super) const SHAPES: &[Shapes] = &[list::SHAPES, verify::SHAPES];
 
 impl AuditCommand {
     pub(super) fn run(self, globals: &Globals, output: &Output) -> Result<(), Failure> {

@@ -1,6 +1,13 @@
 //! `micro-node audit verify`.
 
-use super::{data_dir, failure::Failure, globals::Globals, output::Output, session};
+use super::{
+    data_dir,
+    failure::Failure,
+    globals::Globals,
+    output::Output,
+    session,
+    shape::{ItemShape, Shapes},
+};
 use crate::audit::{Break, Digest, Trail};
 use clap::Args;
 use micro_sdk::client::{AuditBreak, AuditVerification};
@@ -30,6 +37,10 @@ pub(super) struct Verify {
     data_dir: Option<PathBuf>,
 }
 
+const VERIFICATION: ItemShape<AuditVerification> = ItemShape::new("audit-verification", &["audit verify"]);
+
+pub(super) const SHAPES: Shapes = &[&VERIFICATION];
+
 impl Verify {
     pub(super) fn run(self, globals: &Globals, output: &Output) -> Result<(), Failure> {
         let found = match &self.data_dir {
@@ -40,7 +51,7 @@ impl Verify {
             }
         };
         if output.json() {
-            output.item("micro-node/audit-verification/v1", &found)?;
+            output.item(&VERIFICATION, &found)?;
         } else {
             for AuditBreak { file, line, why } in &found.breaks {
                 output.error(&format!("{file}:{line}: {why}"));

@@ -5,6 +5,7 @@ use super::{
     globals::Globals,
     output::Output,
     secret, session,
+    shape::{ItemShape, Shapes},
     table::{Table, Tone},
 };
 use clap::Args;
@@ -12,6 +13,7 @@ use micro_sdk::{
     client::{CheckedFor, Token},
     wire::{Code, Namespace},
 };
+use schemars::JsonSchema;
 use serde::Serialize;
 
 /// Tell whether something may be done, and why: by you, whoever a --token is of, or somebody else
@@ -40,17 +42,30 @@ pub(super) struct Check {
     anonymous: bool,
 }
 
-#[derive(Serialize)]
+/// Whether something may be done, and why.
+#[derive(Serialize, JsonSchema)]
 struct CheckItem<'a> {
+    /// Whether it may be done.
     granted: bool,
+    /// Whom it is about, as refusals name them.
     subject: &'a str,
+    /// What the account may act as.
     scopes: &'a [String],
+    /// What would be done, as `TYPE:NAME:ENDPOINT`.
     resource: &'a str,
+    /// The rule that decided, if one did.
     rule: Option<&'a str>,
+    /// The rule that comes closest to granting it, if there is one.
     nearest: Option<&'a str>,
+    /// What of that rule does not fit.
     nearest_unfit: &'a str,
+    /// The same in words.
     why: &'a str,
 }
+
+const CHECK: ItemShape<CheckItem<'static>> = ItemShape::new("auth-check", &["auth check"]);
+
+pub(super) const SHAPES: Shapes = &[&CHECK];
 
 impl Check {
     pub(super) fn run(self, globals: &Globals, output: &Output) -> Result<(), Failure> {
@@ -79,7 +94,7 @@ impl Check {
                 nearest_unfit: &checked.nearest_unfit,
                 why: &checked.why,
             };
-            output.item("micro-node/auth-check/v1", &item)?;
+            output.item(&CHECK, &item)?;
         } else {
             let (word, tone) = match checked.granted {
                 true => ("GRANTED", Tone::Plain),

@@ -5,13 +5,16 @@ use super::{
     globals::Globals,
     list::{AccountItem, RuleItem},
     output::Output,
-    secret, session, unit,
+    secret, session,
+    shape::{ItemShape, Shapes},
+    unit,
 };
 use clap::{Args, Subcommand, ValueEnum};
 use micro_sdk::{
     client::{NewAccount, NewRule, Token},
     wire::AccountKind,
 };
+use schemars::JsonSchema;
 use serde::Serialize;
 
 /// The variable with the secret of the account that is made.
@@ -89,12 +92,20 @@ struct CreateAccount {
     secret: Option<String>,
 }
 
-#[derive(Serialize)]
+/// An account that was made.
+#[derive(Serialize, JsonSchema)]
 struct CreatedItem<'a> {
+    /// The account.
     #[serde(flatten)]
     account: AccountItem<'a>,
+    /// The secret that the node made for it, shown this once; none if it was given one.
     secret: Option<&'a str>,
 }
+
+const RULE: ItemShape<RuleItem<'static>> = ItemShape::new("auth-rule", &["auth create rule"]);
+const ACCOUNT: ItemShape<CreatedItem<'static>> = ItemShape::new("auth-account", &["auth create account"]);
+
+pub(super) const SHAPES: Shapes = &[&RULE, &ACCOUNT];
 
 impl Create {
     pub(super) fn run(self, globals: &Globals, output: &Output) -> Result<(), Failure> {
@@ -111,7 +122,7 @@ impl CreateRule {
         let new = NewRule { scope, resource, denies: access == Access::Denied, priority };
         let rule = session::run(globals, async |node| Ok(node.auth().create_rule(id, new).await?))?;
         if output.json() {
-            return output.item("micro-node/auth-rule/v1", &RuleItem::from(&rule));
+            return output.item(&RULE, &RuleItem::from(&rule));
         }
         output.remark(&format!("rule {} is made", rule.id));
         Ok(())
@@ -132,7 +143,7 @@ impl CreateAccount {
         let secret = created.secret.as_ref().map(Token::expose);
         if output.json() {
             let item = CreatedItem { account: AccountItem::from(&created.account), secret };
-            return output.item("micro-node/auth-account/v1", &item);
+            return output.item(&ACCOUNT, &item);
         }
         let name = &created.account.name;
         if let Some(secret) = secret {

@@ -1,11 +1,19 @@
 //! `micro-node auth inspect`.
 
-use super::{failure::Failure, globals::Globals, output::Output, secret, session, table::Table};
+use super::{
+    failure::Failure,
+    globals::Globals,
+    output::Output,
+    secret, session,
+    shape::{ItemShape, Shapes},
+    table::Table,
+};
 use clap::Args;
 use micro_sdk::{
     client::Token,
     wire::{Code, Fault},
 };
+use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::Value;
 
@@ -23,12 +31,20 @@ pub(super) struct Inspect {
     inspected: String,
 }
 
-#[derive(Serialize)]
+/// What an access token says.
+#[derive(Serialize, JsonSchema)]
 struct InspectItem<'a> {
+    /// Whether it is good.
     good: bool,
+    /// Why not; empty if it is.
     why: &'a str,
+    /// The claims of a good one (RFC 7519).
     claims: Option<&'a Value>,
 }
+
+const INSPECTION: ItemShape<InspectItem<'static>> = ItemShape::new("auth-inspect", &["auth inspect"]);
+
+pub(super) const SHAPES: Shapes = &[&INSPECTION];
 
 impl Inspect {
     pub(super) fn run(self, globals: &Globals, output: &Output) -> Result<(), Failure> {
@@ -40,7 +56,7 @@ impl Inspect {
         let good = inspection.claims.is_some();
         if output.json() {
             let item = InspectItem { good, why: &inspection.why, claims: inspection.claims.as_ref() };
-            output.item("micro-node/auth-inspect/v1", &item)?;
+            output.item(&INSPECTION, &item)?;
         } else if let Some(Value::Object(claims)) = &inspection.claims {
             let mut table = Table::new(["CLAIM", "VALUE"]);
             for (name, value) in claims {

@@ -1,10 +1,18 @@
 //! `micro-node auth keys`.
 
 use super::{
-    confirmation, failure::Failure, globals::Globals, output::Output, session, table::Table, unit::rfc3339,
+    confirmation,
+    failure::Failure,
+    globals::Globals,
+    output::Output,
+    session,
+    shape::{ItemShape, Shapes},
+    table::Table,
+    unit::rfc3339,
 };
 use clap::{Args, Subcommand};
 use micro_sdk::client::{KeyRotation, SigningKey};
+use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::Value;
 
@@ -28,18 +36,29 @@ enum Verb {
     Rotate,
 }
 
-#[derive(Serialize)]
+/// A key that signs access tokens, or did.
+#[derive(Serialize, JsonSchema)]
 struct KeyItem<'a> {
+    /// What it is called in tokens.
     id: &'a str,
+    /// When it was made: RFC 3339.
     created: String,
+    /// Whether it signs now; else it verifies only.
     signs: bool,
 }
 
-#[derive(Serialize)]
+/// What a rotation of the keys did.
+#[derive(Serialize, JsonSchema)]
 struct RotationItem<'a> {
+    /// The keys whose tokens are good, latest first.
     keys: Vec<KeyItem<'a>>,
+    /// The key whose tokens are good no more, if one had to go.
     dropped: Option<&'a str>,
 }
+
+const ROTATION: ItemShape<RotationItem<'static>> = ItemShape::new("auth-rotation", &["auth keys rotate"]);
+
+pub(super) const SHAPES: Shapes = &[&ROTATION];
 
 impl<'a> From<&'a SigningKey> for KeyItem<'a> {
     fn from(key: &'a SigningKey) -> Self {
@@ -69,7 +88,7 @@ impl Keys {
 fn show(keys: &Value, output: &Output) -> Result<(), Failure> {
     if output.json() {
         // As RFC 7517 has it, for programs that know nothing of us.
-        return output.document(keys);
+        return output.foreign(keys);
     }
     let mut table = Table::new(["KEY", "TYPE", "ALGORITHM"]);
     let text = |key: &Value, name: &str| key[name].as_str().unwrap_or_default().to_owned();
@@ -83,7 +102,7 @@ fn show_rotation(rotation: &KeyRotation, output: &Output) -> Result<(), Failure>
     if output.json() {
         let keys = rotation.keys.iter().map(KeyItem::from).collect();
         let item = RotationItem { keys, dropped: rotation.dropped.as_deref() };
-        return output.item("micro-node/auth-rotation/v1", &item);
+        return output.item(&ROTATION, &item);
     }
     let mut table = Table::new(["KEY", "CREATED", "SIGNS"]);
     for key in &rotation.keys {

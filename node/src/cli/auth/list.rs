@@ -5,11 +5,13 @@ use super::{
     globals::Globals,
     output::Output,
     session,
+    shape::{ListShape, Shapes},
     table::{NOTHING, Table, Tone},
     unit::rfc3339,
 };
 use clap::{Args, ValueEnum};
 use micro_sdk::client::{Account, Rule};
+use schemars::JsonSchema;
 use serde::Serialize;
 use std::collections::BTreeMap;
 
@@ -34,35 +36,56 @@ enum What {
     Accounts,
 }
 
-/// The JSON form of a rule.
-#[derive(Serialize)]
+/// A rule of a namespace.
+#[derive(Serialize, JsonSchema)]
 pub(super) struct RuleItem<'a> {
+    /// What it is called.
     id: &'a str,
+    /// Whom it is about; empty for anybody.
     scope: &'a str,
     /// `granted` or `denied`.
     access: &'static str,
+    /// What it is about, as `TYPE:NAME:ENDPOINT` with stars.
     resource: &'a str,
+    /// Of those that apply, the highest decide; of equals, those that deny.
     priority: i32,
+    /// Who made it.
     who: &'a str,
+    /// When it was made: RFC 3339; none for those that a mesh begins with.
     time: Option<String>,
 }
 
-/// The JSON form of an account.
-#[derive(Serialize)]
+/// An account of a namespace.
+#[derive(Serialize, JsonSchema)]
 pub(super) struct AccountItem<'a> {
+    /// Its namespace.
     namespace: &'a str,
+    /// What it is called there.
     name: &'a str,
+    /// `user`, `service` or `node`.
     kind: &'a str,
+    /// What it may act as.
     scopes: &'a [String],
+    /// Notes.
     metadata: &'a BTreeMap<String, String>,
+    /// Who made it.
     who: &'a str,
+    /// When it was made: RFC 3339.
     created: String,
 }
 
-#[derive(Serialize)]
+/// What there is to say of the list.
+#[derive(Serialize, JsonSchema)]
 struct Summary {
+    /// How many are listed.
     count: usize,
 }
+
+const RULES: ListShape<RuleItem<'static>, Summary> = ListShape::new("auth-rules", &["auth list rules"]);
+const ACCOUNTS: ListShape<AccountItem<'static>, Summary> =
+    ListShape::new("auth-accounts", &["auth list accounts"]);
+
+pub(super) const SHAPES: Shapes = &[&RULES, &ACCOUNTS];
 
 impl<'a> From<&'a Rule> for RuleItem<'a> {
     fn from(rule: &'a Rule) -> Self {
@@ -101,7 +124,7 @@ impl List {
 fn show_rules(rules: &[Rule], output: &Output) -> Result<(), Failure> {
     if output.json() {
         let items: Vec<RuleItem<'_>> = rules.iter().map(RuleItem::from).collect();
-        return output.items("micro-node/auth-rules/v1", &items, &Summary { count: items.len() });
+        return output.items(&RULES, &items, &Summary { count: items.len() });
     }
     let mut table = Table::new(["ID", "SCOPE", "ACCESS", "RESOURCE", "PRIORITY"]);
     for rule in rules {
@@ -117,7 +140,7 @@ fn show_rules(rules: &[Rule], output: &Output) -> Result<(), Failure> {
 fn show_accounts(accounts: &[Account], output: &Output) -> Result<(), Failure> {
     if output.json() {
         let items: Vec<AccountItem<'_>> = accounts.iter().map(AccountItem::from).collect();
-        return output.items("micro-node/auth-accounts/v1", &items, &Summary { count: items.len() });
+        return output.items(&ACCOUNTS, &items, &Summary { count: items.len() });
     }
     let mut table = Table::new(["NAME", "KIND", "SCOPES", "METADATA", "CREATED"]);
     let or_nothing = |text: String| if text.is_empty() { NOTHING.to_owned() } else { text };

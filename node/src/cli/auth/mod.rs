@@ -12,7 +12,9 @@ use super::{
     failure::{self, Failure},
     globals::{self, Globals},
     output::{self, Output},
-    secret, session, table, unit,
+    secret, session,
+    shape::{self, Shapes},
+    table, unit,
 };
 use clap::{Args, Subcommand};
 
@@ -52,6 +54,9 @@ enum Verb {
     Inspect(inspect::Inspect),
     Keys(keys::Keys),
 }
+
+pub(super) const SHAPES: &[Shapes] =
+    &[check::SHAPES, create::SHAPES, inspect::SHAPES, keys::SHAPES, list::SHAPES];
 
 impl AuthCommand {
     pub(super) fn run(self, globals: &Globals, output: &Output) -> Result<(), Failure> {

@@ -1,7 +1,14 @@
 //! `micro-node blob delete`.
 
-use super::{failure::Failure, globals::Globals, output::Output, session};
+use super::{
+    failure::Failure,
+    globals::Globals,
+    output::Output,
+    session,
+    shape::{ItemShape, Shapes},
+};
 use clap::Args;
+use schemars::JsonSchema;
 use serde::Serialize;
 
 /// Delete a blob; that there is none is not an error
@@ -24,12 +31,18 @@ pub(super) struct Delete {
     if_version: Option<u64>,
 }
 
-#[derive(Serialize)]
+/// What became of a blob.
+#[derive(Serialize, JsonSchema)]
 struct DeleteItem {
+    /// What it was called.
     name: String,
     /// Whether there was one.
     deleted: bool,
 }
+
+const DELETE: ItemShape<DeleteItem> = ItemShape::new("blob-delete", &["blob delete"]);
+
+pub(super) const SHAPES: Shapes = &[&DELETE];
 
 impl Delete {
     pub(super) fn run(self, globals: &Globals, output: &Output) -> Result<(), Failure> {
@@ -42,7 +55,7 @@ impl Delete {
             })
         })?;
         if output.json() {
-            return output.item("micro-node/blob-delete/v1", &DeleteItem { name, deleted });
+            return output.item(&DELETE, &DeleteItem { name, deleted });
         }
         if !deleted {
             output.remark(&format!("there was no blob {name:?}"));

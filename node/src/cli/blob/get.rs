@@ -8,6 +8,7 @@ use super::{
     part::{Part, failed},
     progress::Progress,
     session,
+    shape::{ItemShape, Shapes},
 };
 use clap::Args;
 use micro_sdk::{
@@ -59,11 +60,16 @@ pub(super) struct Get {
     info: bool,
 }
 
+const GET: ItemShape<BlobItem<'static>> =
+    ItemShape::new("blob-get", &["blob get --info", "blob get NAME FILE"]);
+
+pub(super) const SHAPES: Shapes = &[&GET];
+
 impl Get {
     pub(super) fn run(self, globals: &Globals, output: &Output) -> Result<(), Failure> {
         if self.info {
             let blob = session::run(globals, async |node| Ok(node.blobs().head(&self.name).await?))?;
-            return output.item("micro-node/blob-get/v1", &BlobItem::from(&blob));
+            return output.item(&GET, &BlobItem::from(&blob));
         }
         if self.file == "-" {
             let blob = session::run(globals, async |node| {
@@ -84,7 +90,7 @@ impl Get {
         part.file.sync_all().map_err(|error| failed("sync", &part.path, &error))?;
         part.keep(&file)?;
         if output.json() {
-            return output.item("micro-node/blob-get/v1", &BlobItem::from(&blob));
+            return output.item(&GET, &BlobItem::from(&blob));
         }
         output.remark(&format!("got {:?} into {}", self.name, file.display()));
         Ok(())

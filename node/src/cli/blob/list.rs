@@ -6,11 +6,13 @@ use super::{
     item::BlobItem,
     output::Output,
     session,
+    shape::{ListShape, Shapes},
     table::{NOTHING, Table},
     unit::{bytes, rfc3339},
 };
 use clap::Args;
 use micro_sdk::client::Blob;
+use schemars::JsonSchema;
 use serde::Serialize;
 
 /// List blobs by name
@@ -42,12 +44,18 @@ pub(super) struct List {
     stale: bool,
 }
 
-#[derive(Serialize)]
+/// What there is to say of the page.
+#[derive(Serialize, JsonSchema)]
 struct ListSummary<'a> {
+    /// How many are listed.
     count: usize,
     /// What to pass as `--after` for the next page; none if there is none.
     after: Option<&'a str>,
 }
+
+const LIST: ListShape<BlobItem<'static>, ListSummary<'static>> = ListShape::new("blob-list", &["blob list"]);
+
+pub(super) const SHAPES: Shapes = &[&LIST];
 
 impl List {
     pub(super) fn run(self, globals: &Globals, output: &Output) -> Result<(), Failure> {
@@ -59,7 +67,7 @@ impl List {
         if output.json() {
             let items: Vec<BlobItem> = page.blobs.iter().map(BlobItem::from).collect();
             let summary = ListSummary { count: items.len(), after: next };
-            return output.items("micro-node/blob-list/v1", &items, &summary);
+            return output.items(&LIST, &items, &summary);
         }
         let hint = "no blobs: micro-node blob put NAME FILE makes one";
         output.table(&listing(&page.blobs, output.wide()), hint)?;

@@ -10,7 +10,9 @@ use super::{
     failure::{self, Failure},
     globals::{self, Globals},
     output::{self, Output},
-    part, progress, session, table, unit,
+    part, progress, session,
+    shape::{self, Shapes},
+    table, unit,
 };
 use clap::{Args, Subcommand};
 
@@ -41,6 +43,8 @@ enum Verb {
     List(list::List),
     Delete(delete::Delete),
 }
+
+pub(super) const SHAPES: &[Shapes] = &[delete::SHAPES, get::SHAPES, list::SHAPES, put::SHAPES];
 
 impl BlobCommand {
     pub(super) fn run(self, globals: &Globals, output: &Output) -> Result<(), Failure> {

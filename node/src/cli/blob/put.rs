@@ -1,7 +1,14 @@
 //! `micro-node blob put`.
 
 use super::{
-    failure::Failure, globals::Globals, output::Output, part::failed, progress::Progress, session, unit,
+    failure::Failure,
+    globals::Globals,
+    output::Output,
+    part::failed,
+    progress::Progress,
+    session,
+    shape::{ItemShape, Shapes},
+    unit,
 };
 use bytes::Bytes;
 use clap::Args;
@@ -10,6 +17,7 @@ use micro_sdk::{
     wire::{Code, Fault},
 };
 use ring::digest::{Context, SHA256};
+use schemars::JsonSchema;
 use serde::Serialize;
 use std::{
     fs::File,
@@ -59,17 +67,26 @@ pub(super) struct Put {
     idempotency_key: Option<u128>,
 }
 
-#[derive(Serialize)]
+/// A blob that was put.
+#[derive(Serialize, JsonSchema)]
 struct PutItem<'a> {
+    /// What it is called.
     name: &'a str,
+    /// Its version.
     version: u64,
     /// SHA-256, as `sha256sum` shows it.
     hash: String,
+    /// In bytes.
     size: u64,
     /// How many copies there are; more are made if more are wanted.
     copies: u32,
+    /// How many copies there should be.
     copies_wanted: u32,
 }
+
+const PUT: ItemShape<PutItem<'static>> = ItemShape::new("blob-put", &["blob put"]);
+
+pub(super) const SHAPES: Shapes = &[&PUT];
 
 /// Where the bytes come from.
 struct Source {
@@ -134,7 +151,7 @@ impl Put {
                 copies: put.copies,
                 copies_wanted: put.copies_wanted,
             };
-            return output.item("micro-node/blob-put/v1", &item);
+            return output.item(&PUT, &item);
         }
         let size = unit::bytes(put.size);
         let copies = match put.copies {

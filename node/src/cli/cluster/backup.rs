@@ -7,6 +7,7 @@ use super::super::{
     part::{Part, failed},
     progress::Progress,
     session,
+    shape::{ItemShape, Shapes},
     unit::bytes,
 };
 use crate::node::restore_fault;
@@ -17,6 +18,7 @@ use micro_sdk::{
     client::Node,
     wire::{Code, Fault},
 };
+use schemars::JsonSchema;
 use serde::Serialize;
 use std::{
     fs::File,
@@ -58,10 +60,13 @@ pub(super) struct Verify {
 }
 
 /// A backup, for programs.
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 pub(super) struct BackupItem<'a> {
+    /// The file.
     file: &'a Path,
+    /// Its length.
     bytes: u64,
+    /// The mesh.
     cluster: String,
     /// The node that it was taken from.
     node: &'a str,
@@ -69,8 +74,14 @@ pub(super) struct BackupItem<'a> {
     version: &'a str,
     /// RFC 3339.
     taken: Option<String>,
+    /// The last revision that is in it.
     revision: u64,
 }
+
+const BACKUP: ItemShape<BackupItem<'static>> =
+    ItemShape::new("backup", &["cluster backup", "cluster verify"]);
+
+pub(super) const SHAPES: Shapes = &[&BACKUP];
 
 impl<'a> BackupItem<'a> {
     pub(super) fn new(file: &'a Path, bytes: u64, facts: &'a BackupFacts) -> Self {
@@ -116,7 +127,7 @@ impl Verify {
 
 fn told(output: &Output, file: &Path, size: u64, facts: &BackupFacts, done: &str) -> Result<(), Failure> {
     if output.json() {
-        return output.item("micro-node/backup/v1", &BackupItem::new(file, size, facts));
+        return output.item(&BACKUP, &BackupItem::new(file, size, facts));
     }
     output.remark(&format!(
         "{done}: {}, {}, mesh {} up to revision {}, taken from node {} at {}",

@@ -9,6 +9,7 @@ use super::{
     globals::Globals,
     output::Output,
     session,
+    shape::{ItemShape, ListShape, Shapes},
     status::{role_name, state_name},
     table::{NOTHING, Table},
 };
@@ -20,6 +21,7 @@ use micro_sdk::{
         status::{NodeStatus, Role, Status},
     },
 };
+use schemars::JsonSchema;
 use serde::Serialize;
 
 const EXAMPLES: &str = "\
@@ -83,11 +85,20 @@ struct Remove {
     even_if_blobs_are_lost: bool,
 }
 
-#[derive(Serialize)]
+/// What there is to say of the members.
+#[derive(Serialize, JsonSchema)]
 struct MembersSummary {
+    /// How many vote.
     voters: usize,
+    /// How many have a copy of everything and no vote.
     learners: usize,
 }
+
+const LEADER: ItemShape<Member> = ItemShape::new("leader", &["cluster leader", "cluster transfer"]);
+pub(super) const MEMBER: ItemShape<Member> = ItemShape::new("member", &["cluster remove", "drain"]);
+const MEMBERS: ListShape<&NodeStatus, MembersSummary> = ListShape::new("members", &["cluster members"]);
+
+pub(super) const SHAPES: &[Shapes] = &[&[&LEADER, &MEMBER, &MEMBERS], backup::SHAPES, restore::SHAPES];
 
 impl ClusterCommand {
     pub(super) fn run(self, globals: &Globals, output: &Output) -> Result<(), Failure> {
@@ -98,7 +109,7 @@ impl ClusterCommand {
                 let leader = session::run(globals, async |client| {
                     Ok(client.transfer_leadership(node.as_deref()).await?)
                 })?;
-                told(output, "micro-node/leader/v1", &leader, &format!("node {} leads", leader.name))
+                told(output, &LEADER, &leader, &format!("node {} leads", leader.name))
             }
             Verb::Remove(remove) => remove.run(globals, output),
             Verb::Backup(backup) => backup.run(globals, output),
@@ -115,14 +126,14 @@ impl Remove {
         let question = format!("Node {node} is taken out of the mesh for good, and can't come back. Go on?");
         confirmation::ask(globals, &question)?;
         let removed = session::run(globals, async |client| Ok(client.remove_node(&node, even_if).await?))?;
-        told(output, "micro-node/member/v1", &removed, &format!("node {} is removed", removed.name))
+        told(output, &MEMBER, &removed, &format!("node {} is removed", removed.name))
     }
 }
 
 /// Tells of one node: the whole for programs, a remark for people.
-fn told(output: &Output, schema: &str, member: &Member, remark: &str) -> Result<(), Failure> {
+fn told(output: &Output, shape: &ItemShape<Member>, member: &Member, remark: &str) -> Result<(), Failure> {
     if output.json() {
-        return output.item(schema, member);
+        return output.item(shape, member);
     }
     output.remark(remark);
     Ok(())
@@ -134,7 +145,7 @@ fn members(globals: &Globals, output: &Output) -> Result<(), Failure> {
     if output.json() {
         let learners = members.iter().filter(|node| node.role == Role::Learner).count();
         let summary = MembersSummary { voters: members.len() - learners, learners };
-        return output.items("micro-node/members/v1", &members, &summary);
+        return output.items(&MEMBERS, &members, &summary);
     }
     let mut table = Table::new(["NAME", "ID", "ROLE", "STATE", "ADDRESS"]);
     for node in members {
@@ -158,7 +169,7 @@ fn leader(globals: &Globals, output: &Output) -> Result<(), Failure> {
     })?;
     let leader = Member { id: leader.id.to_string(), name: leader.name.clone() };
     if output.json() {
-        return output.item("micro-node/leader/v1", &leader);
+        return output.item(&LEADER, &leader);
     }
     output.text(&leader.name)
 }

@@ -1,13 +1,22 @@
 //! `micro-node cluster restore`.
 
 use super::{
-    super::{data_dir, failure::Failure, input, output::Output, progress::Progress, secret},
+    super::{
+        data_dir,
+        failure::Failure,
+        input,
+        output::Output,
+        progress::Progress,
+        secret,
+        shape::{ItemShape, Shapes},
+    },
     backup::verify,
 };
 use crate::node;
 use clap::Args;
 use micro_actors::{auth::SealKey, config::Inherited};
 use micro_sdk::wire::{Code, Fault};
+use schemars::JsonSchema;
 use serde::Serialize;
 use std::{fs::File, io::BufReader, path::PathBuf};
 
@@ -39,8 +48,10 @@ pub(super) struct Restore {
     data_dir: Option<PathBuf>,
 }
 
-#[derive(Serialize)]
+/// A data directory that was made of a backup.
+#[derive(Serialize, JsonSchema)]
 struct RestoreItem {
+    /// The data directory.
     data_dir: PathBuf,
     /// The new mesh.
     cluster: String,
@@ -48,10 +59,15 @@ struct RestoreItem {
     node: String,
     /// The mesh that was backed up.
     from_cluster: String,
+    /// The last revision that was in the backup.
     revision: u64,
     /// The keys of secrets that the new mesh opens.
     secret_keys: u64,
 }
+
+const RESTORE: ItemShape<RestoreItem> = ItemShape::new("restore", &["cluster restore"]);
+
+pub(super) const SHAPES: Shapes = &[&RESTORE];
 
 impl Restore {
     pub(super) fn run(self, output: &Output) -> Result<(), Failure> {
@@ -76,7 +92,7 @@ impl Restore {
             secret_keys: restored.inherited.map_or(0, |inherited| inherited.keys),
         };
         if output.json() {
-            return output.item("micro-node/restore/v1", &item);
+            return output.item(&RESTORE, &item);
         }
         output.remark(&format!(
             "restored into {}: mesh {}, with all of mesh {} up to revision {}",

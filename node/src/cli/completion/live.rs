@@ -1,6 +1,6 @@
 //! The command tree with what is there just now: services, their endpoints and fields, and environments.
 
-use super::super::{Cli, dynamic, globals::Globals, profile::Profile, session};
+use super::super::{Cli, dynamic, globals::Globals, profile::Profile, session, shape};
 use crate::request::{Schema, Spellings};
 use clap::{Arg, ArgMatches, Command, CommandFactory, FromArgMatches};
 use clap_complete::engine::{ArgValueCandidates, CompletionCandidate, SubcommandCandidates};
@@ -23,6 +23,8 @@ pub(super) fn command(profile: &Profile) -> Command {
     let services = move || asked.as_ref().map(Typed::services).unwrap_or_default();
     let asked = typed.clone();
     let endpoints = move || asked.as_ref().map(Typed::endpoints_of_call).unwrap_or_default();
+    let shapes =
+        || shape::all().iter().map(|shape| CompletionCandidate::new(shape.title().name)).collect::<Vec<_>>();
     let one = |command: Command| {
         let named = named.clone();
         command.mut_arg("name", |arg| arg.add(ArgValueCandidates::new(named)))
@@ -38,6 +40,9 @@ pub(super) fn command(profile: &Profile) -> Command {
                 .mut_arg("endpoint", |arg| arg.add(ArgValueCandidates::new(endpoints)))
                 // What is changed moves behind the rest: so all that have a place are, in their order.
                 .mut_arg("body", |arg| arg)
+        })
+        .mut_subcommand("schema", |command| {
+            command.mut_arg("shape", |arg| arg.add(ArgValueCandidates::new(shapes)))
         })
         .mut_subcommand("env", |command| {
             command.mut_subcommand("get", one).mut_subcommand("set", one).mut_subcommand("del", one)

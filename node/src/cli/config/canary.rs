@@ -6,9 +6,11 @@ use super::{
     item::{EditItem, edit_items, excerpt, or_nothing, rfc3339, show_changed},
     output::Output,
     session,
+    shape::{ListShape, Shapes},
     table::Table,
 };
 use clap::Args;
+use schemars::JsonSchema;
 use serde::Serialize;
 
 /// List the staged changes, and which instances have them
@@ -56,22 +58,36 @@ struct End {
     reason: String,
 }
 
-#[derive(Serialize)]
+/// A staged change.
+#[derive(Serialize, JsonSchema)]
 struct CanaryItem<'a> {
+    /// Its number.
     canary: u64,
     /// RFC 3339.
     time: String,
+    /// Who staged it.
     by: &'a str,
+    /// Why, if they said so.
     reason: &'a str,
+    /// Which share of the instances has it.
     percent: u32,
+    /// The instances that have it.
     instances: &'a [String],
+    /// What it changes.
     edits: Vec<EditItem<'a>>,
 }
 
-#[derive(Serialize)]
+/// What there is to say of the list.
+#[derive(Serialize, JsonSchema)]
 struct CanariesSummary {
+    /// How many are listed.
     count: usize,
 }
+
+const CANARIES: ListShape<CanaryItem<'static>, CanariesSummary> =
+    ListShape::new("config-canaries", &["config canaries"]);
+
+pub(super) const SHAPES: Shapes = &[&CANARIES];
 
 impl Canaries {
     pub(super) fn run(self, globals: &Globals, output: &Output) -> Result<(), Failure> {
@@ -90,7 +106,7 @@ impl Canaries {
                 })
                 .collect();
             let summary = CanariesSummary { count: items.len() };
-            return output.items("micro-node/config-canaries/v1", &items, &summary);
+            return output.items(&CANARIES, &items, &summary);
         }
         let mut table =
             Table::new(["CANARY", "SHARE", "INSTANCES", "PATH", "BEFORE", "AFTER", "BY", "REASON"]);

@@ -1,11 +1,20 @@
 //! `micro-node config get`.
 
-use super::{document, failure::Failure, globals::Globals, origins, output::Output, session};
+use super::{
+    document,
+    failure::Failure,
+    globals::Globals,
+    origins,
+    output::Output,
+    session,
+    shape::{ItemShape, Shapes},
+};
 use clap::Args;
 use micro_sdk::{
     client::{ConfigReading, Node},
     wire::{Code, Fault},
 };
+use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::Value;
 
@@ -49,25 +58,39 @@ pub(super) struct Get {
     origin: bool,
 }
 
-#[derive(Serialize)]
+/// What is at a path.
+#[derive(Serialize, JsonSchema)]
 struct ReadingItem<'a> {
+    /// The path; empty for the whole tree.
     path: &'a str,
     /// Whether something is there: a value of `null` is something.
     exists: bool,
+    /// The value; secrets that were not asked for are `[secret]`.
     value: Value,
+    /// The version of the tree.
     version: u64,
+    /// The values that it is made of.
     leaves: Vec<LeafItem<'a>>,
 }
 
 /// The JSON form of a leaf.
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 pub(super) struct LeafItem<'a> {
+    /// Where it is, with dots and backslashes inside names escaped.
     path: &'a str,
+    /// The value; a secret that was not asked for is `[secret]`.
     value: Value,
+    /// Whether it is a secret.
     secret: bool,
+    /// The change that set it.
     version: u64,
+    /// The staged change that set it, for the instance that was asked for.
     canary: Option<u64>,
 }
+
+const GET: ItemShape<ReadingItem<'static>> = ItemShape::new("config-get", &["config get"]);
+
+pub(super) const SHAPES: Shapes = &[&GET];
 
 /// The JSON form of the leaves of a reading.
 pub(super) fn leaf_items(reading: &ConfigReading) -> Result<Vec<LeafItem<'_>>, Fault> {
@@ -104,7 +127,7 @@ impl Get {
                 version: reading.version,
                 leaves: leaf_items(&reading)?,
             };
-            return output.item("micro-node/config-get/v1", &item);
+            return output.item(&GET, &item);
         }
         output.bytes(document::bare(text).as_bytes())?;
         output.bytes(b"\n")

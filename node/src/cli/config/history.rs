@@ -6,10 +6,12 @@ use super::{
     item::{EditItem, edit_items, edit_table, or_nothing, rfc3339},
     output::Output,
     session,
+    shape::{ListShape, Shapes},
     table::Table,
 };
 use clap::Args;
 use micro_sdk::client::ConfigChange;
+use schemars::JsonSchema;
 use serde::Serialize;
 
 /// List the changes of the tree, latest first
@@ -55,31 +57,50 @@ pub(super) struct Diff {
     path: String,
 }
 
-#[derive(Serialize)]
+/// A change of the tree.
+#[derive(Serialize, JsonSchema)]
 struct ChangeItem<'a> {
+    /// The version of the tree after it.
     version: u64,
     /// RFC 3339.
     time: String,
+    /// Who made it.
     by: &'a str,
+    /// `set`, `delete`, `rollback`, `stage`, `promote`, `abort` or `rotate`.
     action: &'a str,
+    /// The staged change that it made or ended, if any.
     canary: Option<u64>,
+    /// Why, if they said so.
     reason: &'a str,
+    /// What changed.
     edits: Vec<EditItem<'a>>,
 }
 
-#[derive(Serialize)]
+/// What there is to say of the list.
+#[derive(Serialize, JsonSchema)]
 struct HistorySummary {
+    /// How many are listed.
     count: usize,
     /// Whether there are older ones.
     more: bool,
 }
 
-#[derive(Serialize)]
+/// What was compared.
+#[derive(Serialize, JsonSchema)]
 struct DiffSummary {
+    /// The one version of the tree.
     from: u64,
+    /// The other; none is now.
     to: Option<u64>,
+    /// How many values differ.
     count: usize,
 }
+
+const HISTORY: ListShape<ChangeItem<'static>, HistorySummary> =
+    ListShape::new("config-history", &["config history"]);
+const DIFF: ListShape<EditItem<'static>, DiffSummary> = ListShape::new("config-diff", &["config diff"]);
+
+pub(super) const SHAPES: Shapes = &[&HISTORY, &DIFF];
 
 impl<'a> From<&'a ConfigChange> for ChangeItem<'a> {
     fn from(change: &'a ConfigChange) -> Self {
@@ -112,7 +133,7 @@ impl History {
         if output.json() {
             let items: Vec<ChangeItem> = history.changes.iter().map(ChangeItem::from).collect();
             let summary = HistorySummary { count: items.len(), more: history.more };
-            return output.items("micro-node/config-history/v1", &items, &summary);
+            return output.items(&HISTORY, &items, &summary);
         }
         let mut table = Table::new(["VERSION", "TIME", "BY", "ACTION", "WHAT", "REASON"]);
         for change in &history.changes {
@@ -140,7 +161,7 @@ impl Diff {
         })?;
         if output.json() {
             let summary = DiffSummary { from: self.from, to: self.to, count: edits.len() };
-            return output.items("micro-node/config-diff/v1", &edit_items(&edits), &summary);
+            return output.items(&DIFF, &edit_items(&edits), &summary);
         }
         output.table(&edit_table(&edits), "there is no difference")
     }

@@ -4,9 +4,11 @@ pub(super) use super::unit::rfc3339;
 use super::{
     failure::Failure,
     output::Output,
+    shape::{ItemShape, Shapes},
     table::{NOTHING, Table, clean, cut},
 };
 use micro_sdk::client::{ConfigChanged, ConfigEdit};
+use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::Value;
 
@@ -14,13 +16,17 @@ use serde_json::Value;
 const VALUE_CHARS_MAX: usize = 64;
 
 /// The JSON form of what became of one leaf.
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 pub(super) struct EditItem<'a> {
+    /// Where it is.
     path: &'a str,
     /// `add`, `change` or `remove`: a value of `null` is one.
     kind: &'static str,
+    /// What was there, if anything was; a secret is `[secret]`.
     before: Option<&'a Value>,
+    /// What is there now, if anything is; a secret is `[secret]`.
     after: Option<&'a Value>,
+    /// Whether it is a secret.
     secret: bool,
 }
 
@@ -42,14 +48,32 @@ pub(super) fn edit_items(edits: &[ConfigEdit]) -> Vec<EditItem<'_>> {
 }
 
 /// The JSON form of what a change did.
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 struct ChangedItem<'a> {
+    /// The version of the tree after it; the one before, if nothing changed.
     version: u64,
+    /// The staged change that was made; none if it is everybody's.
     canary: Option<u64>,
     /// Whether nothing was changed, since it was only asked what would.
     dry_run: bool,
+    /// What changed.
     edits: Vec<EditItem<'a>>,
 }
+
+const CHANGE: ItemShape<ChangedItem<'static>> = ItemShape::new(
+    "config-change",
+    &[
+        "config set",
+        "config del",
+        "config edit",
+        "config import",
+        "config rollback",
+        "config promote",
+        "config abort",
+    ],
+);
+
+pub(super) const SHAPES: Shapes = &[&CHANGE];
 
 /// A value on one line, as much of it as a row takes.
 pub(super) fn excerpt(value: Option<&Value>) -> String {
@@ -71,7 +95,7 @@ pub(super) fn show_changed(changed: &ConfigChanged, dry_run: bool, output: &Outp
     if output.json() {
         let ConfigChanged { version, edits, canary } = changed;
         let item = ChangedItem { version: *version, canary: *canary, dry_run, edits: edit_items(edits) };
-        return output.item("micro-node/config-change/v1", &item);
+        return output.item(&CHANGE, &item);
     }
     if dry_run {
         return output.table(&edit_table(&changed.edits), "nothing would change");

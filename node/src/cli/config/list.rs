@@ -2,14 +2,16 @@
 
 use super::{
     failure::Failure,
-    get::leaf_items,
+    get::{LeafItem, leaf_items},
     globals::Globals,
     item::excerpt,
     output::Output,
     session,
+    shape::{ListShape, Shapes},
     table::{NOTHING, Table},
 };
 use clap::Args;
+use schemars::JsonSchema;
 use serde::Serialize;
 
 /// List the values of the tree, one line for each
@@ -36,11 +38,18 @@ pub(super) struct List {
     instance: String,
 }
 
-#[derive(Serialize)]
+/// What there is to say of the list.
+#[derive(Serialize, JsonSchema)]
 struct ListSummary {
+    /// How many are listed.
     count: usize,
+    /// The version of the tree.
     version: u64,
 }
+
+const LIST: ListShape<LeafItem<'static>, ListSummary> = ListShape::new("config-list", &["config list"]);
+
+pub(super) const SHAPES: Shapes = &[&LIST];
 
 impl List {
     pub(super) fn run(self, globals: &Globals, output: &Output) -> Result<(), Failure> {
@@ -51,7 +60,7 @@ impl List {
         let leaves = leaf_items(&reading)?;
         if output.json() {
             let summary = ListSummary { count: leaves.len(), version: reading.version };
-            return output.items("micro-node/config-list/v1", &leaves, &summary);
+            return output.items(&LIST, &leaves, &summary);
         }
         let mut table = Table::new(["PATH", "VALUE", "VERSION", "CANARY"]);
         for leaf in &reading.leaves {

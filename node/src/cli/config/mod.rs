@@ -24,7 +24,9 @@ use super::{
     globals::{self, Globals},
     input,
     output::{self, Output},
-    secret, session, table, unit,
+    secret, session,
+    shape::{self, Shapes},
+    table, unit,
 };
 use clap::{Args, Subcommand};
 
@@ -111,6 +113,19 @@ macro_rules! under {
     }};
 }
 use under;
+
+pub(super) const SHAPES: &[Shapes] = &[
+    canary::SHAPES,
+    get::SHAPES,
+    history::SHAPES,
+    item::SHAPES,
+    list::SHAPES,
+    origins::SHAPES,
+    rotate::SHAPES,
+    schema::SHAPES,
+    view::SHAPES,
+    watch::SHAPES,
+];
 
 impl ConfigCommand {
     pub(super) fn run(self, globals: &Globals, output: &Output) -> Result<(), Failure> {

@@ -6,40 +6,60 @@ use super::{
     item::{excerpt, or_nothing},
     output::Output,
     session,
+    shape::{ListShape, Shapes},
     table::{NOTHING, Table, Tone},
 };
 use micro_sdk::{
     client::{ConfigOrigin, InstanceConfig},
     wire::{Code, Fault},
 };
+use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::Value;
 
-#[derive(Serialize)]
+/// An instance of a service with the values that it uses.
+#[derive(Serialize, JsonSchema)]
 struct InstanceItem<'a> {
+    /// Its id.
     instance: &'a str,
+    /// The name of the node that it is attached to.
     node: &'a str,
     /// The version of the tree that it has; none if that is not known.
     version: Option<u64>,
     /// Why nothing is known of it.
     problem: Option<&'a str>,
+    /// Its values at or under the path; secrets are `[secret]`.
     values: Vec<OriginItem<'a>>,
 }
 
-#[derive(Serialize)]
+/// A value, and where it comes from.
+#[derive(Serialize, JsonSchema)]
 struct OriginItem<'a> {
+    /// The path, in the tree of the mesh.
     path: &'a str,
+    /// The value.
     value: &'a Value,
+    /// `default`, `file`, `environment`, `mesh` or `flag`.
     source: &'a str,
+    /// Where in it: the file and line, the variable, the flag, the version of the tree.
     place: &'a str,
+    /// The sources that have another value for it, that this one wins over.
     shadowed: &'a [String],
 }
 
-#[derive(Serialize)]
+/// What there is to say of the list.
+#[derive(Serialize, JsonSchema)]
 struct OriginsSummary {
+    /// How many are listed.
     instances: usize,
+    /// Of how many nothing is known.
     silent: usize,
 }
+
+const ORIGINS: ListShape<InstanceItem<'static>, OriginsSummary> =
+    ListShape::new("config-origins", &["config get --origin"]);
+
+pub(super) const SHAPES: Shapes = &[&ORIGINS];
 
 /// Whether a value is at a path or under it. Names are compared as the service gives them.
 fn within(origin: &ConfigOrigin, path: &str) -> bool {
@@ -58,7 +78,7 @@ pub(super) fn run(path: &str, globals: &Globals, output: &Output) -> Result<(), 
         let silent = instances.iter().filter(|instance| instance.problem.is_some()).count();
         let items: Vec<InstanceItem> = instances.iter().map(|instance| item(instance, path)).collect();
         let summary = OriginsSummary { instances: items.len(), silent };
-        return output.items("micro-node/config-origins/v1", &items, &summary);
+        return output.items(&ORIGINS, &items, &summary);
     }
     let mut table = Table::new(["INSTANCE", "NODE", "PATH", "VALUE", "SOURCE", "PLACE", "INSTEAD OF"]);
     for instance in &instances {

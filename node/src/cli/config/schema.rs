@@ -1,6 +1,13 @@
 //! `micro-node config schema`.
 
-use super::{failure::Failure, globals::Globals, input, output::Output, session};
+use super::{
+    failure::Failure,
+    globals::Globals,
+    input,
+    output::Output,
+    session,
+    shape::{ItemShape, Shapes},
+};
 use clap::Args;
 use micro_sdk::wire::{Code, Fault, ServiceName};
 use serde_json::Value;
@@ -28,6 +35,10 @@ pub(super) struct Schema {
     remove: bool,
 }
 
+const SCHEMA: ItemShape<Value> = ItemShape::new("config-schema", &["config schema"]);
+
+pub(super) const SHAPES: Shapes = &[&SCHEMA];
+
 impl Schema {
     pub(super) fn run(self, globals: &Globals, output: &Output) -> Result<(), Failure> {
         let service = self.service.as_str();
@@ -48,8 +59,8 @@ impl Schema {
                 .help(format!("register one: micro-node config schema {service} @FILE"))
         })?;
         if output.json() {
-            return output.item("micro-node/config-schema/v1", &schema);
+            return output.item(&SCHEMA, &schema);
         }
-        output.document(&schema)
+        output.foreign(&schema)
     }
 }

@@ -6,9 +6,12 @@ use super::{
     item::or_nothing,
     output::Output,
     session,
+    shape::{ListShape, Shapes},
     table::{NOTHING, Table},
 };
 use clap::Args;
+use micro_sdk::client::Setting;
+use schemars::JsonSchema;
 use serde::Serialize;
 
 /// Show the settings of the node itself, and where each comes from: a flag, the environment, or nobody said anything
@@ -19,17 +22,23 @@ Examples:
   micro-node config view -o json | jq '.items[] | select(.source != \"default\")'")]
 pub(super) struct View {}
 
-#[derive(Serialize)]
+/// What there is to say of the list.
+#[derive(Serialize, JsonSchema)]
 struct ViewSummary {
+    /// How many are listed.
     count: usize,
 }
+
+const VIEW: ListShape<Setting, ViewSummary> = ListShape::new("config-view", &["config view"]);
+
+pub(super) const SHAPES: Shapes = &[&VIEW];
 
 impl View {
     pub(super) fn run(self, globals: &Globals, output: &Output) -> Result<(), Failure> {
         let settings = session::run(globals, async |node| Ok(node.settings().await?))?;
         if output.json() {
             let summary = ViewSummary { count: settings.len() };
-            return output.items("micro-node/config-view/v1", &settings, &summary);
+            return output.items(&VIEW, &settings, &summary);
         }
         let mut table = Table::new(["SETTING", "VALUE", "SOURCE", "PLACE"]);
         for setting in &settings {

@@ -7,10 +7,12 @@ use super::{
     item::{EditItem, excerpt},
     output::Output,
     session,
+    shape::{Shape, Shapes},
     table::clean,
 };
 use clap::Args;
 use micro_sdk::client::{ConfigEdit, ConfigUpdate};
+use schemars::JsonSchema;
 use serde::Serialize;
 
 /// Tell each change of what is at a path, as it happens
@@ -45,14 +47,20 @@ pub(super) struct Watch {
     limit: Option<u64>,
 }
 
-#[derive(Serialize)]
+/// A change of one value, as it happens.
+#[derive(Serialize, JsonSchema)]
 struct WatchItem<'a> {
+    /// The version of the tree after it.
     version: u64,
     /// Who made the change, or the last of several that are told as one.
     by: &'a str,
     #[serde(flatten)]
     edit: EditItem<'a>,
 }
+
+const WATCH: Shape<WatchItem<'static>> = Shape::new("config-watch", &["config watch"]);
+
+pub(super) const SHAPES: Shapes = &[&WATCH];
 
 /// What a person sees of a change: columns of fixed width, since what is to come is not known.
 fn line(update: &ConfigUpdate, edit: &ConfigEdit) -> String {
@@ -99,7 +107,7 @@ fn show(update: &ConfigUpdate, limit: u64, output: &Output) -> Result<u64, Failu
         shown += 1;
         if output.json() {
             let (version, by) = (update.reading.version, update.who.as_str());
-            output.line(&WatchItem { version, by, edit: EditItem::from(edit) })?;
+            output.line(&WATCH, &WatchItem { version, by, edit: EditItem::from(edit) })?;
         } else {
             output.text(&line(update, edit))?;
         }

@@ -5,8 +5,9 @@ mod view;
 use super::{
     failure::{self, Failure},
     globals::Globals,
-    output::{Format, Output},
+    output::Output,
     session,
+    shape::{Shape, Shapes},
 };
 use clap::Args;
 use micro_sdk::{client::Node, wire::status::Status};
@@ -39,6 +40,10 @@ pub(super) struct StatusCommand {
     watch: bool,
 }
 
+const STATUS: Shape<Status> = Shape::new("status", &["status"]);
+
+pub(super) const SHAPES: Shapes = &[&STATUS];
+
 impl StatusCommand {
     pub(super) fn run(self, globals: &Globals, output: &Output) -> Result<(), Failure> {
         if !self.watch {
@@ -50,14 +55,11 @@ impl StatusCommand {
 }
 
 fn show(status: &Status, output: &Output) -> Result<(), Failure> {
-    match output.format() {
+    if output.json() {
         // The document carries its schema itself.
-        Format::Json | Format::Yaml | Format::Name => output.document(status),
-        Format::Jsonl => output.line(status),
-        Format::Table | Format::Wide => {
-            output.text(&view::text(status, output.wide(), output.headers(), output.width()))
-        }
+        return output.document(&STATUS, status);
     }
+    output.text(&view::text(status, output.wide(), output.headers(), output.width()))
 }
 
 /// Shows the status until something ends it. A node that is away for a while is waited for: that is when
@@ -66,7 +68,7 @@ async fn watch(node: &Node, output: &Output) -> Result<(), Failure> {
     let clear = output.for_terminal() && !output.json();
     loop {
         match node.status().await {
-            Ok(status) if output.json() => output.line(&status)?,
+            Ok(status) if output.json() => output.line(&STATUS, &status)?,
             Ok(status) => {
                 let text = view::text(&status, output.wide(), output.headers(), output.width());
                 // Cleared only when there is something new to show, so that it does not flicker.

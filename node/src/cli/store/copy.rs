@@ -9,6 +9,7 @@ use super::{
 };
 use futures::Stream;
 use micro_sdk::wire::Fault;
+use schemars::JsonSchema;
 use serde::Serialize;
 
 /// A copy that is to be made.
@@ -22,13 +23,17 @@ pub(super) struct Copy<'a> {
 }
 
 /// What a copy did, or would do.
-#[derive(Debug, Default, Serialize)]
+#[derive(Debug, Default, Serialize, JsonSchema)]
 pub(super) struct CopyItem {
+    /// The database that was copied into.
     pub(super) database: String,
+    /// Whether it was only counted.
     pub(super) dry_run: bool,
+    /// How many records were written.
     pub(super) written: u64,
     /// How many were the same already.
     pub(super) equal: u64,
+    /// How many were deleted.
     pub(super) deleted: u64,
     /// How many are in the target only, and stay there.
     pub(super) kept: u64,

@@ -1,10 +1,16 @@
 //! `micro-node store delete`.
 
 use super::{
-    Condition, Place, confirmation, failure::Failure, globals::Globals, output::Output, selection::Selection,
+    Condition, Place, confirmation,
+    failure::Failure,
+    globals::Globals,
+    output::Output,
+    selection::Selection,
     session,
+    shape::{ItemShape, Shapes},
 };
 use clap::Args;
+use schemars::JsonSchema;
 use serde::Serialize;
 
 /// Delete a record, or a range of them; that there is none is not an error
@@ -39,17 +45,27 @@ pub(super) struct Delete {
     condition: Condition,
 }
 
-#[derive(Serialize)]
+/// What became of a record.
+#[derive(Serialize, JsonSchema)]
 struct DeleteItem {
+    /// Its key.
     key: String,
     /// Whether there was one.
     deleted: bool,
 }
 
-#[derive(Serialize)]
+/// What became of a range of records.
+#[derive(Serialize, JsonSchema)]
 struct DeleteRangeItem {
+    /// How many were deleted.
     deleted: u64,
 }
+
+const DELETE: ItemShape<DeleteItem> = ItemShape::new("store-delete", &["store delete KEY"]);
+const DELETE_RANGE: ItemShape<DeleteRangeItem> =
+    ItemShape::new("store-delete-range", &["store delete --prefix"]);
+
+pub(super) const SHAPES: Shapes = &[&DELETE, &DELETE_RANGE];
 
 impl Delete {
     pub(super) fn run(self, place: &Place, globals: &Globals, output: &Output) -> Result<(), Failure> {
@@ -75,7 +91,7 @@ impl Delete {
             Ok(delete.await?)
         })?;
         if output.json() {
-            return output.item("micro-node/store-delete/v1", &DeleteItem { key, deleted });
+            return output.item(&DELETE, &DeleteItem { key, deleted });
         }
         if !deleted {
             output.remark(&format!("there was no record {key:?}"));
@@ -98,7 +114,7 @@ impl Delete {
             Ok(delete.limit(self.limit.unwrap_or_default()).await?)
         })?;
         if output.json() {
-            return output.item("micro-node/store-delete-range/v1", &DeleteRangeItem { deleted });
+            return output.item(&DELETE_RANGE, &DeleteRangeItem { deleted });
         }
         output.remark(&format!("{deleted} deleted"));
         Ok(())

@@ -1,7 +1,14 @@
 //! `micro-node store export`.
 
 use super::{
-    Place, failure::Failure, globals::Globals, line::Line, output::Output, selection::Selection, session,
+    Place,
+    failure::Failure,
+    globals::Globals,
+    line::Line,
+    output::Output,
+    selection::Selection,
+    session,
+    shape::{Shape, Shapes},
 };
 use clap::Args;
 use futures::{StreamExt, pin_mut};
@@ -27,6 +34,10 @@ pub(super) struct Export {
     at: Option<u64>,
 }
 
+const EXPORT: Shape<Line> = Shape::new("store-export", &["store export"]);
+
+pub(super) const SHAPES: Shapes = &[&EXPORT];
+
 impl Export {
     pub(super) fn run(self, place: &Place, globals: &Globals, output: &Output) -> Result<(), Failure> {
         let (mut exported, mut left_out) = (0, 0);
@@ -44,7 +55,7 @@ impl Export {
                     left_out += 1;
                     continue;
                 }
-                output.json_line(&Line::from(record))?;
+                output.json_line(&EXPORT, &Line::from(record))?;
                 exported += 1;
                 if exported % PROGRESS_EVERY == 0 {
                     output.remark(&format!("{exported} records so far"));

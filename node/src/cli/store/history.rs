@@ -1,7 +1,16 @@
 //! `micro-node store history` and `micro-node store compact`.
 
-use super::{failure::Failure, globals::Globals, output::Output, session, table::Table, unit};
+use super::{
+    failure::Failure,
+    globals::Globals,
+    output::Output,
+    session,
+    shape::{ItemShape, Shapes},
+    table::Table,
+    unit,
+};
 use clap::Args;
+use schemars::JsonSchema;
 use serde::Serialize;
 
 /// Show how much of the store's past is kept, or set it
@@ -30,19 +39,32 @@ pub(super) struct Compact {
     revision: u64,
 }
 
-#[derive(Serialize)]
+/// How much of the store's past is kept.
+#[derive(Serialize, JsonSchema)]
 struct HistoryItem {
+    /// The revision of the moment.
     revision: u64,
+    /// The last revision that was given up.
     compacted: u64,
+    /// How many bytes the history takes.
     bytes: u64,
+    /// How many revisions are kept.
     revisions_max: u64,
+    /// How many bytes of history are kept.
     bytes_max: u64,
 }
 
-#[derive(Serialize)]
+/// History that was given up.
+#[derive(Serialize, JsonSchema)]
 struct CompactItem {
+    /// The last revision that was given up.
     compacted: u64,
 }
+
+const HISTORY: ItemShape<HistoryItem> = ItemShape::new("store-history", &["store history"]);
+const COMPACT: ItemShape<CompactItem> = ItemShape::new("store-compact", &["store compact"]);
+
+pub(super) const SHAPES: Shapes = &[&HISTORY, &COMPACT];
 
 impl History {
     pub(super) fn run(self, globals: &Globals, output: &Output) -> Result<(), Failure> {
@@ -59,7 +81,7 @@ impl History {
         let micro_sdk::client::History { revision, compacted, bytes, revisions_max, bytes_max } = history;
         if output.json() {
             let item = HistoryItem { revision, compacted, bytes, revisions_max, bytes_max };
-            return output.item("micro-node/store-history/v1", &item);
+            return output.item(&HISTORY, &item);
         }
         let mut table = Table::new(["REVISION", "KEPT FROM", "SIZE", "REVISIONS MAX", "SIZE MAX"]);
         let first = (compacted + 1).to_string();
@@ -73,7 +95,7 @@ impl Compact {
     pub(super) fn run(self, globals: &Globals, output: &Output) -> Result<(), Failure> {
         let compacted = session::run(globals, async |node| Ok(node.store().compact(self.revision).await?))?;
         if output.json() {
-            return output.item("micro-node/store-compact/v1", &CompactItem { compacted });
+            return output.item(&COMPACT, &CompactItem { compacted });
         }
         output.detail(&format!("history begins after revision {compacted}"));
         Ok(())

@@ -9,6 +9,7 @@ use super::{
     lines::{Lines, Unreadable},
     output::Output,
     session,
+    shape::{ItemShape, Shapes},
     writer::{Change, Unwritten, Writer},
 };
 use clap::Args;
@@ -16,6 +17,7 @@ use micro_sdk::{
     client::Record,
     wire::{Code, Fault},
 };
+use schemars::JsonSchema;
 use serde::Serialize;
 use std::{
     fs::File,
@@ -45,7 +47,8 @@ pub(super) struct Import {
     from_line: u64,
 }
 
-#[derive(Serialize)]
+/// What an import did.
+#[derive(Serialize, JsonSchema)]
 struct ImportItem {
     /// How many records were written.
     records: u64,
@@ -54,6 +57,10 @@ struct ImportItem {
     /// How many lines were read.
     lines: u64,
 }
+
+const IMPORT: ItemShape<ImportItem> = ItemShape::new("store-import", &["store import"]);
+
+pub(super) const SHAPES: Shapes = &[&IMPORT];
 
 struct Importer<'a> {
     lines: Lines,
@@ -150,7 +157,7 @@ impl Import {
             Ok(ImportItem { records: writer.written, expired: writer.expired, lines: lines.number })
         })?;
         if output.json() {
-            return output.item("micro-node/store-import/v1", &done);
+            return output.item(&IMPORT, &done);
         }
         output.remark(&format!("{} records imported", done.records));
         if done.expired > 0 {

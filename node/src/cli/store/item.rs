@@ -5,6 +5,7 @@ pub(super) use super::unit::rfc3339;
 use base64::{Engine, engine::general_purpose::STANDARD};
 use bytes::Bytes;
 use micro_sdk::client::Record;
+use schemars::JsonSchema;
 use serde::Serialize;
 use std::{
     collections::BTreeMap,
@@ -12,16 +13,23 @@ use std::{
 };
 
 /// The JSON form of a record. A value that is text stands in `value`, any other in `value_base64`.
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 pub(super) struct RecordItem<'a> {
+    /// Its key.
     key: &'a str,
+    /// The value, if it is text.
     value: Option<&'a str>,
+    /// The value in base64, if it is not text.
     value_base64: Option<String>,
+    /// The revision that wrote it.
     version: u64,
+    /// The revision that made it.
     created: u64,
-    /// RFC 3339.
+    /// When it ends by itself, if it does: RFC 3339.
     expires: Option<String>,
+    /// The lease that it ends with, if it does.
     lease: Option<u64>,
+    /// Texts that are noted beside the value.
     metadata: &'a BTreeMap<String, String>,
 }
 

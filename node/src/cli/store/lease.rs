@@ -6,10 +6,12 @@ use super::{
     item::{left, rfc3339},
     output::Output,
     session,
+    shape::{ItemShape, ListShape, Shapes},
     table::Table,
     unit,
 };
 use clap::{Args, Subcommand};
+use schemars::JsonSchema;
 use serde::Serialize;
 use std::time::Duration;
 
@@ -52,30 +54,45 @@ enum Verb {
     },
 }
 
-#[derive(Serialize)]
+/// A lease that was made.
+#[derive(Serialize, JsonSchema)]
 struct GrantItem {
+    /// Its number.
     lease: u64,
 }
 
-#[derive(Serialize)]
+/// A lease that lives.
+#[derive(Serialize, JsonSchema)]
 struct LeaseItem {
+    /// Its number.
     lease: u64,
+    /// How long it lives without being kept alive, in milliseconds.
     ttl_ms: u64,
-    /// RFC 3339.
+    /// When it ends unless it is kept alive: RFC 3339.
     expires: String,
 }
 
-#[derive(Serialize)]
+/// What there is to say of the list.
+#[derive(Serialize, JsonSchema)]
 struct LeasesSummary {
+    /// How many are listed.
     count: usize,
 }
 
-#[derive(Serialize)]
+/// A lease that was ended.
+#[derive(Serialize, JsonSchema)]
 struct RevokeItem {
+    /// Its number.
     lease: u64,
     /// How many records ended with it.
     deleted: u32,
 }
+
+const GRANT: ItemShape<GrantItem> = ItemShape::new("store-lease", &["store lease grant"]);
+const LEASES: ListShape<LeaseItem, LeasesSummary> = ListShape::new("store-leases", &["store lease list"]);
+const REVOKE: ItemShape<RevokeItem> = ItemShape::new("store-revoke", &["store lease revoke"]);
+
+pub(super) const SHAPES: Shapes = &[&GRANT, &LEASES, &REVOKE];
 
 impl LeaseCommand {
     pub(super) fn run(self, globals: &Globals, output: &Output) -> Result<(), Failure> {
@@ -91,7 +108,7 @@ impl LeaseCommand {
 fn grant(ttl: Duration, globals: &Globals, output: &Output) -> Result<(), Failure> {
     let lease = session::run(globals, async |node| Ok(node.store().grant(ttl).await?))?;
     if output.json() {
-        return output.item("micro-node/store-lease/v1", &GrantItem { lease });
+        return output.item(&GRANT, &GrantItem { lease });
     }
     output.text(&lease.to_string())
 }
@@ -106,7 +123,7 @@ fn list(globals: &Globals, output: &Output) -> Result<(), Failure> {
         });
         let items: Vec<_> = items.collect();
         let summary = LeasesSummary { count: items.len() };
-        return output.items("micro-node/store-leases/v1", &items, &summary);
+        return output.items(&LEASES, &items, &summary);
     }
     let mut table = Table::new(["LEASE", "TTL", "ENDS IN"]);
     for lease in leases {
@@ -130,7 +147,7 @@ fn keep_alive(lease: u64, once: bool, globals: &Globals, output: &Output) -> Res
 fn revoke(lease: u64, globals: &Globals, output: &Output) -> Result<(), Failure> {
     let deleted = session::run(globals, async |node| Ok(node.store().revoke(lease).await?))?;
     if output.json() {
-        return output.item("micro-node/store-revoke/v1", &RevokeItem { lease, deleted });
+        return output.item(&REVOKE, &RevokeItem { lease, deleted });
     }
     output.remark(&format!("{deleted} records ended with it"));
     Ok(())

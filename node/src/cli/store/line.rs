@@ -5,26 +5,32 @@ use base64::{Engine, engine::general_purpose::STANDARD};
 use bytes::Bytes;
 use jiff::Timestamp;
 use micro_sdk::client::Record;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::{collections::BTreeMap, time::SystemTime};
 
 /// A record as one line. One of a snapshot has a table, one of an export none.
-#[derive(Debug, Default, Serialize, Deserialize)]
+#[derive(Debug, Default, Serialize, JsonSchema, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub(super) struct Line {
+    /// The table that it is in; only in a snapshot.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) table: Option<String>,
+    /// Its key.
     key: String,
+    /// Its value, if that is text.
     #[serde(skip_serializing_if = "Option::is_none")]
     value: Option<String>,
+    /// Its value in base64, if it is not.
     #[serde(skip_serializing_if = "Option::is_none")]
     value_base64: Option<String>,
     /// For people: whoever writes the record anew makes a new version.
     #[serde(skip_serializing_if = "Option::is_none")]
     version: Option<u64>,
-    /// RFC 3339.
+    /// When it ends by itself: RFC 3339.
     #[serde(skip_serializing_if = "Option::is_none")]
     expires: Option<String>,
+    /// Texts that are noted beside the value.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     metadata: BTreeMap<String, String>,
 }

@@ -9,9 +9,11 @@ use super::{
     read::age,
     selection::Selection,
     session,
+    shape::{ItemShape, ListShape, Shapes},
 };
 use clap::{Args, ValueEnum};
 use micro_sdk::client::{self, Page, Store};
+use schemars::JsonSchema;
 use serde::Serialize;
 
 /// List records by key, with the start of each value
@@ -69,21 +71,31 @@ enum Order {
     Desc,
 }
 
-#[derive(Serialize)]
+/// What there is to say of the page.
+#[derive(Serialize, JsonSchema)]
 struct ListSummary<'a> {
+    /// How many are listed.
     count: usize,
     /// Whether there are more after the last.
     more: bool,
-    /// What to pass as `--after` for the next page.
+    /// What to pass as `--after` for the next page; none if there is none.
     after: Option<&'a str>,
     /// The moment that the list shows.
     revision: u64,
 }
 
-#[derive(Serialize)]
+/// How many records there are.
+#[derive(Serialize, JsonSchema)]
 struct CountItem {
+    /// How many.
     count: u64,
 }
+
+const LIST: ListShape<RecordItem<'static>, ListSummary<'static>> =
+    ListShape::new("store-list", &["store list"]);
+const COUNT: ItemShape<CountItem> = ItemShape::new("store-count", &["store list --count"]);
+
+pub(super) const SHAPES: Shapes = &[&LIST, &COUNT];
 
 impl List {
     fn asked(&self, store: &Store) -> client::List {
@@ -107,7 +119,7 @@ impl List {
             let count =
                 session::run(globals, async |node| Ok(self.asked(&place.store(&node)).count().await?))?;
             return match output.json() {
-                true => output.item("micro-node/store-count/v1", &CountItem { count }),
+                true => output.item(&COUNT, &CountItem { count }),
                 false => output.text(&count.to_string()),
             };
         }
@@ -124,7 +136,7 @@ impl List {
             let items: Vec<RecordItem> = page.records.iter().map(RecordItem::from).collect();
             let summary =
                 ListSummary { count: items.len(), more: page.more, after: last, revision: page.revision };
-            return output.items("micro-node/store-list/v1", &items, &summary);
+            return output.items(&LIST, &items, &summary);
         }
         let detail = match (self.keys_only, output.wide(), output.verbosity()) {
             (true, _, _) => Detail::Key,

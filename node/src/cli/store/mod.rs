@@ -29,7 +29,9 @@ use super::{
     globals::{self, Globals},
     input,
     output::{self, Output},
-    part, progress, secret, session, table, unit,
+    part, progress, secret, session,
+    shape::{self, Shapes},
+    table, unit,
 };
 use clap::{Args, Subcommand};
 use micro_sdk::client::{Fence, Node, Store};
@@ -154,6 +156,23 @@ struct Moment {
     #[arg(long, value_name = "REVISION")]
     at: Option<u64>,
 }
+
+pub(super) const SHAPES: &[Shapes] = &[
+    delete::SHAPES,
+    export::SHAPES,
+    history::SHAPES,
+    import::SHAPES,
+    lease::SHAPES,
+    list::SHAPES,
+    names::SHAPES,
+    read::SHAPES,
+    restore::SHAPES,
+    snapshot::SHAPES,
+    sync::SHAPES,
+    transaction::SHAPES,
+    watch::SHAPES,
+    write::SHAPES,
+];
 
 impl StoreCommand {
     pub(super) fn run(self, globals: &Globals, output: &Output) -> Result<(), Failure> {

@@ -1,7 +1,16 @@
 //! `micro-node store databases` and `micro-node store tables`.
 
-use super::{Place, failure::Failure, globals::Globals, output::Output, session, table::Table};
+use super::{
+    Place,
+    failure::Failure,
+    globals::Globals,
+    output::Output,
+    session,
+    shape::{ListShape, Shapes},
+    table::Table,
+};
 use clap::Args;
+use schemars::JsonSchema;
 use serde::Serialize;
 
 /// List the databases that hold records
@@ -20,34 +29,49 @@ Examples:
   micro-node store tables --database crm")]
 pub(super) struct Tables {}
 
-#[derive(Serialize)]
+/// A database or a table.
+#[derive(Serialize, JsonSchema)]
 struct NameItem<'a> {
+    /// What it is called.
     name: &'a str,
 }
 
-#[derive(Serialize)]
+/// What there is to say of the list.
+#[derive(Serialize, JsonSchema)]
 struct NamesSummary {
+    /// How many are listed.
     count: usize,
 }
+
+const DATABASES: ListShape<NameItem<'static>, NamesSummary> =
+    ListShape::new("store-databases", &["store databases"]);
+const TABLES: ListShape<NameItem<'static>, NamesSummary> = ListShape::new("store-tables", &["store tables"]);
+
+pub(super) const SHAPES: Shapes = &[&DATABASES, &TABLES];
 
 impl Databases {
     pub(super) fn run(self, globals: &Globals, output: &Output) -> Result<(), Failure> {
         let names = session::run(globals, async |node| Ok(node.store().databases().await?))?;
-        show(&names, "DATABASE", "micro-node/store-databases/v1", output)
+        show(&names, "DATABASE", &DATABASES, output)
     }
 }
 
 impl Tables {
     pub(super) fn run(self, place: &Place, globals: &Globals, output: &Output) -> Result<(), Failure> {
         let names = session::run(globals, async |node| Ok(place.store(&node).tables().await?))?;
-        show(&names, "TABLE", "micro-node/store-tables/v1", output)
+        show(&names, "TABLE", &TABLES, output)
     }
 }
 
-fn show(names: &[String], header: &'static str, schema: &str, output: &Output) -> Result<(), Failure> {
+fn show(
+    names: &[String],
+    header: &'static str,
+    shape: &ListShape<NameItem<'static>, NamesSummary>,
+    output: &Output,
+) -> Result<(), Failure> {
     if output.json() {
         let items: Vec<NameItem> = names.iter().map(|name| NameItem { name }).collect();
-        return output.items(schema, &items, &NamesSummary { count: names.len() });
+        return output.items(shape, &items, &NamesSummary { count: names.len() });
     }
     let mut table = Table::new([header]);
     for name in names {

@@ -6,7 +6,9 @@ use super::{
     globals::Globals,
     item::{RecordItem, left},
     output::Output,
-    session, unit,
+    session,
+    shape::{ItemShape, Shapes},
+    unit,
 };
 use clap::Args;
 use micro_sdk::wire::{Code, Fault};
@@ -36,6 +38,10 @@ pub(super) fn age(age: Option<Duration>) -> String {
     }
 }
 
+const READ: ItemShape<RecordItem<'static>> = ItemShape::new("store-read", &["store read"]);
+
+pub(super) const SHAPES: Shapes = &[&READ];
+
 impl Read {
     pub(super) fn run(self, place: &Place, globals: &Globals, output: &Output) -> Result<(), Failure> {
         let found = session::run(globals, async |node| {
@@ -61,7 +67,7 @@ impl Read {
                 .into());
         };
         if output.json() {
-            return output.item("micro-node/store-read/v1", &RecordItem::from(&record));
+            return output.item(&READ, &RecordItem::from(&record));
         }
         output.detail(&format!("version {}, made at {}", record.version, record.created));
         if let Some(expires) = record.expires {

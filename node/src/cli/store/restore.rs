@@ -2,13 +2,14 @@
 
 use super::{
     Place, confirmation,
-    copy::Copy,
+    copy::{Copy, CopyItem},
     database::Database,
     failure::Failure,
     globals::Globals,
     output::Output,
     progress::Progress,
     session,
+    shape::{ItemShape, Shapes},
     snapshot::document::{Head, Reader},
 };
 use clap::Args;
@@ -45,6 +46,10 @@ pub(super) struct Restore {
     dry_run: bool,
 }
 
+const RESTORE: ItemShape<CopyItem> = ItemShape::new("store-restore", &["store restore"]);
+
+pub(super) const SHAPES: Shapes = &[&RESTORE];
+
 impl Restore {
     pub(super) fn run(self, place: &Place, globals: &Globals, output: &Output) -> Result<(), Failure> {
         place.refuse_table()?;
@@ -70,7 +75,7 @@ impl Restore {
         })?;
         item.database = database;
         if output.json() {
-            return output.item("micro-node/store-restore/v1", &item);
+            return output.item(&RESTORE, &item);
         }
         item.tell(output);
         Ok(())

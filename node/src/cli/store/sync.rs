@@ -1,8 +1,14 @@
 //! `micro-node store sync`.
 
 use super::{
-    Place, confirmation, copy::Copy, database::Database, failure::Failure, globals::Globals, output::Output,
+    Place, confirmation,
+    copy::{Copy, CopyItem},
+    database::Database,
+    failure::Failure,
+    globals::Globals,
+    output::Output,
     secret, session,
+    shape::{ItemShape, Shapes},
 };
 use clap::Args;
 use futures::TryStreamExt;
@@ -48,6 +54,10 @@ pub(super) struct Sync {
     dry_run: bool,
 }
 
+const SYNC: ItemShape<CopyItem> = ItemShape::new("store-sync", &["store sync"]);
+
+pub(super) const SHAPES: Shapes = &[&SYNC];
+
 impl Sync {
     pub(super) fn run(self, place: &Place, globals: &Globals, output: &Output) -> Result<(), Failure> {
         place.refuse_table()?;
@@ -85,7 +95,7 @@ impl Sync {
         })?;
         database.clone_into(&mut item.database);
         if output.json() {
-            return output.item("micro-node/store-sync/v1", &item);
+            return output.item(&SYNC, &item);
         }
         item.tell(output);
         Ok(())

@@ -7,7 +7,9 @@ use super::{
     input,
     item::{Detail, RecordItem, listing},
     output::Output,
-    session, unit,
+    session,
+    shape::{ItemShape, Shapes},
+    unit,
 };
 use base64::{Engine, engine::general_purpose::STANDARD};
 use bytes::Bytes;
@@ -18,6 +20,7 @@ use micro_sdk::{
     },
     wire::{Code, Fault, limits::PROPOSAL_BYTES_MAX},
 };
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -130,21 +133,47 @@ struct RangeItem {
     limit: u32,
 }
 
-#[derive(Serialize)]
+/// What a transaction did.
+#[derive(Serialize, JsonSchema)]
 struct TxnItem<'a> {
+    /// Whether the comparisons held, so that `then` was done, and not `else`.
     held: bool,
+    /// The revision of the moment, or the one that it made.
     revision: u64,
+    /// What came of each operation.
     results: Vec<ResultItem<'a>>,
 }
 
-#[derive(Serialize)]
+/// What came of an operation.
+#[derive(Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 enum ResultItem<'a> {
+    /// A record was written.
     Written {},
-    Deleted { count: u32, more: bool },
-    Read { record: Option<RecordItem<'a>> },
-    Listed { records: Vec<RecordItem<'a>>, more: bool },
+    /// Records were deleted, or one was.
+    Deleted {
+        /// How many.
+        count: u32,
+        /// Whether there are more in the range.
+        more: bool,
+    },
+    /// A record was read.
+    Read {
+        /// The record, if there is one.
+        record: Option<RecordItem<'a>>,
+    },
+    /// Records were listed.
+    Listed {
+        /// The records, by key.
+        records: Vec<RecordItem<'a>>,
+        /// Whether there are more in the range.
+        more: bool,
+    },
 }
+
+const TXN: ItemShape<TxnItem<'static>> = ItemShape::new("store-txn", &["store txn"]);
+
+pub(super) const SHAPES: Shapes = &[&TXN];
 
 /// The tables that a document means.
 struct Tables<'a> {
@@ -293,7 +322,7 @@ fn show(done: &Transacted, output: &Output) -> Result<(), Failure> {
             }
         });
         let item = TxnItem { held: done.held, revision: done.revision, results: results.collect() };
-        return output.item("micro-node/store-txn/v1", &item);
+        return output.item(&TXN, &item);
     }
     let branch = if done.held { "then" } else { "else" };
     output.remark(&format!("{branch} was done, as revision {}", done.revision));

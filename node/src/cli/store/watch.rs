@@ -7,10 +7,12 @@ use super::{
     item::{RecordItem, excerpt, rfc3339},
     output::Output,
     session,
+    shape::{Shape, Shapes},
     table::{NOTHING, clean},
 };
 use clap::Args;
 use micro_sdk::client::{Change, ChangeKind, Revision, WatchError};
+use schemars::JsonSchema;
 use serde::Serialize;
 
 /// Tell each change of a record, or of all in a table, as it happens
@@ -42,16 +44,24 @@ pub(super) struct Watch {
     limit: Option<u64>,
 }
 
-#[derive(Serialize)]
+/// A change of a record, as it happens.
+#[derive(Serialize, JsonSchema)]
 struct ChangeItem<'a> {
+    /// The revision that it is part of.
     revision: u64,
     /// RFC 3339.
     time: String,
+    /// `put`, `delete` or `expire`.
     kind: &'static str,
+    /// The key.
     key: &'a str,
-    /// None if it is gone.
+    /// The record from then on; none if it is gone.
     record: Option<RecordItem<'a>>,
 }
+
+const WATCH: Shape<ChangeItem<'static>> = Shape::new("store-watch", &["store watch"]);
+
+pub(super) const SHAPES: Shapes = &[&WATCH];
 
 fn kind(kind: ChangeKind) -> &'static str {
     match kind {
@@ -100,13 +110,14 @@ fn show(revision: &Revision, change: &Change, output: &Output) -> Result<(), Fai
     if !output.json() {
         return output.text(&line(revision.revision, change));
     }
-    output.line(&ChangeItem {
+    let item = ChangeItem {
         revision: revision.revision,
         time: rfc3339(revision.time),
         kind: kind(change.kind),
         key: &change.key,
         record: change.record.as_ref().map(RecordItem::from),
-    })
+    };
+    output.line(&WATCH, &item)
 }
 
 fn explained(error: WatchError) -> Failure {

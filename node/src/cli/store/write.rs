@@ -1,8 +1,18 @@
 //! `micro-node store write`.
 
-use super::{Condition, Place, failure::Failure, globals::Globals, input, output::Output, session, unit};
+use super::{
+    Condition, Place,
+    failure::Failure,
+    globals::Globals,
+    input,
+    output::Output,
+    session,
+    shape::{ItemShape, Shapes},
+    unit,
+};
 use clap::Args;
 use micro_sdk::wire::limits::VALUE_BYTES_MAX;
+use schemars::JsonSchema;
 use serde::Serialize;
 use std::time::Duration;
 
@@ -43,11 +53,18 @@ pub(super) struct Write {
     condition: Condition,
 }
 
-#[derive(Serialize)]
+/// A record that was written.
+#[derive(Serialize, JsonSchema)]
 struct WriteItem {
+    /// Its key.
     key: String,
+    /// The revision that wrote it.
     version: u64,
 }
+
+const WRITE: ItemShape<WriteItem> = ItemShape::new("store-write", &["store write"]);
+
+pub(super) const SHAPES: Shapes = &[&WRITE];
 
 impl Write {
     pub(super) fn run(self, place: &Place, globals: &Globals, output: &Output) -> Result<(), Failure> {
@@ -68,7 +85,7 @@ impl Write {
             Ok(self.metadata.into_iter().fold(put, |put, (name, text)| put.metadata(name, text)).await?)
         })?;
         if output.json() {
-            return output.item("micro-node/store-write/v1", &WriteItem { key: self.key, version });
+            return output.item(&WRITE, &WriteItem { key: self.key, version });
         }
         output.detail(&format!("{} is at version {version}", self.key));
         Ok(())

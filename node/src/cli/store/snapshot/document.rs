@@ -5,9 +5,11 @@ use super::super::{
     database::Placed,
     line::Line,
     lines::{Lines, Unreadable},
+    shape::Shape,
 };
 use micro_sdk::wire::{Code, Fault};
 use ring::digest::{Context, SHA256};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::{
     fs::File,
@@ -18,18 +20,23 @@ use std::{
 /// What the form is called: another form gets another name.
 pub(in super::super) const SCHEMA: &str = "micro-node/store-snapshot/v1";
 
-/// What a snapshot is of.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+/// What a snapshot is of: its first line.
+#[derive(Clone, Debug, PartialEq, Serialize, JsonSchema, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(in super::super) struct Head {
+    /// The shape of this document.
     pub(in super::super) schema: String,
+    /// The namespace of the database.
     pub(in super::super) namespace: String,
+    /// The database.
     pub(in super::super) database: String,
     /// The records are as of this revision.
     pub(in super::super) revision: u64,
     /// When it was taken: RFC 3339.
     pub(in super::super) time: String,
 }
+
+pub(super) const SNAPSHOT: Shape<Head> = Shape::new("store-snapshot", &["store snapshot -"]);
 
 /// The last line.
 #[derive(Serialize, Deserialize)]

@@ -11,6 +11,7 @@ use super::{
     output::Output,
     part::{Part, failed},
     session,
+    shape::{ItemShape, Shapes},
 };
 use clap::Args;
 use document::{Composer, Head, SCHEMA};
@@ -19,6 +20,7 @@ use micro_sdk::{
     client::Node,
     wire::{Code, Fault},
 };
+use schemars::JsonSchema;
 use serde::Serialize;
 use std::{
     io::{self, BufWriter, Write, stdout},
@@ -50,19 +52,28 @@ pub(super) struct Snapshot {
     overwrite: bool,
 }
 
-#[derive(Serialize)]
+/// A snapshot that was taken.
+#[derive(Serialize, JsonSchema)]
 struct SnapshotItem {
+    /// The file.
     file: PathBuf,
+    /// The namespace of the database.
     namespace: String,
+    /// The database.
     database: String,
     /// The records are as of this revision.
     revision: u64,
     /// RFC 3339.
     time: String,
+    /// How many records are in it.
     records: u64,
     /// How many were left out, since they end with leases.
     left_out: u64,
 }
+
+const TAKEN: ItemShape<SnapshotItem> = ItemShape::new("store-snapshot-taken", &["store snapshot"]);
+
+pub(super) const SHAPES: Shapes = &[&TAKEN, &document::SNAPSHOT];
 
 impl Snapshot {
     pub(super) fn run(self, place: &Place, globals: &Globals, output: &Output) -> Result<(), Failure> {
@@ -90,7 +101,7 @@ impl Snapshot {
         part.file.sync_all().map_err(|error| failed("sync", &part.path, &error))?;
         part.keep(file)?;
         if output.json() {
-            return output.item("micro-node/store-snapshot-taken/v1", &item);
+            return output.item(&TAKEN, &item);
         }
         item.tell(&file.display().to_string(), output);
         Ok(())
