@@ -20,7 +20,7 @@ use micro_actors::{
 };
 use micro_consensus::Backup;
 use micro_node::node::{ConfigChange, Context, Local};
-use micro_sdk::wire::{Caller, Code, Endpoint, Fault, Namespace};
+use micro_sdk::wire::{Caller, Code, Endpoint, Fault, Namespace, Streams};
 use std::sync::Arc;
 use tokio::time::Instant;
 
@@ -51,6 +51,7 @@ pub fn attach_echo(local: &Local, node: &str) -> Result<AttachGuard, Fault> {
         response_schema: "{}".to_owned(),
         doc: "Answers what it is sent.".to_owned(),
         routes: Vec::new(),
+        streams: Streams::default(),
     };
     let echo: InsideHandler = Arc::new(|_, body| Box::pin(async move { Ok(body) }));
     local.attach_inside(echo_service(node).parse().expect("a good name"), vec![endpoint], echo)

@@ -3,7 +3,7 @@
 use super::{
     Dispatch,
     conversation::{Body, Replay, holding, reply, request_of, said_by, said_to},
-    dispatch::{remaining_ms, try_next, unreached},
+    dispatch::{endpoint, remaining_ms, try_next, unreached},
 };
 use crate::audit::Origin;
 use futures::{StreamExt, stream};
@@ -106,10 +106,10 @@ pub fn shut_down() -> Fault {
 }
 
 /// The endpoint that a method of gRPC means: its full name; or the same without its package, where case and underscores
-/// do not matter.
-fn method(instance: &Instance, asked: &str) -> Result<String, Fault> {
+/// do not matter. A method alone is that of a sole handler, as in calls.
+pub(crate) fn method(instance: &Instance, asked: &str) -> Result<String, Fault> {
     let names = &instance.endpoints;
-    let (service, method) = asked.rsplit_once('.').unwrap_or(("", asked));
+    let Some((service, method)) = asked.rsplit_once('.') else { return endpoint(instance, asked) };
     let short = [service.rsplit('.').next().unwrap_or(service), method].join(".");
     let found =
         names.iter().find(|name| *name == asked).or_else(|| names.iter().find(|name| **name == short));
@@ -140,6 +140,7 @@ mod tests {
             node: NodeId(1),
             endpoints: ["Cart.add_item", "acme.shop.v1.Stock.Count"].map(str::to_owned).to_vec(),
             routes: Vec::new(),
+            streams: Vec::new(),
         };
         for (asked, found) in [
             ("acme.shop.v1.Stock.Count", Some("acme.shop.v1.Stock.Count")),
@@ -152,5 +153,7 @@ mod tests {
         ] {
             assert_eq!(method(&instance, asked).ok().as_deref(), found, "{asked}");
         }
+        let sole = Instance { endpoints: vec!["Cart.add_item".to_owned()], ..instance };
+        assert_eq!(method(&sole, "add_item").ok().as_deref(), Some("Cart.add_item"));
     }
 }

@@ -238,6 +238,9 @@ impl Dispatch {
             head.endpoint = endpoint(&instance, &head.endpoint)
                 .or_else(|fault| self.authorize(origin, &head).and(Err(fault)))?;
             self.authorize(origin, &head)?;
+            if instance.streams_of(&head.endpoint).any() {
+                return Err(is_a_stream(&head));
+            }
             head.deadline_ms = remaining_ms(deadline);
             let answer = if instance.node == self.0.mesh.node() {
                 self.0.registry.call_instance(instance.id, &head, body.clone()).await
@@ -254,6 +257,13 @@ impl Dispatch {
         }
         Err(last.unwrap_or_else(|| unreached(&head)))
     }
+}
+
+/// That an endpoint can't be called with one request for one answer.
+fn is_a_stream(head: &Head) -> Fault {
+    let Head { service, endpoint, .. } = head;
+    Fault::new(Code::Usage, format!("{endpoint} of {service} is a stream: it is no call of one answer"))
+        .help(format!("`micro-node stream {service} {endpoint}`; the HTTP api and gRPC stream it too"))
 }
 
 /// That no instance took a call.
@@ -275,7 +285,7 @@ pub(super) fn remaining_ms(deadline: Instant) -> u32 {
 }
 
 /// The full name of the endpoint that was asked for: `Handler.method`, or `method` where there is a sole handler.
-fn endpoint(instance: &Instance, asked: &str) -> Result<String, Fault> {
+pub(super) fn endpoint(instance: &Instance, asked: &str) -> Result<String, Fault> {
     let dotted = asked.replace('/', ".");
     if instance.endpoints.contains(&dotted) {
         return Ok(dotted);
@@ -312,6 +322,7 @@ mod tests {
             node: NodeId(1),
             endpoints: endpoints.iter().map(|name| (*name).to_owned()).collect(),
             routes: Vec::new(),
+            streams: Vec::new(),
         }
     }
 

@@ -11,6 +11,7 @@ mod supervisor;
 
 pub use conversation::Body;
 pub(crate) use conversation::holding;
+pub(crate) use converse::method;
 pub use converse::{STOP_GRACE, shut_down};
 pub use directory::Directory;
 pub use dispatch::{Answer, Dispatch};

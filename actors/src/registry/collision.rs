@@ -118,7 +118,7 @@ fn shown(route: &Route) -> String {
 mod tests {
     use super::*;
     use crate::{auth::AUTH, config::CONFIG, network::NETWORK, registry::REGISTRY, store::STORE};
-    use micro_sdk::wire::{Instance, NodeId};
+    use micro_sdk::wire::{Instance, NodeId, Streams};
 
     #[test]
     fn a_service_of_people_does_not_take_a_name_of_the_platform() {
@@ -139,7 +139,8 @@ mod tests {
         let (schema, doc) = ("true".to_owned(), String::new());
         let (request_schema, response_schema) = (schema.clone(), schema);
         let name = "Cart.add".to_owned();
-        Endpoint { name, request_schema, response_schema, doc, routes: Vec::new() }.route(method, path, host)
+        let (routes, streams) = (Vec::new(), Streams::default());
+        Endpoint { name, request_schema, response_schema, doc, routes, streams }.route(method, path, host)
     }
 
     /// A table with the service `shop`, which has one route.
@@ -153,6 +154,7 @@ mod tests {
             node: NodeId(1),
             endpoints: vec![offered.name.clone()],
             routes: vec![(offered.name.clone(), offered.routes[0].clone())],
+            streams: Vec::new(),
         }])
     }
 

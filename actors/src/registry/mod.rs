@@ -20,7 +20,7 @@ use bytes::Bytes;
 use http::Response;
 use micro_mesh::Mesh;
 use micro_sdk::wire::{
-    Code, Endpoint, Fault, Head, Instance, InstanceId, Namespace, NodeId, Route, Seams, ServiceName,
+    Code, Endpoint, Fault, Head, Instance, InstanceId, Namespace, NodeId, Route, Seams, ServiceName, Streams,
     status::ServiceStatus,
 };
 use std::{
@@ -124,6 +124,7 @@ impl Registry {
             node: self.0.mesh.node(),
             endpoints: endpoints.iter().map(|endpoint| endpoint.name.clone()).collect(),
             routes: endpoints.iter().flat_map(routes_of).collect(),
+            streams: streams_of(&endpoints),
         };
         let attachment = Attachment::new(instance.clone(), endpoints, backend, permits);
         {
@@ -356,6 +357,12 @@ impl Registry {
 /// The explicit routes of an endpoint, as they are announced.
 fn routes_of(endpoint: &Endpoint) -> impl Iterator<Item = (String, Route)> {
     endpoint.routes.iter().map(|route| (endpoint.name.clone(), route.clone()))
+}
+
+/// The endpoints whose requests or answers are streams, as they are announced.
+fn streams_of(endpoints: &[Endpoint]) -> Vec<(String, Streams)> {
+    let streams = endpoints.iter().filter(|endpoint| endpoint.streams.any());
+    streams.map(|endpoint| (endpoint.name.clone(), endpoint.streams)).collect()
 }
 
 fn drained(service: &ServiceName, nodes: &[String]) -> Fault {

@@ -1,7 +1,8 @@
 //! All instances of the mesh, read from gossip.
 
+use crate::kit::method;
 use micro_mesh::Member;
-use micro_sdk::wire::{Instance, Namespace, NodeId, Route, ServiceName, status::ServiceStatus};
+use micro_sdk::wire::{Instance, Namespace, NodeId, Route, ServiceName, Streams, status::ServiceStatus};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -22,6 +23,9 @@ struct Announcement {
     /// Explicit routes: which of the endpoints, method, path, host.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     r: Vec<(usize, String, String, String)>,
+    /// Streams: which of the endpoints, whether the caller says any number of messages, whether the service does.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    s: Vec<(usize, bool, bool)>,
 }
 
 impl Announcement {
@@ -31,7 +35,19 @@ impl Announcement {
             let Route { method, path, host } = route.clone();
             Some((place(endpoint)?, method, path, host))
         });
-        Announcement { v: instance.version.clone(), e: instance.endpoints.clone(), r: routes.collect() }
+        let streams = instance.streams.iter();
+        let streams =
+            streams.filter_map(|(endpoint, of)| Some((place(endpoint)?, of.client, of.server))).collect();
+        let (version, endpoints) = (instance.version.clone(), instance.endpoints.clone());
+        Announcement { v: version, e: endpoints, r: routes.collect(), s: streams }
+    }
+
+    /// The endpoints whose requests or answers are streams.
+    fn streams(&self) -> Vec<(String, Streams)> {
+        let stream = |(place, client, server): &(usize, bool, bool)| {
+            Some((self.e.get(*place)?.clone(), Streams { client: *client, server: *server }))
+        };
+        self.s.iter().filter_map(stream).collect()
     }
 
     /// The routes, without those that this build would not take.
@@ -75,6 +91,7 @@ fn read_behind(prefix: &str, node: NodeId, key: &str, value: &str) -> Option<Ins
         service: service.parse().ok()?,
         node,
         routes: announcement.routes(),
+        streams: announcement.streams(),
         version: announcement.v,
         endpoints: announcement.e,
     })
@@ -136,6 +153,11 @@ impl Table {
     /// The service that offers a service of gRPC, which is named with its package: `acme.shop.v1.Cart`.
     pub fn offers_grpc(&self, namespace: &Namespace, grpc: &str) -> Option<&ServiceName> {
         self.grpc.get(&(namespace.clone(), grpc.to_owned()))
+    }
+
+    /// The full name of the endpoint that is asked for as clients of gRPC name methods; none if no instance has it.
+    pub fn endpoint(&self, namespace: &Namespace, service: &ServiceName, asked: &str) -> Option<String> {
+        self.instances(namespace, service).iter().find_map(|instance| method(instance, asked).ok())
     }
 
     /// A table of these instances and nothing else.
@@ -235,6 +257,7 @@ mod tests {
             node: NodeId(7),
             endpoints: vec!["Cart.add".to_owned()],
             routes: Vec::new(),
+            streams: Vec::new(),
         };
         let (key, value) = (announcement_key(&instance), announcement_value(&instance));
         assert_eq!(key, "svc/default/shop/0000000000000abc");
@@ -248,7 +271,12 @@ mod tests {
         let routed = Instance { routes: vec![("Cart.add".to_owned(), route)], ..instance };
         let value = announcement_value(&routed);
         assert_eq!(value, r#"{"v":"1.2","e":["Cart.add"],"r":[[0,"GET","/carts/{id}",""]]}"#);
-        assert_eq!(read(NodeId(7), &key, &value), Some(routed));
+        assert_eq!(read(NodeId(7), &key, &value), Some(routed.clone()));
+        let streams = vec![("Cart.add".to_owned(), Streams { client: false, server: true })];
+        let streamed = Instance { routes: Vec::new(), streams, ..routed };
+        let value = announcement_value(&streamed);
+        assert_eq!(value, r#"{"v":"1.2","e":["Cart.add"],"s":[[0,false,true]]}"#);
+        assert_eq!(read(NodeId(7), &key, &value), Some(streamed));
     }
 
     #[test]

@@ -29,6 +29,7 @@ mod input;
 mod kept;
 mod leash;
 mod leave;
+mod lines;
 mod lock;
 mod login;
 mod man;
@@ -48,6 +49,7 @@ mod signals;
 mod start;
 mod status;
 mod store;
+mod stream;
 mod table;
 mod token;
 mod unit;
@@ -71,6 +73,7 @@ Examples:
   micro-node token create                            how another host joins
   micro-node helloworld call --name=Jane             a service of the mesh; --help behind it tells what it takes
   micro-node call helloworld call '{\"name\":\"Jane\"}'
+  micro-node stream helloworld stream '{\"count\":3}'   what is answered one after another
   micro-node store write greeting hello && micro-node store read greeting
   micro-node config set shop.limits.items 20         what services watch
   micro-node blob put images/logo.png ./logo.png     large files, on the disks of several nodes
@@ -99,6 +102,7 @@ enum Command {
     Status(status::StatusCommand),
     Services(services::Services),
     Call(call::Call),
+    Stream(stream::Stream),
     Store(store::StoreCommand),
     Blob(blob::BlobCommand),
     Config(config::ConfigCommand),
@@ -186,6 +190,7 @@ fn run(cli: Cli, profile: &Profile, output: &Output) -> Result<(), Failure> {
         Command::Status(command) => command.run(globals, output),
         Command::Services(command) => command.run(globals, output),
         Command::Call(command) => command.run(globals, output),
+        Command::Stream(command) => command.run(globals, output),
         Command::Store(command) => command.run(globals, output),
         Command::Blob(command) => command.run(globals, output),
         Command::Config(command) => command.run(globals, output),

@@ -11,7 +11,7 @@ use super::{
 use clap::Args;
 use micro_sdk::{
     client::{ServiceDescription, ServiceInstance, ServiceListing},
-    wire::ServiceName,
+    wire::{ServiceName, Streams},
 };
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -53,6 +53,7 @@ struct EndpointItem<'a> {
     request_schema: Option<serde_json::Value>,
     /// What it gives: a JSON Schema, if it tells one.
     response_schema: Option<serde_json::Value>,
+    streams: Streams,
 }
 
 /// What there is to say of the list.
@@ -94,6 +95,7 @@ impl<'a> From<&'a ServiceDescription> for ServiceItem<'a> {
             doc: &endpoint.doc,
             request_schema: schema(&endpoint.request_schema),
             response_schema: schema(&endpoint.response_schema),
+            streams: endpoint.streams,
         });
         ServiceItem { name: &service.name, instances: &service.instances, endpoints: endpoints.collect() }
     }
@@ -145,8 +147,10 @@ fn portrait(service: &ServiceDescription, output: &Output) -> String {
         for doc in endpoint.doc.lines() {
             line(&format!("  {}", clean(doc)));
         }
-        line(&format!("  takes  {}", brief(&endpoint.request_schema)));
-        text.push_str(&format!("  gives  {}", brief(&endpoint.response_schema)));
+        let many = |streams: bool| if streams { "a stream of " } else { "" };
+        let Streams { client, server } = endpoint.streams;
+        line(&format!("  takes  {}{}", many(client), brief(&endpoint.request_schema)));
+        text.push_str(&format!("  gives  {}{}", many(server), brief(&endpoint.response_schema)));
     }
     text
 }
@@ -207,6 +211,7 @@ helloworld  0.1.0     3          1          alpha,bravo";
                 response_schema: "true".to_owned(),
                 doc: "Says hello.".to_owned(),
                 routes: Vec::new(),
+                streams: Streams { client: false, server: true },
             }],
         };
         let text = "\
@@ -216,7 +221,7 @@ INSTANCE  VERSION  NODE   NODE ID
 Greeter.call
   Says hello.
   takes  {age?: integer, name: string}
-  gives  true";
+  gives  a stream of true";
         assert_eq!(portrait(&service, &Output::plain(Format::Table)), text);
         let json = serde_json::to_value(ServiceItem::from(&service)).expect("it is JSON");
         assert_eq!(json["endpoints"][0]["request_schema"]["required"][0], "name");

@@ -8,6 +8,7 @@ mod entry;
 mod message;
 mod route;
 mod service;
+mod streams;
 
 use proc_macro::TokenStream;
 
@@ -18,6 +19,9 @@ use proc_macro::TokenStream;
 /// `Serialize` and `JsonSchema`. Doc comments become the documentation of the API. Methods without `async`,
 /// and those of other
 /// `impl` blocks, are left alone.
+///
+/// Where the request is a `Streaming<T>`, the caller says any number of messages; where the answer is `Result<impl
+/// Stream<Item = Result<U>>>`, the service does. An error in the stream ends it, and is the end of the call.
 ///
 /// An endpoint is called over HTTP as `/SERVICE/METHOD`. `#[endpoint(get = "/greet/{name}")]` on it adds a path of its own
 /// for one of `get`, `post`, `put`, `patch` and `delete`; `{name}` is one segment, given as the field `name` of the

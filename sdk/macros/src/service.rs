@@ -1,6 +1,6 @@
 //! `#[service]`: reads an `impl`, checks what can be checked here, and writes the dispatch.
 
-use crate::{arguments::Arguments, route::Route};
+use crate::{arguments::Arguments, route::Route, streams::Side};
 use proc_macro2::TokenStream;
 use quote::{quote, quote_spanned};
 use syn::{
@@ -35,7 +35,10 @@ pub(crate) fn expand(attribute: TokenStream, item: TokenStream) -> Result<TokenS
         let none = "a service needs an endpoint: `async fn call(&self, req: Hello) -> Result<Greeting>`";
         return Err(Error::new_spanned(&item.self_ty, none));
     }
-    let (described, arms): (Vec<_>, Vec<_>) = endpoints.iter().map(|e| (e.description(), e.arm())).unzip();
+    let described = endpoints.iter().map(Endpoint::description);
+    let (streams, calls): (Vec<_>, Vec<_>) = endpoints.iter().partition(|endpoint| endpoint.is_stream());
+    let arms = calls.into_iter().map(Endpoint::arm);
+    let converse = converse(&streams);
     let (name, version) = (arguments.name()?, arguments.version());
     let (generics, _, bounds) = item.generics.split_for_impl();
     let ty = &item.self_ty;
@@ -66,7 +69,37 @@ pub(crate) fn expand(attribute: TokenStream, item: TokenStream) -> Result<TokenS
                 'a,
                 ::core::result::Result<::micro_sdk::__private::Bytes, ::micro_sdk::wire::Fault>,
             > {
-                let _ = &ctx;
+                let _ = (&ctx, &body);
+                match endpoint {
+                    #(#arms)*
+                    _ => {
+                        let fault = ::micro_sdk::__private::unknown_endpoint(self, endpoint);
+                        ::std::boxed::Box::pin(async move { ::core::result::Result::Err(fault) })
+                    }
+                }
+            }
+
+            #converse
+        }
+    })
+}
+
+/// The method that answers calls of streams; none where there are none.
+fn converse(streams: &[&Endpoint<'_>]) -> Option<TokenStream> {
+    let arms: Vec<_> = streams.iter().map(|endpoint| endpoint.conversation()).collect();
+    (!arms.is_empty()).then(|| {
+        quote! {
+            fn converse<'a>(
+                &'a self,
+                endpoint: &'a str,
+                ctx: ::micro_sdk::serve::Ctx,
+                inbox: ::micro_sdk::serve::Inbox,
+                outbox: ::micro_sdk::serve::Outbox,
+            ) -> ::micro_sdk::__private::BoxFuture<
+                'a,
+                ::core::result::Result<(), ::micro_sdk::wire::Fault>,
+            > {
+                let _ = (&ctx, &inbox, &outbox);
                 match endpoint {
                     #(#arms)*
                     _ => {
@@ -93,8 +126,8 @@ struct Endpoint<'a> {
     name: String,
     doc: String,
     method: &'a ImplItemFn,
-    request: &'a Type,
-    returned: &'a Type,
+    request: Side<'a>,
+    answer: Side<'a>,
     takes_ctx: bool,
     /// Ways to it over HTTP.
     routes: Vec<Route>,
@@ -133,11 +166,12 @@ impl<'a> Endpoint<'a> {
         if is_ctx(request) {
             return Err(Error::new_spanned(request, shape("the request comes before the context")));
         }
+        let request = Side::taken(request)?;
         if let Some(more) = arguments.next() {
             return Err(Error::new_spanned(more, shape("this is one too many")));
         }
-        let returned = match &signature.output {
-            ReturnType::Type(_, ty) => owned(ty)?,
+        let answer = match &signature.output {
+            ReturnType::Type(_, ty) => Side::given(owned(ty)?)?,
             ReturnType::Default => {
                 return Err(Error::new(signature.ident.span(), "an endpoint returns a `Result<T>`"));
             }
@@ -145,33 +179,70 @@ impl<'a> Endpoint<'a> {
         let name = format!("{handler}.{}", signature.ident.unraw());
         let cfgs = method.attrs.iter().filter(|attribute| attribute.path().is_ident("cfg")).collect();
         let routes = Route::read(&method.attrs)?;
-        Ok(Endpoint { name, doc: doc(&method.attrs), method, request, returned, takes_ctx, routes, cfgs })
+        Ok(Endpoint { name, doc: doc(&method.attrs), method, request, answer, takes_ctx, routes, cfgs })
     }
 
     /// The statement that adds the endpoint's description.
     fn description(&self) -> TokenStream {
-        let Endpoint { name, doc, request, returned, routes, cfgs, .. } = self;
-        quote_spanned! {returned.span()=>
+        let Endpoint { name, doc, request, answer, routes, cfgs, .. } = self;
+        let streams = self.is_stream().then(|| {
+            let (client, server) = (request.stream, answer.stream);
+            quote!(.streams(#client, #server))
+        });
+        let (request, answer) = (request.message, answer.message);
+        quote_spanned! {answer.span()=>
             #(#cfgs)*
-            endpoints.push(::micro_sdk::__private::endpoint::<#request, #returned>(#name, #doc) #(#routes)*);
+            endpoints.push(
+                ::micro_sdk::__private::endpoint::<#request, #answer>(#name, #doc) #streams #(#routes)*
+            );
         }
+    }
+
+    fn is_stream(&self) -> bool {
+        self.request.stream || self.answer.stream
     }
 
     /// The arm that answers its calls. Spanned on the method's name, where the compiler says so if its future
     /// is not `Send`.
     fn arm(&self) -> TokenStream {
-        let Endpoint { name, request, cfgs, .. } = self;
-        let method = &self.method.sig.ident;
-        let call = match self.takes_ctx {
-            true => quote_spanned!(method.span()=> self.#method(request, ctx)),
-            false => quote_spanned!(method.span()=> self.#method(request)),
-        };
+        let Endpoint { name, request: Side { message: request, .. }, cfgs, .. } = self;
+        let (method, call) = (&self.method.sig.ident, self.call());
         quote_spanned! {method.span()=>
             #(#cfgs)*
             #name => ::std::boxed::Box::pin(async move {
                 let request: #request = ::micro_sdk::__private::decode(#name, &body)?;
                 ::micro_sdk::__private::encode(#call.await)
             }),
+        }
+    }
+
+    /// The same where one side at least is a stream.
+    fn conversation(&self) -> TokenStream {
+        let Endpoint { name, request: Side { message, stream }, cfgs, .. } = self;
+        let (method, call) = (&self.method.sig.ident, self.call());
+        let request = match stream {
+            true => quote!(inbox.all::<#message>(#name)),
+            false => quote!(inbox.one::<#message>(#name).await?),
+        };
+        let answer = match self.answer.stream {
+            true => quote_spanned!(method.span()=> outbox.answer_all(#call.await)),
+            false => quote_spanned!(method.span()=> outbox.answer(#call.await)),
+        };
+        quote_spanned! {method.span()=>
+            #(#cfgs)*
+            #name => ::std::boxed::Box::pin(async move {
+                let request = #request;
+                #answer.await
+            }),
+        }
+    }
+
+    /// The call of the method.
+    fn call(&self) -> TokenStream {
+        let method = &self.method.sig.ident;
+        match self.takes_ctx {
+            true => quote_spanned!(method.span()=> self.#method(request, ctx)),
+            false => quote_spanned!(method.span()=> self.#method(request)),
         }
     }
 }
@@ -197,9 +268,10 @@ fn owned(ty: &Type) -> Result<&Type> {
         Type::Reference(_) => {
             Err(Error::new_spanned(ty, "requests and answers are owned: take away the `&`"))
         }
-        Type::ImplTrait(_) => {
-            Err(Error::new_spanned(ty, "name the type: a schema can't be made of `impl Trait`"))
-        }
+        Type::ImplTrait(_) => Err(Error::new_spanned(
+            ty,
+            "name the type: a schema can't be made of `impl Trait`; a stream of requests is a `Streaming<T>`",
+        )),
         ty => Ok(ty),
     }
 }

@@ -28,6 +28,11 @@
 //!
 //! let hello = node.call("helloworld", "Greeter.call", serde_json::json!({ "name": "Jane" })).await?;
 //! assert_eq!(hello["msg"], "Hello Jane");
+//!
+//! let mut counted = node.stream("helloworld", "Greeter.stream").ask(&serde_json::json!({ "count": 3 }))?;
+//! while let Some(message) = futures::StreamExt::next(&mut counted).await {
+//!     println!("{}", message?["count"]);
+//! }
 //! # Ok(())
 //! # }
 //! ```
@@ -43,6 +48,7 @@ mod backup;
 mod blob;
 mod call;
 mod config;
+mod conversation;
 mod dial;
 mod directory;
 mod election;
@@ -70,6 +76,7 @@ pub use config::{
     ConfigReading, ConfigRotation, ConfigTree, ConfigUpdate, ConfigWatch, DeleteConfig, EndCanary, GetConfig,
     InstanceConfig, ListConfigHistory, RollBackConfig, SECRET, SetConfig, WatchConfig,
 };
+pub use conversation::{Answers, Conversation, Requests, StreamCall};
 pub use directory::{ServiceDescription, ServiceInstance, ServiceListing};
 pub use election::{Election, Leader, Leadership, Observer};
 pub use lock::{Lock, LockGuard};

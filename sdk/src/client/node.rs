@@ -2,8 +2,8 @@
 //! read.
 
 use super::{
-    Address, Auth, Blobs, Call, ConfigTree, Election, Lock, ServiceDescription, ServiceListing, Store, Token,
-    address,
+    Address, Auth, Blobs, Call, ConfigTree, Election, Lock, ServiceDescription, ServiceListing, Store,
+    StreamCall, Token, address,
     background::Background,
     dial::{self, DialError, causes, root_cause},
 };
@@ -199,6 +199,11 @@ impl Node {
         Call::new(self.clone(), service.into(), endpoint.into(), body)
     }
 
+    /// The same for an endpoint whose request or answer is a stream: see [`StreamCall`].
+    pub fn stream(&self, service: impl Into<String>, endpoint: impl Into<String>) -> StreamCall {
+        StreamCall::new(self.clone(), service.into(), endpoint.into())
+    }
+
     /// All services of the mesh, as the node knows them, by name.
     ///
     /// # Errors
@@ -255,6 +260,10 @@ impl Node {
     /// The timeout of requests that set none.
     pub(crate) fn timeout(&self) -> Duration {
         self.timeout
+    }
+
+    pub(super) fn channel(&self) -> Channel {
+        self.channel.clone()
     }
 
     pub(crate) fn client(&self) -> NodeClient<Channel> {

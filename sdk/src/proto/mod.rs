@@ -23,19 +23,29 @@ pub const DESCRIPTORS: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/micro.v
 
 impl From<wire::Endpoint> for Endpoint {
     fn from(endpoint: wire::Endpoint) -> Self {
-        let wire::Endpoint { name, request_schema, response_schema, doc, routes } = endpoint;
+        let wire::Endpoint { name, request_schema, response_schema, doc, routes, streams } = endpoint;
         let route = |wire::Route { method, path, host }| Route { method, path, host };
         let routes = routes.into_iter().map(route).collect();
-        Endpoint { name, request_schema, response_schema, doc, routes }
+        let wire::Streams { client: client_streaming, server: server_streaming } = streams;
+        Endpoint { name, request_schema, response_schema, doc, routes, client_streaming, server_streaming }
     }
 }
 
 impl From<Endpoint> for wire::Endpoint {
     fn from(endpoint: Endpoint) -> Self {
-        let Endpoint { name, request_schema, response_schema, doc, routes } = endpoint;
+        let Endpoint {
+            name,
+            request_schema,
+            response_schema,
+            doc,
+            routes,
+            client_streaming,
+            server_streaming,
+        } = endpoint;
         let route = |Route { method, path, host }| wire::Route { method, path, host };
         let routes = routes.into_iter().map(route).collect();
-        wire::Endpoint { name, request_schema, response_schema, doc, routes }
+        let streams = wire::Streams { client: client_streaming, server: server_streaming };
+        wire::Endpoint { name, request_schema, response_schema, doc, routes, streams }
     }
 }
 

@@ -25,7 +25,8 @@ const TRACEPARENT_HEADER: &str = "traceparent";
 #[derive(Clone)]
 pub struct Ctx {
     trace: TraceId,
-    deadline: Instant,
+    /// None for a call that may go on for as long as both sides wish.
+    deadline: Option<Instant>,
     headers: Arc<HeaderMap>,
 }
 
@@ -36,22 +37,37 @@ impl Ctx {
     /// # Errors
     /// `Usage` if the deadline is not a number of milliseconds.
     pub(crate) fn of(headers: HeaderMap) -> Result<Ctx, Fault> {
+        let longest = Duration::from_millis(DEADLINE_MS_MAX.into());
+        let ctx = Ctx::of_stream(headers)?;
+        let deadline = match ctx.deadline {
+            Some(deadline) => deadline.min(Instant::now() + longest),
+            None => Instant::now() + Duration::from_millis(DEADLINE_MS_DEFAULT.into()),
+        };
+        Ok(Ctx { deadline: Some(deadline), ..ctx })
+    }
+
+    /// The same of a call whose request or answer is a stream: it has the time that its caller gave it, if any.
+    ///
+    /// # Errors
+    /// `Usage` if the deadline is not a number of milliseconds.
+    pub(crate) fn of_stream(headers: HeaderMap) -> Result<Ctx, Fault> {
         let text = |name| headers.get(name).and_then(|value| value.to_str().ok());
         let deadline_ms = match headers.get(DEADLINE_HEADER) {
-            None => text(TIMEOUT_HEADER).and_then(timeout_ms).unwrap_or(DEADLINE_MS_DEFAULT),
-            Some(value) => text(DEADLINE_HEADER).and_then(|text| text.parse().ok()).ok_or_else(|| {
-                Fault::new(
-                    Code::Usage,
-                    format!("{DEADLINE_HEADER}: {value:?} is not a number of milliseconds"),
-                )
-            })?,
+            None => text(TIMEOUT_HEADER).and_then(timeout_ms),
+            Some(value) => {
+                Some(text(DEADLINE_HEADER).and_then(|text| text.parse().ok()).ok_or_else(|| {
+                    Fault::new(
+                        Code::Usage,
+                        format!("{DEADLINE_HEADER}: {value:?} is not a number of milliseconds"),
+                    )
+                })?)
+            }
         };
         let given = text(TRACE_HEADER).and_then(|text| text.parse().ok());
         let trace = given.or_else(|| text(TRACEPARENT_HEADER).and_then(trace_of));
-        let left = Duration::from_millis(deadline_ms.min(DEADLINE_MS_MAX).into());
         Ok(Ctx {
             trace: trace.unwrap_or_else(|| TraceId(chance::bits().max(1))),
-            deadline: Instant::now() + left,
+            deadline: deadline_ms.map(|ms| Instant::now() + Duration::from_millis(ms.into())),
             headers: Arc::new(headers),
         })
     }
@@ -66,9 +82,10 @@ impl Ctx {
         self.metadata(TRACEPARENT_HEADER)
     }
 
-    /// The time left. When it is over the handler is dropped, at whatever await it is.
+    /// The time left. When it is over the handler is dropped, at whatever await it is. A stream whose caller has set no
+    /// deadline has all the time there is.
     pub fn remaining(&self) -> Duration {
-        self.deadline.saturating_duration_since(Instant::now())
+        self.deadline.map_or(Duration::MAX, |deadline| deadline.saturating_duration_since(Instant::now()))
     }
 
     /// A header that the caller sent along, if it is text. Case does not matter.
@@ -76,7 +93,7 @@ impl Ctx {
         self.headers.get(name)?.to_str().ok()
     }
 
-    pub(crate) fn deadline(&self) -> Instant {
+    pub(crate) fn deadline(&self) -> Option<Instant> {
         self.deadline
     }
 }
@@ -157,6 +174,8 @@ mod tests {
         assert!(near > Duration::from_millis(900) && near <= Duration::from_secs(1), "{near:?}");
         let far = ctx(&[(DEADLINE_HEADER, "4000000000")]).expect("good headers").remaining();
         assert!(far <= Duration::from_secs(600), "{far:?}");
+        let endless = Ctx::of_stream(HeaderMap::new()).expect("good headers");
+        assert_eq!(endless.remaining(), Duration::MAX, "a stream has no deadline by itself");
         for garbage in ["", "-1", "1s", "5000000000"] {
             let fault = ctx(&[(DEADLINE_HEADER, garbage)]).expect_err("it is no number");
             assert_eq!(fault.code, Code::Usage);

@@ -1,7 +1,7 @@
 //! The HTTP side of a service: reads a request, guards its handler, writes the answer.
 
-use super::{Ctx, Service, grpc, unknown_endpoint};
-use crate::wire::{Code, Fault, limits::BODY_BYTES_MAX};
+use super::{Ctx, Inbox, Service, conversation::conversation, grpc, unknown_endpoint};
+use crate::wire::{Code, Fault, Streams, limits::BODY_BYTES_MAX};
 use axum::{
     Router,
     body::Body,
@@ -11,14 +11,14 @@ use axum::{
     routing::get,
 };
 use bytes::Bytes;
-use futures::FutureExt;
+use futures::{FutureExt, Stream, StreamExt};
 use std::{panic::AssertUnwindSafe, sync::Arc};
 
-/// The routes: `POST /Handler/method`, also as gRPC, and `GET /health`, which answers as long as the process takes
+/// The routes: `POST /Handler/method`, also as gRPC (streams only so), and `GET /health`, which answers as long as the process takes
 /// requests.
 pub(crate) fn router(service: Arc<dyn Service>) -> Router {
     let door = Arc::new(Door {
-        known: service.endpoints().into_iter().map(|endpoint| endpoint.name).collect(),
+        known: service.endpoints().into_iter().map(|endpoint| (endpoint.name, endpoint.streams)).collect(),
         service,
     });
     Router::new().route("/health", get(|| async { "ok" })).fallback(answer).with_state(door)
@@ -33,8 +33,8 @@ pub(crate) fn with_config(router: Router, config: crate::config::Config) -> Rout
 
 pub(super) struct Door {
     service: Arc<dyn Service>,
-    /// The endpoints' names: asking the service makes every schema anew.
-    known: Vec<String>,
+    /// The endpoints' names, and which are streams: asking the service makes every schema anew.
+    known: Vec<(String, Streams)>,
 }
 
 async fn answer(State(door): State<Arc<Door>>, request: Request) -> Response {
@@ -54,7 +54,13 @@ async fn answer(State(door): State<Arc<Door>>, request: Request) -> Response {
 
 impl Door {
     async fn answer(&self, request: Request) -> Result<Bytes, Fault> {
-        let endpoint = self.endpoint(request.uri().path())?;
+        let (endpoint, streams) = self.endpoint(request.uri().path())?;
+        if streams.any() {
+            let message = format!("{endpoint} is a stream, which goes over gRPC");
+            return Err(
+                Fault::new(Code::Usage, message).help("`micro-node stream SERVICE ENDPOINT` calls it")
+            );
+        }
         if request.method() != Method::POST {
             let message = format!("{endpoint} takes POST, not {}", request.method());
             return Err(Fault::new(Code::Usage, message));
@@ -71,9 +77,13 @@ impl Door {
         ctx: Ctx,
         work: impl Future<Output = Result<T, Fault>>,
     ) -> Result<T, Fault> {
-        let (given, deadline) = (ctx.remaining(), ctx.deadline());
+        let given = ctx.remaining();
         let work = AssertUnwindSafe(work).catch_unwind();
-        match tokio::time::timeout_at(deadline, work).await {
+        let ended = match ctx.deadline() {
+            Some(deadline) => tokio::time::timeout_at(deadline, work).await,
+            None => Ok(work.await),
+        };
+        match ended {
             Ok(Ok(result)) => result,
             // The panic's own text is on stderr, for those who run the service.
             Ok(Err(_panic)) => {
@@ -100,21 +110,40 @@ impl Door {
 
     /// Has the service answer.
     pub(super) async fn dispatch(&self, endpoint: &str, ctx: Ctx, body: Bytes) -> Result<Bytes, Fault> {
-        let answer = self.service.dispatch(endpoint, ctx, body).await?;
-        if answer.len() > BODY_BYTES_MAX {
-            let message = format!(
-                "the answer of {endpoint} has {} bytes, over the limit of {BODY_BYTES_MAX}",
-                answer.len()
-            );
-            return Err(Fault::new(Code::Failed, message).effect_unknown());
-        }
-        Ok(answer)
+        self.service.dispatch(endpoint, ctx, body).await.and_then(within_limit)
     }
 
-    /// The endpoint that `path` means: `/Handler/method` is `Handler.method`.
-    pub(super) fn endpoint(&self, path: &str) -> Result<&str, Fault> {
-        let asked = path.trim_matches('/').replace('/', ".");
-        let known = self.known.iter().find(|known| **known == asked);
-        known.map(String::as_str).ok_or_else(|| unknown_endpoint(&*self.service, &asked))
+    /// The answers to a call of `endpoint`, in JSON, which says `messages`. An error is the last of them.
+    pub(super) fn converse(
+        self: Arc<Self>,
+        endpoint: String,
+        ctx: Ctx,
+        messages: impl Stream<Item = Result<Bytes, Fault>> + Send + 'static,
+    ) -> impl Stream<Item = Result<Bytes, Fault>> + Send + 'static {
+        let inbox = Inbox::new(messages);
+        let answers = conversation(|outbox| {
+            Box::pin(async move {
+                let work = self.service.converse(&endpoint, ctx.clone(), inbox, outbox);
+                self.guarded(&endpoint, ctx, work).await
+            })
+        });
+        answers.map(|answer| answer.and_then(within_limit))
     }
+
+    /// The endpoint that `path` means: `/Handler/method` is `Handler.method`; and which of its sides are streams.
+    pub(super) fn endpoint(&self, path: &str) -> Result<(&str, Streams), Fault> {
+        let asked = path.trim_matches('/').replace('/', ".");
+        let known = self.known.iter().find(|(known, _)| *known == asked);
+        let known = known.ok_or_else(|| unknown_endpoint(&*self.service, &asked))?;
+        Ok((&known.0, known.1))
+    }
+}
+
+/// An answer that is not longer than what goes through the mesh.
+fn within_limit(answer: Bytes) -> Result<Bytes, Fault> {
+    if answer.len() <= BODY_BYTES_MAX {
+        return Ok(answer);
+    }
+    let message = format!("an answer of {} bytes is over the limit of {BODY_BYTES_MAX}", answer.len());
+    Err(Fault::new(Code::Failed, message).effect_unknown())
 }

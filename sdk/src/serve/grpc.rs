@@ -14,6 +14,7 @@ use axum::{
     response::Response,
 };
 use bytes::Bytes;
+use futures::{TryStreamExt, future::ready};
 use std::sync::Arc;
 use tonic::{Status, server::Grpc};
 use tower::service_fn;
@@ -27,18 +28,23 @@ pub(super) fn is_grpc(headers: &HeaderMap) -> bool {
 /// Answers one call.
 pub(super) async fn answer(door: Arc<Door>, request: Request) -> Response {
     let kind = request.headers().get(CONTENT_TYPE).cloned();
-    let known = door.endpoint(request.uri().path()).map(str::to_owned);
-    let known = known.and_then(|endpoint| Ok((endpoint, Ctx::of(request.headers().clone())?)));
-    let response = match known {
-        Ok((endpoint, ctx)) => unary(door, endpoint, ctx, request).await,
-        Err(fault) => Status::from(fault).into_http(),
-    };
+    let response = begun(door, request).await.unwrap_or_else(|fault| Status::from(fault).into_http());
     let mut response = response.map(Body::new);
     if let Some(kind) = kind {
         // tonic knows one kind only.
         response.headers_mut().insert(CONTENT_TYPE, kind);
     }
     response
+}
+
+/// The answer to a call of an endpoint that there is.
+async fn begun(door: Arc<Door>, request: Request) -> Result<Response<tonic::body::Body>, Fault> {
+    let (endpoint, streams) = door.endpoint(request.uri().path())?;
+    let (endpoint, headers) = (endpoint.to_owned(), request.headers().clone());
+    Ok(match streams.any() {
+        false => unary(door, endpoint, Ctx::of(headers)?, request).await,
+        true => streaming(door, endpoint, Ctx::of_stream(headers)?, request).await,
+    })
 }
 
 async fn unary(door: Arc<Door>, endpoint: String, ctx: Ctx, request: Request) -> Response<tonic::body::Body> {
@@ -50,8 +56,24 @@ async fn unary(door: Arc<Door>, endpoint: String, ctx: Ctx, request: Request) ->
             answer.map(tonic::Response::new).map_err(|fault: Fault| Status::from(fault))
         }
     });
-    let mut grpc = Grpc::new(RawCodec)
-        .max_decoding_message_size(BODY_BYTES_MAX)
-        .max_encoding_message_size(BODY_BYTES_MAX);
-    grpc.unary(handler, request).await
+    server().unary(handler, request).await
+}
+
+/// A call of which one side at least is a stream; to gRPC all such are alike.
+async fn streaming(
+    door: Arc<Door>,
+    endpoint: String,
+    ctx: Ctx,
+    request: Request,
+) -> Response<tonic::body::Body> {
+    let handler = service_fn(move |messages: tonic::Request<tonic::Streaming<Bytes>>| {
+        let messages = messages.into_inner().map_err(Fault::from);
+        let answers = door.clone().converse(endpoint.clone(), ctx.clone(), messages);
+        ready(Ok::<_, Status>(tonic::Response::new(answers.map_err(Status::from))))
+    });
+    server().streaming(handler, request).await
+}
+
+fn server() -> Grpc<RawCodec> {
+    Grpc::new(RawCodec).max_decoding_message_size(BODY_BYTES_MAX).max_encoding_message_size(BODY_BYTES_MAX)
 }

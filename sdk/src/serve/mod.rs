@@ -9,9 +9,12 @@
 //!     ▲                                                      (deadline, panics and limits are the door's)
 //!     └──────── Registry.Attach ── attachment
 //! ```
+//!
+//! Endpoints whose request or answer is a stream are called over gRPC; all others over either.
 
 mod about;
 mod attachment;
+mod conversation;
 mod ctx;
 mod door;
 mod entry;
@@ -19,6 +22,7 @@ mod grpc;
 mod server;
 mod service;
 
+pub use conversation::{Inbox, Outbox, Streaming};
 pub use ctx::Ctx;
 #[doc(hidden)]
 pub use entry::run;

@@ -1,7 +1,7 @@
 //! What a service is to the machinery that serves it. `#[service]` writes all of it.
 
-use super::Ctx;
-use crate::wire::{Code, Endpoint, Fault};
+use super::{Ctx, Inbox, Outbox};
+use crate::wire::{Code, Endpoint, Fault, Streams};
 use bytes::Bytes;
 use futures::future::BoxFuture;
 use schemars::{JsonSchema, generate::SchemaSettings};
@@ -31,6 +31,25 @@ pub trait Service: Send + Sync + 'static {
         ctx: Ctx,
         body: Bytes,
     ) -> BoxFuture<'a, Result<Bytes, Fault>>;
+
+    /// Answers one call of `endpoint`, of which the caller's side is a stream, or the service's, or both: reads what is
+    /// said, and says the answers, in JSON, as they come. The caller has the last of them when this is over.
+    ///
+    /// Dropped as a [dispatch](Service::dispatch) is. A service without streams has nothing to do here.
+    ///
+    /// # Errors
+    /// As a dispatch; what was answered before counts.
+    fn converse<'a>(
+        &'a self,
+        endpoint: &'a str,
+        ctx: Ctx,
+        inbox: Inbox,
+        outbox: Outbox,
+    ) -> BoxFuture<'a, Result<(), Fault>> {
+        drop((ctx, inbox, outbox));
+        let fault = unknown_endpoint(self, endpoint);
+        Box::pin(async move { Err(fault) })
+    }
 }
 
 /// What endpoints return: a result whose error converts into a [`Fault`].
@@ -67,6 +86,7 @@ pub fn endpoint<Request: JsonSchema, Answer: Outcome<Ok: JsonSchema>>(name: &str
         response_schema: given.into_root_schema_for::<Answer::Ok>().as_value().to_string(),
         doc: doc.to_owned(),
         routes: Vec::new(),
+        streams: Streams::default(),
     }
 }
 
@@ -99,7 +119,7 @@ pub fn encode<O: Outcome<Ok: Serialize>>(outcome: O) -> Result<Bytes, Fault> {
 }
 
 /// The refusal of an endpoint that `service` has not, with those that it has.
-pub fn unknown_endpoint(service: &dyn Service, endpoint: &str) -> Fault {
+pub fn unknown_endpoint<S: Service + ?Sized>(service: &S, endpoint: &str) -> Fault {
     let known: Vec<String> = service.endpoints().into_iter().map(|endpoint| endpoint.name).collect();
     let name = service.name();
     let fault = Fault::new(Code::NotFound, format!("service {name:?} has no endpoint {endpoint:?}"));

@@ -26,4 +26,4 @@ pub use id::{ClusterId, LogIndex, NodeId, ParseIdError, Term, TraceId};
 pub use name::{NameError, Namespace, ServiceName};
 pub use route::{ROUTE_BYTES_MAX, ROUTE_METHODS, Route, RouteError, Segment};
 pub use seam::{Blocking, Clock, Entropy, Job, Seams, Timer};
-pub use service::{Endpoint, Instance, InstanceAddress, InstanceId};
+pub use service::{Endpoint, Instance, InstanceAddress, InstanceId, Streams};

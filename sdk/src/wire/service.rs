@@ -7,6 +7,22 @@ use serde::{Deserialize, Serialize};
 /// One running copy of a service on one node. Random; a restarted copy is another instance.
 pub type InstanceId = u64;
 
+/// Which of the two sides of an endpoint says any number of messages, where the other way is exactly one.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Encode, Decode, Serialize, Deserialize)]
+pub struct Streams {
+    /// The caller does.
+    pub client: bool,
+    /// The service does.
+    pub server: bool,
+}
+
+impl Streams {
+    /// Whether one of them does: then it is no call of one request and one answer.
+    pub fn any(self) -> bool {
+        self.client || self.server
+    }
+}
+
 /// One operation of a service.
 #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode, Serialize, Deserialize)]
 pub struct Endpoint {
@@ -20,9 +36,18 @@ pub struct Endpoint {
     pub doc: String,
     /// Ways to it over HTTP beside the path that its name gives.
     pub routes: Vec<Route>,
+    /// Whether requests or answers are streams. The schemas are those of a message each.
+    #[serde(default)]
+    pub streams: Streams,
 }
 
 impl Endpoint {
+    /// The same with streams on these sides.
+    #[must_use]
+    pub fn streams(self, client: bool, server: bool) -> Self {
+        Endpoint { streams: Streams { client, server }, ..self }
+    }
+
     /// The same with a further way to it.
     #[must_use]
     pub fn route(mut self, method: &str, path: &str, host: &str) -> Self {
@@ -57,4 +82,14 @@ pub struct Instance {
     pub endpoints: Vec<String>,
     /// Explicit ways to them over HTTP, each with the name of its endpoint.
     pub routes: Vec<(String, Route)>,
+    /// Those of its endpoints whose requests or answers are streams.
+    pub streams: Vec<(String, Streams)>,
+}
+
+impl Instance {
+    /// Whether requests or answers of an endpoint, by its full name, are streams.
+    pub fn streams_of(&self, endpoint: &str) -> Streams {
+        let found = self.streams.iter().find(|(name, _)| name == endpoint);
+        found.map_or_else(Streams::default, |(_, streams)| *streams)
+    }
 }

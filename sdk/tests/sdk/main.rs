@@ -8,3 +8,4 @@ mod fake_node;
 mod fake_store;
 mod serving;
 mod store;
+mod streaming;

@@ -68,7 +68,7 @@ async fn a_service_explains_itself_and_what_does_not_fit() -> anyhow::Result<()>
     for (words, parts) in [
         (
             &["helloworld", "--help"][..],
-            &["Endpoints:\n  call  Says hello.", "micro-node helloworld ENDPOINT"][..],
+            &["Endpoints:\n  call ", "Says hello.", "micro-node helloworld ENDPOINT"][..],
         ),
         (
             &["helloworld", "call", "--help"],

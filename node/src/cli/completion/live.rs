@@ -25,6 +25,14 @@ pub(super) fn command(profile: &Profile) -> Command {
     let endpoints = move || asked.as_ref().map(Typed::endpoints_of_call).unwrap_or_default();
     let shapes =
         || shape::all().iter().map(|shape| CompletionCandidate::new(shape.title().name)).collect::<Vec<_>>();
+    let called = services.clone();
+    let calls = move |command: Command| {
+        command
+            .mut_arg("service", |arg| arg.add(ArgValueCandidates::new(called.clone())))
+            .mut_arg("endpoint", |arg| arg.add(ArgValueCandidates::new(endpoints.clone())))
+            // What is changed moves behind the rest: so all that have a place are, in their order.
+            .mut_arg("body", |arg| arg)
+    };
     let one = |command: Command| {
         let named = named.clone();
         command.mut_arg("name", |arg| arg.add(ArgValueCandidates::new(named)))
@@ -34,13 +42,8 @@ pub(super) fn command(profile: &Profile) -> Command {
         .mut_subcommand("services", |command| {
             command.mut_arg("name", |arg| arg.add(ArgValueCandidates::new(services.clone())))
         })
-        .mut_subcommand("call", |command| {
-            command
-                .mut_arg("service", |arg| arg.add(ArgValueCandidates::new(services.clone())))
-                .mut_arg("endpoint", |arg| arg.add(ArgValueCandidates::new(endpoints)))
-                // What is changed moves behind the rest: so all that have a place are, in their order.
-                .mut_arg("body", |arg| arg)
-        })
+        .mut_subcommand("call", &calls)
+        .mut_subcommand("stream", &calls)
         .mut_subcommand("schema", |command| {
             command.mut_arg("shape", |arg| arg.add(ArgValueCandidates::new(shapes)))
         })
@@ -109,10 +112,10 @@ impl Typed {
         self.ask(async |node| node.service(service.as_str()).await)
     }
 
-    /// The endpoints of the service behind `call`.
+    /// The endpoints of the service behind `call` or `stream`.
     fn endpoints_of_call(&self) -> Vec<CompletionCandidate> {
-        let service =
-            self.words.iter().skip_while(|word| *word != "call").nth(1).and_then(|word| word.to_str());
+        let mut behind = self.words.iter().skip_while(|word| *word != "call" && *word != "stream");
+        let service = behind.nth(1).and_then(|word| word.to_str());
         let described = service.and_then(|service| self.describe(service));
         let endpoints = described.map(|service| service.endpoints).unwrap_or_default();
         endpoints.into_iter().map(|endpoint| CompletionCandidate::new(endpoint.name)).collect()

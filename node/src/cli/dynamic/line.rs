@@ -56,6 +56,11 @@ fn is_word(text: &str) -> bool {
     !text.starts_with('-') && !is_body(text)
 }
 
+/// Whether a text stands for a file or stdin.
+pub(super) fn is_lines(text: &str) -> bool {
+    text == "-" || text.starts_with('@')
+}
+
 /// Whether a text is a whole request: JSON, `@FILE`, or `-` for stdin.
 pub(super) fn is_body(text: &str) -> bool {
     text == "-" || text.starts_with(['{', '[', '@', '"'])

@@ -8,10 +8,18 @@ mod line;
 mod portrait;
 mod request;
 
-use super::{call, failure::Failure, globals::Globals, near, output::Output, session};
+use super::{
+    call,
+    failure::Failure,
+    globals::Globals,
+    near,
+    output::Output,
+    session,
+    stream::{self, Said},
+};
 use crate::request::{Schema, Spellings};
 use field::Field;
-use line::Line;
+use line::{Line, is_lines};
 use micro_sdk::{
     client::{Node, Reply, ServiceDescription},
     wire::{Code, Fault, ServiceName},
@@ -32,6 +40,8 @@ pub(super) fn fields(request: Schema<'_>) -> Vec<Field<'_>> {
 enum Answer {
     Help(String),
     Reply(Reply),
+    /// It was shown as it came.
+    Streamed,
 }
 
 /// Runs words of which the first is no command of micro-node: `commands` are those that there are.
@@ -60,7 +70,7 @@ pub(super) fn run(
             Ok(described) => described,
             Err(fault) => return Err(undescribed(fault, &node, &line, near).await.into()),
         };
-        answer(&node, &line, &described).await
+        answer(&node, &line, &described, output).await
     });
     match answer.map_err(|failure| match failure {
         Failure::Fault(fault) if fault.code == Code::Unreachable => meant(fault).into(),
@@ -68,10 +78,16 @@ pub(super) fn run(
     })? {
         Answer::Help(text) => output.text(&text),
         Answer::Reply(reply) => call::show(reply, output),
+        Answer::Streamed => Ok(()),
     }
 }
 
-async fn answer(node: &Node, line: &Line, service: &ServiceDescription) -> Result<Answer, Failure> {
+async fn answer(
+    node: &Node,
+    line: &Line,
+    service: &ServiceDescription,
+    output: &Output,
+) -> Result<Answer, Failure> {
     let names: BTreeSet<&str> = service.endpoints.iter().map(|endpoint| endpoint.name.as_str()).collect();
     let spellings = Spellings::of(&service.name, &names);
     let (handler, method) = match line.endpoint.as_slice() {
@@ -95,6 +111,16 @@ async fn answer(node: &Node, line: &Line, service: &ServiceDescription) -> Resul
     };
     if line.help {
         return Ok(Answer::Help(portrait::endpoint(target, endpoint, Schema::of(&given))));
+    }
+    if endpoint.streams.any() {
+        let said = match line.rest.as_slice() {
+            // Who says many things says them on stdin.
+            [] if endpoint.streams.client => Said::read("-")?,
+            [lines] if endpoint.streams.client && is_lines(lines) => Said::read(lines)?,
+            rest => Said::One(target.request(rest.to_vec())?),
+        };
+        stream::converse(node.stream(&service.name, &endpoint.name), said, output).await?;
+        return Ok(Answer::Streamed);
     }
     let body = target.request(line.rest.clone())?;
     Ok(Answer::Reply(node.call(&service.name, &endpoint.name, body).reply().await?))

@@ -6,7 +6,10 @@ use super::{
     request::Target,
 };
 use crate::request::{Kinds, Schema, Spellings};
-use micro_sdk::{client::ServiceDescription, wire::Endpoint};
+use micro_sdk::{
+    client::ServiceDescription,
+    wire::{Endpoint, Streams},
+};
 use std::fmt::Write;
 
 /// What a service offers.
@@ -38,9 +41,21 @@ pub(super) fn endpoint(target: Target<'_>, endpoint: &Endpoint, response: Schema
     let gap = if text.is_empty() { "" } else { "\n" };
     writeln!(text, "{gap}Usage: micro-node {service} {name}{usage} [JSON|@FILE|-]")
         .expect("a String takes every write");
-    section(&mut text, "Fields", &fields, flag, target.schema);
-    section(&mut text, "Answer", &Field::all(response), answered, response);
-    write!(text, "\nmicro-node call {service} {name} takes headers and keys too; micro-node services {service} -o json \
+    let Streams { client, server } = endpoint.streams;
+    section(
+        &mut text,
+        if client { "Fields of each message" } else { "Fields" },
+        &fields,
+        flag,
+        target.schema,
+    );
+    let answers = if server { "Answers, any number of them" } else { "Answer" };
+    section(&mut text, answers, &Field::all(response), answered, response);
+    if client {
+        text.push_str("\nWithout fields, messages are read from stdin: JSON, a line each.\n");
+    }
+    let verb = if endpoint.streams.any() { "stream" } else { "call" };
+    write!(text, "\nmicro-node {verb} {service} {name} takes headers and keys too; micro-node services {service} -o json \
                   shows the schemas.")
     .expect("a String takes every write");
     text
@@ -137,6 +152,7 @@ mod tests {
             response_schema: String::new(),
             doc: "Says hello.\n\nTo whoever asks.".to_owned(),
             routes: Vec::new(),
+            streams: Streams::default(),
         }
     }
 
@@ -193,6 +209,13 @@ Answer:
 
 micro-node call helloworld call takes headers and keys too; micro-node services helloworld -o json shows the schemas.";
         assert_eq!(endpoint(target, &greeter(), Schema::of(&response)), text);
+        let streamed = Endpoint { streams: Streams { client: true, server: true }, ..greeter() };
+        let text = self::endpoint(target, &streamed, Schema::of(&response));
+        for part in
+            ["Fields of each message:", "Answers, any number of them:", "from stdin", "micro-node stream "]
+        {
+            assert!(text.contains(part), "no {part:?}: {text}");
+        }
         let nothing = json!({"type": "string"});
         let target = Target { service: "a", endpoint: "b", schema: Schema::of(&nothing) };
         let text = endpoint(target, &greeter(), Schema::of(&nothing));

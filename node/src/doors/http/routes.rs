@@ -269,6 +269,7 @@ mod tests {
                 node: NodeId(1),
                 endpoints: endpoints.iter().map(|name| (*name).to_owned()).collect(),
                 routes: routes.iter().map(route).collect(),
+                streams: Vec::new(),
             }
         });
         Routes::compile(&registry::Table::of(instances), &Routes::default())
@@ -358,6 +359,7 @@ mod tests {
             node: NodeId(1),
             endpoints: vec!["A.x".to_owned()],
             routes: Vec::new(),
+            streams: Vec::new(),
         };
         let latest = Latest::default();
         let table = |instances: Vec<Instance>| Arc::new(registry::Table::of(instances));

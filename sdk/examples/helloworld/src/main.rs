@@ -1,4 +1,10 @@
-//! The smallest service: it says hello.
+//! The smallest service: it says hello, counts, and plays ping-pong.
+//!
+//! ```console
+//! $ micro-node helloworld call --name=Jane
+//! $ micro-node helloworld stream --count=3
+//! $ printf '{"stroke":1}\n{"stroke":2}\n' | micro-node helloworld ping-pong -
+//! ```
 
 use micro_sdk::prelude::*;
 
@@ -16,6 +22,34 @@ struct Greeting {
     msg: String,
 }
 
+/// How far to count.
+#[message]
+struct Count {
+    /// How many numbers.
+    count: u64,
+}
+
+/// A number that was counted.
+#[message]
+struct Counted {
+    /// The number, from 0 on.
+    count: u64,
+}
+
+/// A stroke of the caller's.
+#[message]
+struct Ping {
+    /// Which one.
+    stroke: u64,
+}
+
+/// The service's stroke.
+#[message]
+struct Pong {
+    /// Which one it answers.
+    stroke: u64,
+}
+
 struct Greeter;
 
 #[service]
@@ -23,6 +57,16 @@ impl Greeter {
     /// Says hello.
     async fn call(&self, req: Hello) -> Result<Greeting> {
         Ok(Greeting { msg: format!("Hello {}", req.name) })
+    }
+
+    /// Counts, a number at a time.
+    async fn stream(&self, req: Count) -> Result<impl Stream<Item = Result<Counted>>> {
+        Ok(stream::iter(0..req.count).map(|count| Ok(Counted { count })))
+    }
+
+    /// Answers each stroke with its own.
+    async fn ping_pong(&self, pings: Streaming<Ping>) -> Result<impl Stream<Item = Result<Pong>>> {
+        Ok(pings.map(|ping| Ok(Pong { stroke: ping?.stroke })))
     }
 }
 

@@ -2,7 +2,7 @@
 //!
 //! | first of these | is called |
 //! |---|---|
-//! | the metadata `micro-service: NAME` | `NAME` |
+//! | the metadata `micro-service: NAME` | `NAME`; the path may be `/Method` alone, where it has a sole handler |
 //! | a service that lists `package.Service.Method` among its endpoints | that one |
 //! | the package, dots as dashes: `acme.shop.v1` | `acme-shop-v1`, else `acme-shop`, else `shop`, whichever is there |
 //! | no package: `/Shop/Method` | `shop` |
@@ -18,7 +18,7 @@ const NAMESPACE_HEADER: &str = "micro-namespace";
 
 /// What is called.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Target {
+pub(in crate::doors) struct Target {
     pub namespace: Namespace,
     pub service: ServiceName,
     /// `package.Service.Method`
@@ -46,16 +46,18 @@ impl Target {
             Fault::new(Code::NotFound, format!("nothing is at {path:?}"))
                 .help("a path of gRPC is /package.Service/Method")
         };
-        let (grpc, method) =
-            path.strip_prefix('/').and_then(|path| path.split_once('/')).ok_or_else(nothing)?;
-        if !is_name(grpc) || !is_name(method) || method.contains('.') {
+        let path = path.strip_prefix('/').ok_or_else(nothing)?;
+        let (grpc, method) = path.split_once('/').map_or((None, path), |(grpc, method)| (Some(grpc), method));
+        if !grpc.is_none_or(is_name) || !is_name(method) || method.contains('.') {
             return Err(nothing());
         }
-        let service = match said(SERVICE_HEADER) {
-            Some(service) => service.parse().map_err(usage)?,
-            None => service_of(grpc, &namespace, table).ok_or_else(nothing)?,
+        let service = match (said(SERVICE_HEADER), grpc) {
+            (Some(service), _) => service.parse().map_err(usage)?,
+            (None, Some(grpc)) => service_of(grpc, &namespace, table).ok_or_else(nothing)?,
+            (None, None) => return Err(nothing()),
         };
-        Ok(Target { namespace, service, endpoint: format!("{grpc}.{method}") })
+        let endpoint = grpc.map_or_else(|| method.to_owned(), |grpc| format!("{grpc}.{method}"));
+        Ok(Target { namespace, service, endpoint })
     }
 }
 
@@ -113,6 +115,7 @@ mod tests {
             node: NodeId(1),
             endpoints: vec![endpoint.to_owned()],
             routes: Vec::new(),
+            streams: Vec::new(),
         };
         Table::of([
             instance("default", "helloworld", "Greeter.call"),

@@ -50,8 +50,10 @@ impl Toolbox {
         for offer in &offers {
             let described = offer.described(&self.door.local).await;
             let service = offer.service.as_str();
+            // A tool answers once.
             let open = |one: &&Described| {
-                self.door.local.would_call(&self.context, &self.namespace, service, &one.endpoint.name)
+                !one.endpoint.streams.any()
+                    && self.door.local.would_call(&self.context, &self.namespace, service, &one.endpoint.name)
             };
             tools.extend(described.iter().filter(open).map(|described| tool::of_service(offer, described)));
         }
