@@ -46,8 +46,11 @@ const NODE_ENDPOINTS: [(&str, &str); 17] = [
 
 /// The endpoints of platform services that doors call by name, with what they are to rules: all of them are about the
 /// mesh as a whole.
-const NAMED_ENDPOINTS: [(&str, &str, [&str; 3]); 6] = [
+const NAMED_ENDPOINTS: [(&str, &str, [&str; 3]); 9] = [
     ("auth", "create-token", ["network", "tokens", "write"]),
+    ("auth", "finish-authority", ["network", "authority", "write"]),
+    ("auth", "rotate-authority", ["network", "authority", "write"]),
+    ("auth", "show-authority", ["network", "authority", "read"]),
     ("network", "drain", ["network", "members", "write"]),
     ("network", "leave", ["network", "members", "write"]),
     ("network", "remove", ["network", "members", "write"]),

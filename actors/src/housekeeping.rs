@@ -1,24 +1,17 @@
-//! What a node looks after while it runs: its certificate, the key of the seal, what is told of its actors and disk.
+//! What a node looks after while it runs: the key of the seal, what is told of its actors and disk.
 
 use crate::{
-    AddressBook, Directory, Dispatch,
-    audit::Origin,
-    auth::{self, AuthService},
+    AddressBook, Directory,
+    auth::AuthService,
     network::{Complaint, Complaints, NodeCard},
 };
-use bytes::Bytes;
 use micro_consensus::Consensus;
-use micro_mesh::{Identity, Mesh};
-use micro_sdk::wire::{Caller, Code, Codec, Fault, Seams};
+use micro_mesh::Mesh;
 use micro_storage::{Aside, Storage};
 use std::{sync::Arc, time::Duration};
-use tokio::time::{Instant, sleep};
+use tokio::time::sleep;
 
-/// The file that holds the node's identity.
-pub const IDENTITY_FILE: &str = "identity";
-/// How long a renewal may take.
-const RENEWAL_DEADLINE: Duration = Duration::from_secs(10);
-/// How often actors' restarts are gossiped, and certificates and the key of the seal looked at.
+/// How often actors' restarts are gossiped, and the key of the seal looked at.
 const EVERY: Duration = Duration::from_secs(2);
 
 /// What has to be done now and then.
@@ -27,11 +20,8 @@ pub(crate) struct Housekeeping {
     pub auth: Arc<AuthService>,
     pub consensus: Consensus,
     pub directory: Directory,
-    pub dispatch: Dispatch,
     pub address_book: AddressBook,
     pub storage: Storage,
-    pub seams: Seams,
-    pub identity: Identity,
     pub complaints: Complaints,
 }
 
@@ -50,11 +40,6 @@ impl Housekeeping {
             if published.as_ref() != Some(&actors) {
                 NodeCard::publish_actors(&self.mesh, &self.directory);
                 published = Some(actors);
-            }
-            if self.seams.clock.now() >= self.identity.renew_at()
-                && let Err(fault) = self.renew().await
-            {
-                tracing::warn!(%fault, "the node's certificate could not be renewed yet");
             }
             sleep(EVERY).await;
         }
@@ -96,30 +81,5 @@ impl Housekeeping {
             NodeCard::publish_aside(&self.mesh, &found);
             *told = found;
         }
-    }
-
-    /// Has the leader certify a new key, keeps it, and uses it for new connections.
-    async fn renew(&mut self) -> Result<(), Fault> {
-        let failed = |error: &dyn std::fmt::Display| Fault::new(Code::Failed, error.to_string());
-        let request = self.identity.renewal().map_err(|error| failed(&error))?;
-        let leader = *self.consensus.watch_leader().borrow();
-        let leader = leader.ok_or_else(|| Fault::new(Code::Unavailable, "there is no leader just now"))?;
-        let deadline = Instant::now() + RENEWAL_DEADLINE;
-        let mut head = auth::node_head(&self.seams, self.mesh.node(), "auth", "renew", deadline);
-        head.caller = Caller::Node(self.mesh.node());
-        let body: Bytes = Codec::encode(&request).into();
-        let certificate = if leader == self.mesh.node() {
-            self.dispatch.call(Origin::Process, head, body).await?.body
-        } else {
-            self.dispatch.call_at(leader, head, body).await?
-        };
-        let certificate = auth::decode(&certificate)?;
-        let renewed =
-            self.identity.renewed(&certificate, self.seams.clock.now()).map_err(|error| failed(&error))?;
-        self.storage.files.write(IDENTITY_FILE, &renewed.encode()).map_err(|error| failed(&error))?;
-        self.mesh.renew(renewed.clone()).map_err(|error| failed(&error))?;
-        tracing::info!("the node's certificate was renewed");
-        self.identity = renewed;
-        Ok(())
     }
 }

@@ -18,15 +18,18 @@ mod machines;
 pub mod network;
 pub mod protobuf;
 pub mod registry;
+mod renewal;
 pub mod store;
 mod system;
 
 pub use address_book::{AddressBook, Peers};
 pub(crate) use authorize::grants;
 pub use authorize::{Action, authorize, explain, may_reach};
-pub use housekeeping::IDENTITY_FILE;
 pub use kit::{
     Answer, Body, Directory, Dispatch, Invocation, Platform, STOP_GRACE, ServiceRef, Supervisor, shut_down,
 };
 pub use machines::Machines;
+pub use renewal::{
+    IDENTITY_FILE, TRUST_FILE, keep as keep_identity, kept_trust, renew_at_start, renew_by_proof,
+};
 pub use system::{System, SystemConfig};

@@ -11,14 +11,15 @@ use crate::{
         Complaints, NETWORK, NetworkParts, NetworkService, NodeCard, Phase, Steward, Watermark, stays,
     },
     registry::{Registry, RegistryService},
+    renewal::Renewal,
     store::{Expirer, StoreService},
 };
 use bytes::Bytes;
 use futures::future::BoxFuture;
 use micro_consensus::{Backup, Consensus, Observation};
 use micro_mesh::{
-    FrameReceiver, FrameSender, Handler, Heard, Identity, JoinGrant, JoinRequest, Lane, LinkState, Mesh,
-    Piece, Said,
+    FrameReceiver, FrameSender, Handler, Heard, JoinGrant, JoinRequest, KeyRequest, Lane, LinkState, Mesh,
+    Piece, RenewalGrant, Said,
 };
 use micro_sdk::wire::{Caller, Code, Fault, Head, NodeId, Seams};
 use micro_storage::Storage;
@@ -26,12 +27,15 @@ use ractor::ActorRef;
 use std::{
     net::SocketAddr,
     sync::{Arc, Mutex},
-    time::Duration,
+    time::{Duration, SystemTime},
 };
 use tokio::{sync::Notify, task::JoinHandle, time::Instant};
 
 /// How long a join may take on our side: a proposal and a change of membership.
 const JOIN_DEADLINE: Duration = Duration::from_secs(15);
+
+/// How long a renewal may take on our side: a signature, perhaps by another node.
+const RENEWAL_DEADLINE: Duration = Duration::from_secs(5);
 
 /// What the services of a node are built on.
 pub struct SystemConfig {
@@ -47,8 +51,8 @@ pub struct SystemConfig {
     pub seams: Seams,
     /// What it is.
     pub card: NodeCard,
-    /// Its identity, renewed in time.
-    pub identity: Identity,
+    /// How long the certificates count that it issues.
+    pub certificate_life: Duration,
     /// How long it takes to read all blobs on its disk through once.
     pub scrub_round: Duration,
     /// Where decisions are told.
@@ -83,8 +87,17 @@ impl System {
     /// # Errors
     /// If an actor does not start.
     pub async fn start(parts: SystemConfig) -> Result<Arc<Self>, Fault> {
-        let SystemConfig { mesh, consensus, machines, storage, seams, card, identity, scrub_round, audit } =
-            parts;
+        let SystemConfig {
+            mesh,
+            consensus,
+            machines,
+            storage,
+            seams,
+            card,
+            certificate_life,
+            scrub_round,
+            audit,
+        } = parts;
         let directory = Directory::default();
         let registry = Registry::new(mesh.clone(), seams.clone());
         let guard = Guard::new(mesh.cluster(), seams.clock.clone(), audit);
@@ -117,7 +130,7 @@ impl System {
             consensus.clone(),
             auth_state.clone(),
             accounts.clone(),
-            card.clone(),
+            certificate_life,
             seams.clone(),
             dispatch.clone(),
         ));
@@ -186,16 +199,21 @@ impl System {
         let watermark = Watermark::new(storage.room.clone(), consensus.clone(), complaints.clone());
         let steward =
             Steward::new(mesh.clone(), consensus, auth, registry, complaints.clone(), card.voters_wanted);
+        let renewal = Renewal {
+            mesh: mesh.clone(),
+            auth: system.auth.clone(),
+            consensus: system.consensus.clone(),
+            files: storage.files.clone(),
+            seams,
+            complaints: complaints.clone(),
+        };
         let housekeeping = Housekeeping {
             mesh,
             auth: system.auth.clone(),
             consensus: system.consensus.clone(),
             directory: system.directory.clone(),
-            dispatch: system.dispatch.clone(),
             address_book: AddressBook::open(storage.files.clone()),
             storage,
-            seams,
-            identity,
             complaints,
         };
         let mut tasks = system.tasks.lock().expect("no code panics while it holds the tasks");
@@ -205,6 +223,7 @@ impl System {
         tasks.push(tokio::spawn(expirer.run()));
         tasks.push(tokio::spawn(keeper.run()));
         tasks.push(tokio::spawn(scrub.run()));
+        tasks.push(tokio::spawn(renewal.run()));
         tasks.push(tokio::spawn(housekeeping.run()));
         drop(tasks);
         Ok(system)
@@ -223,6 +242,11 @@ impl System {
     /// How many other nodes are linked.
     pub fn links(&self) -> usize {
         self.mesh.routes().iter().filter(|route| route.state == LinkState::Up).count()
+    }
+
+    /// When this node's certificate ends.
+    pub fn certificate_ends(&self) -> SystemTime {
+        self.mesh.identity().expires()
     }
 
     /// Calls by name.
@@ -362,6 +386,22 @@ impl Handler for Incoming {
             audit.tell(AuditEvent { why, ..AuditEvent::new(asker, "join", name, Verdict::of(&answer)) });
             if let Err(fault) = &answer {
                 tracing::warn!(%from, %fault, "a node was not let in");
+            }
+            answer
+        })
+    }
+    fn renew(&self, from: SocketAddr, key: KeyRequest) -> BoxFuture<'static, Result<RenewalGrant, Fault>> {
+        let system = self.system.upgrade();
+        Box::pin(async move {
+            let system = system.ok_or_else(stopping)?;
+            let name = format!("{NETWORK}:{}:renew", key.node);
+            let audit = system.dispatch.guard().audit().clone();
+            let answer = system.auth.renew_by_proof(key, Instant::now() + RENEWAL_DEADLINE).await;
+            let asker = Asker { origin: Origin::Admission(from), ..Asker::of(&Caller::Stranger) };
+            let why = answer.as_ref().err().map(|fault| fault.message.clone());
+            audit.tell(AuditEvent { why, ..AuditEvent::new(asker, "renew", name, Verdict::of(&answer)) });
+            if let Err(fault) = &answer {
+                tracing::warn!(%from, %fault, "a node's certificate was not renewed");
             }
             answer
         })

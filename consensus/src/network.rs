@@ -258,6 +258,10 @@ impl RaftNetworkV2<Group> for Peer {
                     // write of a lone client costs each follower one message instead of two. Reads do not wait for
                     // it, since the round that makes them linearizable carries what is committed.
                     let _ = tail.wait_for(|tail| tail.end > sent || tail.rested >= sent).await;
+                    if sender.is_superseded() {
+                        // The link ends soon: openraft opens another lane for what comes next.
+                        break;
+                    }
                 }
                 sender.finish();
             }));

@@ -116,12 +116,32 @@ struct LeaderLane {
     leader: NodeId,
     sender: FrameSender,
     waiting: Arc<Mutex<VecDeque<Proposal>>>,
-    answers: JoinHandle<()>,
+    answers: Option<JoinHandle<()>>,
+}
+
+impl LeaderLane {
+    /// Whether it can be used for what is proposed now.
+    fn leads_to(&self, leader: NodeId) -> bool {
+        let answering = self.answers.as_ref().is_some_and(|answers| !answers.is_finished());
+        self.leader == leader && answering && !self.sender.is_superseded()
+    }
+
+    /// Parts with it since `leader` can't be reached by it. If only another link takes the place of its own, it ends in
+    /// order: what was proposed on it is answered still.
+    fn part(mut self, leader: NodeId) {
+        if self.leader == leader && self.sender.is_superseded() {
+            self.sender.finish();
+            self.answers = None;
+            self.waiting = Arc::default();
+        }
+    }
 }
 
 impl Drop for LeaderLane {
     fn drop(&mut self) {
-        self.answers.abort();
+        if let Some(answers) = &self.answers {
+            answers.abort();
+        }
         fail_all(&self.waiting, "the link to the leader broke");
     }
 }
@@ -244,8 +264,10 @@ impl Route {
     }
 
     async fn forward(&mut self, leader: NodeId, mut batch: Vec<Proposal>) {
-        if self.lane.as_ref().is_none_or(|lane| lane.leader != leader || lane.answers.is_finished()) {
-            self.lane = None;
+        if self.lane.as_ref().is_none_or(|lane| !lane.leads_to(leader)) {
+            if let Some(lane) = self.lane.take() {
+                lane.part(leader);
+            }
             match self.mesh.open(leader, Lane::Forward, OPEN_TTL).await {
                 Ok((sender, receiver)) => self.lane = Some(self.lane_to(leader, sender, receiver)),
                 Err(fault) => {
@@ -272,7 +294,7 @@ impl Route {
     fn lane_to(&self, leader: NodeId, sender: FrameSender, receiver: FrameReceiver) -> LeaderLane {
         let waiting = Arc::new(Mutex::new(VecDeque::new()));
         let answers = tokio::spawn(take_answers(receiver, waiting.clone(), self.queue.clone()));
-        LeaderLane { leader, sender, waiting, answers }
+        LeaderLane { leader, sender, waiting, answers: Some(answers) }
     }
 }
 

@@ -143,7 +143,7 @@ impl Rounds {
     }
 
     async fn ask(&mut self, leader: NodeId) -> Option<u64> {
-        if self.lane.as_ref().is_none_or(|lane| lane.0 != leader) {
+        if self.lane.as_ref().is_none_or(|lane| lane.0 != leader || lane.1.is_superseded()) {
             let (sender, receiver) = self.mesh.open(leader, Lane::Read, ROUND_TTL).await.ok()?;
             self.lane = Some((leader, sender, receiver));
         }

@@ -1,4 +1,4 @@
-//! The UDP port's door: strangers come no further than one join request.
+//! The UDP port's door: strangers come no further than one request, to join or to renew a certificate.
 
 use crate::{
     JoinRequest,
@@ -6,7 +6,8 @@ use crate::{
     join::JOIN_BYTES_MAX,
     link::{Outgoing, admit, close_code, describe, gather},
     mesh::Inner,
-    prelude::{JOIN_PROTOCOL, mesh_protocol},
+    prelude::{JOIN_PROTOCOL, RENEWAL_PROTOCOL, mesh_protocol},
+    renewal::{self, RenewalRequest},
 };
 use bytes::Bytes;
 use micro_sdk::wire::{Code, Codec, Fault};
@@ -57,15 +58,19 @@ pub(crate) async fn accept(inner: Arc<Inner>) {
 
 /// The handshake, and who is there.
 async fn enter(inner: &Arc<Inner>, incoming: Incoming) -> Result<(), String> {
-    let connecting = incoming.accept().map_err(|error| describe(&error))?;
+    let credentials = inner.credentials();
+    let connecting = incoming.accept_with(credentials.server.clone()).map_err(|error| describe(&error))?;
     let connection = connecting.await.map_err(|error| describe(&error))?;
     let protocol = connection
         .handshake_data()
         .and_then(|data| data.downcast::<HandshakeData>().ok())
         .and_then(|data| data.protocol);
     match protocol {
-        Some(protocol) if protocol == mesh_protocol(inner.cluster) => admit(inner, connection).await,
-        Some(protocol) if protocol == JOIN_PROTOCOL => join(inner, connection).await,
+        Some(protocol) if protocol == mesh_protocol(inner.cluster) => {
+            admit(inner, connection, &credentials).await
+        }
+        Some(protocol) if protocol == JOIN_PROTOCOL => hear(inner, connection, Wish::Join).await,
+        Some(protocol) if protocol == RENEWAL_PROTOCOL => hear(inner, connection, Wish::Renew).await,
         _ => {
             connection.close(close_code::REFUSED, b"no protocol was named");
             Err("no protocol was named".to_owned())
@@ -73,17 +78,25 @@ async fn enter(inner: &Arc<Inner>, incoming: Incoming) -> Result<(), String> {
     }
 }
 
+/// What a stranger may want.
+#[derive(Clone, Copy)]
+enum Wish {
+    Join,
+    Renew,
+}
+
 /// One request, one answer, and out.
-async fn join(inner: &Arc<Inner>, connection: Connection) -> Result<(), String> {
+async fn hear(inner: &Arc<Inner>, connection: Connection, wish: Wish) -> Result<(), String> {
     let Ok(_permit) = inner.joins.clone().try_acquire_owned() else {
         connection.close(close_code::REFUSED, b"too many nodes are joining at once: try again in a moment");
         return Err("too many joins".to_owned());
     };
     let (send, mut recv) = connection.accept_bi().await.map_err(|error| describe(&error))?;
     let mut send = Outgoing::new(send);
-    let answer = match gather(&mut recv, JOIN_BYTES_MAX).await {
-        Ok(bytes) => decide(inner, &connection, &bytes).await,
-        Err(error) => Err(Fault::new(Code::Usage, format!("the join request is garbled: {error}"))),
+    let answer = match (gather(&mut recv, JOIN_BYTES_MAX).await, wish) {
+        (Ok(bytes), Wish::Join) => join(inner, &connection, &bytes).await,
+        (Ok(bytes), Wish::Renew) => renew(inner, &connection, &bytes).await,
+        (Err(error), _) => Err(garbled(error)),
     };
     send_answer(&mut send, answer).await;
     let _ = timeout(FAREWELL, connection.closed()).await;
@@ -91,11 +104,31 @@ async fn join(inner: &Arc<Inner>, connection: Connection) -> Result<(), String> 
     Ok(())
 }
 
-async fn decide(inner: &Arc<Inner>, connection: &Connection, bytes: &[u8]) -> Result<Bytes, Fault> {
-    let request: JoinRequest = Codec::decode::<_, JOIN_BYTES_MAX>(bytes)
-        .map_err(|error| Fault::new(Code::Usage, format!("the join request is garbled: {error}")))?;
-    let handler =
-        inner.handler().await.ok_or_else(|| Fault::new(Code::Unavailable, "the node is shutting down"))?;
+fn garbled(error: impl std::fmt::Display) -> Fault {
+    Fault::new(Code::Usage, format!("the request is garbled: {error}"))
+}
+
+fn stopping() -> Fault {
+    Fault::new(Code::Unavailable, "the node is shutting down")
+}
+
+async fn join(inner: &Arc<Inner>, connection: &Connection, bytes: &[u8]) -> Result<Bytes, Fault> {
+    let request: JoinRequest = Codec::decode::<_, JOIN_BYTES_MAX>(bytes).map_err(garbled)?;
+    let handler = inner.handler().await.ok_or_else(stopping)?;
     let grant = handler.join(connection.remote_address(), request).await?;
+    Ok(Bytes::from(Codec::encode(&grant)))
+}
+
+async fn renew(inner: &Arc<Inner>, connection: &Connection, bytes: &[u8]) -> Result<Bytes, Fault> {
+    let request: RenewalRequest = Codec::decode::<_, JOIN_BYTES_MAX>(bytes).map_err(garbled)?;
+    let challenge = renewal::challenge(connection, request.key.node)?;
+    if !request.key.has_signed(&challenge, &request.proof) {
+        return Err(Fault::new(Code::Denied, "the proof does not show that the private key is there"));
+    }
+    if inner.has_forgotten(request.key.node) {
+        return Err(Fault::new(Code::Denied, format!("node {} was removed from the mesh", request.key.node)));
+    }
+    let handler = inner.handler().await.ok_or_else(stopping)?;
+    let grant = handler.renew(connection.remote_address(), request.key).await?;
     Ok(Bytes::from(Codec::encode(&grant)))
 }

@@ -69,12 +69,18 @@ pub fn frame_into(buffer: &mut Vec<u8>, write: impl FnOnce(&mut Vec<u8>)) {
 pub struct FrameSender {
     stream: Outgoing,
     torn: bool,
-    _guard: StreamGuard,
+    guard: StreamGuard,
 }
 
 impl FrameSender {
     pub(crate) fn new(stream: Outgoing, guard: StreamGuard) -> Self {
-        FrameSender { stream, torn: false, _guard: guard }
+        FrameSender { stream, torn: false, guard }
+    }
+
+    /// Whether another link to the peer has taken the place of the one that this is on, which ends soon: since a
+    /// certificate was renewed, or both had dialled. Whoever opened a lane then opens another, and finishes this one.
+    pub fn is_superseded(&self) -> bool {
+        self.guard.is_superseded()
     }
 
     /// Sends one frame. Returns once QUIC has taken it, which is when the peer's window has room for it.

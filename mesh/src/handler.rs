@@ -1,6 +1,8 @@
 //! What a mesh hands incoming work to.
 
-use crate::{FrameReceiver, FrameSender, Heard, JoinGrant, JoinRequest, Lane, Said};
+use crate::{
+    FrameReceiver, FrameSender, Heard, JoinGrant, JoinRequest, KeyRequest, Lane, RenewalGrant, Said,
+};
 use bytes::Bytes;
 use micro_sdk::wire::{Fault, Head, NodeId};
 use std::net::SocketAddr;
@@ -28,7 +30,11 @@ pub trait Handler: Send + Sync + 'static {
         receiver: FrameReceiver,
     ) -> BoxFuture<'static, ()>;
 
-    /// Decides on a node that wants in. The only thing that a stranger can reach: the token's secret is all
-    /// that speaks for it.
+    /// Decides on a node that wants in. With [`Handler::renew`] the only thing that a stranger can reach: the token's
+    /// secret is all that speaks for it.
     fn join(&self, from: SocketAddr, request: JoinRequest) -> BoxFuture<'static, Result<JoinGrant, Fault>>;
+
+    /// Decides on a node whose certificate does not count any more. It has proved that it has the private key of `key`,
+    /// and nothing else: that this is the key of that node, and the node a member, is for the handler to know.
+    fn renew(&self, from: SocketAddr, key: KeyRequest) -> BoxFuture<'static, Result<RenewalGrant, Fault>>;
 }

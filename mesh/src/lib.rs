@@ -8,6 +8,7 @@
 //!  gossip ───────────┘                                 │ ping stream: round trip, "heard of"
 //!  UDP port ──► Door: micro/3/<cluster> ──► hello ─────┘
 //!                     micro-join/1 ───────► one request, one answer
+//!                     micro-renewal/1 ────► the same, for a node whose certificate does not count any more
 //! ```
 
 #![cfg_attr(test, allow(clippy::disallowed_methods))]
@@ -25,6 +26,7 @@ mod link;
 mod mesh;
 mod place;
 mod prelude;
+mod renewal;
 mod route;
 mod socket;
 mod tls;
@@ -33,11 +35,14 @@ pub use conversation::{DATA_BYTES_MAX, Heard, Metadata, Piece, Said};
 pub use frame::{FRAME_BYTES_MAX, FrameError, FrameReceiver, FrameSender, frame_into};
 pub use gossip::{Gossip, Member};
 pub use handler::{BoxFuture, Handler};
-pub use identity::{Authority, Certificate, Identity, IdentityError, KeyRequest, NodeKey};
+pub use identity::{
+    Authority, CERTIFICATE_LIFE, Certificate, Identity, IdentityError, KeyRequest, NodeKey, Trust,
+};
 pub use join::{JoinGrant, JoinRequest, JoinToken, TokenError, join};
 pub use lane::Lane;
 pub use link::Expulsion;
 pub use mesh::{Mesh, MeshConfig, MeshError};
 pub use place::Place;
+pub use renewal::RenewalGrant;
 pub use route::{LinkState, Route};
 pub use socket::{DatagramSocket, Socket};

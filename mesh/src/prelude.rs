@@ -83,6 +83,9 @@ pub(crate) struct Hello {
     pub(crate) purpose: Purpose,
     /// The version of its micro-node.
     pub(crate) version: String,
+    /// How many certificates this life has used before the one that it shows: a link of later ones takes the place of
+    /// one of earlier ones.
+    pub(crate) renewals: u64,
 }
 
 /// The ALPN protocol of one mesh: other versions and other meshes fail the handshake.
@@ -92,6 +95,9 @@ pub(crate) fn mesh_protocol(cluster: micro_sdk::wire::ClusterId) -> Vec<u8> {
 
 /// The ALPN protocol of joining.
 pub(crate) const JOIN_PROTOCOL: &[u8] = b"micro-join/1";
+
+/// The ALPN protocol of renewing a certificate that does not count any more.
+pub(crate) const RENEWAL_PROTOCOL: &[u8] = b"micro-renewal/1";
 
 #[cfg(test)]
 mod tests {
@@ -119,8 +125,9 @@ mod tests {
             advertise: ([127, 0, 0, 1], 80).into(),
             purpose: Purpose::Bulk,
             version: "1".to_owned(),
+            renewals: 4,
         };
-        assert_eq!(Codec::encode(&hello), [1, 0, 3, 7, 0, 127, 0, 0, 1, 80, 1, 1, b'1']);
+        assert_eq!(Codec::encode(&hello), [1, 0, 3, 7, 0, 127, 0, 0, 1, 80, 1, 1, b'1', 4]);
         assert_eq!(mesh_protocol(ClusterId(1)), b"micro/3/00000000000000000000000000000001");
     }
 }

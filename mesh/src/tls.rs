@@ -1,9 +1,9 @@
 //! TLS 1.3 with ring, and QUIC's settings. Every connection between nodes is checked on both ends.
 
 use crate::{
-    Identity,
+    Identity, Trust,
     identity::{dns_name, of_certificate, parse_name},
-    prelude::{JOIN_PROTOCOL, mesh_protocol},
+    prelude::{JOIN_PROTOCOL, RENEWAL_PROTOCOL, mesh_protocol},
 };
 use micro_sdk::wire::{Clock, Seams};
 use quinn::{
@@ -85,23 +85,26 @@ pub(crate) fn provider() -> Arc<CryptoProvider> {
     Arc::new(rustls::crypto::ring::default_provider())
 }
 
-/// The trust in one authority and nobody else.
-pub(crate) fn trust(authority: &[u8]) -> Result<Arc<RootCertStore>, TlsError> {
+/// The trust in these authorities and nobody else, as rustls has it.
+pub(crate) fn roots(trust: &Trust) -> Result<Arc<RootCertStore>, TlsError> {
     let mut roots = RootCertStore::empty();
-    roots.add(CertificateDer::from(authority.to_vec()))?;
+    for authority in trust.authorities() {
+        roots.add(CertificateDer::from(authority.clone()))?;
+    }
     Ok(Arc::new(roots))
 }
 
 /// How this node dials its peers.
 pub(crate) fn client(
     identity: &Identity,
+    trust: &Trust,
     seams: &Seams,
     segments: bool,
 ) -> Result<quinn::ClientConfig, TlsError> {
-    let verifier = PeerVerifier::new(identity)?;
+    let verifier = PeerVerifier::new(identity, trust)?;
     let mut config = client_builder(seams)?
         .with_custom_certificate_verifier(Arc::new(verifier))
-        .with_client_auth_cert(chain(identity, false), key(identity))?;
+        .with_client_auth_cert(chain(identity, trust), key(identity))?;
     config.alpn_protocols = vec![mesh_protocol(identity.cluster)];
     finish_client(config, segments)
 }
@@ -130,26 +133,30 @@ pub(crate) fn finish_client(
     Ok(client)
 }
 
-/// How this node answers: peers, and nodes that want in.
+/// How this node answers: peers, nodes that want in, and nodes whose certificate does not count any more.
 ///
-/// A client certificate is not demanded by TLS, since a node that wants in has none: the door demands it of
-/// all who speak the mesh's protocol. A certificate that is shown is checked here.
+/// A client certificate is not demanded by TLS, since these have none: the door demands it of all who speak the mesh's
+/// protocol. A certificate that is shown is checked here.
 pub(crate) fn server(
     identity: &Identity,
+    trust: &Trust,
     seams: &Seams,
     segments: bool,
 ) -> Result<quinn::ServerConfig, TlsError> {
-    let verifier =
-        WebPkiClientVerifier::builder_with_provider(trust(identity.authority_certificate())?, provider())
-            .allow_unauthenticated()
-            .build()
-            .map_err(|error| TlsError(error.to_string()))?;
+    let verifier = WebPkiClientVerifier::builder_with_provider(roots(trust)?, provider())
+        .allow_unauthenticated()
+        .build()
+        .map_err(|error| TlsError(error.to_string()))?;
+    // Whoever wants in looks for the authority that its token pins.
+    let authorities = trust.authorities().cloned().map(CertificateDer::from);
+    let shown = chain(identity, trust).into_iter().chain(authorities).collect();
     let clock = Arc::new(WallClock(seams.clock.clone()));
     let mut config = rustls::ServerConfig::builder_with_details(provider(), clock.clone())
         .with_protocol_versions(&[&rustls::version::TLS13])?
         .with_client_cert_verifier(verifier)
-        .with_single_cert(chain(identity, true), key(identity))?;
-    config.alpn_protocols = vec![mesh_protocol(identity.cluster), JOIN_PROTOCOL.to_vec()];
+        .with_single_cert(shown, key(identity))?;
+    config.alpn_protocols =
+        vec![mesh_protocol(identity.cluster), JOIN_PROTOCOL.to_vec(), RENEWAL_PROTOCOL.to_vec()];
     config.send_tls13_tickets = 0;
     let crypto = QuicServerConfig::try_from(config).map_err(|error| TlsError(error.to_string()))?;
     let token_key = ring::hkdf::Salt::new(ring::hkdf::HKDF_SHA256, &[]).extract(&seams.random::<64>());
@@ -191,14 +198,10 @@ fn transport(segments: bool) -> quinn::TransportConfig {
     transport
 }
 
-/// The certificates to show. Only those who want in need the authority's.
-fn chain(identity: &Identity, with_authority: bool) -> Vec<CertificateDer<'static>> {
-    let certificate = identity.certificate();
-    let mut chain = vec![CertificateDer::from(certificate.leaf.clone())];
-    if with_authority {
-        chain.push(CertificateDer::from(certificate.authority.clone()));
-    }
-    chain
+/// The certificates to show: the node's own, and those that lead to it from a former authority.
+fn chain(identity: &Identity, trust: &Trust) -> Vec<CertificateDer<'static>> {
+    let own = std::iter::once(identity.certificate().leaf.clone());
+    own.chain(trust.bridges().iter().cloned()).map(CertificateDer::from).collect()
 }
 
 fn key(identity: &Identity) -> PrivateKeyDer<'static> {
@@ -213,9 +216,8 @@ struct PeerVerifier {
 }
 
 impl PeerVerifier {
-    fn new(identity: &Identity) -> Result<Self, TlsError> {
-        let roots = trust(identity.authority_certificate())?;
-        Ok(PeerVerifier { inner: verifier(roots)?, own: dns_name(identity.node, identity.cluster) })
+    fn new(identity: &Identity, trust: &Trust) -> Result<Self, TlsError> {
+        Ok(PeerVerifier { inner: verifier(roots(trust)?)?, own: dns_name(identity.node, identity.cluster) })
     }
 }
 

@@ -4,7 +4,7 @@ use crate::audit::AuditBounds;
 use micro_actors::audit::AuditExtent;
 use micro_mesh::{JoinToken, Place};
 use micro_sdk::wire::Fault;
-use std::{net::SocketAddr, num::NonZeroU32, path::PathBuf, str::FromStr};
+use std::{net::SocketAddr, num::NonZeroU32, path::PathBuf, str::FromStr, time::Duration};
 
 /// How many voters the Raft group grows to on its own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -187,6 +187,8 @@ pub struct Config {
     pub join: Option<Join>,
     /// How many voters to grow to.
     pub voters: VotersWanted,
+    /// How long the certificates of nodes count that this one issues.
+    pub certificate_life: Duration,
     /// The threads that serve connections beside the node's own; none means as many as suit the host's cores.
     pub door_threads: Option<usize>,
     /// How much callers may ask for.

@@ -1,6 +1,7 @@
 //! What admission puts into the log, and what applying it returns.
 
 use bincode::{Decode, Encode};
+use micro_mesh::Trust;
 use micro_sdk::wire::NodeId;
 
 /// A change of admission. Stored in the log: grows at its end only.
@@ -36,6 +37,40 @@ pub enum AuthCommand {
         /// The time at the proposer, in seconds since 1970.
         now: u64,
     },
+    /// Has another authority certify from now on. The one that did is believed until [`DropFormer`](Self::DropFormer).
+    ReplaceAuthority {
+        /// The SHA-256 of the sealed authority that is replaced.
+        former: [u8; 32],
+        /// The private key and certificate of the new one, sealed.
+        sealed: Vec<u8>,
+        /// Who is believed from now on: the new one and the former one.
+        trust: Trust,
+    },
+    /// Ends the belief in authorities that certified before the one with this pin.
+    DropFormer {
+        /// The SHA-256 of the certificate of the one that certifies.
+        pin: [u8; 32],
+    },
+    /// Takes note of the certificate that a node uses. Nodes that are gone have none.
+    KeepCertificate {
+        /// What is known of it.
+        certificate: CertificateRecord,
+    },
+}
+
+/// The certificate that a node uses.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
+pub struct CertificateRecord {
+    /// The node.
+    pub node: NodeId,
+    /// The public key that is certified: it is certified again if its private half is there, and no other.
+    pub public_key: Vec<u8>,
+    /// The pin of the authority that signed it: the SHA-256 of its certificate.
+    pub authority: [u8; 32],
+    /// When it was made, in seconds since 1970.
+    pub issued: u64,
+    /// When it ends, in seconds since 1970.
+    pub ends: u64,
 }
 
 /// A node that was let in.
@@ -73,6 +108,10 @@ pub enum AuthOutcome {
         /// Why.
         why: String,
     },
+    /// The authority is another one meanwhile.
+    OtherAuthority,
+    /// The mesh goes over from one authority to the next already.
+    HandingOver,
 }
 
 #[cfg(test)]
@@ -85,5 +124,14 @@ mod tests {
         assert_eq!(Codec::encode(&AuthCommand::SetAuthority { sealed: vec![5] }), [1, 0, 0, 1, 5]);
         assert_eq!(Codec::encode(&AuthCommand::RemoveNode { node: NodeId(9), now: 5 }), [1, 0, 3, 9, 5]);
         assert_eq!(Codec::encode(&AuthOutcome::ExpiredToken { at: 4 }), [1, 0, 3, 4]);
+        assert_eq!(Codec::encode(&AuthOutcome::HandingOver), [1, 0, 6]);
+        let [former, pin, authority] = [[7; 32]; 3];
+        let replace = AuthCommand::ReplaceAuthority { former, sealed: vec![5], trust: Trust::of(&[4]) };
+        assert_eq!(Codec::encode(&replace), [&[1, 0, 4][..], &[7; 32], &[1, 5, 0, 1, 4, 0, 0]].concat());
+        assert_eq!(Codec::encode(&AuthCommand::DropFormer { pin }), [&[1, 0, 5][..], &[7; 32]].concat());
+        let node = NodeId(9);
+        let certificate = CertificateRecord { node, public_key: vec![1], authority, issued: 2, ends: 3 };
+        let keep = AuthCommand::KeepCertificate { certificate };
+        assert_eq!(Codec::encode(&keep), [&[1, 0, 6, 9, 1, 1][..], &[7; 32], &[2, 3]].concat());
     }
 }

@@ -1,24 +1,26 @@
 //! Applies admission's commands.
 //!
-//! State keys of the family `Auth`: `authority`, `token/` hash, `node/` id, `gone/` id, `removals` (how many there
-//! were, so that it is cheap to see whether there is another).
+//! State keys of the family `Auth`: `authority`, `trust`, `token/` hash, `node/` id, `certificate/` id, `gone/` id,
+//! `removals` (how many there were, so that it is cheap to see whether there is another).
 
 use crate::auth::{
     AuthCommand, AuthOutcome, NodeRecord,
+    platform::sha256,
     state::{
-        AUTHORITY_KEY, GONE_MAX, GONE_PREFIX, REMOVALS_KEY, TOKEN_PREFIX, TokenRecord, gone_key, node_key,
-        removals, token_key,
+        AUTHORITY_KEY, GONE_MAX, GONE_PREFIX, REMOVALS_KEY, TOKEN_PREFIX, TRUST_KEY, TokenRecord,
+        certificate_key, gone_key, node_key, removals, token_key,
     },
 };
 use bytes::Bytes;
 use micro_consensus::Transaction;
+use micro_mesh::Trust;
 use micro_sdk::wire::{Codec, limits::PROPOSAL_BYTES_MAX};
 use micro_storage::Family;
 
 /// How long a token is remembered after its time: so that its late user is told what is wrong with it.
 const REMEMBER_S: u64 = 24 * 3600;
-/// For how long a node that is gone is remembered: longer than its last certificate is good, which is 90 days, by as
-/// much as clocks may differ and more.
+/// For how long a node that is gone is remembered: longer than its last certificate is good, which is 90 days at most,
+/// by as much as clocks may differ and more.
 const GONE_KEPT_S: u64 = 120 * 24 * 3600;
 /// How many tokens are looked at when one is added.
 const SWEEP_MAX: usize = 64;
@@ -56,13 +58,57 @@ impl AuthMachine {
             AuthCommand::RemoveNode { node, now } => {
                 Self::sweep_gone(state, now);
                 state.delete(Family::Auth, node_key(node));
+                state.delete(Family::Auth, certificate_key(node));
                 state.put(Family::Auth, gone_key(node), Codec::encode(&now).into());
                 let before = state.get(Family::Auth, &Bytes::from_static(REMOVALS_KEY));
                 let removals = before.and_then(|count| removals(&count)).unwrap_or(0) + 1;
                 state.put(Family::Auth, Bytes::from_static(REMOVALS_KEY), Codec::encode(&removals).into());
                 AuthOutcome::Done
             }
+            AuthCommand::ReplaceAuthority { former, sealed, trust } => {
+                Self::replace_authority(state, &former, sealed, &trust)
+            }
+            AuthCommand::DropFormer { pin } => match Self::trust(state) {
+                Some(trust) if trust.pin() == pin => {
+                    let trust = trust.without_former().encode();
+                    state.put(Family::Auth, Bytes::from_static(TRUST_KEY), trust.into());
+                    AuthOutcome::Done
+                }
+                _ => AuthOutcome::OtherAuthority,
+            },
+            AuthCommand::KeepCertificate { certificate } => {
+                if state.get(Family::Auth, &gone_key(certificate.node)).is_none() {
+                    let key = certificate_key(certificate.node);
+                    state.put(Family::Auth, key, Codec::encode(&certificate).into());
+                }
+                AuthOutcome::Done
+            }
         }
+    }
+
+    fn trust(state: &mut Transaction<'_>) -> Option<Trust> {
+        let row = state.get(Family::Auth, &Bytes::from_static(TRUST_KEY))?;
+        Trust::decode(&row).ok()
+    }
+
+    /// One at a time: whoever has slept through two would find nobody who vouches for the last.
+    fn replace_authority(
+        state: &mut Transaction<'_>,
+        former: &[u8; 32],
+        sealed: Vec<u8>,
+        trust: &Trust,
+    ) -> AuthOutcome {
+        let key = Bytes::from_static(AUTHORITY_KEY);
+        let now = state.get(Family::Auth, &key);
+        if now.is_none_or(|now| sha256(&now) != *former) {
+            return AuthOutcome::OtherAuthority;
+        }
+        if Self::trust(state).is_some_and(|trust| trust.is_handing_over()) {
+            return AuthOutcome::HandingOver;
+        }
+        state.put(Family::Auth, key, sealed.into());
+        state.put(Family::Auth, Bytes::from_static(TRUST_KEY), trust.encode().into());
+        AuthOutcome::Done
     }
 
     fn use_token(state: &mut Transaction<'_>, hash: &[u8; 32], now: u64, node: NodeRecord) -> AuthOutcome {

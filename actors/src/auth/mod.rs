@@ -7,6 +7,9 @@
 //!            ◄── certificate, peers ──────────────────────────────── unseal the authority, sign, add learner
 //! ```
 //!
+//! Certificates are short-lived, and each node renews its own (`certification`, and `renewal` beside this). The
+//! authority itself is replaced while the mesh runs (`succession`).
+//!
 //! The authority's private key lies in Raft, sealed. The key of the seal is a file on every voter, given to a learner
 //! over its own link before it becomes a voter: so any voter can admit and renew, and no disk alone holds both on a
 //! node that does not vote.
@@ -27,6 +30,7 @@ mod access_token;
 mod account;
 mod accounts;
 mod book;
+mod certification;
 mod command;
 mod decision;
 mod follower;
@@ -48,12 +52,13 @@ mod secret;
 mod sessions;
 mod signing_key;
 mod state;
+mod succession;
 
 pub use access_token::{Claims, TokenError};
 pub use account::AccountView;
 pub use accounts::Accounts;
 pub(crate) use accounts::AccountsParts;
-pub use command::{AuthCommand, AuthOutcome, NodeRecord};
+pub use command::{AuthCommand, AuthOutcome, CertificateRecord, NodeRecord};
 pub use decision::Decision;
 pub(crate) use follower::Follower;
 pub use guard::{Guard, Verified};
@@ -73,3 +78,4 @@ pub use secret::{SECRET_BYTES_MAX, SECRET_BYTES_MIN, Secret};
 pub use state::AuthState;
 #[cfg(test)]
 pub(crate) use state::tests;
+pub use succession::{AuthorityView, FinishAuthorityRequest, FormerAuthority};

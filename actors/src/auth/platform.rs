@@ -4,14 +4,13 @@ use crate::{
     Dispatch, Invocation, Platform,
     auth::{Accounts, AuthCommand, AuthOutcome, AuthState, NodeRecord, SealKey},
     machines::{MachineId, envelope},
-    network::NodeCard,
 };
 use bincode::{Decode, Encode};
 use bytes::Bytes;
 use futures::future::BoxFuture;
 use jiff::Timestamp;
 use micro_consensus::Consensus;
-use micro_mesh::{Certificate, JoinGrant, JoinRequest, JoinToken, KeyRequest, Mesh};
+use micro_mesh::{JoinGrant, JoinRequest, JoinToken, Mesh};
 use micro_sdk::wire::{
     Caller, Code, Codec, Fault, Head, Namespace, NodeId, Seams,
     limits::{BODY_BYTES_MAX, PROPOSAL_BYTES_MAX},
@@ -59,34 +58,39 @@ pub struct UnsealRequest {
 
 /// Admission's actor.
 pub struct AuthService {
-    mesh: Mesh,
-    consensus: Consensus,
-    state: AuthState,
+    pub(super) mesh: Mesh,
+    pub(super) consensus: Consensus,
+    pub(super) state: AuthState,
     accounts: Accounts,
-    card: NodeCard,
-    seams: Seams,
-    dispatch: Dispatch,
+    /// How long the certificates count that this node issues.
+    pub(super) certificate_life: Duration,
+    pub(super) seams: Seams,
+    pub(super) dispatch: Dispatch,
 }
 
 impl AuthService {
-    /// Serves admission for the node described by `card`.
+    /// Serves admission. Certificates that are issued here count for `certificate_life`.
     pub fn new(
         mesh: Mesh,
         consensus: Consensus,
         state: AuthState,
         accounts: Accounts,
-        card: NodeCard,
+        certificate_life: Duration,
         seams: Seams,
         dispatch: Dispatch,
     ) -> Self {
-        AuthService { mesh, consensus, state, accounts, card, seams, dispatch }
+        AuthService { mesh, consensus, state, accounts, certificate_life, seams, dispatch }
     }
 
-    fn now_s(&self) -> u64 {
+    pub(super) fn now_s(&self) -> u64 {
         seconds(self.seams.clock.now())
     }
 
-    async fn propose(&self, command: &AuthCommand, deadline: Instant) -> Result<AuthOutcome, Fault> {
+    pub(super) async fn propose(
+        &self,
+        command: &AuthCommand,
+        deadline: Instant,
+    ) -> Result<AuthOutcome, Fault> {
         let (_, outcome) = self.consensus.propose(envelope(MachineId::Auth, command), deadline).await?;
         Codec::decode::<_, PROPOSAL_BYTES_MAX>(&outcome).map_err(|error| {
             Fault::new(Code::Internal, format!("the outcome is garbled: {error}")).effect_unknown()
@@ -113,7 +117,7 @@ impl AuthService {
         }
         let addresses = self.join_addresses()?;
         let secret: [u8; 32] = self.seams.random();
-        let pin = self.card.pin;
+        let pin = self.mesh.trust().pin();
         let token = JoinToken { addresses: addresses.clone(), pin, cluster: self.mesh.cluster(), secret };
         let now = self.now_s();
         let expires = now + ttl.as_secs();
@@ -190,23 +194,7 @@ impl AuthService {
         let members = self.consensus.observe().addresses;
         let known = members.iter().filter_map(|(member, address)| Some((*member, address.parse().ok()?)));
         let peers = known.filter(|(member, _)| *member != node).collect();
-        Ok(JoinGrant { certificate, peers })
-    }
-
-    fn certify(&self, authority: &micro_mesh::Authority, key: &KeyRequest) -> Result<Certificate, Fault> {
-        let issued = authority.issue(key, self.seams.clock.now());
-        issued.map_err(|error| Fault::new(Code::Usage, error.to_string()))
-    }
-
-    /// Certifies the next key of a node that was let in before.
-    fn renew(&self, caller: &Caller, key: &KeyRequest) -> Result<Certificate, Fault> {
-        if *caller != Caller::Node(key.node) {
-            return Err(Fault::new(Code::Denied, "a node may renew its own certificate only"));
-        }
-        if !self.consensus.observe().addresses.iter().any(|(member, _)| *member == key.node) {
-            return Err(Fault::new(Code::Denied, format!("{} is not a member any more", key.node)));
-        }
-        self.certify(&self.state.authority()?, key)
+        Ok(JoinGrant { certificate, trust: self.trust(&authority)?, peers })
     }
 
     /// Takes the key of the seal from a voter. Kept only if it opens the seal.
@@ -283,12 +271,12 @@ fn unsaid(fault: Fault) -> Fault {
         .help("see `micro-node status`: a majority of the voters must be reachable; then make another")
 }
 
-fn sha256(bytes: &[u8]) -> [u8; 32] {
+pub(super) fn sha256(bytes: &[u8]) -> [u8; 32] {
     let digest = ring::digest::digest(&ring::digest::SHA256, bytes);
     digest.as_ref().try_into().expect("SHA-256 has 32 bytes")
 }
 
-fn seconds(time: SystemTime) -> u64 {
+pub(super) fn seconds(time: SystemTime) -> u64 {
     time.duration_since(SystemTime::UNIX_EPOCH).map_or(0, |since| since.as_secs())
 }
 
@@ -314,6 +302,9 @@ fn refuse_token(outcome: AuthOutcome) -> Result<(), Fault> {
                 .help(another))
         }
         AuthOutcome::Invalid { why } => Err(Fault::new(Code::Internal, why)),
+        AuthOutcome::OtherAuthority | AuthOutcome::HandingOver => {
+            Err(Fault::new(Code::Internal, "a token was answered as an authority is"))
+        }
     }
 }
 
@@ -362,6 +353,11 @@ impl Platform for AuthService {
                 "create-token" => Codec::encode(&self.create_token(decode(body)?, deadline).await?).into(),
                 "admit" => Codec::encode(&self.admit(decode(body)?, deadline).await?).into(),
                 "renew" => Codec::encode(&self.renew(caller, &decode(body)?)?).into(),
+                "show-authority" => Codec::encode(&self.show_authority()?).into(),
+                "rotate-authority" => Codec::encode(&self.rotate_authority(deadline).await?).into(),
+                "finish-authority" => {
+                    Codec::encode(&self.finish_authority(decode(body)?, deadline).await?).into()
+                }
                 "unseal" => {
                     self.unseal(caller, &decode(body)?)?;
                     Bytes::new()

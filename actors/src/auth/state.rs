@@ -1,14 +1,16 @@
 //! What admission keeps, and this node's access to it.
 
-use crate::auth::{NodeRecord, SealKey};
+use crate::auth::{CertificateRecord, NodeRecord, SealKey};
 use bincode::{Decode, Encode};
 use bytes::Bytes;
-use micro_mesh::Authority;
+use micro_mesh::{Authority, Trust};
 use micro_sdk::wire::{ClusterId, Code, Codec, Fault, NodeId, limits::PROPOSAL_BYTES_MAX};
 use micro_storage::{Family, FileStore, ScanRange, StateStore};
 use std::sync::Arc;
 
 pub(crate) const AUTHORITY_KEY: &[u8] = b"authority";
+pub(crate) const TRUST_KEY: &[u8] = b"trust";
+pub(crate) const CERTIFICATE_PREFIX: &[u8] = b"certificate/";
 pub(crate) const TOKEN_PREFIX: &[u8] = b"token/";
 pub(crate) const NODE_PREFIX: &[u8] = b"node/";
 pub(crate) const GONE_PREFIX: &[u8] = b"gone/";
@@ -34,6 +36,10 @@ pub(crate) fn node_key(node: NodeId) -> Bytes {
     [NODE_PREFIX, node.to_string().as_bytes()].concat().into()
 }
 
+pub(crate) fn certificate_key(node: NodeId) -> Bytes {
+    [CERTIFICATE_PREFIX, node.to_string().as_bytes()].concat().into()
+}
+
 pub(crate) fn gone_key(node: NodeId) -> Bytes {
     [GONE_PREFIX, node.to_string().as_bytes()].concat().into()
 }
@@ -41,6 +47,10 @@ pub(crate) fn gone_key(node: NodeId) -> Bytes {
 /// The number in the row of [`REMOVALS_KEY`].
 pub(crate) fn removals(row: &[u8]) -> Option<u64> {
     Codec::decode::<u64, 16>(row).ok()
+}
+
+fn failed(error: impl std::fmt::Display) -> Fault {
+    Fault::new(Code::Failed, error.to_string())
 }
 
 /// This node's access to what admission keeps: the sealed authority in the state, the key of the seal in a file.
@@ -88,8 +98,7 @@ impl AuthState {
     /// # Errors
     /// If the file can't be written.
     pub fn keep_seal_key(&self, key: &SealKey) -> Result<(), Fault> {
-        let kept = self.files.write(SEAL_FILE, key.as_bytes());
-        kept.map_err(|error| Fault::new(Code::Failed, error.to_string()))
+        self.files.write(SEAL_FILE, key.as_bytes()).map_err(failed)
     }
 
     /// The sealed authority, if the group has one.
@@ -97,8 +106,48 @@ impl AuthState {
     /// # Errors
     /// If the state can't be read.
     pub fn sealed_authority(&self) -> Result<Option<Bytes>, Fault> {
-        let sealed = self.state.get(Family::Auth, AUTHORITY_KEY);
-        sealed.map_err(|error| Fault::new(Code::Failed, error.to_string()))
+        self.row(AUTHORITY_KEY)
+    }
+
+    /// The authorities that the mesh believes; none if it has had one only, and all know which.
+    ///
+    /// # Errors
+    /// If the state can't be read.
+    pub fn trust(&self) -> Result<Option<Trust>, Fault> {
+        let row = self.row(TRUST_KEY)?;
+        row.map(|row| Trust::decode(&row)).transpose().map_err(failed)
+    }
+
+    /// The certificate that a node uses, as it told last.
+    ///
+    /// # Errors
+    /// If the state can't be read.
+    pub fn certificate(&self, node: NodeId) -> Result<Option<CertificateRecord>, Fault> {
+        let row = self.row(&certificate_key(node))?;
+        row.map(|row| Codec::decode::<_, PROPOSAL_BYTES_MAX>(&row)).transpose().map_err(failed)
+    }
+
+    /// The public key of a node, as it was certified; none if nothing is known of it.
+    ///
+    /// # Errors
+    /// If the state can't be read.
+    pub(crate) fn public_key(&self, node: NodeId) -> Result<Option<Vec<u8>>, Fault> {
+        if let Some(certificate) = self.certificate(node)? {
+            return Ok(Some(certificate.public_key));
+        }
+        Ok(self.node(node)?.map(|record| record.public_key))
+    }
+
+    /// Whether a node has left or was removed.
+    ///
+    /// # Errors
+    /// If the state can't be read.
+    pub(crate) fn is_gone(&self, node: NodeId) -> Result<bool, Fault> {
+        Ok(self.row(&gone_key(node))?.is_some())
+    }
+
+    fn row(&self, key: &[u8]) -> Result<Option<Bytes>, Fault> {
+        self.state.get(Family::Auth, key).map_err(failed)
     }
 
     /// The authority, unsealed.
@@ -115,7 +164,7 @@ impl AuthState {
                 "the file {SEAL_FILE} is damaged: restore it from a copy, or from another voter"
             ))
         })?;
-        Authority::decode(&opened).map_err(|error| Fault::new(Code::Failed, error.to_string()))
+        Authority::decode(&opened).map_err(failed)
     }
 
     /// Finds out whether the key of the seal opens the authority.
@@ -139,9 +188,7 @@ impl AuthState {
     /// # Errors
     /// If the state can't be read.
     pub fn removals(&self) -> Result<u64, Fault> {
-        let row = self.state.get(Family::Auth, REMOVALS_KEY);
-        let row = row.map_err(|error| Fault::new(Code::Failed, error.to_string()))?;
-        Ok(row.and_then(|row| removals(&row)).unwrap_or(0))
+        Ok(self.row(REMOVALS_KEY)?.and_then(|row| removals(&row)).unwrap_or(0))
     }
 
     /// The nodes that have left or were removed, and must not come back.
@@ -150,7 +197,7 @@ impl AuthState {
     /// If the state can't be read.
     pub fn gone(&self) -> Result<Vec<NodeId>, Fault> {
         let rows = self.state.scan(Family::Auth, ScanRange::prefix(GONE_PREFIX), GONE_MAX, usize::MAX);
-        let rows = rows.map_err(|error| Fault::new(Code::Failed, error.to_string()))?;
+        let rows = rows.map_err(failed)?;
         let id = |key: &[u8]| str::from_utf8(key.strip_prefix(GONE_PREFIX)?).ok()?.parse().ok();
         Ok(rows.iter().filter_map(|(key, _)| id(key)).collect())
     }
@@ -160,10 +207,8 @@ impl AuthState {
     /// # Errors
     /// If the state can't be read.
     pub fn node(&self, node: NodeId) -> Result<Option<NodeRecord>, Fault> {
-        let bytes = self.state.get(Family::Auth, &node_key(node));
-        let bytes = bytes.map_err(|error| Fault::new(Code::Failed, error.to_string()))?;
-        let record = bytes.map(|bytes| Codec::decode::<NodeRecord, PROPOSAL_BYTES_MAX>(&bytes)).transpose();
-        record.map_err(|error| Fault::new(Code::Failed, error.to_string()))
+        let row = self.row(&node_key(node))?;
+        row.map(|row| Codec::decode::<_, PROPOSAL_BYTES_MAX>(&row)).transpose().map_err(failed)
     }
 }
 

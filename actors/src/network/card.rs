@@ -25,8 +25,6 @@ const DAMAGE_BYTES_MAX: usize = 400;
 pub struct NodeCard {
     /// When its process started.
     pub started: SystemTime,
-    /// The SHA-256 of the authority's certificate.
-    pub pin: [u8; 32],
     /// How many voters the group should grow to.
     pub voters_wanted: usize,
 }

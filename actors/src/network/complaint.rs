@@ -15,11 +15,14 @@ pub(crate) enum Complaint {
     SealKey,
     /// The disk is nearly full: this node takes no writes.
     DiskFull,
+    /// The node's certificate is due, and can't be renewed.
+    Certificate,
 }
 
 /// The words under which they travel. One of a newer build is not known here, and still shown.
 const SEAL_KEY: &str = "seal-key";
 const DISK_FULL: &str = "disk-full";
+const CERTIFICATE: &str = "certificate";
 
 impl Complaint {
     /// As it travels.
@@ -27,13 +30,15 @@ impl Complaint {
         match self {
             Complaint::SealKey => SEAL_KEY,
             Complaint::DiskFull => DISK_FULL,
+            Complaint::Certificate => CERTIFICATE,
         }
     }
 
     /// What the status says of the `complaints` of the node called `node`, as they travelled.
     pub fn problems(node: &str, complaints: &str) -> Vec<Problem> {
         let complaints = complaints.split(',').filter(|complaint| !complaint.is_empty());
-        let problem = |complaint| match complaint {
+        let problem = |complaint| {
+            match complaint {
             SEAL_KEY => Problem {
                 severity: Severity::Warning,
                 message: format!(
@@ -50,11 +55,19 @@ impl Complaint {
                 message: format!("the disk of node {node} is nearly full: it takes no writes"),
                 help: "free some space there, or give it more: it takes writes again by itself".to_owned(),
             },
+            CERTIFICATE => Problem {
+                severity: Severity::Warning,
+                message: format!("node {node} can't renew its certificate, and loses its links when that ends"),
+                help: "a voter must be up that node can reach and that can open the mesh's authority; the log of \
+                       that node says what is in the way"
+                    .to_owned(),
+            },
             other => Problem {
                 severity: Severity::Warning,
                 message: format!("node {node} has a problem that this version does not know: {other}"),
                 help: "see the log of that node".to_owned(),
             },
+        }
         };
         complaints.map(problem).collect()
     }

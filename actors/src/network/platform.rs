@@ -2,7 +2,7 @@
 
 use crate::{
     Directory, Dispatch, Invocation, Platform,
-    auth::{AuthService, decode, node_head},
+    auth::{AuthService, CertificateRecord, decode, node_head},
     blob::BlobService,
     network::{
         LeaveRequest, NodeCard, TransferRequest, drain::DrainHere, membership::RemoveMember,
@@ -13,10 +13,10 @@ use crate::{
 use bytes::Bytes;
 use futures::future::BoxFuture;
 use micro_consensus::Consensus;
-use micro_mesh::Mesh;
+use micro_mesh::{Mesh, Trust};
 use micro_sdk::wire::{
     ClusterId, Code, Codec, Fault, NodeId, Seams,
-    status::{ActorStatus, Status},
+    status::{ActorStatus, CertificateStatus, Status},
 };
 use std::{
     sync::Arc,
@@ -89,6 +89,18 @@ impl NetworkService {
         self.auth.name_of(node).unwrap_or(gossiped)
     }
 
+    /// The certificate of a node, as it told last.
+    pub(crate) fn certificate(&self, node: NodeId) -> Option<CertificateStatus> {
+        let CertificateRecord { authority, issued, ends, .. } = self.auth.certificate(node)?;
+        Some(CertificateStatus { authority: hex(&authority), issued_s: issued, ends_s: ends })
+    }
+
+    /// The pin of the authority that the mesh goes over to, if it does.
+    pub(crate) fn succession(&self) -> Option<String> {
+        let trust = self.auth.state().trust().ok().flatten();
+        trust.filter(Trust::is_handing_over).map(|trust| hex(&trust.pin()))
+    }
+
     /// The cluster as this node sees it. Needs no quorum.
     pub async fn status(&self) -> Status {
         let seen = self.consensus.observe();
@@ -115,6 +127,10 @@ impl NetworkService {
         let reply = self.dispatch.call_at(leader, head, Bytes::new()).await.ok()?;
         decode::<Option<Replicas>>(&reply).ok()?
     }
+}
+
+fn hex(pin: &[u8; 32]) -> String {
+    pin.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 impl Platform for NetworkService {

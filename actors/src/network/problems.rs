@@ -6,7 +6,7 @@ use crate::{
 };
 use micro_sdk::wire::{
     NodeId, ServiceName,
-    status::{ConsensusStatus, NodeState, NodeStatus, Problem, Role, Severity},
+    status::{CertificateStatus, ConsensusStatus, NodeState, NodeStatus, Problem, Role, Severity},
 };
 use std::fmt::Write;
 
@@ -26,7 +26,9 @@ pub(crate) fn problems(view: &View<'_>, nodes: &[NodeStatus], consensus: &Consen
     }
     for node in nodes {
         list.of_a_node(node, consensus.quorum);
+        list.of_a_certificate(node, view.now_s());
     }
+    list.of_the_authority(view.succession().as_deref(), nodes);
     list.of_the_names(nodes);
     if let Some(replicas) = &view.replicas {
         list.of_the_replicas(replicas, consensus.leader, nodes);
@@ -102,6 +104,49 @@ impl Problems {
             let message = format!("actor {actor} on {name} was restarted {times} times after a panic");
             self.add(Severity::Warning, message, "see the log of that node: this is a defect of micro-node");
         }
+    }
+
+    /// A node that is up renews its certificate at two thirds of its life. One that has five sixths behind it could
+    /// not.
+    fn of_a_certificate(&mut self, node: &NodeStatus, now_s: u64) {
+        let Some(CertificateStatus { issued_s, ends_s, .. }) = &node.certificate else { return };
+        let late_s = issued_s + ends_s.saturating_sub(*issued_s) * 5 / 6;
+        if node.state == NodeState::Down || now_s < late_s {
+            // One that is down gets another when it comes back.
+            return;
+        }
+        let name = &node.name;
+        if now_s < *ends_s {
+            let message =
+                format!("the certificate of node {name} ends in {} s and was not renewed", ends_s - now_s);
+            let help = "it needs a link to a voter that can open the mesh's authority: see its log, and that its clock is right";
+            self.add(Severity::Warning, message, help);
+        } else {
+            let message = format!("the certificate of node {name} ended {} s ago", now_s - ends_s);
+            let help =
+                "it gets another by itself once it reaches a voter: see its log, and that its clock is right";
+            self.add(Severity::Critical, message, help);
+        }
+    }
+
+    /// While the mesh goes over to another authority, whoever has no certificate of it holds up the end.
+    fn of_the_authority(&mut self, pin: Option<&str>, nodes: &[NodeStatus]) {
+        let Some(pin) = pin else { return };
+        let has_it = |node: &&NodeStatus| {
+            node.certificate.as_ref().is_some_and(|certificate| certificate.authority == pin)
+        };
+        let members = nodes.iter().filter(|node| node.role != Role::None);
+        let behind: Vec<&str> = members.filter(|node| !has_it(node)).map(|node| node.name.as_str()).collect();
+        if behind.is_empty() {
+            return;
+        }
+        let message = format!(
+            "the mesh goes over to another authority, and believes the former one until these nodes have renewed: {}",
+            behind.join(", ")
+        );
+        let help = "start those that are down; or leave them behind: `micro-node cluster ca rotate --finish \
+                    --even-if-nodes-are-left-behind`";
+        self.add(Severity::Info, message, help);
     }
 
     fn of_the_names(&mut self, nodes: &[NodeStatus]) {
@@ -239,6 +284,7 @@ mod tests {
             version: text(),
             uptime_s: None,
             actors: None,
+            certificate: None,
         }
     }
 
@@ -265,6 +311,38 @@ mod tests {
             group([NodeState::Ready, NodeState::Starting, NodeState::Down]).starts_with("no leader just now")
         );
         assert!(group([NodeState::Ready, NodeState::Down, NodeState::Down]).starts_with("no quorum"));
+    }
+
+    #[test]
+    fn a_certificate_that_was_not_renewed_in_time_is_told_before_it_ends() {
+        let told = |state, now_s| {
+            let authority = String::new();
+            let certificate = Some(CertificateStatus { authority, issued_s: 1000, ends_s: 1600 });
+            let mut list = Problems::default();
+            list.of_a_certificate(&NodeStatus { certificate, ..node(1, "a", state) }, now_s);
+            list.0.pop().map(|problem| problem.severity)
+        };
+        assert_eq!(told(NodeState::Ready, 1499), None);
+        assert_eq!(told(NodeState::Ready, 1500), Some(Severity::Warning));
+        assert_eq!(told(NodeState::Ready, 1600), Some(Severity::Critical));
+        assert_eq!(told(NodeState::Down, 1600), None);
+    }
+
+    #[test]
+    fn who_holds_up_the_end_of_a_former_authority_is_told() {
+        let certified = |id, name, authority: &str| NodeStatus {
+            certificate: Some(CertificateStatus { authority: authority.to_owned(), issued_s: 0, ends_s: 9 }),
+            ..node(id, name, NodeState::Ready)
+        };
+        let nodes =
+            [certified(1, "alpha", "b"), certified(2, "bravo", "a"), node(3, "charlie", NodeState::Down)];
+        let mut list = Problems::default();
+        list.of_the_authority(Some("b"), &nodes);
+        assert!(list.0[0].message.ends_with("renewed: bravo, charlie"), "{:?}", list.0);
+        let mut list = Problems::default();
+        list.of_the_authority(None, &nodes);
+        list.of_the_authority(Some("b"), &nodes[..1]);
+        assert!(list.0.is_empty());
     }
 
     #[test]

@@ -15,7 +15,7 @@ use micro_sdk::wire::{
         BlobsStatus, ConsensusStatus, NodeState, NodeStatus, ReplicaStatus, Role, STATUS_SCHEMA, Status,
     },
 };
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, time::SystemTime};
 
 /// Everything that goes into one document.
 pub(crate) struct View<'a> {
@@ -109,12 +109,23 @@ impl View<'_> {
                 .as_ref()
                 .filter(|_| state != NodeState::Down)
                 .and_then(|heard| heard.uptime_s(self.network.now())),
+            certificate: self.network.certificate(node),
             actors: if here {
                 Some(self.network.actors())
             } else {
                 heard.as_ref().filter(|_| state != NodeState::Down).and_then(Heard::actors)
             },
         }
+    }
+
+    /// Now, in seconds since 1970.
+    pub fn now_s(&self) -> u64 {
+        self.network.now().duration_since(SystemTime::UNIX_EPOCH).map_or(0, |since| since.as_secs())
+    }
+
+    /// The pin of the authority that the mesh goes over to, if it does.
+    pub fn succession(&self) -> Option<String> {
+        self.network.succession()
     }
 
     fn role(&self, node: NodeId) -> Role {

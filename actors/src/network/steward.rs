@@ -1,5 +1,6 @@
-//! Grows the voters while this node leads, gives voters that have lost the key of the seal that key again, and parts
-//! with nodes that are gone for good. Gossip alone never takes a vote away: a node that is silent may come back.
+//! Grows the voters while this node leads, gives voters that have lost the key of the seal that key again, drops a
+//! former authority that nobody needs any more, and parts with nodes that are gone for good. Gossip alone never takes a
+//! vote away: a node that is silent may come back.
 
 use crate::{
     auth::AuthService,
@@ -91,6 +92,7 @@ impl Steward {
             if seen.leading && (self.registry.is_drained() || self.complaints.is(Complaint::DiskFull)) {
                 self.consensus.hand_over(|other| stays(&self.mesh, other), HAND_OVER_PATIENCE).await;
             } else if seen.leading && !seen.changing {
+                self.finish_succession(&seen).await;
                 self.note_addresses(&seen).await;
                 self.look(&seen).await;
             } else if changing_looks > CHANGING_LOOKS_MAX {
@@ -154,6 +156,14 @@ impl Steward {
                 Ok(()) => tracing::info!(%node, %address, "a member has another address"),
                 Err(error) => tracing::info!(%node, %error, "the address of a member could not be noted"),
             }
+        }
+    }
+
+    /// Drops the former authority of the mesh, once all members have a certificate of the next one.
+    async fn finish_succession(&self, seen: &Observation) {
+        let deadline = Instant::now() + SEAL_DEADLINE;
+        if let Err(fault) = self.auth.finish_if_all_have_renewed(seen, deadline).await {
+            tracing::info!(%fault, "the former authority could not be dropped yet");
         }
     }
 

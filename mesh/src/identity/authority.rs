@@ -1,8 +1,7 @@
 //! The mesh's certificate authority: one Ed25519 key that certifies nodes and nothing else.
 
 use super::{
-    Certificate, IDENTITY_BYTES_MAX, IdentityError, KeyRequest, SKEW, VALIDITY, key_pair, name, node_key,
-    sha256,
+    Certificate, IDENTITY_BYTES_MAX, IdentityError, KeyRequest, SKEW, key_pair, name, node_key, sha256,
 };
 use bincode::{Decode, Encode};
 use micro_sdk::wire::{ClusterId, Codec};
@@ -17,8 +16,8 @@ use std::{
 };
 use zeroize::{Zeroize, Zeroizing};
 
-/// How long the authority counts: longer than any mesh lives unattended, since changing it means joining
-/// anew.
+/// How long the authority counts: longer than any mesh lives unattended. It is replaced while the mesh runs, when
+/// somebody says so.
 const AUTHORITY_VALIDITY: Duration = Duration::from_secs(30 * 365 * 24 * 3600);
 
 /// The authority of one mesh. Whoever holds it decides who is a node: it is kept sealed.
@@ -54,20 +53,25 @@ impl Authority {
         self.cluster
     }
 
-    /// Certifies that the key in `request` is its node's, from a day before `now` for 90 days.
+    /// Certifies that the key in `request` is its node's, from a day before `now` until `life` after it.
     ///
     /// Whether the request may be granted is for the caller to know.
     ///
     /// # Errors
     /// If the public key is not an Ed25519 key.
-    pub fn issue(&self, request: &KeyRequest, now: SystemTime) -> Result<Certificate, IdentityError> {
+    pub fn issue(
+        &self,
+        request: &KeyRequest,
+        life: Duration,
+        now: SystemTime,
+    ) -> Result<Certificate, IdentityError> {
         let subject = Subject(*request.raw()?);
         let garbled = |error: rcgen::Error| IdentityError::Certificate(error.to_string());
         let mut params =
             CertificateParams::new(vec![name::dns_name(request.node, self.cluster)]).map_err(garbled)?;
         params.distinguished_name = common_name(format!("micro-node {}", request.node));
         params.not_before = (now - SKEW).into();
-        params.not_after = (now + VALIDITY).into();
+        params.not_after = (now + life).into();
         params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
         // Every node is client and server to every other.
         params.extended_key_usages =
@@ -76,6 +80,22 @@ impl Authority {
         let issuer = Issuer::new(authority_params(self.cluster), signing_key(&self.key)?);
         let leaf = params.signed_by(&subject, &issuer).map_err(garbled)?;
         Ok(Certificate { leaf: leaf.der().to_vec(), authority: self.certificate.clone() })
+    }
+
+    /// Certifies the key of the authority that comes after this one, so that whoever believes this one believes that
+    /// one too. Returns the certificate, DER.
+    ///
+    /// # Errors
+    /// If one of the keys can't be read.
+    pub(super) fn vouch_for(&self, successor: &Authority, now: SystemTime) -> Result<Vec<u8>, IdentityError> {
+        let public_key = node_key::public_key(&successor.key)?;
+        let subject = Subject(*node_key::raw(&public_key)?);
+        let mut params = authority_params(self.cluster);
+        params.not_before = (now - SKEW).into();
+        params.not_after = (now + AUTHORITY_VALIDITY).into();
+        let issuer = Issuer::new(authority_params(self.cluster), signing_key(&self.key)?);
+        let garbled = |error: rcgen::Error| IdentityError::Certificate(error.to_string());
+        Ok(params.signed_by(&subject, &issuer).map_err(garbled)?.der().to_vec())
     }
 
     /// The authority as bytes, private key included: to be sealed before it is stored anywhere.
@@ -110,7 +130,7 @@ impl Authority {
         &self.certificate
     }
 
-    /// What a join token pins: the SHA-256 of the certificate.
+    /// What names it, in join tokens too: the SHA-256 of its certificate.
     pub fn pin(&self) -> [u8; 32] {
         sha256(&self.certificate)
     }

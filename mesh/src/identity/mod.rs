@@ -7,26 +7,28 @@
 mod authority;
 mod name;
 mod node_key;
+mod trust;
 mod validity;
 
 pub use authority::Authority;
 pub use node_key::{KeyRequest, NodeKey};
+pub use trust::Trust;
 
 pub(crate) use name::{dns_name, of_certificate, parse as parse_name};
+pub(crate) use validity::of_certificate as validity_of;
 
 use bincode::{Decode, Encode};
 use micro_sdk::wire::{ClusterId, Codec, CodecError, NodeId};
 use ring::{digest, signature::Ed25519KeyPair};
-use rustls::pki_types::{CertificateDer, TrustAnchor, UnixTime};
 use std::{
     fmt,
     time::{Duration, SystemTime},
 };
 use zeroize::Zeroizing;
 
-/// How long a certificate counts. A node renews at two thirds of it; a host that is off for a whole quarter
-/// has to join anew.
-pub(crate) const VALIDITY: Duration = Duration::from_secs(90 * 24 * 3600);
+/// How long a certificate counts where nobody said otherwise: as long as a stolen one is of use. A node renews at two
+/// thirds of it, so that eight hours of failed renewals are survived.
+pub const CERTIFICATE_LIFE: Duration = Duration::from_secs(24 * 3600);
 /// How far the clocks of two hosts may differ before a fresh certificate looks like one from the future.
 pub(crate) const SKEW: Duration = Duration::from_secs(24 * 3600);
 /// The longest encoded identity or authority: two certificates and a key are below 1 KiB, so this is
@@ -81,23 +83,7 @@ impl Certificate {
 
     /// Checks that the authority signed the leaf for a mesh node, and that it counts at `now`.
     fn verify(&self, now: SystemTime) -> Result<(), IdentityError> {
-        let untrusted = |error: webpki::Error| IdentityError::Untrusted(in_words(&error).to_owned());
-        let authority = CertificateDer::from(self.authority.as_slice());
-        let anchor: TrustAnchor<'_> = webpki::anchor_from_trusted_cert(&authority).map_err(untrusted)?;
-        let leaf = CertificateDer::from(self.leaf.as_slice());
-        let end = webpki::EndEntityCert::try_from(&leaf).map_err(untrusted)?;
-        let since_epoch = now.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-        end.verify_for_usage(
-            &[webpki::ring::ED25519],
-            &[anchor],
-            &[],
-            UnixTime::since_unix_epoch(since_epoch),
-            webpki::KeyUsage::client_auth(),
-            None,
-            None,
-        )
-        .map(drop)
-        .map_err(untrusted)
+        Trust::of(&self.authority).check(self, now)
     }
 }
 
@@ -110,6 +96,7 @@ pub struct Identity {
     pub cluster: ClusterId,
     certificate: Certificate,
     key: Zeroizing<Vec<u8>>,
+    issued: SystemTime,
     expires: SystemTime,
 }
 
@@ -133,9 +120,11 @@ impl Identity {
                 found: "another key".to_owned(),
             });
         }
-        let expires = validity::not_after(&certificate.leaf)
+        let (not_before, expires) = validity::of_certificate(&certificate.leaf)
             .ok_or_else(|| IdentityError::Certificate("its validity can't be read".to_owned()))?;
-        Ok(Identity { node, cluster, certificate, key, expires })
+        // What comes before is for hosts whose clocks are behind.
+        let issued = not_before + SKEW;
+        Ok(Identity { node, cluster, certificate, key, issued, expires })
     }
 
     /// The identity as bytes, private key included: for a file that only the node may read.
@@ -174,15 +163,27 @@ impl Identity {
         Ok(identity)
     }
 
+    /// When the certificate was made.
+    pub fn issued(&self) -> SystemTime {
+        self.issued
+    }
+
     /// When the certificate ends to count.
     pub fn expires(&self) -> SystemTime {
         self.expires
     }
 
-    /// When the certificate should be renewed: at two thirds of its time, so that a month of failed renewals
-    /// is survived.
+    /// When the certificate should be renewed: at two thirds of its time.
     pub fn renew_at(&self) -> SystemTime {
-        self.expires - VALIDITY / 3
+        self.issued + self.expires.duration_since(self.issued).unwrap_or_default() * 2 / 3
+    }
+
+    /// Proves to whom this node talks that it has its key: a signature of `message`.
+    ///
+    /// # Errors
+    /// Never for an identity that was decoded or issued; the key is parsed again.
+    pub(crate) fn sign(&self, message: &[u8]) -> Result<Vec<u8>, IdentityError> {
+        Ok(key_pair(&self.key)?.sign(message).as_ref().to_vec())
     }
 
     /// The certificate of the mesh's authority, DER.
@@ -195,7 +196,7 @@ impl Identity {
         &self.certificate
     }
 
-    /// What a join token pins: the SHA-256 of the authority's certificate.
+    /// What names the authority: the SHA-256 of its certificate.
     pub fn pin(&self) -> [u8; 32] {
         sha256(&self.certificate.authority)
     }
@@ -284,7 +285,8 @@ mod tests {
 
     fn issued(authority: &Authority, node: NodeId) -> Identity {
         let key = NodeKey::generate();
-        let certificate = authority.issue(&key.request(node), now()).expect("a good request");
+        let certificate =
+            authority.issue(&key.request(node), CERTIFICATE_LIFE, now()).expect("a good request");
         key.with_certificate(&certificate, node, authority.cluster(), now()).expect("a good certificate")
     }
 
@@ -294,7 +296,7 @@ mod tests {
         let identity = issued(&authority, NodeId(3));
         let read = Identity::decode(&identity.encode()).expect("just written");
         assert_eq!((read.node, read.cluster), (NodeId(3), ClusterId(7)));
-        assert_eq!(read.expires(), now() + VALIDITY);
+        assert_eq!(read.expires(), now() + CERTIFICATE_LIFE);
         assert_eq!(read.pin(), authority.pin());
         assert!(!format!("{read:?}").contains("key"));
     }
@@ -325,12 +327,13 @@ mod tests {
     fn a_certificate_for_other_names_keys_or_times_is_refused() {
         let authority = Authority::generate(ClusterId(7), now());
         let (key, other) = (NodeKey::generate(), NodeKey::generate());
-        let certificate = authority.issue(&key.request(NodeId(3)), now()).expect("a good request");
+        let certificate =
+            authority.issue(&key.request(NodeId(3)), CERTIFICATE_LIFE, now()).expect("a good request");
         let foreign = other.with_certificate(&certificate, NodeId(3), ClusterId(7), now());
         assert!(matches!(foreign, Err(IdentityError::Mismatch { .. })), "{foreign:?}");
         let renamed = key.clone().with_certificate(&certificate, NodeId(4), ClusterId(7), now());
         assert!(matches!(renamed, Err(IdentityError::Mismatch { .. })), "{renamed:?}");
-        let late = now() + VALIDITY + SKEW;
+        let late = now() + CERTIFICATE_LIFE + SKEW;
         let expired = key.clone().with_certificate(&certificate, NodeId(3), ClusterId(7), late);
         assert_eq!(expired.err(), Some(IdentityError::Untrusted("it has expired".to_owned())));
         let impostor = Authority::generate(ClusterId(7), now());
@@ -344,11 +347,11 @@ mod tests {
     fn a_renewed_certificate_keeps_node_and_key() {
         let authority = Authority::generate(ClusterId(7), now());
         let identity = issued(&authority, NodeId(3));
-        let later = now() + VALIDITY / 2;
+        let later = now() + CERTIFICATE_LIFE / 2;
         let request = identity.renewal().expect("its own key");
-        let certificate = authority.issue(&request, later).expect("a good request");
+        let certificate = authority.issue(&request, CERTIFICATE_LIFE, later).expect("a good request");
         let renewed = identity.renewed(&certificate, later).expect("the same node");
-        assert_eq!(renewed.expires(), later + VALIDITY);
-        assert_eq!(renewed.renew_at(), later + VALIDITY * 2 / 3);
+        assert_eq!(renewed.expires(), later + CERTIFICATE_LIFE);
+        assert_eq!(renewed.renew_at(), later + CERTIFICATE_LIFE * 2 / 3);
     }
 }

@@ -5,7 +5,7 @@ use bincode::{Decode, Encode};
 use micro_sdk::wire::{ClusterId, NodeId};
 use ring::{
     rand::SystemRandom,
-    signature::{Ed25519KeyPair, KeyPair},
+    signature::{ED25519, Ed25519KeyPair, KeyPair, UnparsedPublicKey},
 };
 use rustls::pki_types::CertificateDer;
 use std::{fmt, time::SystemTime};
@@ -24,11 +24,22 @@ pub struct KeyRequest {
 }
 
 impl KeyRequest {
+    /// Whether whoever signed `message` has the private key.
+    pub(crate) fn has_signed(&self, message: &[u8], signature: &[u8]) -> bool {
+        let Ok(raw) = self.raw() else { return false };
+        UnparsedPublicKey::new(&ED25519, raw).verify(message, signature).is_ok()
+    }
+
     /// The raw 32 bytes of the key.
     pub(super) fn raw(&self) -> Result<&[u8; 32], IdentityError> {
-        let raw = self.public_key.strip_prefix(&SPKI_PREFIX).ok_or(IdentityError::PublicKey)?;
-        raw.try_into().map_err(|_| IdentityError::PublicKey)
+        raw(&self.public_key)
     }
+}
+
+/// The raw 32 bytes of an Ed25519 key in its SubjectPublicKeyInfo.
+pub(super) fn raw(public_key: &[u8]) -> Result<&[u8; 32], IdentityError> {
+    let raw = public_key.strip_prefix(&SPKI_PREFIX).ok_or(IdentityError::PublicKey)?;
+    raw.try_into().map_err(|_| IdentityError::PublicKey)
 }
 
 /// A key pair made on the node that will use it. It never leaves that node.

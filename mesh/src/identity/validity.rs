@@ -1,9 +1,9 @@
-//! Reads when a certificate ends to count: the one field that neither rustls nor webpki tells.
+//! Reads from when to when a certificate counts: the one field that neither rustls nor webpki tells.
 
 use std::time::{Duration, SystemTime};
 
-/// The `notAfter` of the X.509 certificate in `der` (RFC 5280, section 4.1), if it can be read.
-pub(super) fn not_after(der: &[u8]) -> Option<SystemTime> {
+/// The `notBefore` and `notAfter` of the X.509 certificate in `der` (RFC 5280, section 4.1), if they can be read.
+pub(crate) fn of_certificate(der: &[u8]) -> Option<(SystemTime, SystemTime)> {
     let certificate = expect(der, SEQUENCE)?.0;
     let mut fields = expect(certificate, SEQUENCE)?.0;
     if fields.first() == Some(&VERSION) {
@@ -13,9 +13,10 @@ pub(super) fn not_after(der: &[u8]) -> Option<SystemTime> {
         fields = expect(fields, tag)?.1; // Serial number, signature algorithm, issuer.
     }
     let validity = expect(fields, SEQUENCE)?.0;
-    let (_, _, rest) = element(validity)?;
+    let (tag, time, rest) = element(validity)?;
+    let not_before = parse_time(tag, time)?;
     let (tag, time, _) = element(rest)?;
-    parse_time(tag, time)
+    Some((not_before, parse_time(tag, time)?))
 }
 
 const INTEGER: u8 = 0x02;
@@ -101,7 +102,7 @@ mod tests {
     fn what_is_no_certificate_has_no_end() {
         for der in [&[][..], &[0x30], &[0x30, 0x82], &[0x30, 0x82, 0xff, 0xff], &[0x30, 0x03, 0x30, 0x01, 0]]
         {
-            assert_eq!(not_after(der), None);
+            assert_eq!(of_certificate(der), None);
         }
     }
 }

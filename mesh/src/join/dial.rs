@@ -2,7 +2,7 @@
 
 use super::{JOIN_BYTES_MAX, JoinGrant, JoinRequest, JoinToken};
 use crate::{
-    Socket,
+    Socket, Trust,
     call::parse_answer,
     identity::{of_certificate, sha256},
     link::{GatherError, Outgoing, close_code, describe, gather},
@@ -123,7 +123,7 @@ async fn ask(
             let reason = describe(&quinn::ConnectionError::TransportError(error));
             return Err(Refusal::Foreign(
                 Fault::new(Code::Denied, format!("the node at {address} was not believed: {reason}"))
-                    .help("take a token of the mesh that is to be joined, and one of its addresses"),
+                    .help("make a token on a node of the mesh that is to be joined (`micro-node token create`), and take its address"),
             ));
         }
         Ok(Err(error)) => return Err(absent(describe(&error))),
@@ -186,15 +186,24 @@ struct PinVerifier {
 
 impl PinVerifier {
     /// webpki's checks, with the authority that the peer shows, if that is the pinned one.
-    fn trusting(&self, shown: &[CertificateDer<'_>]) -> Result<Arc<WebPkiServerVerifier>, rustls::Error> {
-        let authority =
-            shown.iter().find(|certificate| sha256(certificate) == self.pin).ok_or_else(|| {
-                tls::objection(
-                    "it is of another mesh: its authority is not the one that the token names".to_owned(),
-                )
-            })?;
+    fn trusting(
+        &self,
+        leaf: &CertificateDer<'_>,
+        shown: &[CertificateDer<'_>],
+    ) -> Result<Arc<WebPkiServerVerifier>, rustls::Error> {
+        let Some(authority) = shown.iter().find(|certificate| sha256(certificate) == self.pin) else {
+            // What it says of itself is not believed, and tells what to do all the same.
+            let same = of_certificate(leaf).is_ok_and(|(_, cluster)| cluster == self.cluster);
+            return Err(tls::objection(match same {
+                true => "its authority is not the one that the token names: the mesh has another one since"
+                    .to_owned(),
+                false => {
+                    "it is of another mesh: its authority is not the one that the token names".to_owned()
+                }
+            }));
+        };
         let garbled = |_| rustls::Error::InvalidCertificate(CertificateError::BadEncoding);
-        tls::trust(authority).and_then(tls::verifier).map_err(garbled)
+        tls::roots(&Trust::of(authority)).and_then(tls::verifier).map_err(garbled)
     }
 }
 
@@ -207,7 +216,7 @@ impl ServerCertVerifier for PinVerifier {
         ocsp: &[u8],
         now: UnixTime,
     ) -> Result<ServerCertVerified, rustls::Error> {
-        let verifier = self.trusting(intermediates)?;
+        let verifier = self.trusting(leaf, intermediates)?;
         let (node, cluster) = of_certificate(leaf).map_err(|error| tls::objection(error.to_string()))?;
         if cluster != self.cluster {
             return Err(tls::objection(format!(

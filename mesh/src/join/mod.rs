@@ -6,7 +6,7 @@ mod token;
 pub use dial::join;
 pub use token::{JoinToken, TokenError};
 
-use crate::{Certificate, KeyRequest, Place};
+use crate::{Certificate, KeyRequest, Place, Trust};
 use bincode::{Decode, Encode};
 use micro_sdk::wire::NodeId;
 use std::{fmt, net::SocketAddr};
@@ -49,6 +49,8 @@ impl fmt::Debug for JoinRequest {
 pub struct JoinGrant {
     /// Its certificate.
     pub certificate: Certificate,
+    /// The authorities that the mesh believes.
+    pub trust: Trust,
     /// The nodes that it can reach the mesh by.
     pub peers: Vec<(NodeId, SocketAddr)>,
 }
@@ -81,8 +83,10 @@ mod tests {
 
         let grant = JoinGrant {
             certificate: Certificate { leaf: vec![1], authority: vec![2, 3] },
+            trust: Trust::of(&[4]),
             peers: vec![(NodeId(9), ([127, 0, 0, 1], 80).into())],
         };
-        assert_eq!(Codec::encode(&grant), b"\x01\x00\x01\x01\x02\x02\x03\x01\x09\x00\x7f\x00\x00\x01\x50");
+        let golden = b"\x01\x00\x01\x01\x02\x02\x03\x00\x01\x04\x00\x00\x01\x09\x00\x7f\x00\x00\x01\x50";
+        assert_eq!(Codec::encode(&grant), golden);
     }
 }

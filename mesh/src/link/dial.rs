@@ -1,9 +1,9 @@
 //! How a link begins, on both ends: handshake, then hello.
 
-use super::{Link, Refusal, close_code, describe, gather, stream::Outgoing, stream_code};
+use super::{Link, Refusal, Terms, close_code, describe, gather, stream::Outgoing, stream_code};
 use crate::{
-    identity::{dns_name, of_certificate},
-    mesh::Inner,
+    identity::{dns_name, of_certificate, validity_of},
+    mesh::{Credentials, Inner},
     prelude::{HELLO_BYTES_MAX, Hello, Kind, Purpose},
     tls::{BIDI_STREAMS_MAX, CONNECTION_WINDOW, UNI_STREAMS_MAX},
 };
@@ -29,12 +29,13 @@ pub(crate) async fn dial(
 ) -> Result<Arc<Link>, String> {
     let attempt = async {
         let name = dns_name(node, inner.cluster);
+        let credentials = inner.credentials();
         let connecting = inner
             .endpoint
-            .connect_with(inner.client_config(), address, &name)
+            .connect_with(credentials.client.clone(), address, &name)
             .map_err(|error| format!("it can't be dialled: {error}"))?;
         let connection = connecting.await.map_err(|error| describe(&error))?;
-        greet(inner, connection, node, purpose).await
+        greet(inner, connection, node, purpose, &credentials).await
     };
     let elapsed = |_| format!("nothing answers within {} s", DIAL_TIMEOUT.as_secs());
     timeout(DIAL_TIMEOUT, attempt).await.map_err(elapsed)?
@@ -46,6 +47,7 @@ async fn greet(
     connection: Connection,
     node: NodeId,
     purpose: Purpose,
+    credentials: &Credentials,
 ) -> Result<Arc<Link>, String> {
     // The close of a peer that refuses us says more than the stream's end.
     let refused = |fallback: String| match connection.close_reason() {
@@ -58,19 +60,24 @@ async fn greet(
     let (send, mut recv) = connection.open_bi().await.map_err(|error| describe(&error))?;
     let mut send = Outgoing::new(send);
     let mut bytes = vec![Kind::Hello as u8];
-    Codec::encode_into(&inner.hello(purpose), &mut bytes);
+    Codec::encode_into(&inner.hello(purpose, credentials), &mut bytes);
     send.write(&mut [Bytes::from(bytes)]).await.map_err(|error| refused(error.to_string()))?;
     send.finish();
     let answer = gather(&mut recv, HELLO_BYTES_MAX).await.map_err(|error| refused(error.to_string()))?;
     let hello: Hello = Codec::decode::<_, HELLO_BYTES_MAX>(&answer).map_err(|error| error.to_string())?;
-    Ok(Link::new(connection, node, inner.node, hello.life, inner.next_order()))
+    let terms = terms(&connection, credentials, &hello)?;
+    Ok(Link::new(connection, node, inner.node, hello.life, inner.next_order(), terms))
 }
 
 /// Takes in a connection that a peer of the mesh has opened: its certificate, then its hello.
 ///
 /// # Errors
 /// Why it is refused; the peer is told.
-pub(crate) async fn admit(inner: &Arc<Inner>, connection: Connection) -> Result<(), String> {
+pub(crate) async fn admit(
+    inner: &Arc<Inner>,
+    connection: Connection,
+    credentials: &Credentials,
+) -> Result<(), String> {
     let admitted = async {
         let node = certified_node(inner, &connection)?;
         if node == inner.node {
@@ -86,13 +93,14 @@ pub(crate) async fn admit(inner: &Arc<Inner>, connection: Connection) -> Result<
         connection.set_max_concurrent_uni_streams(UNI_STREAMS_MAX);
         let (send, mut recv) = connection.accept_bi().await.map_err(|error| describe(&error))?;
         let hello = read_hello(&mut recv).await?;
-        let link = Link::new(connection.clone(), node, node, hello.life, inner.next_order());
+        let terms = terms(&connection, credentials, &hello)?;
+        let link = Link::new(connection.clone(), node, node, hello.life, inner.next_order(), terms);
         match hello.purpose {
             Purpose::Link => inner.adopt(&link, Some(hello.advertise)),
             Purpose::Bulk => inner.serve_bulk(&link),
         }
         .map_err(|refusal| refusal.to_string())?;
-        answer(inner, Outgoing::new(send), hello.purpose).await
+        answer(inner, Outgoing::new(send), hello.purpose, credentials).await
     };
     let outcome = admitted.await;
     if let Err(problem) = &outcome {
@@ -103,16 +111,31 @@ pub(crate) async fn admit(inner: &Arc<Inner>, connection: Connection) -> Result<
 
 /// The node that the peer's certificate names. That our authority signed it, TLS has checked.
 fn certified_node(inner: &Inner, connection: &Connection) -> Result<NodeId, String> {
-    let identity = connection.peer_identity().ok_or("a node's certificate is required")?;
-    let chain = identity
-        .downcast::<Vec<CertificateDer<'static>>>()
-        .map_err(|_| "the certificate is of an unknown kind".to_owned())?;
+    let chain = chain(connection)?;
     let leaf = chain.first().ok_or("a node's certificate is required")?;
     let (node, cluster) = of_certificate(leaf).map_err(|error| error.to_string())?;
     if cluster != inner.cluster {
         return Err(format!("the certificate is of mesh {cluster}, this is {}", inner.cluster));
     }
     Ok(node)
+}
+
+/// The certificates that the peer has shown, its own first.
+pub(super) fn chain(connection: &Connection) -> Result<Vec<CertificateDer<'static>>, String> {
+    let identity = connection.peer_identity().ok_or("a node's certificate is required")?;
+    let chain = identity
+        .downcast::<Vec<CertificateDer<'static>>>()
+        .map_err(|_| "the certificate is of an unknown kind".to_owned())?;
+    Ok(*chain)
+}
+
+/// What a connection was made with: `credentials` here, and what the peer has shown and says in its hello.
+fn terms(connection: &Connection, credentials: &Credentials, hello: &Hello) -> Result<Terms, String> {
+    let chain = chain(connection)?;
+    let leaf = chain.first().ok_or("a node's certificate is required")?;
+    let (_, ends) = validity_of(leaf).ok_or("the certificate's validity can't be read")?;
+    let ends = ends.min(credentials.identity.expires());
+    Ok(Terms { own: credentials.renewals, peer: hello.renewals, ends })
 }
 
 async fn read_hello(recv: &mut RecvStream) -> Result<Hello, String> {
@@ -128,8 +151,13 @@ async fn read_hello(recv: &mut RecvStream) -> Result<Hello, String> {
     }
 }
 
-async fn answer(inner: &Inner, mut send: Outgoing, purpose: Purpose) -> Result<(), String> {
-    let bytes = Codec::encode(&inner.hello(purpose));
+async fn answer(
+    inner: &Inner,
+    mut send: Outgoing,
+    purpose: Purpose,
+    credentials: &Credentials,
+) -> Result<(), String> {
+    let bytes = Codec::encode(&inner.hello(purpose, credentials));
     send.write(&mut [Bytes::from(bytes)]).await.map_err(|error| error.to_string())?;
     send.finish();
     Ok(())

@@ -11,16 +11,16 @@ pub(crate) use peer::{Peer, in_order, keep};
 pub(crate) use serve::serve;
 pub(crate) use stream::{GatherError, Outgoing, StreamGuard, gather};
 
-use crate::{prelude::Life, tls::in_words};
+use crate::{Trust, prelude::Life, tls::in_words};
 use micro_sdk::wire::NodeId;
 use pulse::Pulse;
 use quinn::{ConnectionError, TransportErrorCode, VarInt};
 use std::{
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicUsize, Ordering},
+        atomic::{AtomicBool, AtomicUsize, Ordering},
     },
-    time::Duration,
+    time::{Duration, SystemTime},
 };
 use tokio::{sync::Notify, time::Instant};
 
@@ -41,6 +41,8 @@ pub(crate) mod close_code {
     pub(crate) const DONE: VarInt = VarInt::from_u32(0x14);
     /// The peer has been silent, though its QUIC was not.
     pub(crate) const SILENT: VarInt = VarInt::from_u32(0x15);
+    /// A certificate that the connection was made with does not count any more.
+    pub(crate) const EXPIRED: VarInt = VarInt::from_u32(0x17);
 }
 
 /// Codes of stream resets and stops.
@@ -81,6 +83,17 @@ impl Refusal {
 /// How long a link counts as alive after the last answer to a ping: two pings may be late.
 pub(crate) const FRESH: Duration = Duration::from_secs(3);
 
+/// The certificates that a connection was made with.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Terms {
+    /// How many this node had used before, in this life.
+    pub(crate) own: u64,
+    /// How many the peer had used before, in its life.
+    pub(crate) peer: u64,
+    /// When the first of the two ends.
+    pub(crate) ends: SystemTime,
+}
+
 /// One connection to a peer.
 #[derive(Debug)]
 pub(crate) struct Link {
@@ -95,8 +108,12 @@ pub(crate) struct Link {
     pub(crate) order: u64,
     /// When it was made.
     pub(crate) born: Instant,
+    pub(crate) terms: Terms,
+    /// Another link to the peer is used for what is begun now.
+    superseded: AtomicBool,
     pulse: Mutex<Pulse>,
     streams: AtomicUsize,
+    lanes: AtomicUsize,
     drained: Notify,
 }
 
@@ -107,6 +124,7 @@ impl Link {
         opened_by: NodeId,
         life: Life,
         order: u64,
+        terms: Terms,
     ) -> Arc<Self> {
         let born = Instant::now();
         Arc::new(Link {
@@ -116,8 +134,11 @@ impl Link {
             life,
             order,
             born,
+            terms,
+            superseded: AtomicBool::new(false),
             pulse: Mutex::new(Pulse::new(born)),
             streams: AtomicUsize::new(0),
+            lanes: AtomicUsize::new(0),
             drained: Notify::new(),
         })
     }
@@ -145,6 +166,31 @@ impl Link {
     /// Streams under way, opened by either end.
     pub(crate) fn streams(&self) -> usize {
         self.streams.load(Ordering::Relaxed)
+    }
+
+    /// Those of them that are no lanes: lanes are opened anew by their owners, calls and conversations are not.
+    pub(crate) fn calls(&self) -> usize {
+        self.streams().saturating_sub(self.lanes.load(Ordering::Relaxed))
+    }
+
+    /// How late the certificates are that it was made with. Grows with each renewal at either end, and both ends find
+    /// the same.
+    pub(crate) fn renewals(&self) -> u64 {
+        self.terms.own.saturating_add(self.terms.peer)
+    }
+
+    /// Whether another link to the peer is used for what is begun now.
+    pub(crate) fn is_superseded(&self) -> bool {
+        self.superseded.load(Ordering::Relaxed)
+    }
+
+    fn set_superseded(&self, superseded: bool) {
+        self.superseded.store(superseded, Ordering::Relaxed);
+    }
+
+    /// Whether what the peer has shown counts at `now` for who has this `trust`.
+    pub(crate) fn is_believed(&self, trust: &Trust, now: SystemTime) -> bool {
+        dial::chain(&self.connection).is_ok_and(|chain| trust.verify(&chain, now).is_ok())
     }
 
     /// Opens a stream, waiting until the peer takes one more.
@@ -206,6 +252,7 @@ pub(crate) fn describe(error: &ConnectionError) -> String {
                 close_code::REFUSED => format!("it refused: {reason}"),
                 close_code::SUPERSEDED | close_code::REMOVED => format!("it refused: {reason}"),
                 close_code::DONE => "it was done".to_owned(),
+                close_code::EXPIRED => "a certificate of the link has ended".to_owned(),
                 code => format!("it closed the connection: {reason} (code {code})"),
             }
         }

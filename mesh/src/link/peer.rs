@@ -3,9 +3,12 @@
 //! Both ends may dial at the same moment. Of two links the one is used that was opened by the lower node id;
 //! the other takes no new streams, and is closed by its dialler once it is empty. Since a link may have died
 //! unnoticed, one that still answers goes before one that does not.
+//!
+//! Whoever has renewed its certificate dials again. The new link goes before the old one, on which calls and
+//! conversations may end in their time: no longer than the old certificates count.
 
 use super::{Link, Refusal, close_code, describe, dial, has_left, lock};
-use crate::{LinkState, Route, mesh::Inner, prelude::Purpose};
+use crate::{LinkState, Route, Trust, mesh::Inner, prelude::Purpose};
 use micro_sdk::wire::{Code, Fault, NodeId, Seams};
 use quinn::VarInt;
 use std::{
@@ -31,6 +34,8 @@ const PROVEN: Duration = Duration::from_secs(5);
 const AGREE: Duration = Duration::from_secs(2);
 /// When a link that is not used any more is closed, whatever is on it. Lanes are reopened by their owners.
 const DRAIN_MAX: Duration = Duration::from_secs(5);
+/// The wait after a dial that was to replace a link and failed: the link is as good as it was.
+const REPLACE_PAUSE: Duration = Duration::from_secs(1);
 /// When a peer that answers QUIC but no ping is given up.
 const SILENCE_MAX: Duration = Duration::from_secs(15);
 
@@ -208,8 +213,12 @@ impl Peer {
 
     fn refresh(&self, mut state: MutexGuard<'_, State>) {
         let lower = self.own.min(self.node);
-        let rank = |link: &&Arc<Link>| (link.is_fresh(), link.opened_by == lower, link.order);
+        let rank =
+            |link: &&Arc<Link>| (link.is_fresh(), link.renewals(), link.opened_by == lower, link.order);
         let best = state.links.iter().filter(|link| link.is_open()).max_by_key(rank).cloned();
+        for link in &state.links {
+            link.set_superseded(best.as_ref().is_some_and(|best| !Arc::ptr_eq(best, link)));
+        }
         let shown = match &best {
             Some(link) if link.is_fresh() => LinkState::Up,
             Some(_) => LinkState::Down,
@@ -244,6 +253,27 @@ impl Peer {
     /// Whether any connection to it is held.
     pub(crate) fn is_linked(&self) -> bool {
         !lock(&self.state).links.is_empty()
+    }
+
+    /// Whether there is no link that is up, or one that was made with the latest of this node's certificates, of which
+    /// it had `renewals` before.
+    pub(crate) fn is_linked_since(&self, renewals: u64) -> bool {
+        self.current().is_none_or(|link| !link.is_fresh() || link.terms.own >= renewals)
+    }
+
+    /// Closes links whose peer has shown what does not count for who has this `trust`.
+    pub(crate) fn part_unless(&self, trust: &Trust, now: SystemTime) {
+        for link in lock(&self.state).links.iter().filter(|link| !link.is_believed(trust, now)) {
+            link.close(
+                close_code::REFUSED,
+                "the certificate is of an authority that is not believed any more",
+            );
+        }
+    }
+
+    /// Has the peer's task look at its links now.
+    pub(crate) fn look_anew(&self) {
+        self.changed.notify_one();
     }
 
     /// The way to the peer, for people and for choices.
@@ -291,16 +321,29 @@ impl Peer {
         }
     }
 
-    /// Looks after the links for a while. `false` if there is none.
-    async fn tend(&self) -> bool {
+    /// Looks after the links for a while. `false` if there is none, or only one that was made with another certificate
+    /// than this node has now.
+    async fn tend(&self, renewals: u64) -> bool {
+        self.drop_expired();
         self.look();
         let Some(best) = self.current() else { return false };
+        if best.terms.own < renewals && best.is_fresh() {
+            return false;
+        }
         if best.silence() > SILENCE_MAX {
             best.close(close_code::SILENT, "no ping was answered");
         }
         self.drop_duplicates(&best);
         let _ = timeout(TEND_INTERVAL, self.changed.notified()).await;
         true
+    }
+
+    /// Closes links that were made with a certificate which does not count any more.
+    fn drop_expired(&self) {
+        let now = self.seams.clock.now();
+        for link in lock(&self.state).links.iter().filter(|link| link.terms.ends <= now) {
+            link.close(close_code::EXPIRED, "a certificate of this link has ended");
+        }
     }
 
     /// Closes links that are not in use any more. The dialler does; the other end only if the dialler forgets.
@@ -312,7 +355,9 @@ impl Peer {
         for link in lock(&self.state).links.iter().filter(|link| !Arc::ptr_eq(link, best)) {
             let patience = if link.opened_by == self.own { DRAIN_MAX } else { 2 * DRAIN_MAX };
             let empty = link.opened_by == self.own && link.streams() == 0;
-            if empty || settled > patience {
+            // What was begun on a link whose certificates were renewed may end in its time, which is theirs.
+            let busy = link.renewals() < best.renewals() && link.calls() > 0;
+            if empty || (settled > patience && !busy) {
                 link.close(close_code::DUPLICATE, "another connection is used");
             }
         }
@@ -362,12 +407,13 @@ pub(crate) async fn keep(inner: Arc<Inner>, peer: Arc<Peer>) {
     }
 }
 
-/// Dials whenever there is no link.
+/// Dials whenever there is no link, or none that was made with this node's certificate.
 async fn redial(inner: &Arc<Inner>, peer: &Arc<Peer>) {
     let mut failures = 0;
     loop {
         let began = Instant::now();
-        while peer.tend().await {}
+        while peer.tend(inner.credentials().renewals).await {}
+        let replaces = peer.current().is_some();
         if began.elapsed() > PROVEN {
             failures = 0;
         }
@@ -390,6 +436,8 @@ async fn redial(inner: &Arc<Inner>, peer: &Arc<Peer>) {
             sleep(peer.backoff(0)).await;
             peer.pause(failures).await;
             failures += 1;
+        } else if !connected && replaces {
+            sleep(REPLACE_PAUSE).await;
         }
     }
 }

@@ -80,6 +80,7 @@ async fn bidi(
             };
             match lane {
                 Some(lane) => {
+                    let guard = guard.of_lane();
                     let sender = FrameSender::new(outgoing(send, lane.priority()), guard.clone());
                     let receiver = FrameReceiver::new(recv, guard);
                     lane_work(inner, link, lane, sender, receiver).await;

@@ -54,25 +54,46 @@ impl Drop for Outgoing {
 
 /// Counts a stream as long as either half of it is held.
 #[derive(Debug)]
-pub(crate) struct StreamGuard(Arc<Link>);
+pub(crate) struct StreamGuard {
+    link: Arc<Link>,
+    lane: bool,
+}
 
 impl StreamGuard {
     pub(crate) fn new(link: &Arc<Link>) -> Self {
         link.streams.fetch_add(1, Ordering::Relaxed);
-        StreamGuard(link.clone())
+        StreamGuard { link: link.clone(), lane: false }
+    }
+
+    /// Counts it as a lane from now on.
+    pub(crate) fn of_lane(mut self) -> Self {
+        if !self.lane {
+            self.lane = true;
+            self.link.lanes.fetch_add(1, Ordering::Relaxed);
+        }
+        self
+    }
+
+    /// Whether another link to the peer is used for what is begun now.
+    pub(crate) fn is_superseded(&self) -> bool {
+        self.link.is_superseded()
     }
 }
 
 impl Clone for StreamGuard {
     fn clone(&self) -> Self {
-        StreamGuard::new(&self.0)
+        let guard = StreamGuard::new(&self.link);
+        if self.lane { guard.of_lane() } else { guard }
     }
 }
 
 impl Drop for StreamGuard {
     fn drop(&mut self) {
-        if self.0.streams.fetch_sub(1, Ordering::Relaxed) == 1 {
-            self.0.drained.notify_one();
+        if self.lane {
+            self.link.lanes.fetch_sub(1, Ordering::Relaxed);
+        }
+        if self.link.streams.fetch_sub(1, Ordering::Relaxed) == 1 {
+            self.link.drained.notify_one();
         }
     }
 }

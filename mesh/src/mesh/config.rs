@@ -41,14 +41,17 @@ pub enum MeshError {
     /// An address that nobody could dial.
     #[error("{0} can't be advertised: other nodes could not dial it")]
     Advertise(SocketAddr),
-    /// A new certificate for another node, mesh or authority.
-    #[error("the new certificate is of node {found}, this is node {own}, or its authority is another")]
+    /// A new certificate for another node or mesh.
+    #[error("the new certificate is of node {found}, this is node {own}, or its mesh is another")]
     Foreign {
         /// The node of the certificate.
         found: NodeId,
         /// This node.
         own: NodeId,
     },
+    /// A certificate of an authority that is not believed.
+    #[error("the certificate is of an authority that is not one of the mesh")]
+    Unbelieved,
 }
 
 impl From<tls::TlsError> for MeshError {

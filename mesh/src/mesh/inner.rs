@@ -1,13 +1,12 @@
 //! What the tasks of a mesh share: the endpoint, the address book, the handler.
 
-use super::{MeshConfig, MeshError};
+use super::{MeshConfig, MeshError, credentials::Credentials};
 use crate::{
-    Gossip, Handler, Identity,
+    Gossip, Handler, Identity, Trust,
     conversation::CONVERSATIONS_MAX,
     door::{HANDSHAKES_MAX, JOINS_MAX},
     link::{Expulsion, Link, Peer, Refusal, close_code, dial, expulsion, keep, lock, serve},
     prelude::{Hello, Life, Purpose},
-    tls,
 };
 use micro_sdk::wire::{ClusterId, Code, Fault, NodeId, Seams};
 use quinn::{ConnectionError, Endpoint};
@@ -54,8 +53,8 @@ pub(crate) struct Inner {
     pub(crate) joins: Arc<Semaphore>,
     version: String,
     pub(super) local_addr: SocketAddr,
-    segments: bool,
-    identity: Mutex<(Identity, quinn::ClientConfig)>,
+    pub(crate) segments: bool,
+    credentials: Mutex<Arc<Credentials>>,
     book: Mutex<Book>,
     handler: watch::Sender<Option<Arc<dyn Handler>>>,
     serving: AtomicBool,
@@ -68,19 +67,19 @@ pub(crate) struct Inner {
 }
 
 impl Inner {
-    /// `identity` comes with how it dials.
     pub(super) fn new(
         config: &MeshConfig,
         advertise: SocketAddr,
         local_addr: SocketAddr,
         segments: bool,
-        identity: (Identity, quinn::ClientConfig),
+        credentials: Credentials,
         endpoint: Endpoint,
     ) -> Self {
-        let gossip = Gossip::new(config, identity.0.node, identity.0.cluster, advertise);
+        let Identity { node, cluster, .. } = credentials.identity;
+        let gossip = Gossip::new(config, node, cluster, advertise);
         Inner {
-            node: identity.0.node,
-            cluster: identity.0.cluster,
+            node,
+            cluster,
             advertise,
             life: Life { boot: config.boot, nonce: u64::from_le_bytes(config.seams.random()) },
             seams: config.seams.clone(),
@@ -92,7 +91,7 @@ impl Inner {
             version: config.version.clone(),
             local_addr,
             segments,
-            identity: Mutex::new(identity),
+            credentials: Mutex::new(Arc::new(credentials)),
             book: Mutex::default(),
             handler: watch::Sender::new(None),
             serving: AtomicBool::new(false),
@@ -127,18 +126,26 @@ impl Inner {
         }
     }
 
-    /// Uses a new certificate for connections from now on.
-    pub(super) fn renew(&self, identity: Identity) -> Result<(), MeshError> {
-        let same = (identity.node, identity.cluster) == (self.node, self.cluster)
-            && identity.pin() == lock(&self.identity).0.pin();
-        if !same {
+    /// Uses a new certificate for connections from now on, and replaces those that there are. Those whose peer is of an
+    /// authority that is not believed any more end.
+    pub(super) fn renew(&self, identity: Identity, trust: Trust) -> Result<(), MeshError> {
+        if (identity.node, identity.cluster) != (self.node, self.cluster) {
             return Err(MeshError::Foreign { found: identity.node, own: self.node });
         }
-        let client = tls::client(&identity, &self.seams, self.segments)?;
-        let server = tls::server(&identity, &self.seams, self.segments)?;
-        self.endpoint.set_server_config(Some(server));
-        *lock(&self.identity) = (identity, client);
+        let renewals = self.credentials().renewals + 1;
+        let credentials = Credentials::new(identity, trust.clone(), &self.seams, self.segments, renewals)?;
+        self.endpoint.set_server_config(Some((*credentials.server).clone()));
+        *lock(&self.credentials) = Arc::new(credentials);
+        for peer in self.peers() {
+            peer.part_unless(&trust, self.seams.clock.now());
+            peer.look_anew();
+        }
         Ok(())
+    }
+
+    /// What this node shows now, and whom it believes.
+    pub(crate) fn credentials(&self) -> Arc<Credentials> {
+        lock(&self.credentials).clone()
     }
 
     /// Resolves when the mesh closes.
@@ -187,13 +194,15 @@ impl Inner {
         &self.gossip
     }
 
-    /// How this node dials, by its newest certificate.
-    pub(crate) fn client_config(&self) -> quinn::ClientConfig {
-        lock(&self.identity).1.clone()
-    }
-
-    pub(crate) fn hello(&self, purpose: Purpose) -> Hello {
-        Hello { life: self.life, advertise: self.advertise, purpose, version: self.version.clone() }
+    /// What this node says first on a connection made with these credentials.
+    pub(crate) fn hello(&self, purpose: Purpose, credentials: &Credentials) -> Hello {
+        Hello {
+            life: self.life,
+            advertise: self.advertise,
+            purpose,
+            version: self.version.clone(),
+            renewals: credentials.renewals,
+        }
     }
 
     /// Numbers connections in the order in which they were made.

@@ -1,19 +1,22 @@
 //! A node's place in the mesh: one UDP port, its peers, what is called over them.
 
 mod config;
+mod credentials;
 mod inner;
 
 pub use config::{MeshConfig, MeshError};
+pub(crate) use credentials::Credentials;
 pub(crate) use inner::Inner;
 
 use crate::{
-    FrameReceiver, FrameSender, Gossip, Handler, Heard, Identity, Lane, Route, Said, Socket,
+    FrameReceiver, FrameSender, Gossip, Handler, Heard, Identity, Lane, RenewalGrant, Route, Said, Socket,
+    Trust,
     call::{check_body, deadline, send_call, timed_out, work_call},
     conversation::ask,
     door,
     link::{Expulsion, Link, Outgoing, StreamGuard, close_code, describe, in_order},
     prelude::Kind,
-    tls,
+    renewal, tls,
 };
 use bytes::Bytes;
 use micro_sdk::wire::{ClusterId, Code, Fault, Head, NodeId};
@@ -59,8 +62,13 @@ impl Mesh {
     /// It dials and gossips from now on, but takes no connection before [`Mesh::serve`].
     ///
     /// # Errors
-    /// If the identity or the socket can't be used, or there is no runtime.
-    pub fn start(config: MeshConfig, identity: Identity, socket: Socket) -> Result<Mesh, MeshError> {
+    /// If the identity or the socket can't be used, its authority is not believed, or there is no runtime.
+    pub fn start(
+        config: MeshConfig,
+        identity: Identity,
+        trust: Trust,
+        socket: Socket,
+    ) -> Result<Mesh, MeshError> {
         tokio::runtime::Handle::try_current().map_err(|_| MeshError::Runtime)?;
         let segments = socket.segments();
         let local_addr = socket.local_addr()?;
@@ -71,14 +79,13 @@ impl Mesh {
         if advertise.ip().is_unspecified() || advertise.port() == 0 {
             return Err(MeshError::Advertise(advertise));
         }
-        let client = tls::client(&identity, &config.seams, segments)?;
-        let server = tls::server(&identity, &config.seams, segments)?;
+        let credentials = Credentials::new(identity, trust, &config.seams, segments, 0)?;
+        let server = (*credentials.server).clone();
         let runtime = Arc::new(quinn::TokioRuntime);
         let socket = socket.into_quinn(&*runtime)?;
         let endpoint =
             Endpoint::new_with_abstract_socket(tls::endpoint(&config.seams), Some(server), socket, runtime)?;
-        let inner =
-            Arc::new(Inner::new(&config, advertise, local_addr, segments, (identity, client), endpoint));
+        let inner = Arc::new(Inner::new(&config, advertise, local_addr, segments, credentials, endpoint));
         inner.gossip().bind(&inner);
         tokio::spawn(inner.gossip().clone().run(inner.clone()));
         Ok(Mesh { _life: Arc::new(Life(inner.clone())), inner })
@@ -214,6 +221,11 @@ impl Mesh {
         Ok((FrameSender::new(sender, guard.clone()), FrameReceiver::new(receiver, guard)))
     }
 
+    /// Whether `node` is linked, and was heard of within the last seconds.
+    pub fn is_up(&self, node: NodeId) -> bool {
+        self.inner.peer(node).is_some_and(|peer| peer.is_up())
+    }
+
     /// The ways to all known nodes, reachable ones first.
     pub fn routes(&self) -> Vec<Route> {
         let mut routes: Vec<_> = self.inner.peers().iter().map(|peer| peer.route()).collect();
@@ -258,12 +270,45 @@ impl Mesh {
         self.inner.expelled()
     }
 
-    /// Uses a new certificate of this node for connections from now on.
+    /// Uses a new certificate of this node, and believes these authorities, for connections from now on. Each link is
+    /// replaced by one that is made with it, and ends when what was begun on it has. Links whose peer is of an
+    /// authority that is not believed any more end at once.
     ///
     /// # Errors
-    /// If it is of another node, mesh or authority, or not good for TLS.
-    pub fn renew(&self, identity: Identity) -> Result<(), MeshError> {
-        self.inner.renew(identity)
+    /// If it is of another node or mesh, of an authority that is not believed, or not good for TLS.
+    pub fn renew(&self, identity: Identity, trust: Trust) -> Result<(), MeshError> {
+        self.inner.renew(identity, trust)
+    }
+
+    /// What this node proves who it is with.
+    pub fn identity(&self) -> Identity {
+        self.inner.credentials().identity.clone()
+    }
+
+    /// The authorities that this node believes.
+    pub fn trust(&self) -> Trust {
+        self.inner.credentials().trust.clone()
+    }
+
+    /// Whether the links to all peers that are up were made with the certificate that this node has now.
+    pub fn is_renewed(&self) -> bool {
+        let renewals = self.inner.credentials().renewals;
+        self.inner.peers().iter().all(|peer| peer.is_linked_since(renewals))
+    }
+
+    /// Asks the node at `address`, whichever it is, to certify this node's key again. For a node that can't be linked
+    /// any more, since its certificate does not count, or is of an authority that the others don't believe.
+    ///
+    /// # Errors
+    /// `Unreachable` if no node that this one believes answers there within `patience`, or why that node refuses.
+    pub async fn ask_renewal(&self, address: SocketAddr, patience: Duration) -> Result<RenewalGrant, Fault> {
+        let credentials = self.inner.credentials();
+        let asked = renewal::ask(&self.inner, &credentials.identity, &credentials.trust, address);
+        let late = || {
+            let message = format!("no node answers at {address} within {} ms", patience.as_millis());
+            Fault::new(Code::Unreachable, message)
+        };
+        timeout(patience, asked).await.unwrap_or_else(|_| Err(late()))
     }
 
     /// Waits until the calls that other nodes have sent are answered and the answers have arrived, at most `patience`.
@@ -290,5 +335,5 @@ async fn begin_lane(link: &Arc<Link>, lane: Lane) -> Result<(Outgoing, RecvStrea
     let (mut send, recv, guard) = link.open(lane.priority()).await.map_err(|error| describe(&error))?;
     let prelude = Bytes::copy_from_slice(&[Kind::Lane as u8, lane.number()]);
     send.write(&mut [prelude]).await.map_err(|error| error.to_string())?;
-    Ok((send, recv, guard))
+    Ok((send, recv, guard.of_lane()))
 }

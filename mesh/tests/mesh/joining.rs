@@ -52,7 +52,7 @@ async fn a_good_token_makes_a_node_of_the_mesh_on_the_same_port() {
     let identity = key
         .with_certificate(&grant.certificate, NodeId(2), token.cluster, now())
         .expect("the certificate is for this key");
-    let b = Mesh::start(config(2, 1, address), identity, socket).expect("the same socket");
+    let b = Mesh::start(config(2, 1, address), identity, grant.trust, socket).expect("the same socket");
     b.serve(Arc::new(EchoHandle(Arc::new(Echo::new(world.authority.clone())))));
     b.learn(a.node(), a.advertise());
     b.call(a.node(), &head("echo", 5000), Bytes::new()).await.expect("b may call a");

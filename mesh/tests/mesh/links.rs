@@ -101,7 +101,7 @@ async fn a_node_that_starts_anew_is_linked_again() {
     drop(b);
     tokio::time::sleep(Duration::from_millis(100)).await;
     let socket = Socket::bind(address).expect("the port is free again");
-    let b = Mesh::start(config(2, 2, address), world.identity(2), socket).expect("a start");
+    let b = Mesh::start(config(2, 2, address), world.identity(2), world.trust(), socket).expect("a start");
     b.serve(std::sync::Arc::new(crate::world::EchoHandle(std::sync::Arc::new(crate::world::Echo::new(
         world.authority.clone(),
     )))));
@@ -158,12 +158,13 @@ async fn a_forgotten_node_is_not_let_in_again() {
 async fn a_certificate_can_be_renewed_while_running() {
     let world = World::new(1);
     let ((a, _), (b, _)) = (world.node(1), world.node(2));
-    a.renew(world.identity(1)).expect("the same node and authority");
-    b.renew(world.identity(2)).expect("the same node and authority");
+    a.renew(world.identity(1), world.trust()).expect("the same node and authority");
+    b.renew(world.identity(2), world.trust()).expect("the same node and authority");
     a.learn(b.node(), b.advertise());
     a.call(b.node(), &head("echo", 5000), Bytes::new()).await.expect("the new certificates work");
-    assert!(matches!(a.renew(world.identity(2)), Err(MeshError::Foreign { .. })));
-    assert!(matches!(a.renew(World::new(1).identity(1)), Err(MeshError::Foreign { .. })));
+    assert!(matches!(a.renew(world.identity(2), world.trust()), Err(MeshError::Foreign { .. })));
+    let other = World::new(1);
+    assert!(matches!(a.renew(other.identity(1), world.trust()), Err(MeshError::Unbelieved)));
 }
 
 #[tokio::test]
@@ -171,5 +172,8 @@ async fn an_address_that_nobody_can_dial_is_not_advertised() {
     let world = World::new(1);
     let socket = Socket::bind(([127, 0, 0, 1], 0).into()).expect("a free port");
     let config = config(1, 1, ([0, 0, 0, 0], 80).into());
-    assert!(matches!(Mesh::start(config, world.identity(1), socket), Err(MeshError::Advertise(_))));
+    assert!(matches!(
+        Mesh::start(config, world.identity(1), world.trust(), socket),
+        Err(MeshError::Advertise(_))
+    ));
 }

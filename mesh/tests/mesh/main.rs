@@ -9,6 +9,7 @@ mod joining;
 mod lanes;
 mod links;
 mod lives;
+mod renewing;
 mod simulated;
 mod strangers;
 mod world;

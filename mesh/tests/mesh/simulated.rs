@@ -82,8 +82,12 @@ type Views = Arc<Mutex<BTreeMap<u64, View>>>;
 
 async fn host(node: u64, boot: u64, world: Arc<World>, views: Views) -> turmoil::Result {
     let socket = Simulated::bind(address(node)).await?;
-    let mesh =
-        Mesh::start(config(node, boot, address(node)), world.identity(node), Socket::Simulated(socket))?;
+    let mesh = Mesh::start(
+        config(node, boot, address(node)),
+        world.identity(node),
+        world.trust(),
+        Socket::Simulated(socket),
+    )?;
     mesh.serve(Arc::new(EchoHandle(Arc::new(Echo::new(world.authority.clone())))));
     for other in (1..=3).filter(|other| *other != node) {
         mesh.learn(NodeId(other), address(other));

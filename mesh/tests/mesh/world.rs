@@ -3,29 +3,39 @@
 use bytes::Bytes;
 use futures::{StreamExt, stream};
 use micro_mesh::{
-    Authority, BoxFuture, FrameReceiver, FrameSender, Handler, Heard, Identity, JoinGrant, JoinRequest, Lane,
-    LinkState, Mesh, MeshConfig, NodeKey, Piece, Place, Said, Socket,
+    Authority, BoxFuture, CERTIFICATE_LIFE, FrameReceiver, FrameSender, Handler, Heard, Identity, JoinGrant,
+    JoinRequest, KeyRequest, Lane, LinkState, Mesh, MeshConfig, NodeKey, Piece, Place, RenewalGrant, Said,
+    Socket, Trust,
 };
 use micro_sdk::wire::{
     Blocking, Caller, Clock, ClusterId, Code, Entropy, Fault, Head, Job, Namespace, NodeId, Seams, TraceId,
 };
 use ring::rand::{SecureRandom, SystemRandom};
 use std::{
+    collections::BTreeMap,
     net::SocketAddr,
     sync::{
         Arc, Mutex,
-        atomic::{AtomicUsize, Ordering},
+        atomic::{AtomicU64, AtomicUsize, Ordering},
     },
     time::{Duration, SystemTime},
 };
 use tokio::time::{Instant, sleep};
 
-/// A clock that stands still.
-struct Still;
+/// A clock that stands still, unless it is set forward.
+#[derive(Default)]
+pub struct Still(AtomicU64);
+
+impl Still {
+    /// Sets it forward.
+    pub fn forward(&self, by: Duration) {
+        self.0.fetch_add(by.as_secs(), Ordering::Relaxed);
+    }
+}
 
 impl Clock for Still {
     fn now(&self) -> SystemTime {
-        SystemTime::UNIX_EPOCH + Duration::from_secs(1_800_000_000)
+        SystemTime::UNIX_EPOCH + Duration::from_secs(1_800_000_000 + self.0.load(Ordering::Relaxed))
     }
 }
 
@@ -46,11 +56,16 @@ impl Blocking for Inline {
 }
 
 pub fn seams() -> Seams {
-    Seams { clock: Arc::new(Still), entropy: Arc::new(Random), blocking: Arc::new(Inline) }
+    seams_with(Arc::default())
+}
+
+/// Seams whose clock the test may set forward.
+pub fn seams_with(clock: Arc<Still>) -> Seams {
+    Seams { clock, entropy: Arc::new(Random), blocking: Arc::new(Inline) }
 }
 
 pub fn now() -> SystemTime {
-    Still.now()
+    Still::default().now()
 }
 
 /// A mesh's authority, and what its nodes saw.
@@ -64,10 +79,21 @@ impl World {
     }
 
     pub fn identity(&self, node: u64) -> Identity {
+        self.identity_for(node, CERTIFICATE_LIFE)
+    }
+
+    /// An identity whose certificate ends so soon.
+    pub fn identity_for(&self, node: u64, life: Duration) -> Identity {
         let key = NodeKey::generate();
-        let certificate = self.authority.issue(&key.request(NodeId(node)), now()).expect("a good request");
+        let certificate =
+            self.authority.issue(&key.request(NodeId(node)), life, now()).expect("a good request");
         key.with_certificate(&certificate, NodeId(node), self.authority.cluster(), now())
             .expect("just issued")
+    }
+
+    /// The trust in this mesh's authority.
+    pub fn trust(&self) -> Trust {
+        Trust::of(self.authority.certificate())
     }
 
     /// A node on loopback that serves.
@@ -82,7 +108,8 @@ impl World {
     pub fn life(&self, node: u64, boot: u64) -> Mesh {
         let socket = Socket::bind(([127, 0, 0, 1], 0).into()).expect("a free port");
         let config = config(node, boot, ([127, 0, 0, 1], 0).into());
-        let mesh = Mesh::start(config, self.identity(node), socket).expect("a good identity and socket");
+        let mesh = Mesh::start(config, self.identity(node), self.trust(), socket)
+            .expect("a good identity and socket");
         mesh.serve(Arc::new(EchoHandle(Arc::new(Echo::new(self.authority.clone())))));
         mesh
     }
@@ -91,7 +118,7 @@ impl World {
     pub fn quiet_node(&self, node: u64) -> Mesh {
         let socket = Socket::bind(([127, 0, 0, 1], 0).into()).expect("a free port");
         let config = config(node, 1, ([127, 0, 0, 1], 0).into());
-        Mesh::start(config, self.identity(node), socket).expect("a good identity and socket")
+        Mesh::start(config, self.identity(node), self.trust(), socket).expect("a good identity and socket")
     }
 }
 
@@ -143,6 +170,10 @@ pub const SECRET: [u8; 32] = [9; 32];
 pub struct Echo {
     authority: Authority,
     used: Mutex<bool>,
+    /// The public keys of those whose certificates are renewed.
+    pub keys: Mutex<BTreeMap<NodeId, Vec<u8>>>,
+    /// What is issued is issued now.
+    pub clock: Arc<Still>,
     /// Calls that were dropped before they were done.
     pub dropped: Arc<AtomicUsize>,
     /// How lanes ended.
@@ -151,7 +182,12 @@ pub struct Echo {
 
 impl Echo {
     pub fn new(authority: Authority) -> Self {
-        Echo { authority, used: Mutex::new(false), dropped: Arc::default(), lanes: Mutex::default() }
+        Self::with_clock(authority, Arc::default())
+    }
+
+    pub fn with_clock(authority: Authority, clock: Arc<Still>) -> Self {
+        let (used, keys) = (Mutex::new(false), Mutex::default());
+        Echo { authority, used, keys, clock, dropped: Arc::default(), lanes: Mutex::default() }
     }
 }
 
@@ -227,6 +263,11 @@ impl Handler for EchoHandle {
         let answer = self.0.admit(&request);
         Box::pin(async move { answer })
     }
+
+    fn renew(&self, _from: SocketAddr, key: KeyRequest) -> BoxFuture<'static, Result<RenewalGrant, Fault>> {
+        let answer = self.0.renew(&key);
+        Box::pin(async move { answer })
+    }
 }
 
 /// An [`Echo`] as a mesh takes it.
@@ -255,6 +296,17 @@ impl Echo {
         })
     }
 
+    /// Certifies the key again that was certified first.
+    fn renew(&self, key: &KeyRequest) -> Result<RenewalGrant, Fault> {
+        let known = self.keys.lock().expect("no panic").get(&key.node).cloned();
+        if known.as_ref() != Some(&key.public_key) {
+            return Err(Fault::new(Code::Denied, "it is the key of no member"));
+        }
+        let now = self.clock.now();
+        let certificate = self.authority.issue(key, CERTIFICATE_LIFE, now).expect("a good request");
+        Ok(RenewalGrant { certificate, trust: Trust::of(self.authority.certificate()) })
+    }
+
     fn admit(&self, request: &JoinRequest) -> Result<JoinGrant, Fault> {
         if request.secret != SECRET {
             return Err(Fault::new(Code::Denied, "this join token is not known"));
@@ -264,8 +316,9 @@ impl Echo {
         }
         let certificate = self
             .authority
-            .issue(&request.key, now())
+            .issue(&request.key, CERTIFICATE_LIFE, now())
             .map_err(|error| Fault::new(Code::Usage, error.to_string()))?;
-        Ok(JoinGrant { certificate, peers: vec![(NodeId(1), request.address)] })
+        let trust = Trust::of(self.authority.certificate());
+        Ok(JoinGrant { certificate, trust, peers: vec![(NodeId(1), request.address)] })
     }
 }

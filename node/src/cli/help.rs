@@ -20,6 +20,7 @@ const READS: &[&str] = &[
     "auth keys list",
     "auth list",
     "blob list",
+    "cluster ca show",
     "cluster leader",
     "cluster members",
     "cluster verify",

@@ -127,7 +127,7 @@ fn own_address(peer: SocketAddr) -> Option<IpAddr> {
 mod tests {
     use super::*;
     use crate::config::{AuditConfig, HttpConfig, Join, LimitsConfig, VotersWanted};
-    use micro_mesh::Place;
+    use micro_mesh::{CERTIFICATE_LIFE, Place};
 
     fn config(mesh_listen: Option<&str>, advertise: Option<&str>, join: Option<&str>) -> Config {
         let address = |text: &str| text.parse::<SocketAddr>().expect("an address");
@@ -145,6 +145,7 @@ mod tests {
             voters: VotersWanted::Three,
             door_threads: None,
             limits: LimitsConfig::default(),
+            certificate_life: CERTIFICATE_LIFE,
             audit: AuditConfig::default(),
             settings: Vec::new(),
         }

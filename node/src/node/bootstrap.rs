@@ -14,8 +14,10 @@ use super::{
     rejoin,
 };
 use crate::config::{Config, Join};
-use micro_actors::{AddressBook, IDENTITY_FILE, Peers, System};
-use micro_mesh::{Expulsion, Identity, JoinRequest, NodeKey, Socket};
+use micro_actors::{
+    AddressBook, IDENTITY_FILE, Peers, System, auth::AuthState, keep_identity, kept_trust, renew_at_start,
+};
+use micro_mesh::{Expulsion, Identity, JoinRequest, NodeKey, Socket, Trust};
 use micro_sdk::wire::{Code, Fault, Seams};
 use micro_storage::{Family, FileStore, LogMark, ScanRange, Storage};
 use std::{net::SocketAddr, path::Path, time::Duration};
@@ -36,6 +38,8 @@ const SMALL_BYTES_MAX: usize = 1 << 20;
 /// What a start found out.
 pub(super) struct Bootstrap {
     pub identity: Identity,
+    /// The authorities that the node believes.
+    pub trust: Trust,
     pub number: u64,
     /// The other nodes of the mesh as they were known last; none if nothing was ever written of them.
     pub peers: Option<Peers>,
@@ -147,16 +151,20 @@ impl Bootstrap {
             (Some(identity), _) => identity,
             (None, Some(join)) => Self::join(config, name, join, storage, socket, advertise, seams).await?,
             (None, None) => {
-                let founding = Founding::new(seams)?;
+                let founding = Founding::new(seams, config.certificate_life)?;
                 founding.keep(storage)?;
                 founding.identity
             }
         };
+        let trust = kept_trust(files, &identity)?;
+        let auth = AuthState::new(identity.cluster, storage.state.clone(), storage.files.clone());
+        let (life, now) = (config.certificate_life, seams.clock.now());
+        let (identity, trust) = renew_at_start(&auth, files, (identity, trust), life, now)?;
         rejoin::settle(files)?;
         let number = next_boot(files)?;
         let peers = AddressBook::open(storage.files.clone()).peers().cloned();
         let authority = files.read(AUTHORITY_FILE).map_err(failed)?;
-        Ok(Bootstrap { identity, number, peers, authority, fresh })
+        Ok(Bootstrap { identity, trust, number, peers, authority, fresh })
     }
 
     /// Whose directory it is, as far as that is written; none if it is as good as new. Writes nothing.
@@ -244,7 +252,7 @@ impl Bootstrap {
         let identity = key.with_certificate(&grant.certificate, node, token.cluster, seams.clock.now());
         let identity = identity.map_err(failed)?;
         AddressBook::open(storage.files.clone()).keep(grant.peers)?;
-        storage.files.write(IDENTITY_FILE, &identity.encode()).map_err(failed)?;
+        keep_identity(&*storage.files, &identity, &grant.trust)?;
         Ok(identity)
     }
 

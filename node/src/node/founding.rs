@@ -7,6 +7,7 @@ use micro_actors::{
 use micro_mesh::{Authority, Identity, NodeKey};
 use micro_sdk::wire::{Code, Fault, Seams};
 use micro_storage::Storage;
+use std::time::Duration;
 
 /// The sealed authority of a new mesh, until the group has it.
 pub(super) const AUTHORITY_FILE: &str = "authority";
@@ -24,15 +25,15 @@ fn failed(error: impl std::fmt::Display) -> Fault {
 }
 
 impl Founding {
-    /// Mints all that a new mesh begins with.
+    /// Mints all that a new mesh begins with. The certificate of its first node counts for `certificate_life`.
     ///
     /// # Errors
     /// If the authority can't certify its first node.
-    pub fn new(seams: &Seams) -> Result<Self, Fault> {
+    pub fn new(seams: &Seams, certificate_life: Duration) -> Result<Self, Fault> {
         let (cluster, node, now) = (seams.cluster_id(), seams.node_id(), seams.clock.now());
         let authority = Authority::generate(cluster, now);
         let key = NodeKey::generate();
-        let certificate = authority.issue(&key.request(node), now).map_err(failed)?;
+        let certificate = authority.issue(&key.request(node), certificate_life, now).map_err(failed)?;
         let identity = key.with_certificate(&certificate, node, cluster, now).map_err(failed)?;
         let seal = SealKey::generate(seams);
         let authority = seal.seal(seams, cluster, &authority.encode());

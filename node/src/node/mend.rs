@@ -3,7 +3,8 @@
 use micro_actors::network::NodeCard;
 use micro_consensus::{FetchError, fetch_state};
 use micro_mesh::{
-    BoxFuture, FrameReceiver, FrameSender, Handler, Heard, JoinGrant, JoinRequest, Lane, Mesh, Piece, Said,
+    BoxFuture, FrameReceiver, FrameSender, Handler, Heard, JoinGrant, JoinRequest, KeyRequest, Lane, Mesh,
+    Piece, RenewalGrant, Said,
 };
 use micro_sdk::wire::{Code, Fault, Head, NodeId, Seams};
 use micro_storage::{Damage, Storage};
@@ -88,6 +89,9 @@ impl Handler for Mending {
     }
 
     fn join(&self, _: SocketAddr, _: JoinRequest) -> BoxFuture<'static, Result<JoinGrant, Fault>> {
+        Box::pin(async { Err(not_yet()) })
+    }
+    fn renew(&self, _: SocketAddr, _: KeyRequest) -> BoxFuture<'static, Result<RenewalGrant, Fault>> {
         Box::pin(async { Err(not_yet()) })
     }
 }

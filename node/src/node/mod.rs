@@ -5,6 +5,7 @@ mod accounts;
 mod addresses;
 mod admin_secret;
 mod audit;
+mod authority;
 mod backup;
 mod blobs;
 mod bootstrap;
@@ -46,6 +47,7 @@ use micro_actors::{
     audit::Audit,
     blob::SCRUB_ROUND,
     network::{NodeCard, Phase},
+    renew_by_proof,
 };
 use micro_consensus::{Consensus, ConsensusConfig};
 use micro_mesh::{Mesh, MeshConfig, Place, Socket};
@@ -251,7 +253,6 @@ impl Node {
         let name = name::choose(config.name.as_deref(), &*storage.files)?;
         config.place = place::choose(&config.place, &*storage.files)?;
         let boot = Bootstrap::run(&config, &name, &storage, &socket, advertise, &seams).await?;
-        let identity = boot.identity.clone();
         let mesh_config = MeshConfig {
             advertise,
             name: name.clone(),
@@ -262,12 +263,19 @@ impl Node {
             gossip_interval: GOSSIP_INTERVAL,
         };
         let started = seams.clock.now();
-        let mesh = Mesh::start(mesh_config, identity.clone(), socket)
+        let mesh = Mesh::start(mesh_config, boot.identity.clone(), boot.trust.clone(), socket)
             .map_err(|error| Fault::new(Code::Failed, format!("the mesh does not start: {error}")))?;
         for (node, address) in boot.peers.iter().flatten() {
             mesh.learn(*node, *address);
         }
         let alone = boot.peers.as_ref().is_some_and(Vec::is_empty);
+        if storage.fence.damage().is_some() && started >= boot.identity.expires() {
+            // What could be read of the authority is damaged, and who gives the state is linked by a certificate.
+            let addresses = boot.peers.iter().flatten().map(|(_, address)| *address);
+            if let Err(fault) = renew_by_proof(&mesh, &*storage.files, &seams, addresses).await {
+                tracing::warn!(%fault, "the node's certificate has ended, and nobody renews it");
+            }
+        }
         mend::mend(&mesh, &storage, &seams, alone, &config.data_dir).await?;
         let machines: Arc<Machines> = System::machines();
         let consensus =
@@ -275,7 +283,7 @@ impl Node {
         if boot.authority.is_some() && !consensus.is_initialized().await? {
             consensus.initialize(mesh.advertise()).await?;
         }
-        let node_card = NodeCard { started, pin: identity.pin(), voters_wanted: config.voters.count() };
+        let node_card = NodeCard { started, voters_wanted: config.voters.count() };
         let system = System::start(SystemConfig {
             mesh: mesh.clone(),
             consensus: consensus.clone(),
@@ -283,7 +291,7 @@ impl Node {
             storage: storage.clone(),
             seams: seams.clone(),
             card: node_card,
-            identity,
+            certificate_life: config.certificate_life,
             scrub_round,
             audit: audit.as_ref().map_or_else(Audit::off, Trail::audit),
         })

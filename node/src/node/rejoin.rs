@@ -15,7 +15,7 @@ use super::{
     storage_fault,
 };
 use crate::config::Join;
-use micro_actors::{AddressBook, IDENTITY_FILE, Peers, network::Farewell};
+use micro_actors::{AddressBook, IDENTITY_FILE, Peers, kept_trust, network::Farewell, renew_by_proof};
 use micro_mesh::{Expulsion, Identity, JoinToken, Mesh, MeshConfig, Socket};
 use micro_sdk::wire::{Code, Effect, Fault, NodeId, Seams};
 use micro_storage::{FileStore, disk::Remains};
@@ -81,7 +81,12 @@ pub async fn rejoin(data_dir: &Path) -> Result<GivenUp, Fault> {
         return Err(alone(data_dir));
     }
     let node = identity.node;
+    let expired = seams.clock.now() >= identity.expires();
     let mesh = link(&*files, identity, &peers, &seams)?;
+    if expired {
+        let addresses = peers.iter().map(|(_, address)| *address);
+        renew_by_proof(&mesh, &*files, &seams, addresses).await?;
+    }
     let outcome = part(&mesh, &*files, &seams, &peers).await;
     mesh.close("this node gives its place up").await;
     outcome?;
@@ -119,7 +124,8 @@ fn link(files: &dyn FileStore, identity: Identity, peers: &Peers, seams: &Seams)
         seams: seams.clone(),
         gossip_interval: GOSSIP_INTERVAL,
     };
-    let mesh = Mesh::start(config, identity, socket)
+    let trust = kept_trust(files, &identity)?;
+    let mesh = Mesh::start(config, identity, trust, socket)
         .map_err(|error| Fault::new(Code::Failed, format!("the mesh does not start: {error}")))?;
     peers.iter().for_each(|(node, address)| mesh.learn(*node, *address));
     mesh.serve(Arc::new(Mending));

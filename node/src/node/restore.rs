@@ -10,6 +10,7 @@ use micro_actors::{
     config::{Inherited, MeshSeal, inherit_keys},
 };
 use micro_consensus::{BackupFacts, Restoration, RestoreError};
+use micro_mesh::CERTIFICATE_LIFE;
 use micro_sdk::wire::{ClusterId, Code, Fault, NodeId};
 use micro_storage::Family;
 use std::{io::Read, path::Path};
@@ -49,7 +50,7 @@ pub fn restore(
             .help(format!("or give that node up first: `micro-node reset --data-dir {dir}`")));
     }
     let seams = production_seams();
-    let founding = Founding::new(&seams)?;
+    let founding = Founding::new(&seams, CERTIFICATE_LIFE)?;
     let facts = restoration.facts();
     let (cluster, node) = (founding.identity.cluster, founding.identity.node);
     storage.files.write(RESTORING_FILE, b"").map_err(failed)?;

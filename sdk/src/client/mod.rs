@@ -43,6 +43,7 @@
 mod address;
 mod audit;
 mod auth;
+mod authority;
 mod background;
 mod backup;
 mod blob;
@@ -66,6 +67,7 @@ pub use auth::{
     Account, AccountCreated, Auth, Checked, CheckedFor, Identity, Inspection, KeyRotation, Login, NewAccount,
     NewRule, Rule, SigningKey,
 };
+pub use authority::{Authority, FormerAuthority};
 pub use backup::Backup;
 pub use blob::{
     Blob, BlobPage, BlobPut, BlobReader, BlobUpload, Blobs, BlobsHandedOver, GetBlob, ListBlobs, PutBlob,

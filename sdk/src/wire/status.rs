@@ -109,6 +109,20 @@ pub struct NodeStatus {
     pub uptime_s: Option<u64>,
     /// Its platform actors, and how often each was restarted after a panic. Null when it is down.
     pub actors: Option<Vec<ActorStatus>>,
+    /// The certificate that it shows to other nodes, as it told last. Null if it never did.
+    #[serde(default)]
+    pub certificate: Option<CertificateStatus>,
+}
+
+/// The certificate of a node.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CertificateStatus {
+    /// The pin of the authority that signed it: the SHA-256 of its certificate, in hexadecimal digits.
+    pub authority: String,
+    /// When it was made, in seconds since 1970.
+    pub issued_s: u64,
+    /// When it ends, in seconds since 1970. A node that is up renews its own at two thirds of the time between.
+    pub ends_s: u64,
 }
 
 /// One platform actor of a node.

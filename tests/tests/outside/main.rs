@@ -10,6 +10,7 @@ mod backup;
 mod blob;
 mod canary;
 mod clients;
+mod certificates;
 mod command_lines;
 mod completion;
 mod config;

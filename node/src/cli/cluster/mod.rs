@@ -1,6 +1,7 @@
 //! `micro-node cluster`: who is a member, who leads, and a copy of it all.
 
 mod backup;
+mod ca;
 mod restore;
 
 use super::{
@@ -12,6 +13,7 @@ use super::{
     shape::{ItemShape, ListShape, Shapes},
     status::{role_name, state_name},
     table::{NOTHING, Table},
+    unit,
 };
 use clap::{Args, Subcommand};
 use micro_sdk::{
@@ -23,6 +25,7 @@ use micro_sdk::{
 };
 use schemars::JsonSchema;
 use serde::Serialize;
+use std::time::SystemTime;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -30,6 +33,7 @@ Examples:
   micro-node cluster leader
   micro-node cluster transfer b                      b leads from now on
   micro-node cluster remove c                        its host is lost; a learner takes its vote, if there is one
+  micro-node cluster ca rotate                       another authority certifies the nodes
   micro-node cluster backup mesh.backup              all that the mesh agrees on
   micro-node cluster restore mesh.backup --data-dir ./restored";
 
@@ -47,6 +51,7 @@ enum Verb {
     Leader(Leader),
     Transfer(Transfer),
     Remove(Remove),
+    Ca(ca::CaCommand),
     Backup(backup::Backup),
     Verify(backup::Verify),
     Restore(restore::Restore),
@@ -112,6 +117,7 @@ impl ClusterCommand {
                 told(output, &LEADER, &leader, &format!("node {} leads", leader.name))
             }
             Verb::Remove(remove) => remove.run(globals, output),
+            Verb::Ca(ca) => ca.run(globals, output),
             Verb::Backup(backup) => backup.run(globals, output),
             Verb::Verify(verify) => verify.run(output),
             Verb::Restore(restore) => restore.run(output),
@@ -147,7 +153,8 @@ fn members(globals: &Globals, output: &Output) -> Result<(), Failure> {
         let summary = MembersSummary { voters: members.len() - learners, learners };
         return output.items(&MEMBERS, &members, &summary);
     }
-    let mut table = Table::new(["NAME", "ID", "ROLE", "STATE", "ADDRESS"]);
+    let mut table = Table::new(["NAME", "ID", "ROLE", "STATE", "ADDRESS", "CERTIFICATE"]);
+    let now_s = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0, |since| since.as_secs());
     for node in members {
         let address = if node.address.is_empty() { NOTHING } else { &node.address };
         table.row([
@@ -156,6 +163,7 @@ fn members(globals: &Globals, output: &Output) -> Result<(), Failure> {
             role_name(node.role).to_owned(),
             state_name(node.state).to_owned(),
             address.to_owned(),
+            certificate(node, now_s),
         ]);
     }
     output.table(&table, "this node is no member of a group yet")
@@ -172,6 +180,15 @@ fn leader(globals: &Globals, output: &Output) -> Result<(), Failure> {
         return output.item(&LEADER, &leader);
     }
     output.text(&leader.name)
+}
+
+/// How long a node's certificate counts still.
+fn certificate(node: &NodeStatus, now_s: u64) -> String {
+    match node.certificate.as_ref().map(|certificate| certificate.ends_s) {
+        None => NOTHING.to_owned(),
+        Some(ends_s) if ends_s > now_s => format!("ends in {}", unit::span(ends_s - now_s)),
+        Some(ends_s) => format!("ended {} ago", unit::span(now_s - ends_s)),
+    }
 }
 
 fn leader_of(status: &Status) -> Option<&NodeStatus> {

@@ -1,7 +1,8 @@
 //! The values of the flags of `start` that are names or addresses.
 
+use crate::cli::unit;
 use micro_sdk::client::Address;
-use std::net::SocketAddr;
+use std::{net::SocketAddr, time::Duration};
 
 /// The longest name: a DNS label's length, so that a node's name can become one.
 const NAME_BYTES_MAX: usize = 63;
@@ -20,6 +21,20 @@ pub(super) fn name(text: &str) -> Result<String, String> {
         );
     }
     Ok(text.to_owned())
+}
+
+/// The shortest life of a certificate: shorter, and links were replaced all the time.
+const CERTIFICATE_LIFE_MIN: Duration = Duration::from_secs(10);
+/// The longest: 90 days. A node that is gone for good is remembered for longer.
+const CERTIFICATE_LIFE_MAX: Duration = Duration::from_secs(90 * 24 * 3600);
+
+/// Reads the life of a certificate. Certificates tell whole seconds.
+pub(super) fn certificate_life(text: &str) -> Result<Duration, String> {
+    let life = unit::duration(text)?;
+    match (CERTIFICATE_LIFE_MIN..=CERTIFICATE_LIFE_MAX).contains(&life) && life.subsec_nanos() == 0 {
+        true => Ok(life),
+        false => Err("it takes whole seconds, from 10s to 2160h (90 days)".to_owned()),
+    }
 }
 
 /// Reads a cloud, region or zone: short, printable, and free of what separates them.

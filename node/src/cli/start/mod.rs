@@ -125,6 +125,12 @@ pub(super) struct Start {
     #[arg(long, env = "MICRO_NODE_VOTERS", value_name = "N", default_value = "3")]
     voters: Voters,
 
+    /// How long the certificates that nodes show each other count, where this node issues them: 10s to 2160h. Each node
+    /// renews its own at two thirds of that
+    #[arg(long, env = "MICRO_NODE_CERTIFICATE_LIFE", value_name = "DURATION", default_value = "24h",
+          value_parser = label::certificate_life)]
+    certificate_life: Duration,
+
     /// Threads that serve connections beside the node's own [default: one less than the host has
     /// cores, at most 3]
     #[arg(long, env = "MICRO_NODE_DOOR_THREADS", value_name = "N",
@@ -219,6 +225,7 @@ impl Start {
                 Voters::Three => VotersWanted::Three,
                 Voters::Five => VotersWanted::Five,
             },
+            certificate_life: self.certificate_life,
             door_threads: self.door_threads,
             limits: self.limits.config(),
             audit: AuditConfig {
@@ -386,6 +393,8 @@ mod tests {
             (&["--join", "unix:/x"], "HOST:PORT"),
             (&["--voters", "4"], "3, 5"),
             (&["--name", "A B"], "a-z"),
+            (&["--certificate-life", "9s"], "10s to 2160h"),
+            (&["--certificate-life", "2161h"], "10s to 2160h"),
             (&["--zone", "a b"], "zone"),
             (&["--api", "localhost"], "IP:PORT"),
             (&["--join-token", "mnt1.abc"], "@FILE"),

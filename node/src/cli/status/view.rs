@@ -260,6 +260,7 @@ pub(in crate::cli) fn sample() -> Status {
         version: text("0.1.0"),
         uptime_s: Some(273_600),
         actors: Some(actors(0)),
+        certificate: None,
     };
     let bravo = NodeStatus {
         id: NodeId(0xb),

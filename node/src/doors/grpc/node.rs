@@ -6,12 +6,14 @@ use super::{
     usage,
 };
 use jiff::Timestamp;
-use micro_actors::network;
+use micro_actors::{auth, network};
 use micro_sdk::{
     proto::{
-        BackupRequest, BackupResponse, CallRequest, CallResponse, CreateTokenRequest, CreateTokenResponse,
-        DrainRequest, DrainResponse, LeaveRequest, LeaveResponse, Member, RemoveRequest, RemoveResponse,
-        Setting, SettingsRequest, SettingsResponse, StatusRequest, StatusResponse, TransferRequest,
+        Authority, BackupRequest, BackupResponse, CallRequest, CallResponse, CreateTokenRequest,
+        CreateTokenResponse, DrainRequest, DrainResponse, FinishAuthorityRequest, FinishAuthorityResponse,
+        FormerAuthority, LeaveRequest, LeaveResponse, Member, RemoveRequest, RemoveResponse,
+        RotateAuthorityRequest, RotateAuthorityResponse, Setting, SettingsRequest, SettingsResponse,
+        ShowAuthorityRequest, ShowAuthorityResponse, StatusRequest, StatusResponse, TransferRequest,
         TransferResponse, node_server,
     },
     wire::{ServiceName, TraceId},
@@ -104,6 +106,34 @@ impl node_server::Node for Door {
         Ok(Response::new(RemoveResponse { removed: Some(member(removed)) }))
     }
 
+    async fn show_authority(
+        &self,
+        request: Request<ShowAuthorityRequest>,
+    ) -> Result<Response<ShowAuthorityResponse>, Status> {
+        let (metadata, extensions, _) = request.into_parts();
+        let view = self.local.authority(&context(&metadata, &extensions)?).await?;
+        Ok(Response::new(ShowAuthorityResponse { authority: Some(authority(view)) }))
+    }
+
+    async fn rotate_authority(
+        &self,
+        request: Request<RotateAuthorityRequest>,
+    ) -> Result<Response<RotateAuthorityResponse>, Status> {
+        let (metadata, extensions, _) = request.into_parts();
+        let view = self.local.rotate_authority(&context(&metadata, &extensions)?).await?;
+        Ok(Response::new(RotateAuthorityResponse { authority: Some(authority(view)) }))
+    }
+
+    async fn finish_authority(
+        &self,
+        request: Request<FinishAuthorityRequest>,
+    ) -> Result<Response<FinishAuthorityResponse>, Status> {
+        let (metadata, extensions, request) = request.into_parts();
+        let request = auth::FinishAuthorityRequest { leave_behind: request.even_if_nodes_are_left_behind };
+        let view = self.local.finish_authority(&context(&metadata, &extensions)?, request).await?;
+        Ok(Response::new(FinishAuthorityResponse { authority: Some(authority(view)) }))
+    }
+
     async fn settings(
         &self,
         request: Request<SettingsRequest>,
@@ -118,6 +148,17 @@ impl node_server::Node for Door {
         };
         Ok(Response::new(SettingsResponse { settings: settings.iter().map(setting).collect() }))
     }
+}
+
+fn authority(view: auth::AuthorityView) -> Authority {
+    let date = |seconds: u64| {
+        let time = i64::try_from(seconds).ok().and_then(|seconds| Timestamp::from_second(seconds).ok());
+        time.map(|time| time.to_string()).unwrap_or_default()
+    };
+    let hex = |pin: [u8; 32]| pin.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
+    let former =
+        view.former.map(|former| FormerAuthority { pin: hex(former.pin), waiting_for: former.waiting_for });
+    Authority { pin: hex(view.pin), made: date(view.made), ends: date(view.ends), former }
 }
 
 fn member(member: network::MemberReply) -> Member {

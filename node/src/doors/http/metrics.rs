@@ -6,7 +6,10 @@ use crate::{
     doors::tally::{DoorName, LATENCY_US, Reason, Tally},
     node::Local,
 };
-use std::fmt::{Display, Write};
+use std::{
+    fmt::{Display, Write},
+    time::SystemTime,
+};
 
 /// What the text is.
 pub(super) const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
@@ -140,6 +143,12 @@ fn group(text: &mut Exposition, local: &Local) {
     text.sample(MEMBERS, &[("role", "voter")], seen.voters.len());
     text.sample(MEMBERS, &[("role", "learner")], seen.learners.len());
     text.gauge("micro_node_mesh_links", "Links to other nodes that are up.", local.links());
+    let ends = local.certificate_ends().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    text.gauge(
+        "micro_node_certificate_end_timestamp_seconds",
+        "When the certificate ends that this node shows to others, in seconds since 1970.",
+        ends.as_secs(),
+    );
 }
 
 #[cfg(test)]
