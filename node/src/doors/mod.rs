@@ -39,6 +39,8 @@ use tokio::{sync::watch, task::JoinSet};
 pub struct Doors {
     draining: watch::Sender<bool>,
     acceptors: JoinSet<()>,
+    limits: Arc<Limits>,
+    certificate: Option<Arc<Certificate>>,
 }
 
 impl Doors {
@@ -82,10 +84,23 @@ impl Doors {
         acceptors.spawn(acceptor(DoorName::Proxy, bearer).serve_grpc(listeners.proxy));
         acceptors
             .spawn(acceptor(DoorName::Api, Guard::Nobody).serve_http(listeners.api, certificate.clone()));
-        if let Some(certificate) = certificate {
+        if let Some(certificate) = certificate.clone() {
             acceptors.spawn(certificate.follow(draining.subscribe()));
         }
-        Ok(Doors { draining, acceptors })
+        Ok(Doors { draining, acceptors, limits, certificate })
+    }
+
+    /// Bounds what callers may ask for in this way from now on.
+    pub fn set_limits(&self, limits: LimitsConfig) {
+        self.limits.set(limits);
+    }
+
+    /// Takes the certificate of the HTTP api up anew, if there is one and its files have changed.
+    ///
+    /// # Errors
+    /// If what they hold can't be used.
+    pub fn reload_certificate(&self) -> Option<Result<bool, Fault>> {
+        self.certificate.as_ref().map(|certificate| certificate.look())
     }
 
     /// Takes no new connections, tells services to look elsewhere, and returns when all calls in work are done.

@@ -63,8 +63,11 @@ impl Certificate {
         }
     }
 
-    /// Returns whether there is something new.
-    fn look(&self) -> Result<bool, Fault> {
+    /// Takes up what the files hold, if that has changed since it was looked last. Returns whether it has.
+    ///
+    /// # Errors
+    /// If that can't be used.
+    pub fn look(&self) -> Result<bool, Fault> {
         let read = read(&self.files)?;
         {
             let mut known = self.read.write().expect("no code panics while it holds what was read");

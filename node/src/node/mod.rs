@@ -37,7 +37,7 @@ pub use seams::production_seams;
 
 use crate::{
     audit::Trail,
-    config::{AuditConfig, Config, Setting, SettingSource},
+    config::{AuditConfig, Config, LimitsConfig, Setting, SettingSource},
     doors::{Doors, Listeners},
 };
 use addresses::Addresses;
@@ -334,6 +334,22 @@ impl Node {
     /// The node's place in the mesh.
     pub fn mesh(&self) -> &Mesh {
         &self.mesh
+    }
+
+    /// Bounds what callers may ask for at the doors in this way from now on.
+    pub fn set_limits(&self, limits: LimitsConfig) {
+        if let Some(doors) = &self.doors {
+            doors.set_limits(limits);
+        }
+    }
+
+    /// Takes the certificate of the HTTP api up anew, if it has one and its files have changed. Returns whether they
+    /// have.
+    ///
+    /// # Errors
+    /// If what they hold can't be used; the one that there is goes on.
+    pub fn reload_certificate(&self) -> Option<Result<bool, Fault>> {
+        self.doors.as_ref()?.reload_certificate()
     }
 
     /// Calls the node from inside its process, as its operator.

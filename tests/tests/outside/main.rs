@@ -33,6 +33,7 @@ mod pauses;
 mod readme;
 mod refusals;
 mod rejoin;
+mod reload;
 mod services;
 mod sigkill;
 mod store;

@@ -7,7 +7,7 @@ use std::{
     env,
     io::{self, IsTerminal},
 };
-use tracing_subscriber::{EnvFilter, fmt};
+use tracing_subscriber::{EnvFilter, fmt, reload};
 
 /// How to log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -25,21 +25,53 @@ impl LogFormat {
     }
 }
 
+/// Changes what is logged, while the process runs.
+pub(super) struct LogSwitch {
+    verbosity: i16,
+    turn: Turn,
+}
+
+/// Puts another filter in the place of the one that there is.
+type Turn = Box<dyn Fn(EnvFilter) -> Result<(), reload::Error> + Send>;
+
+impl LogSwitch {
+    /// Logs what `directives` let through from now on, or without any what it did at the start.
+    ///
+    /// # Errors
+    /// If they can't be read.
+    pub(super) fn set(&self, directives: Option<&str>) -> Result<(), Fault> {
+        let filter = match directives {
+            Some(directives) => parse("log", directives)?,
+            None => filter(self.verbosity)?,
+        };
+        (self.turn)(filter).map_err(|error| Fault::new(Code::Internal, error.to_string()))
+    }
+}
+
 /// Starts logging, for the life of the process.
 ///
 /// # Errors
 /// If the filter in the environment can't be read.
-pub(super) fn init(format: LogFormat, output: &Output) -> Result<(), Fault> {
-    let filter = filter(output.verbosity())?;
-    let logger = fmt().with_env_filter(filter).with_writer(io::stderr);
-    let started = match format {
-        LogFormat::Json => logger.json().flatten_event(true).try_init(),
+pub(super) fn init(format: LogFormat, output: &Output) -> Result<LogSwitch, Fault> {
+    let verbosity = output.verbosity();
+    let logger = fmt().with_env_filter(filter(verbosity)?).with_writer(io::stderr);
+    let (started, turn): (_, Turn) = match format {
+        LogFormat::Json => {
+            let logger = logger.json().flatten_event(true).with_filter_reloading();
+            let switch = logger.reload_handle();
+            (logger.try_init(), Box::new(move |filter| switch.reload(filter)))
+        }
         LogFormat::Pretty => {
             let color = anstream::AutoStream::choice(&io::stderr()) != anstream::ColorChoice::Never;
-            logger.with_ansi(color).with_target(output.verbosity() > 0).try_init()
+            let logger = logger.with_ansi(color).with_target(verbosity > 0).with_filter_reloading();
+            let switch = logger.reload_handle();
+            (logger.try_init(), Box::new(move |filter| switch.reload(filter)))
         }
     };
-    started.map_err(|error| Fault::new(Code::Internal, format!("logging can't be started: {error}")))
+    started.map_err(|error: Box<dyn std::error::Error + Send + Sync>| {
+        Fault::new(Code::Internal, format!("logging can't be started: {error}"))
+    })?;
+    Ok(LogSwitch { verbosity, turn })
 }
 
 /// The filter of `MICRO_NODE_LOG`, else of `RUST_LOG`, else what fits the verbosity. A target is a prefix, so
@@ -57,7 +89,12 @@ fn filter(verbosity: i16) -> Result<EnvFilter, Fault> {
             2.. => "debug",
         }));
     };
-    EnvFilter::builder().parse(&directives).map_err(|error| {
+    parse(name, &directives)
+}
+
+/// The filter in `directives`, which are called `name`.
+fn parse(name: &str, directives: &str) -> Result<EnvFilter, Fault> {
+    EnvFilter::builder().parse(directives).map_err(|error| {
         Fault::new(Code::Usage, format!("{name}={directives:?} is not a log filter: {error}"))
             .help("write it as warn,micro=info")
     })

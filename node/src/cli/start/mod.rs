@@ -3,6 +3,7 @@
 mod banner;
 mod label;
 mod limits;
+mod live;
 mod log;
 mod origin;
 mod process;
@@ -154,6 +155,11 @@ pub(super) struct Start {
     #[arg(long, env = "MICRO_NODE_AUDIT_FILES", value_name = "N", default_value = "8",
           value_parser = RangedU64ValueParser::<usize>::new().range(2..=10_000))]
     audit_files: usize,
+
+    /// A file in TOML with settings that SIGHUP has the node take up anew: log, limit-unknown, limit-account,
+    /// limit-login and limit-connections. What it says goes before flags and variables
+    #[arg(long, env = "MICRO_NODE_LIVE_SETTINGS", value_name = "FILE", hide_env_values = true)]
+    live_settings: Option<PathBuf>,
 
     /// A file to write once the node is ready: JSON with its name, ids and addresses. Gone when it stops
     #[arg(long, env = "MICRO_NODE_READY_FILE", value_name = "FILE", hide_env_values = true)]

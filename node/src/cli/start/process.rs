@@ -1,19 +1,21 @@
 //! The life of the process that is a node: start, ready, serve, stop.
 //!
 //! ```text
-//! starting ──► waiting until ready ──► serving ──► stopping ──► exit
+//! starting ──► waiting until ready ──► serving ──► stopping ──► exit         SIGHUP: takes some settings up anew
 //!    │ signal        │ signal, end       │ signal, end    │ second signal
 //!    └► 130 / 143    └► stopping         └► stopping      └► 130 / 143 at once
 //! ```
 
 use super::{
     Start, banner,
-    log::{self, LogFormat},
+    live::{Live, LiveSettings},
+    log::{self, LogFormat, LogSwitch},
     ready_file::ReadyFile,
     systemd::{self, Notice},
 };
 use crate::{
     cli::{failure::Failure, output::Output, session::no_runtime, signals::Signals},
+    config::Config,
     node::Node,
 };
 use micro_sdk::wire::{Code, Fault};
@@ -32,7 +34,7 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// Runs a node until it is told to end, or ends by itself.
 pub(super) fn run(start: Start, output: &Output) -> Result<(), Failure> {
     let format = start.log_format.unwrap_or_else(LogFormat::fitting);
-    log::init(format, output)?;
+    let log = log::init(format, output)?;
     let ready_file = start.ready_file.as_deref().map(ReadyFile::new).transpose()?;
     // One thread for all of it: batches of the mesh and of consensus fall apart on a work-stealing runtime.
     let runtime = Builder::new_current_thread()
@@ -40,22 +42,33 @@ pub(super) fn run(start: Start, output: &Output) -> Result<(), Failure> {
         .max_blocking_threads(BLOCKING_THREADS_MAX)
         .build()
         .map_err(no_runtime)?;
-    let result = runtime.block_on(live(start, Voice { format, output }, ready_file));
+    let result = runtime.block_on(live(start, log, Voice { format, output }, ready_file));
     runtime.shutdown_timeout(BLOCKING_GRACE);
     result
 }
 
-async fn live(start: Start, voice: Voice<'_>, ready_file: Option<ReadyFile>) -> Result<(), Failure> {
+async fn live(
+    mut start: Start,
+    log: LogSwitch,
+    voice: Voice<'_>,
+    ready_file: Option<ReadyFile>,
+) -> Result<(), Failure> {
     let began = Instant::now();
     let mut signals = Signals::take()
         .map_err(|error| Fault::new(Code::Failed, format!("the system gives no signals: {error}")))?;
-    let starting = async { Ok::<_, Failure>(Node::start(start.config().await?).await?) };
+    let settings = LiveSettings::take(start.live_settings.take(), start.limits.config(), log)?;
+    let now = settings.begin()?;
+    let limits = now.limits;
+    let starting = async {
+        let config = Config { limits, ..start.config().await? };
+        Ok::<_, Failure>(Node::start(config).await?)
+    };
     let node = tokio::select! {
         biased;
         code = signals.next() => return Err(Failure::Signalled(code)),
         node = starting => node?,
     };
-    let outcome = serve(&node, &mut signals, began, &voice, ready_file.as_ref()).await;
+    let outcome = serve(&node, &mut signals, began, &voice, ready_file.as_ref(), (settings, now)).await;
     if let Some(file) = &ready_file {
         file.remove();
     }
@@ -77,6 +90,7 @@ async fn serve(
     began: Instant,
     voice: &Voice<'_>,
     ready_file: Option<&ReadyFile>,
+    (settings, now): (LiveSettings, Live),
 ) -> Result<(), Failure> {
     voice.introduce(node);
     let ready = async {
@@ -103,6 +117,7 @@ async fn serve(
             Ok(())
         }
         result = node.ended() => Ok(result?),
+        never = settings.follow(node, now) => match never {},
         result = serving => Ok(result?),
     }
 }

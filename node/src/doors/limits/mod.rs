@@ -27,7 +27,7 @@ use std::{
     collections::BTreeMap,
     net::{IpAddr, Ipv6Addr},
     num::NonZeroU32,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, PoisonError, RwLock},
     time::Duration,
 };
 use table::Table;
@@ -74,7 +74,7 @@ impl From<Exceeded> for Status {
 
 /// What callers have asked for lately. All doors and threads share it.
 pub(super) struct Limits {
-    config: LimitsConfig,
+    config: RwLock<LimitsConfig>,
     began: Instant,
     tally: Arc<Tally>,
     unknown: Table,
@@ -94,7 +94,7 @@ impl Limits {
     /// As a person has set them.
     pub fn new(config: LimitsConfig, tally: Arc<Tally>) -> Arc<Self> {
         Arc::new(Limits {
-            config,
+            config: RwLock::new(config),
             began: Instant::now(),
             tally,
             unknown: Table::default(),
@@ -104,11 +104,20 @@ impl Limits {
         })
     }
 
+    /// As a person sets them from now on. What was counted so far counts.
+    pub fn set(&self, config: LimitsConfig) {
+        *self.config.write().unwrap_or_else(PoisonError::into_inner) = config;
+    }
+
+    fn config(&self) -> LimitsConfig {
+        *self.config.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Takes a place for a connection; none if its address has as many as it may.
     pub fn connect(self: &Arc<Self>, door: DoorName, address: IpAddr) -> Option<Place> {
         let key = (door as u8, network(address));
         let usual = (!address.to_canonical().is_loopback()).then_some(CONNECTIONS);
-        let most = self.config.connections.or(usual).map_or(u32::MAX, NonZeroU32::get);
+        let most = self.config().connections.or(usual).map_or(u32::MAX, NonZeroU32::get);
         let mut connections = self.connections.lock().unwrap_or_else(PoisonError::into_inner);
         let open = connections.entry(key).or_default();
         if *open >= most {
@@ -133,7 +142,7 @@ impl Limits {
     }
 
     fn admit_account(&self, account: &AccountCaller, origin: Origin) -> Result<(), Exceeded> {
-        let Some(rate) = self.config.account.or(Some(ACCOUNT)) else { return Ok(()) };
+        let Some(rate) = self.config().account.or(Some(ACCOUNT)) else { return Ok(()) };
         let taken = self.accounts.take((&account.namespace, &account.name), Rate::twice(rate), self.now());
         taken.map_err(|wait| {
             let what = format!("the account {account} asks for more than {rate} things a second");
@@ -143,7 +152,7 @@ impl Limits {
 
     fn admit_unknown(&self, address: IpAddr, origin: Origin) -> Result<(), Exceeded> {
         let usual = (!address.to_canonical().is_loopback()).then_some(UNKNOWN);
-        let Some(rate) = self.config.unknown.or(usual) else { return Ok(()) };
+        let Some(rate) = self.config().unknown.or(usual) else { return Ok(()) };
         let taken = self.unknown.take(network(address), Rate::twice(rate), self.now());
         taken.map_err(|wait| {
             let what =
@@ -157,7 +166,7 @@ impl Limits {
     /// # Errors
     /// [`Code::Limited`], with when to ask again.
     pub fn login(&self, origin: Origin, account: Option<(&Namespace, &AccountName)>) -> Result<(), Exceeded> {
-        let Some(rate) = self.config.login.or(Some(LOGIN)) else { return Ok(()) };
+        let Some(rate) = self.config().login.or(Some(LOGIN)) else { return Ok(()) };
         let now = self.now();
         let pair = Rate::new(NonZeroU32::new(rate.get() / PAIR_SHARE).unwrap_or(NonZeroU32::MIN), PAIR_SHARE);
         let all = Rate::new(rate, LOGIN_BURST);
