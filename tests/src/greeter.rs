@@ -2,12 +2,18 @@
 
 use crate::{Member, command_line::isolate, program};
 use anyhow::Context;
-use std::{fs::File, path::Path, process::Stdio};
+use std::{
+    fs::{self, File},
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    process::Stdio,
+};
 use tokio::process::{Child, Command};
 
 /// A running `helloworld`.
 pub struct Greeter {
     process: Child,
+    log: PathBuf,
 }
 
 impl Greeter {
@@ -17,7 +23,8 @@ impl Greeter {
     /// # Errors
     /// If it is not built or cannot be started.
     pub fn start(root: &Path, member: &Member, detached: bool) -> anyhow::Result<Self> {
-        let log = File::options().create(true).append(true).open(root.join("helloworld.log"))?;
+        let file = root.join("helloworld.log");
+        let log = File::options().create(true).append(true).open(&file)?;
         let mut command = Command::new(program("helloworld")?);
         isolate(&mut command, root);
         command.env("MICRO_NODE_ADDRESS", member.address());
@@ -25,7 +32,17 @@ impl Greeter {
         if detached {
             command.process_group(0);
         }
-        Ok(Greeter { process: command.spawn().context("helloworld")? })
+        Ok(Greeter { process: command.spawn().context("helloworld")?, log: file })
+    }
+
+    /// Where it takes calls itself, once it has said so.
+    ///
+    /// # Errors
+    /// If it has not.
+    pub fn address(&self) -> anyhow::Result<SocketAddr> {
+        let said = fs::read_to_string(&self.log)?;
+        let address = said.lines().rev().find_map(|line| line.split_once("listens on http://"));
+        Ok(address.with_context(|| format!("helloworld only said: {said}"))?.1.trim().parse()?)
     }
 
     /// Its process.

@@ -2,7 +2,7 @@
 
 use super::{PROTO_JSON, Schemas};
 use bytes::Bytes;
-use micro_sdk::wire::{Code, Endpoint, Fault};
+use micro_sdk::wire::{Code, Endpoint, Fault, Streams};
 use prost::Message;
 use prost_reflect::{DescriptorPool, DynamicMessage, MessageDescriptor, MethodDescriptor, SerializeOptions};
 use std::collections::BTreeMap;
@@ -71,6 +71,7 @@ impl Contract {
             response_schema: self.schemas.whole(&method.output()).to_string(),
             doc: self.schemas.comment(&method.parent_service().parent_file(), method.path()),
             routes: Vec::new(),
+            streams: Streams { client: method.is_client_streaming(), server: method.is_server_streaming() },
         };
         self.methods.iter().map(endpoint).collect()
     }

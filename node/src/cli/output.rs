@@ -160,7 +160,7 @@ impl Output {
     /// # Errors
     /// As [`document`](Self::document).
     pub(super) fn line<T: Serialize>(&self, _: &Shape<T>, item: &T) -> Result<(), Failure> {
-        self.bare_line(item)
+        self.foreign_line(item)
     }
 
     /// Writes one of those that come one after another as JSON, whatever was asked for: for files that are read again.
@@ -168,7 +168,11 @@ impl Output {
         self.text(&serde_json::to_string(item).expect(JSON))
     }
 
-    fn bare_line(&self, item: &impl Serialize) -> Result<(), Failure> {
+    /// Writes one of those that come one after another, whose form others have laid down: what a service says.
+    ///
+    /// # Errors
+    /// As [`document`](Self::document).
+    pub(super) fn foreign_line(&self, item: &impl Serialize) -> Result<(), Failure> {
         match self.format {
             Format::Yaml => self.text(&format!("---\n{}", yaml(item).trim_end())),
             Format::Name => self.names(item),
@@ -188,7 +192,7 @@ impl Output {
     /// Writes `{"schema":…,"item":…}`; as a line, the item alone.
     pub(super) fn item<T: Serialize>(&self, shape: &ItemShape<T>, item: &T) -> Result<(), Failure> {
         match self.format {
-            Format::Jsonl => self.bare_line(item),
+            Format::Jsonl => self.foreign_line(item),
             _ => self.foreign(&shape.document(item)),
         }
     }
@@ -201,7 +205,7 @@ impl Output {
         summary: &S,
     ) -> Result<(), Failure> {
         match self.format {
-            Format::Jsonl => items.iter().try_for_each(|item| self.bare_line(item)),
+            Format::Jsonl => items.iter().try_for_each(|item| self.foreign_line(item)),
             _ => self.foreign(&shape.document(items, summary)),
         }
     }

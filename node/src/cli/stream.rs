@@ -106,7 +106,7 @@ pub(super) async fn converse(call: StreamCall, said: Said, output: &Output) -> R
         tokio::select! {
             biased;
             answer = answers.next() => match answer {
-                Some(answer) => output.line(&answer?)?,
+                Some(answer) => output.foreign_line(&answer?)?,
                 None => return Ok(()),
             },
             said = &mut saying, if !all_said => {

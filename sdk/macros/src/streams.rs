@@ -103,7 +103,7 @@ mod tests {
             ("Vec<Line>", "Vec<Line>"),
             ("Streaming", "the type of a message is missing: `Streaming<T>`"),
         ] {
-            assert_eq!(side(Side::taken, text), expected);
+            assert_eq!(side(|ty| Side::taken(ty), text), expected);
         }
         for (text, expected) in [
             ("Result<Line>", "Result<Line>"),
@@ -111,9 +111,9 @@ mod tests {
             ("Result<impl Stream<Item = Result<Line>>>", "Result<Line>*"),
             ("Result<impl Stream<Item = Result<u8, E>> + use<'_>, F>", "Result<u8,E>*"),
         ] {
-            assert_eq!(side(Side::given, text), expected);
+            assert_eq!(side(|ty| Side::given(ty), text), expected);
         }
-        assert!(side(Side::given, "Result<impl Stream>").contains("Item = Result<T>"));
-        assert!(side(Side::given, "Result<impl Clone>").contains("name the type"));
+        assert!(side(|ty| Side::given(ty), "Result<impl Stream>").contains("Item = Result<T>"));
+        assert!(side(|ty| Side::given(ty), "Result<impl Clone>").contains("name the type"));
     }
 }

@@ -10,6 +10,7 @@ const ROTATE_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// The authority of the mesh.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Authority {
     /// The SHA-256 of its certificate, in hexadecimal digits: join tokens name it.
     pub pin: String,
@@ -23,6 +24,7 @@ pub struct Authority {
 
 /// An authority that is believed until all nodes have a certificate of the next one.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct FormerAuthority {
     /// Its pin.
     pub pin: String,

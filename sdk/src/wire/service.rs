@@ -9,6 +9,7 @@ pub type InstanceId = u64;
 
 /// Which of the two sides of an endpoint says any number of messages, where the other way is exactly one.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Encode, Decode, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Streams {
     /// The caller does.
     pub client: bool,

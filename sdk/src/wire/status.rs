@@ -116,6 +116,7 @@ pub struct NodeStatus {
 
 /// The certificate of a node.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct CertificateStatus {
     /// The pin of the authority that signed it: the SHA-256 of its certificate, in hexadecimal digits.
     pub authority: String,

@@ -243,4 +243,25 @@ impl node_server::Node for Asked {
     ) -> Result<Response<proto::SettingsResponse>, Status> {
         Ok(Response::new(proto::SettingsResponse::default()))
     }
+
+    async fn show_authority(
+        &self,
+        _: Request<proto::ShowAuthorityRequest>,
+    ) -> Result<Response<proto::ShowAuthorityResponse>, Status> {
+        Ok(Response::new(proto::ShowAuthorityResponse::default()))
+    }
+
+    async fn rotate_authority(
+        &self,
+        _: Request<proto::RotateAuthorityRequest>,
+    ) -> Result<Response<proto::RotateAuthorityResponse>, Status> {
+        Ok(Response::new(proto::RotateAuthorityResponse::default()))
+    }
+
+    async fn finish_authority(
+        &self,
+        _: Request<proto::FinishAuthorityRequest>,
+    ) -> Result<Response<proto::FinishAuthorityResponse>, Status> {
+        Ok(Response::new(proto::FinishAuthorityResponse::default()))
+    }
 }

@@ -1,6 +1,14 @@
 //! `micro-node cluster ca`: the authority that certifies the nodes of the mesh.
 
-use super::super::{confirmation, failure::Failure, globals::Globals, output::Output, session, table::Table};
+use super::super::{
+    confirmation,
+    failure::Failure,
+    globals::Globals,
+    output::Output,
+    session,
+    shape::{ItemShape, Shapes},
+    table::Table,
+};
 use clap::{Args, Subcommand};
 use micro_sdk::client::Authority;
 
@@ -66,12 +74,14 @@ impl CaCommand {
     }
 }
 
-const SCHEMA: &str = "micro-node/authority/v1";
+const AUTHORITY: ItemShape<Authority> =
+    ItemShape::new("authority", &["cluster ca show", "cluster ca rotate"]);
+pub(super) const SHAPES: Shapes = &[&AUTHORITY];
 
 /// Tells what came of a change: the whole for programs, a remark for people.
 fn told(output: &Output, authority: &Authority, remark: &str) -> Result<(), Failure> {
     if output.json() {
-        return output.item(SCHEMA, authority);
+        return output.item(&AUTHORITY, authority);
     }
     output.remark(remark);
     Ok(())
@@ -79,7 +89,7 @@ fn told(output: &Output, authority: &Authority, remark: &str) -> Result<(), Fail
 
 fn show(output: &Output, authority: &Authority) -> Result<(), Failure> {
     if output.json() {
-        return output.item(SCHEMA, authority);
+        return output.item(&AUTHORITY, authority);
     }
     let mut table = Table::new(["PIN", "STATE", "MADE", "ENDS", "WAITS FOR"]);
     let Authority { pin, made, ends, former } = authority;

@@ -103,7 +103,8 @@ const LEADER: ItemShape<Member> = ItemShape::new("leader", &["cluster leader", "
 pub(super) const MEMBER: ItemShape<Member> = ItemShape::new("member", &["cluster remove", "drain"]);
 const MEMBERS: ListShape<&NodeStatus, MembersSummary> = ListShape::new("members", &["cluster members"]);
 
-pub(super) const SHAPES: &[Shapes] = &[&[&LEADER, &MEMBER, &MEMBERS], backup::SHAPES, restore::SHAPES];
+pub(super) const SHAPES: &[Shapes] =
+    &[&[&LEADER, &MEMBER, &MEMBERS], backup::SHAPES, ca::SHAPES, restore::SHAPES];
 
 impl ClusterCommand {
     pub(super) fn run(self, globals: &Globals, output: &Output) -> Result<(), Failure> {

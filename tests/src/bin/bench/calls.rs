@@ -10,7 +10,7 @@ use micro_tests::{Cluster, Greeter, post, until};
 use std::time::Duration;
 
 /// Until the service is known everywhere, on a machine that is busy otherwise.
-const KNOWN_LIMIT: Duration = Duration::from_secs(20);
+pub const KNOWN_LIMIT: Duration = Duration::from_secs(20);
 
 /// One in flight shows the way there and back, 64 what a node gets through.
 const PRESSURES: [Pressure; 2] = [
@@ -21,8 +21,10 @@ const PRESSURES: [Pressure; 2] = [
 const SAME_NODE: &str = "call, same node";
 const ONE_LINK: &str = "call, across one link";
 
-const QUESTION: &str = r#"{"name":"Jane"}"#;
-const ANSWER: &str = r#"{"msg":"Hello Jane"}"#;
+/// What the service is asked.
+pub const QUESTION: &str = r#"{"name":"Jane"}"#;
+/// What it answers.
+pub const ANSWER: &str = r#"{"msg":"Hello Jane"}"#;
 
 fn name(path: &str, pressure: Pressure) -> String {
     format!("{path}, {} in flight", pressure.in_flight())

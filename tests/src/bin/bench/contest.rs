@@ -1,7 +1,7 @@
 //! Puts and reads, ours and etcd's in turn.
 
 use crate::{
-    figure::{Bar, Figure, Sample},
+    figure::{Bar, Figure, Peer, Sample},
     frame::{Kind, VALUE},
     load::{Load, Pressure},
     mesh::{Part, Plan},
@@ -121,16 +121,17 @@ async fn measure_row(
     }
     let mut samples = samples.into_iter();
     let ours = samples.next().context("there is a side")?;
+    let peer = samples.next().zip(sides.get(1)).map(|(load, side)| Peer { name: side.name, load });
     let bar = row.bars.map(|Bars { mesh, store }| match part {
         Part::Mesh => mesh,
         Part::Store => store,
     });
-    Ok(Figure::rate(&name, ours, samples.next(), bar.map(Bar::TimesEtcd)))
+    Ok(Figure::rate(&name, ours, peer, bar.map(Bar::TimesPeer)))
 }
 
 /// A line of its own for the slowest of a hundred: more requests a second are no gain where some wait longer for it.
 fn p99(figure: &Figure) -> Option<Figure> {
-    let (ours, etcd) = figure.load.as_ref().zip(figure.etcd.as_ref())?;
+    let (ours, peer) = figure.load.as_ref().zip(figure.peer.as_ref())?;
     let name = format!("p99 of {}", figure.name);
-    Some(Figure::plain(&name, ours.p99_us / 1e3, "ms", Some(Bar::AtMost(etcd.p99_us / 1e3))))
+    Some(Figure::plain(&name, ours.p99_us / 1e3, "ms", Some(Bar::AtMost(peer.load.p99_us / 1e3))))
 }

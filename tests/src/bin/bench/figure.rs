@@ -39,12 +39,21 @@ pub fn median(values: &[f64]) -> f64 {
     values.get(values.len() / 2).copied().unwrap_or(f64::NAN)
 }
 
+/// What another program did with the same load in the same run.
+#[derive(Clone, Debug, Serialize)]
+pub struct Peer {
+    /// What it is called.
+    pub name: &'static str,
+    /// What it did.
+    pub load: Sample,
+}
+
 /// What a figure is held to.
 #[derive(Clone, Copy, Debug, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Bar {
-    /// This many times what etcd does in the same run.
-    TimesEtcd(f64),
+    /// This many times what the other program does in the same run.
+    TimesPeer(f64),
     /// No more than this, in the figure's own unit.
     AtMost(f64),
     /// No less than this, in the figure's own unit.
@@ -62,9 +71,9 @@ pub struct Figure {
     pub unit: &'static str,
     /// Rates and latencies, where it was measured under load.
     pub load: Option<Sample>,
-    /// The same on etcd.
-    pub etcd: Option<Sample>,
-    /// Ours through etcd's.
+    /// The same by another program.
+    pub peer: Option<Peer>,
+    /// Ours through the other's.
     pub ratio: Option<f64>,
     /// What it should be.
     pub bar: Option<Bar>,
@@ -78,28 +87,28 @@ impl Figure {
         let met = match bar {
             Some(Bar::AtMost(most)) => Some(value <= most),
             Some(Bar::AtLeast(least)) => Some(value >= least),
-            Some(Bar::TimesEtcd(_)) | None => None,
+            Some(Bar::TimesPeer(_)) | None => None,
         };
-        Figure { name: name.to_owned(), value, unit, load: None, etcd: None, ratio: None, bar, met }
+        Figure { name: name.to_owned(), value, unit, load: None, peer: None, ratio: None, bar, met }
     }
 
-    /// A rate under load, beside etcd's if that was measured too.
-    pub fn rate(name: &str, ours: Sample, etcd: Option<Sample>, bar: Option<Bar>) -> Self {
+    /// A rate under load, beside another program's if that was measured too.
+    pub fn rate(name: &str, ours: Sample, peer: Option<Peer>, bar: Option<Bar>) -> Self {
         let mut figure = Figure::plain(name, ours.per_second, "/s", bar);
-        figure.ratio = etcd.as_ref().map(|etcd| ours.per_second / etcd.per_second);
+        figure.ratio = peer.as_ref().map(|peer| ours.per_second / peer.load.per_second);
         figure.met = match (bar, figure.ratio) {
-            (Some(Bar::TimesEtcd(times)), Some(ratio)) => Some(ratio >= times),
+            (Some(Bar::TimesPeer(times)), Some(ratio)) => Some(ratio >= times),
             _ => None,
         };
         figure.load = Some(ours);
-        figure.etcd = etcd;
+        figure.peer = peer;
         figure
     }
 
     /// The heading that fits the lines.
     pub fn heading() -> String {
         let side = |rate: &str| format!("{rate:>11} {:>9} {:>9}", "P50", "P99");
-        format!("{:<42} {} {} {:>6}  BAR", "WHAT", side("OURS"), side("ETCD"), "RATIO")
+        format!("{:<42} {} {} {:>6}  BAR", "WHAT", side("OURS"), side("PEER"), "RATIO")
     }
 }
 
@@ -108,19 +117,22 @@ impl fmt::Display for Figure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let decimals = if self.value < 100.0 { 1 } else { 0 };
         let value = format!("{:.decimals$} {}", self.value, self.unit).replace(" /", "/");
-        let latencies = |sample: &Option<Sample>| match sample {
+        let latencies = |sample: Option<&Sample>| match sample {
             Some(Sample { p50_us, p99_us, .. }) => {
                 (format!("{:.2} ms", p50_us / 1e3), format!("{:.2} ms", p99_us / 1e3))
             }
             None => (String::new(), String::new()),
         };
-        let etcd = self.etcd.as_ref().map_or_else(String::new, |etcd| format!("{:.0}/s", etcd.per_second));
+        let peer = self.peer.as_ref().map(|peer| &peer.load);
+        let rate = peer.map_or_else(String::new, |peer| format!("{:.0}/s", peer.per_second));
         let ratio = self.ratio.map_or_else(String::new, |ratio| format!("{ratio:.2}"));
-        let ((p50, p99), (etcd_p50, etcd_p99)) = (latencies(&self.load), latencies(&self.etcd));
+        let ((p50, p99), (peer_p50, peer_p99)) = (latencies(self.load.as_ref()), latencies(peer));
         write!(f, "{:<42} {value:>11} {p50:>9} {p99:>9} ", self.name)?;
-        write!(f, "{etcd:>11} {etcd_p50:>9} {etcd_p99:>9} {ratio:>6}")?;
+        write!(f, "{rate:>11} {peer_p50:>9} {peer_p99:>9} {ratio:>6}")?;
         match self.bar {
-            Some(Bar::TimesEtcd(times)) => write!(f, "  {times}x etcd")?,
+            Some(Bar::TimesPeer(times)) => {
+                write!(f, "  {times}x {}", self.peer.as_ref().map_or("the other", |peer| peer.name))?;
+            }
             Some(Bar::AtMost(most)) => write!(f, "  at most {most:.1} {}", self.unit)?,
             Some(Bar::AtLeast(least)) => write!(f, "  at least {least:.0} {}", self.unit)?,
             None => return Ok(()),

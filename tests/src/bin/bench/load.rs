@@ -1,4 +1,4 @@
-//! Load by h2load: the same tool and the same prepared requests for every side.
+//! Load by h2load, and by wrk for HTTP/1.1: the same tool and the same prepared requests for every side.
 
 use crate::figure::Latency;
 use anyhow::{Context, ensure};
@@ -53,6 +53,11 @@ impl Load {
     /// If there is no room for a temporary folder.
     pub fn new(share: u32) -> anyhow::Result<Self> {
         Ok(Load { scratch: tempfile::tempdir().context("a folder for requests and logs")?, share })
+    }
+
+    /// A folder for what a tool reads.
+    pub fn scratch(&self) -> &Path {
+        self.scratch.path()
     }
 
     /// One run: the requests a second.

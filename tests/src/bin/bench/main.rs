@@ -1,4 +1,4 @@
-//! `./dev bench`: what three nodes on this machine do, beside etcd with the same load from the same tool in one run.
+//! `./dev bench`: what nodes on this machine do, beside etcd or nginx with the same load from the same tool in one run.
 //!
 //! Nothing here is a test: figures depend on the machine and on what else it does, so they are printed, not asserted.
 //! A bar that is missed is marked, and the exit code is 0 all the same; it is 1 only if something could not be
@@ -6,6 +6,7 @@
 
 #![allow(clippy::disallowed_methods, reason = "it measures real processes in real time")]
 
+mod api;
 mod calls;
 mod contest;
 mod etcd;
@@ -27,13 +28,13 @@ use report::Report;
 use selection::Selection;
 use std::{fs, path::PathBuf, process::ExitCode};
 
-/// Measures three nodes on this machine beside etcd.
+/// Measures nodes on this machine beside etcd, or beside nginx.
 #[derive(Debug, Parser)]
 #[command(name = "./dev bench")]
 struct Arguments {
     /// What is measured.
     #[arg(default_value = "mesh")]
-    part: mesh::Part,
+    part: Part,
     /// A twentieth of the requests and one run of each, to see that it works.
     #[arg(long)]
     quick: bool,
@@ -49,6 +50,17 @@ struct Arguments {
     /// Where etcd's program is kept between runs.
     #[arg(long, value_name = "DIR", default_value = "target/bench")]
     cache: PathBuf,
+}
+
+/// What is measured.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+enum Part {
+    /// Start, memory, puts and reads, calls, and the simulation.
+    Mesh,
+    /// The store: puts and reads, stalls, batches, transactions, watches, and how all grows with what is in it.
+    Store,
+    /// The HTTP api and the gRPC proxy, beside nginx and beside calls with nobody between.
+    Api,
 }
 
 /// How much is done.
@@ -95,7 +107,15 @@ async fn run(arguments: Arguments) -> anyhow::Result<()> {
     let etcd = (!arguments.no_etcd).then_some(arguments.cache);
 
     let mut report = Report::new();
-    let (part, is_mesh) = (arguments.part, arguments.part == mesh::Part::Mesh);
+    let part = match arguments.part {
+        Part::Mesh => mesh::Part::Mesh,
+        Part::Store => mesh::Part::Store,
+        Part::Api => {
+            api::measure(&api::Plan { selection, runs: runs_for_bar, share }, &mut report).await;
+            return finish(report, arguments.json);
+        }
+    };
+    let is_mesh = part == mesh::Part::Mesh;
     if is_mesh {
         report.take("start and memory of one node", footprint::measure(&selection, starts).await);
     }
@@ -105,9 +125,12 @@ async fn run(arguments: Arguments) -> anyhow::Result<()> {
     if is_mesh {
         report.take("simulation", simulated::measure(&selection, minutes).await);
     }
-    report.finish();
+    finish(report, arguments.json)
+}
 
-    if let Some(path) = &arguments.json {
+fn finish(mut report: Report, json: Option<PathBuf>) -> anyhow::Result<()> {
+    report.finish();
+    if let Some(path) = &json {
         let text = serde_json::to_string_pretty(&report)?;
         fs::write(path, text + "\n").with_context(|| path.display().to_string())?;
     }

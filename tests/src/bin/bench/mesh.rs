@@ -22,12 +22,12 @@ const LEADER_LIMIT: Duration = Duration::from_secs(30);
 const IDLE_MEMORY: &str = "idle memory, largest of three nodes";
 const LOADED_MEMORY: &str = "memory after the load, leader";
 
-/// What is measured.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+/// What is measured of three nodes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Part {
-    /// Start, memory, puts and reads, calls, and the simulation.
+    /// Memory, puts and reads, and calls.
     Mesh,
-    /// The store: puts and reads, stalls, batches, transactions, watches, and how all grows with what is in it.
+    /// The store by itself.
     Store,
 }
 

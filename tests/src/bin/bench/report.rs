@@ -9,7 +9,7 @@ use std::{fmt, fs};
 pub struct Report {
     /// The form of this document: programs look here first.
     pub schema: &'static str,
-    /// How many cores nodes, etcd and the load tool shared.
+    /// How many cores nodes, the other programs and the load tool shared.
     pub cores: usize,
     /// The load averages before the first row: what else the machine was doing.
     pub load_average_before: String,
@@ -55,7 +55,7 @@ impl Report {
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Report { cores, load_average_before, load_average_after, .. } = self;
-        write!(f, "{cores} cores, shared by nodes, etcd and the load tool; ")?;
+        write!(f, "{cores} cores, shared by nodes, the other programs and the load tool; ")?;
         writeln!(f, "load average {load_average_before} before, {load_average_after} after")?;
         writeln!(f, "{}", Figure::heading())?;
         for figure in &self.figures {

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use futures::future::BoxFuture;
 use micro_sdk::{
     serve::{Ctx, Server, Service},
-    wire::{Endpoint, Fault},
+    wire::{Endpoint, Fault, Streams},
 };
 use micro_tests::{Cluster, Python, get, post, until};
 use serde_json::{Value, json};
@@ -110,6 +110,7 @@ impl Service for JsonTill {
             response_schema: anything,
             doc: String::new(),
             routes: Vec::new(),
+            streams: Streams::default(),
         }]
     }
 
