@@ -158,7 +158,8 @@ impl Kind {
     /// # Errors
     /// 415 for what is not taken.
     pub fn of(headers: &HeaderMap) -> Result<Self, Refusal> {
-        if let Some(encoding) = headers.get(CONTENT_ENCODING).filter(|encoding| *encoding != "identity") {
+        let mut encodings = headers.get_all(CONTENT_ENCODING).iter();
+        if let Some(encoding) = encodings.find(|encoding| *encoding != "identity") {
             return Err(Refusal::encoding(format!("a body that is encoded as {encoding:?} is not taken")));
         }
         let Some(given) = headers.get(CONTENT_TYPE) else { return Ok(Kind::Json) };

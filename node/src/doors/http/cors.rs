@@ -57,7 +57,11 @@ impl Origins {
     /// # Errors
     /// [`Code::Denied`] for a page that may not call.
     pub fn page(&self, headers: &HeaderMap, authority: Option<&str>) -> Result<Page, Fault> {
-        if let Some(value) = headers.get(ORIGIN) {
+        let mut origins = headers.get_all(ORIGIN).iter();
+        if let Some(value) = origins.next() {
+            if origins.next().is_some() {
+                return Err(Fault::new(Code::Denied, "the header Origin is there more than once"));
+            }
             let origin = value.to_str().unwrap_or("?");
             if self.0.iter().any(|listed| listed == origin) {
                 return Ok(Page::Listed(value.clone()));
@@ -137,6 +141,7 @@ mod tests {
             &[(ORIGIN, "http://127.evil.example")],
             &[(ORIGIN, "http://beta.localhost:8080")],
             &[(ORIGIN, "null")],
+            &[(ORIGIN, "https://app.example.org"), (ORIGIN, "https://app.example.org")],
             &[(SEC_FETCH_SITE, "cross-site")],
         ] {
             assert!(page(pairs).is_err(), "{pairs:?}");

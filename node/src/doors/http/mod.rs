@@ -288,9 +288,13 @@ impl Door {
 /// Refuses a request whose end two programs could see in different places (RFC 9112, 6.1). One with a length beside its
 /// chunks never comes so far as one: hyper takes the chunks, and ends the connection (RFC 9112, 6.3).
 fn framed_once(parts: &Parts) -> Result<(), Refusal> {
-    let Some(encoding) = parts.headers.get(TRANSFER_ENCODING) else { return Ok(()) };
+    let mut encodings = parts.headers.get_all(TRANSFER_ENCODING).iter();
+    let Some(encoding) = encodings.next() else { return Ok(()) };
     if parts.version < Version::HTTP_11 {
         return Err(Refusal::ambiguous("HTTP/1.0 has no Transfer-Encoding"));
+    }
+    if encodings.next().is_some() {
+        return Err(Refusal::ambiguous("the header Transfer-Encoding is there more than once"));
     }
     match encoding.as_bytes().eq_ignore_ascii_case(b"chunked") {
         true => Ok(()),
