@@ -16,6 +16,7 @@
 mod canary;
 mod commit;
 mod document;
+mod effort;
 mod inheritance;
 mod leaf;
 mod origins;

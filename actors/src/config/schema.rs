@@ -4,6 +4,7 @@
 use crate::config::{
     ConfigPath, Plaintext,
     document::assemble,
+    effort::{Effort, Exceeded},
     tree::Tree,
     vault::{Vault, reveal},
 };
@@ -21,6 +22,7 @@ const SHOWN_CHARS_MAX: usize = 300;
 /// The schema of one service's part.
 pub(crate) struct Schema {
     service: ConfigPath,
+    effort: Effort,
     validator: Validator,
 }
 
@@ -37,10 +39,12 @@ impl Schema {
         if text.len() > SCHEMA_BYTES_MAX {
             return Err(refused(format!("{} bytes are more than {SCHEMA_BYTES_MAX}", text.len())));
         }
-        let schema: Value = serde_json::from_str(text).map_err(|error| refused(error.to_string()))?;
-        let validator = jsonschema::draft202012::new(&schema);
+        let mut schema: Value = serde_json::from_str(text).map_err(|error| refused(error.to_string()))?;
+        Effort::mark(&mut schema);
+        let effort = Effort::default();
+        let validator = effort.validator(&schema);
         let validator = validator.map_err(|error| refused(shown(&error.to_string())))?;
-        Ok(Schema { service: ConfigPath::parse(service)?, validator })
+        Ok(Schema { service: ConfigPath::parse(service)?, effort, validator })
     }
 
     /// Whether the service's part of `tree` fits. A part where nothing is fits: its service lives from other sources.
@@ -61,12 +65,15 @@ impl Schema {
                 format!("what is at {} is not JSON: {:?}", self.service, error.classify()),
             )
         })?;
-        let violations: Vec<String> = self
-            .validator
-            .iter_errors(&document)
-            .take(VIOLATIONS_SHOWN)
-            .map(|error| self.violation(tree, &error))
-            .collect();
+        let violations = || -> Vec<String> {
+            let errors = self.validator.iter_errors(&document).take(VIOLATIONS_SHOWN);
+            errors.map(|error| self.violation(tree, &error)).collect()
+        };
+        let violations = self.effort.bounded(violations).map_err(|Exceeded| {
+            let message =
+                format!("whether it fits the schema of {} takes too long to find out", self.service);
+            Fault::new(Code::Usage, message).help("take references out that are followed again and again")
+        })?;
         if violations.is_empty() {
             return Ok(());
         }
