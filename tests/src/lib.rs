@@ -17,6 +17,7 @@ mod memory;
 mod packages;
 mod program;
 mod python;
+mod repeated;
 pub mod torture;
 mod wait;
 
@@ -31,4 +32,5 @@ pub use member::{Member, Ready};
 pub use memory::resident_kib;
 pub use program::program;
 pub use python::Python;
+pub use repeated::repeated;
 pub use wait::{asked_to_end, until};

@@ -47,7 +47,7 @@ fn read(path: &Path) -> anyhow::Result<Vec<Case>> {
 }
 
 /// The words of a line, and the variables before them.
-fn words(line: &str, home: &Path) -> (Vec<(String, String)>, Vec<String>) {
+pub(crate) fn words(line: &str, home: &Path) -> (Vec<(String, String)>, Vec<String>) {
     let (mut words, mut word, mut quoted) = (Vec::new(), None::<String>, false);
     for letter in line.chars() {
         match letter {

@@ -14,6 +14,7 @@ mod clients;
 mod command_lines;
 mod completion;
 mod config;
+mod config_corpus;
 mod copies;
 mod damage;
 mod doors;
