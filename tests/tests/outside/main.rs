@@ -31,6 +31,7 @@ mod membership;
 mod model;
 mod needs_root;
 mod pauses;
+mod quic;
 mod readme;
 mod refusals;
 mod rejoin;
