@@ -97,7 +97,7 @@ pub(crate) fn isolate(command: &mut Command, home: &Path) {
             command.env_remove(name);
         }
     }
-    command.env("HOME", home).env("NO_COLOR", "1");
+    command.env("HOME", home).env("NO_COLOR", "1").env_remove("COLUMNS");
     for name in ["XDG_CONFIG_HOME", "XDG_DATA_HOME", "XDG_RUNTIME_DIR", "XDG_STATE_HOME", "XDG_CACHE_HOME"] {
         command.env_remove(name);
     }

@@ -22,6 +22,7 @@ mod dynamic;
 mod environments;
 mod first_start;
 mod floods;
+mod golden;
 mod grpc;
 mod http;
 mod layered_config;
