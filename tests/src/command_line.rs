@@ -7,7 +7,7 @@ use std::{
     process::Stdio,
     time::Duration,
 };
-use tokio::{process::Command, time::timeout};
+use tokio::{io::AsyncWriteExt, process::Command, time::timeout};
 
 /// Longer than the command line's own deadline, so that this one never speaks first.
 const LIMIT: Duration = Duration::from_secs(60);
@@ -46,14 +46,32 @@ impl CommandLine {
     /// # Errors
     /// If it cannot be run, or does not end within a minute. An exit code other than 0 is an [`Outcome`].
     pub async fn run(&self, arguments: &[&str]) -> anyhow::Result<Outcome> {
+        self.run_with_input(arguments, "").await
+    }
+
+    /// The same with this on stdin.
+    ///
+    /// # Errors
+    /// As [`run`](Self::run).
+    pub async fn run_with_input(&self, arguments: &[&str], input: &str) -> anyhow::Result<Outcome> {
         let mut command = Command::new(&self.program);
         isolate(&mut command, &self.home);
         if let Some(address) = &self.address {
             command.args(["--address", address]);
         }
-        command.args(arguments).stdin(Stdio::null()).kill_on_drop(true);
+        let stdin = if input.is_empty() { Stdio::null() } else { Stdio::piped() };
+        command.args(arguments).stdin(stdin).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
         let spoken = || format!("micro-node {}", arguments.join(" "));
-        let Ok(output) = timeout(LIMIT, command.output()).await else {
+        let mut process = command.spawn().with_context(spoken)?;
+        let stdin = process.stdin.take();
+        let told = async {
+            if let Some(mut stdin) = stdin {
+                // It may have ended before it read all.
+                let _ = stdin.write_all(input.as_bytes()).await;
+            }
+        };
+        let Ok((output, ())) = timeout(LIMIT, async { tokio::join!(process.wait_with_output(), told) }).await
+        else {
             bail!("{} did not end within {LIMIT:?}", spoken());
         };
         let output = output.with_context(spoken)?;

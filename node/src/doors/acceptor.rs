@@ -3,7 +3,7 @@
 use crate::doors::{
     credentials::{Credentials, Known},
     grpc::{Connection, Exchange, Services, unproven},
-    http::connection,
+    http::connection::{self, Kept},
     limits::Limits,
     listeners::SocketFile,
     tally::{CONNECTIONS_MAX, DoorName, Reason, Tally},
@@ -191,15 +191,16 @@ impl Acceptor {
             let stream = stream.into_std()?;
             let stream = thread.enter(|| TcpStream::from_std(stream))?;
             let (router, origin, tally) = (thread.router.clone(), Origin::Api(peer), tally.clone());
-            let kept = (permit, place);
+            // A WebSocket keeps it when there is no HTTP any more.
+            let kept = Kept::new((permit, place));
             match &certificate {
-                None => thread.spawn(held(kept, connection::serve(stream, router, origin, draining, tally))),
+                None => thread.spawn(connection::serve(stream, router, origin, draining, tally, kept)),
                 Some(certificate) => {
                     let shaking = certificate.acceptor().accept(stream);
-                    thread.spawn(held(kept, async move {
+                    thread.spawn(async move {
                         match timeout(HANDSHAKE_TIMEOUT, shaking).await {
                             Ok(Ok(stream)) => {
-                                connection::serve(stream, router, origin, draining, tally).await
+                                connection::serve(stream, router, origin, draining, tally, kept).await
                             }
                             Ok(Err(error)) => tracing::debug!(%error, "no TLS came of a connection"),
                             Err(_late) => {
@@ -207,7 +208,7 @@ impl Acceptor {
                                 tally.refused(DoorName::Api, Reason::Late);
                             }
                         }
-                    }));
+                    });
                 }
             }
             Ok(())

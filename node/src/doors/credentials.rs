@@ -1,7 +1,10 @@
 //! What a request shows to say who sends it: the admin secret, or an access token of an account, as bearer token.
 
 use crate::node::AdminSecret;
-use http::{HeaderMap, header::AUTHORIZATION};
+use http::{
+    HeaderMap,
+    header::{AUTHORIZATION, SEC_WEBSOCKET_PROTOCOL},
+};
 use micro_actors::auth::{self, Verified};
 use micro_sdk::wire::{Caller, Code, Fault};
 use std::{net::SocketAddr, sync::Arc};
@@ -42,8 +45,7 @@ impl Credentials {
     /// [`Code::Denied`] if it shows nothing, where something is needed, or what is not good.
     pub fn known(&self, headers: &HeaderMap, path: &str) -> Result<Known, Fault> {
         let known = self.known_or_nobody(headers)?;
-        let closed = path.starts_with(PLATFORM_PATHS) && !is_open(path);
-        if is_nobody(&known.caller) && closed { Err(missing()) } else { Ok(known) }
+        if is_nobody(&known.caller) && is_platform(path) { Err(missing()) } else { Ok(known) }
     }
 
     /// Who sends a request, at a door that also takes those who show nothing.
@@ -58,6 +60,11 @@ impl Credentials {
             None => Ok(Known::without_token(self.nobody.clone())),
         }
     }
+}
+
+/// Whether a path of gRPC is of the platform, and for those who are known.
+pub(super) fn is_platform(path: &str) -> bool {
+    path.starts_with(PLATFORM_PATHS) && !is_open(path)
 }
 
 /// Whether everybody may ask this method of the platform.
@@ -80,9 +87,17 @@ pub(super) fn nobody(listener: SocketAddr) -> Caller {
     if listener.ip().is_loopback() { Caller::Anonymous } else { Caller::Stranger }
 }
 
-/// The token in the header (RFC 6750, 2.1); an empty one in a header of another kind.
+/// What a page says before the token among the protocols of a WebSocket: it can't send other headers with it.
+const BEARER_PROTOCOL: &str = "bearer.";
+
+/// The token in the header (RFC 6750, 2.1), or among the protocols of a WebSocket; an empty one in a header of another
+/// kind.
 fn bearer(headers: &HeaderMap) -> Option<&str> {
-    let header = headers.get(AUTHORIZATION)?.to_str().unwrap_or_default();
+    let Some(header) = headers.get(AUTHORIZATION) else {
+        let protocols = headers.get(SEC_WEBSOCKET_PROTOCOL)?.to_str().ok()?;
+        return protocols.split(',').find_map(|protocol| protocol.trim().strip_prefix(BEARER_PROTOCOL));
+    };
+    let header = header.to_str().unwrap_or_default();
     let (scheme, token) = header.split_once(' ').unwrap_or_default();
     Some(if scheme.eq_ignore_ascii_case("bearer") { token.trim() } else { "" })
 }
@@ -110,6 +125,10 @@ mod tests {
         let with =
             |value: &'static str| HeaderMap::from_iter([(AUTHORIZATION, HeaderValue::from_static(value))]);
         assert_eq!(bearer(&HeaderMap::new()), None);
+        let protocols =
+            |list| HeaderMap::from_iter([(SEC_WEBSOCKET_PROTOCOL, HeaderValue::from_static(list))]);
+        assert_eq!(bearer(&protocols("micro-node.v1, bearer.a.b.c")), Some("a.b.c"));
+        assert_eq!(bearer(&protocols("micro-node.v1")), None);
         assert_eq!(bearer(&with("Bearer a.b.c")), Some("a.b.c"));
         assert_eq!(bearer(&with("bearer a.b.c ")), Some("a.b.c"));
         for nothing_good in ["Basic YTpi", "Bearer", "Bearer ", "a.b.c", "", "\u{fc}"] {

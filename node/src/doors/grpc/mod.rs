@@ -23,6 +23,7 @@ mod unary;
 
 pub(super) use connection::Connection;
 pub(super) use exchange::Exchange;
+pub(super) use proxy::Target;
 pub(super) use unary::BEGINNING_BYTES;
 
 use crate::{
@@ -33,6 +34,7 @@ use bytes::Bytes;
 use futures::future::{BoxFuture, ready};
 use http::HeaderMap;
 use micro_actors::{
+    Body as Carried,
     audit::{Audit, Origin},
     auth::{AUTH, Verified},
     blob::BLOB,
@@ -101,6 +103,21 @@ impl Services {
     /// Where decisions are told.
     pub fn audit(&self) -> &Audit {
         self.door.local.guard().audit()
+    }
+
+    /// Begins a gRPC call of a person's service for another door: what that carries along, and the frames of the
+    /// request. It ends as one that came in by gRPC does.
+    ///
+    /// # Errors
+    /// Why nobody answers. What goes wrong later is the error of the answer's body.
+    pub async fn converse(
+        &self,
+        context: &Context,
+        target: Target,
+        carried: Vec<(String, String)>,
+        body: Carried,
+    ) -> Result<http::Response<Carried>, Fault> {
+        self.door.converse(context, target, carried, body).await
     }
 
     /// Takes up a request, on a task of its own.

@@ -1,4 +1,5 @@
-//! A call of a person's service: `/SERVICE/METHOD`, or a path of its own.
+//! A call of a person's service: `/SERVICE/METHOD`, or a path of its own. Where the endpoint is a stream, what is below
+//! `stream` goes on.
 
 use super::{
     Door, Entry,
@@ -6,6 +7,7 @@ use super::{
     path::Path,
     problem::Refusal,
     routes::Target,
+    stream,
 };
 use crate::request::Schema;
 use axum::{body::Body, response::Response};
@@ -38,6 +40,10 @@ pub(super) async fn call(
             return Err(Refusal::method(&parts.method, "GET, POST"));
         }
     }
+    let streams = target.offer.as_ref().map(|offer| offer.streams_of(&target.endpoint)).unwrap_or_default();
+    if streams.any() {
+        return stream::answer(door, entry, parts, body, target, streams).await;
+    }
     let (input, _held) = input(door, entry, parts, body, &target).await?;
     let mut head = door.local.head(&entry.context, target.service, &target.endpoint);
     head.namespace = entry.namespace.clone();
@@ -46,7 +52,7 @@ pub(super) async fn call(
 }
 
 /// What the endpoint is given, and the room of the body that it came from.
-async fn input(
+pub(super) async fn input(
     door: &Door,
     entry: &Entry<'_>,
     parts: &Parts,

@@ -14,6 +14,7 @@ use hyper_util::{
 };
 use micro_actors::audit::Origin;
 use std::{
+    any::Any,
     error::Error,
     future::pending,
     iter::successors,
@@ -44,6 +45,19 @@ const RESETS_MAX: usize = 20;
 /// How many streams may be in error by the client's fault.
 const FAULTS_MAX: usize = 256;
 
+/// What a connection takes up, until it ends: also as something else than HTTP.
+#[derive(Clone)]
+pub(in crate::doors) struct Kept {
+    _kept: Arc<dyn Any + Send + Sync>,
+}
+
+impl Kept {
+    /// Keeps `kept` until all clones are dropped.
+    pub fn new(kept: impl Any + Send + Sync) -> Self {
+        Kept { _kept: Arc::new(kept) }
+    }
+}
+
 /// Serves HTTP/1 and HTTP/2 on `stream` until the client goes, or the node drains and what was begun is done.
 pub(in crate::doors) async fn serve<S>(
     stream: S,
@@ -51,6 +65,7 @@ pub(in crate::doors) async fn serve<S>(
     origin: Origin,
     mut draining: watch::Receiver<bool>,
     tally: Arc<Tally>,
+    kept: Kept,
 ) where
     S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
 {
@@ -70,6 +85,7 @@ pub(in crate::doors) async fn serve<S>(
     let service = TowerToHyperService::new(router.map_request(move |mut request: Request<Incoming>| {
         seen.store(true, Ordering::Relaxed);
         request.extensions_mut().insert(origin);
+        request.extensions_mut().insert(kept.clone());
         request
     }));
     let late = async {
@@ -79,7 +95,7 @@ pub(in crate::doors) async fn serve<S>(
             pending::<()>().await;
         }
     };
-    let mut connection = pin!(builder.serve_connection(TokioIo::new(stream), service));
+    let mut connection = pin!(builder.serve_connection_with_upgrades(TokioIo::new(stream), service));
     let served = tokio::select! {
         biased;
         served = connection.as_mut() => served,

@@ -24,11 +24,14 @@ const ALLOW_PRIVATE: HeaderName = HeaderName::from_static("access-control-allow-
 const METHODS: HeaderValue = HeaderValue::from_static("GET, POST, PUT, PATCH, DELETE");
 /// The headers that this door reads. A page may send no others, since none would be used.
 const HEADERS: HeaderValue = HeaderValue::from_static(
-    "authorization, content-type, idempotency-key, last-event-id, mcp-method, mcp-name, mcp-protocol-version, \
-     mcp-session-id, micro-deadline-ms, micro-namespace, traceparent, x-request-id",
+    "authorization, content-type, grpc-timeout, idempotency-key, last-event-id, mcp-method, mcp-name, \
+     mcp-protocol-version, mcp-session-id, micro-deadline-ms, micro-namespace, micro-service, traceparent, x-grpc-web, \
+     x-request-id, x-user-agent",
 );
 /// The headers of an answer that a page may read beside the usual ones.
-const EXPOSED: HeaderValue = HeaderValue::from_static("etag, micro-trace-id, retry-after, x-request-id");
+const EXPOSED: HeaderValue = HeaderValue::from_static(
+    "etag, grpc-message, grpc-status, micro-fault-bin, micro-trace-id, retry-after, x-request-id",
+);
 /// How long a browser may keep what it was told, in seconds: as long as it takes to change the list and start again.
 const MAX_AGE: HeaderValue = HeaderValue::from_static("600");
 const ORIGIN_VALUE: HeaderValue = HeaderValue::from_static("origin");

@@ -9,6 +9,8 @@ mod body;
 mod call;
 pub(super) mod connection;
 mod cors;
+mod frames;
+mod grpc_web;
 mod health;
 mod host;
 mod mcp;
@@ -20,6 +22,7 @@ mod path;
 mod platform;
 mod problem;
 mod routes;
+mod stream;
 
 pub(super) use body::json_text;
 pub(super) use metadata::{metadata, trace_of};
@@ -231,6 +234,9 @@ impl Door {
 
     /// What the path names answers.
     async fn named(&self, entry: &Entry<'_>, parts: &Parts, body: Body) -> Result<Response, Refusal> {
+        if grpc_web::is_asked(&parts.headers) {
+            return Ok(grpc_web::answer(self, entry, parts, body).await);
+        }
         if blobs::wanted(parts) {
             return blobs::answer(&self.local, &entry.context, parts).await;
         }

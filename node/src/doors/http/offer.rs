@@ -1,9 +1,13 @@
 //! A service as paths name it: how its endpoints may be written, and what they take.
 
 use crate::{node::Local, request::Spellings};
-use micro_sdk::wire::{Endpoint, Instance, InstanceId, Namespace, ServiceName};
+use micro_sdk::wire::{Endpoint, Instance, InstanceId, Namespace, ServiceName, Streams};
 use serde_json::Value;
-use std::{collections::BTreeSet, sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+    time::Duration,
+};
 use tokio::sync::OnceCell;
 
 /// How long a node that has an instance may take to tell what it takes: without an answer texts stay texts.
@@ -31,6 +35,8 @@ pub(super) struct Offer {
     instances: BTreeSet<InstanceId>,
     /// How its endpoints may be written.
     names: Spellings,
+    /// Which of its endpoints are streams.
+    streams: BTreeMap<String, Streams>,
     described: OnceCell<Vec<Described>>,
 }
 
@@ -44,6 +50,7 @@ impl Offer {
             service: service.clone(),
             instances: ids(instances),
             names: Spellings::of(service.as_str(), &endpoints),
+            streams: instances.iter().flat_map(|instance| instance.streams.iter().cloned()).collect(),
             described: OnceCell::new(),
         }
     }
@@ -56,6 +63,11 @@ impl Offer {
     /// The endpoint that a path means, however it is written.
     pub fn endpoint(&self, handler: Option<&str>, method: &str) -> Option<&str> {
         self.names.find(handler, method)
+    }
+
+    /// Which sides of an endpoint, by its full name, are streams.
+    pub fn streams_of(&self, endpoint: &str) -> Streams {
+        self.streams.get(endpoint).copied().unwrap_or_default()
     }
 
     /// Its endpoints with their schemas, asked for once; nothing if nobody tells.

@@ -7,10 +7,13 @@ use crate::doors::{
 use axum::{body::Body, response::Response};
 use http::{
     HeaderValue, StatusCode,
-    header::{ACCEPT_ENCODING, ALLOW, CONNECTION, CONTENT_TYPE, HeaderName, RETRY_AFTER, WWW_AUTHENTICATE},
+    header::{
+        ACCEPT_ENCODING, ALLOW, CONNECTION, CONTENT_TYPE, HeaderName, RETRY_AFTER, SEC_WEBSOCKET_VERSION,
+        WWW_AUTHENTICATE,
+    },
 };
 use micro_sdk::wire::{Caller, Code, Fault, TraceId};
-use serde_json::json;
+use serde_json::{Value, json};
 use tonic::Status;
 
 /// What kinds of bodies a `POST` may have (RFC 7694 for encodings; this one is of Linked Data Platform, 7.1).
@@ -91,6 +94,11 @@ impl Refusal {
             .header(ACCEPT_ENCODING, "identity")
     }
 
+    /// 426, with the version that is spoken (RFC 6455, 4.4).
+    pub fn upgrade(message: &str, version: &'static str) -> Self {
+        Refusal::of(StatusCode::UPGRADE_REQUIRED, message).header(SEC_WEBSOCKET_VERSION, version)
+    }
+
     /// 400 for a request that two programs may read differently. The connection ends with it: where the next request
     /// begins is not sure (RFC 9112, 11.2).
     pub fn ambiguous(message: impl Into<String>) -> Self {
@@ -162,11 +170,16 @@ impl Refusal {
     }
 }
 
+/// A failure behind the beginning of an answer, where it is too late for a status.
+pub(super) fn in_band(fault: &Fault) -> Value {
+    let Fault { code, message, help, effect } = fault;
+    json!({ "error": { "code": code.name(), "detail": message, "help": help, "effect": effect } })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use http_body_util::BodyExt;
-    use serde_json::Value;
 
     async fn told(refusal: Refusal) -> (http::response::Parts, Value) {
         let (parts, body) = refusal.into_response(TraceId(7)).into_parts();

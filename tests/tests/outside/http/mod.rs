@@ -7,6 +7,8 @@ mod documents;
 mod mcp;
 mod pages;
 mod platform;
+mod streams;
+mod talker;
 mod tls;
 
 use anyhow::Context;

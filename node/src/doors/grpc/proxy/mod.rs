@@ -11,20 +11,20 @@ mod ending;
 mod metadata;
 mod target;
 
+pub(in crate::doors) use target::Target;
 pub(super) use target::{SERVICE_HEADER, service_of};
 
 use super::{Answering, Door, context_of, leash::Leash, unproven, with_code};
-use crate::doors::credentials::is_nobody;
+use crate::{doors::credentials::is_nobody, node::Context};
 use bytes::Bytes;
 use ending::Ending;
-use futures::{StreamExt, stream};
+use futures::{Stream, StreamExt, stream};
 use http::{HeaderMap, Request, Response};
-use http_body_util::{BodyExt, BodyStream, StreamBody};
+use http_body_util::{BodyExt, BodyStream, Empty, StreamBody};
 use hyper::body::Frame;
 use micro_actors::Body as Carried;
 use micro_sdk::wire::{Caller, Code, Fault, limits::DEADLINE_MS_NONE};
 use std::sync::Arc;
-use target::Target;
 use tonic::{Status, body::Body};
 
 /// Calls what a request names, and answers as it does.
@@ -50,41 +50,65 @@ where
     let (parts, body) = request.into_parts();
     let context = context_of(&parts.headers, &parts.extensions)?;
     let own = context.caller.account().map(|own| &own.namespace);
-    let Target { namespace, service, endpoint } =
-        Target::of(parts.uri.path(), &parts.headers, own, &door.local.table())?;
-    let seat = door.seats.take()?;
-    let mut head = door.local.head(&context, service, &endpoint);
-    head.namespace = namespace;
-    head.metadata = metadata::carried(&parts.headers)?;
-    head.deadline_ms = context.deadline.map_or(DEADLINE_MS_NONE, |time| {
-        u32::try_from(time.as_millis()).map_or(DEADLINE_MS_NONE - 1, |ms| ms.min(DEADLINE_MS_NONE - 1))
-    });
-    let (tenant, called, method) = (head.namespace.clone(), head.service.clone(), head.endpoint.clone());
-    let leash = Leash::hold(&door.local, &context, move |local, context| {
-        local.may_call(context, &tenant, called.as_str(), &method)
-    });
-    let mut ending = Ending::new(context.deadline, leash, door.draining.clone());
-    let answer = door.local.converse(context.origin, head, body.map_err(gone).boxed_unsync());
-    let response = tokio::select! {
-        biased;
-        fault = ending.come() => return Err(fault),
-        response = answer => response?,
-    };
-    let (head, body) = response.into_parts();
-    // An answer of trailers only has its status in its head, and nothing behind it.
-    if head.headers.contains_key(Status::GRPC_STATUS) {
-        return Ok(Response::from_parts(head, Body::empty()));
-    }
-    let told = told(body, ending, seat);
-    Ok(Response::from_parts(head, Body::new(StreamBody::new(told))))
+    let target = Target::of(parts.uri.path(), &parts.headers, own, &door.local.table())?;
+    let carried = metadata::carried(&parts.headers)?;
+    let response = door.converse(&context, target, carried, body.map_err(gone).boxed_unsync()).await?;
+    // An answer of trailers only ends with its head.
+    let bare = response.headers().contains_key(Status::GRPC_STATUS);
+    Ok(response.map(|body| if bare { Body::empty() } else { Body::new(StreamBody::new(told(body))) }))
 }
 
-/// The frames of an answer. What goes wrong is told in trailers, as a status.
-fn told<T: Send + 'static>(
+impl Door {
+    /// Begins a gRPC call of a person's service. It ends with the deadline of `context`, if there is one, when the
+    /// caller may not call it any more, and when the node stops: that is the error of the answer's body then, as is all
+    /// else that goes wrong once it is answered.
+    ///
+    /// # Errors
+    /// Why nobody answers.
+    pub(super) async fn converse(
+        &self,
+        context: &Context,
+        target: Target,
+        carried: Vec<(String, String)>,
+        body: Carried,
+    ) -> Result<Response<Carried>, Fault> {
+        let Target { namespace, service, endpoint } = target;
+        let seat = self.seats.take()?;
+        // The rules know an endpoint by its full name. Of what is not there, dispatch tells only those who may call it.
+        let endpoint = self.local.table().endpoint(&namespace, &service, &endpoint).unwrap_or(endpoint);
+        let mut head = self.local.head(context, service, &endpoint);
+        head.namespace = namespace;
+        head.metadata = carried;
+        head.deadline_ms = context.deadline.map_or(DEADLINE_MS_NONE, |time| {
+            u32::try_from(time.as_millis()).map_or(DEADLINE_MS_NONE - 1, |ms| ms.min(DEADLINE_MS_NONE - 1))
+        });
+        let (tenant, called) = (head.namespace.clone(), head.service.clone());
+        let leash = Leash::hold(&self.local, context, move |local, context| {
+            local.may_call(context, &tenant, called.as_str(), &endpoint)
+        });
+        let mut ending = Ending::new(context.deadline, leash, self.draining.clone());
+        let answer = self.local.converse(context.origin, head, body);
+        let response = tokio::select! {
+            biased;
+            fault = ending.come() => return Err(fault),
+            response = answer => response?,
+        };
+        let (head, body) = response.into_parts();
+        // An answer of trailers only has its status in its head, and nothing behind it, not even a seat.
+        let body = match head.headers.contains_key(Status::GRPC_STATUS) {
+            true => Empty::new().map_err(|never| match never {}).boxed_unsync(),
+            false => StreamBody::new(until(body, ending, seat)).boxed_unsync(),
+        };
+        Ok(Response::from_parts(head, body))
+    }
+}
+
+/// The frames of an answer, until it has to end.
+fn until<T: Send + 'static>(
     body: Carried,
     ending: Ending,
     seat: T,
-) -> impl futures::Stream<Item = Result<Frame<Bytes>, Status>> + Send + 'static {
+) -> impl Stream<Item = Result<Frame<Bytes>, Fault>> + Send + 'static {
     stream::unfold(Some((BodyStream::new(body), ending, seat)), |state| async move {
         let (mut body, mut ending, seat) = state?;
         let frame = tokio::select! {
@@ -92,11 +116,15 @@ fn told<T: Send + 'static>(
             frame = body.next() => frame?,
             fault = ending.come() => Err(fault),
         };
-        match frame {
-            Ok(frame) => Some((Ok(frame), Some((body, ending, seat)))),
-            Err(fault) => Some((Ok(Frame::trailers(trailers(&Status::from(fault)))), None)),
-        }
+        let rest = frame.is_ok().then_some((body, ending, seat));
+        Some((frame, rest))
     })
+}
+
+/// The frames of an answer. What goes wrong is told in trailers, as a status.
+fn told(body: Carried) -> impl Stream<Item = Result<Frame<Bytes>, Status>> + Send + 'static {
+    let frames = BodyStream::new(body);
+    frames.map(|frame| Ok(frame.unwrap_or_else(|fault| Frame::trailers(trailers(&Status::from(fault))))))
 }
 
 fn trailers(status: &Status) -> HeaderMap {

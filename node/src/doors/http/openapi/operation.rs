@@ -4,8 +4,11 @@ use super::{
     super::offer::{Described, Offer},
     component::Components,
 };
-use micro_sdk::wire::{Route, Segment};
+use micro_sdk::wire::{Route, Segment, Streams};
 use serde_json::{Value, json};
+
+/// A stream, each message of which is as the schema says.
+const LINES: &str = "application/x-ndjson";
 
 /// One operation.
 pub(super) struct Operation {
@@ -27,12 +30,18 @@ pub(super) fn described_at(
     let id = format!("{}.{}", offer.service, endpoint.name);
     let request = components.add(&format!("{id}.request"), &described.request);
     let response = components.add(&format!("{id}.response"), &described.response);
+    let Streams { client, server } = endpoint.streams;
+    let answers = match server {
+        true => json!({LINES: {"schema": &response}, "text/event-stream": {"schema": &response}}),
+        false => content("application/json", &response),
+    };
     let operation = |id: String| {
-        let mut document =
-            operation(&id, &endpoint.doc, offer.service.as_str(), content("application/json", &response));
+        let mut document = operation(&id, &endpoint.doc, offer.service.as_str(), answers.clone());
         document["responses"]["204"] = json!({"description": "It answers nothing."});
         document
     };
+    let body =
+        |schema: &Value| if client { json!({"content": content(LINES, schema)}) } else { body(schema) };
     let mut named = operation(id.clone());
     named["requestBody"] = body(&request);
     let path = format!("/{}/{}", offer.service, endpoint.name.replace('.', "/"));

@@ -2,7 +2,7 @@
 //!
 //! Nothing is gathered here: the next message is asked for once the caller has room for it.
 
-use super::{frames::Answers, message};
+use super::{super::problem::in_band, answers::Answers, message};
 use axum::{body::Body, response::Response};
 use bytes::Bytes;
 use futures::stream;
@@ -12,7 +12,7 @@ use http::{
 };
 use micro_sdk::wire::Fault;
 use prost_reflect::DynamicMessage;
-use serde_json::{Value, json};
+use serde_json::Value;
 use std::{convert::Infallible, time::Duration};
 use tokio::{sync::watch, time::sleep};
 
@@ -93,9 +93,7 @@ impl Telling {
     }
 
     fn failed(&self, fault: &Fault) -> Bytes {
-        let json = json!({
-            "error": {"code": fault.code.name(), "detail": fault.message, "help": fault.help, "effect": fault.effect},
-        });
+        let json = in_band(fault);
         match self.events {
             true => format!("event: error\ndata: {json}\n\n").into(),
             false => format!("{json}\n").into(),

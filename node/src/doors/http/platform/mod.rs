@@ -4,8 +4,8 @@
 //! is one meaning, one place that authorizes, and nothing to keep in step. What goes on (a watch) is sent as events
 //! (Server-Sent Events, WHATWG HTML 9.2), or as a line of JSON each for who does not ask for events.
 
+mod answers;
 mod events;
-mod frames;
 mod message;
 mod methods;
 mod schema;
@@ -17,15 +17,16 @@ use super::{
     Door, Entry,
     body::{self, Beside, Kind},
     call::answered,
+    frames::framed,
     problem::Refusal,
 };
 use crate::doors::{
     credentials::{is_nobody, is_open, missing},
     grpc::kinds_of,
 };
+use answers::Answers;
 use axum::{body::Body, response::Response};
 use bytes::Bytes;
-use frames::Answers;
 use http::{
     HeaderValue, Method as HttpMethod, Request,
     header::{ACCEPT, CONTENT_TYPE, HeaderName},
@@ -138,7 +139,7 @@ async fn ask(
     method: &Method,
     message: Vec<u8>,
 ) -> http::Response<tonic::body::Body> {
-    let body = tonic::body::Body::new(Full::new(frames::framed(&message)));
+    let body = tonic::body::Body::new(Full::new(framed(&message)));
     let mut request = Request::new(body);
     *request.method_mut() = HttpMethod::POST;
     *request.uri_mut() = method.uri().clone();
