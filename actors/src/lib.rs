@@ -26,7 +26,8 @@ pub use address_book::{AddressBook, Peers};
 pub(crate) use authorize::grants;
 pub use authorize::{Action, authorize, explain, may_reach};
 pub use kit::{
-    Answer, Body, Directory, Dispatch, Invocation, Platform, STOP_GRACE, ServiceRef, Supervisor, shut_down,
+    Answer, Body, Directory, Dispatch, Invocation, Platform, RAW, RawRequest, STOP_GRACE, ServiceRef,
+    Supervisor, shut_down,
 };
 pub use machines::Machines;
 pub use renewal::{

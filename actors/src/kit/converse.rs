@@ -2,7 +2,7 @@
 
 use super::{
     Dispatch,
-    conversation::{Body, Replay, holding, reply, request_of, said_by, said_to},
+    conversation::{Body, RAW, Replay, holding, reply, request_of, said_by, said_to},
     dispatch::{endpoint, remaining_ms, try_next, unreached},
 };
 use crate::audit::Origin;
@@ -109,6 +109,10 @@ pub fn shut_down() -> Fault {
 /// do not matter. A method alone is that of a sole handler, as in calls.
 pub(crate) fn method(instance: &Instance, asked: &str) -> Result<String, Fault> {
     let names = &instance.endpoints;
+    // A path is what it is.
+    if asked.starts_with(RAW) && names.iter().any(|name| name == RAW) {
+        return Ok(asked.to_owned());
+    }
     let Some((service, method)) = asked.rsplit_once('.') else { return endpoint(instance, asked) };
     let short = [service.rsplit('.').next().unwrap_or(service), method].join(".");
     let found =

@@ -9,8 +9,8 @@ mod platform;
 mod service_ref;
 mod supervisor;
 
-pub use conversation::Body;
 pub(crate) use conversation::holding;
+pub use conversation::{Body, RAW, RawRequest};
 pub(crate) use converse::method;
 pub use converse::{STOP_GRACE, shut_down};
 pub use directory::Directory;

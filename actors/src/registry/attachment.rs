@@ -1,8 +1,8 @@
 //! An instance attached to this node: its connection and its permits.
 
-use super::{channel::Channel, heading, translation};
+use super::{channel::Channel, heading, plain::Plain, translation};
 use crate::{
-    kit::{Body, holding},
+    kit::{Body, RAW, holding},
     protobuf::Contract,
 };
 use bytes::Bytes;
@@ -44,6 +44,7 @@ enum Connection {
         client: Client<HttpConnector, Full<Bytes>>,
         address: SocketAddr,
         channel: Channel,
+        plain: Plain,
         encoding: Encoding,
     },
     Inside(InsideHandler),
@@ -79,8 +80,9 @@ impl Attachment {
                     .http2_initial_stream_window_size(1 << 20)
                     .http2_initial_connection_window_size(8 << 20)
                     .build(connector.clone());
+                let plain = Plain::new(connector.clone(), address);
                 let channel = Channel::new(connector, address);
-                Connection::Http { client, address, channel, encoding }
+                Connection::Http { client, address, channel, plain, encoding }
             }
         };
         Attachment { instance, endpoints, connection, permits: Arc::new(Semaphore::new(permits)) }
@@ -113,7 +115,7 @@ impl Attachment {
         })
     }
 
-    /// Begins a gRPC call of the instance, which holds a permit for as long as its answer is there.
+    /// Begins a gRPC call of the instance, or sends a request of HTTP on, which holds a permit for as long as its answer is there.
     ///
     /// # Errors
     /// As [`call`](Self::call) before anything is done, and [`Code::NotFound`] if it does not speak gRPC.
@@ -122,6 +124,9 @@ impl Attachment {
         match &self.connection {
             Connection::Inside(_) => {
                 Err(Fault::new(Code::NotFound, format!("{} takes no gRPC calls", head.service)))
+            }
+            Connection::Http { plain, .. } if head.endpoint.starts_with(RAW) => {
+                Ok(plain.send(head, body).await?.map(|body| holding(body, permit)))
             }
             Connection::Http { encoding: Encoding::Json(Some(contract)), .. }
                 if translation::is_protobuf(head) =>

@@ -6,6 +6,7 @@ mod attachment;
 mod channel;
 mod collision;
 mod heading;
+mod plain;
 mod platform;
 mod table;
 mod translation;

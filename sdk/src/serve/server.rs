@@ -1,6 +1,6 @@
 //! A service as a process: its port, its attachment, its end.
 
-use super::{Result, Service, about::Question, attachment::Attachment, door, say};
+use super::{Result, Service, about::Question, attachment::Attachment, door, program::Program, say};
 #[cfg(feature = "config")]
 use crate::config::Config;
 use crate::{
@@ -16,7 +16,7 @@ use hyper_util::{
 };
 use std::{
     io::{self, Write},
-    net::Ipv4Addr,
+    net::{Ipv4Addr, SocketAddr},
     sync::Arc,
     time::Duration,
 };
@@ -46,6 +46,8 @@ const CONNECTION_WINDOW_BYTES: u32 = 64 * WINDOW_BYTES;
 #[must_use = "a server does nothing until it runs"]
 pub struct Server {
     service: Arc<dyn Service>,
+    /// Where the program is that is offered in place of the service.
+    program: Option<SocketAddr>,
     name: Option<String>,
     version: Option<String>,
     node: Option<Address>,
@@ -63,6 +65,7 @@ impl Server {
     pub fn new(service: impl Service) -> Server {
         Server {
             service: Arc::new(service),
+            program: None,
             name: None,
             version: None,
             node: None,
@@ -73,6 +76,15 @@ impl Server {
             #[cfg(feature = "config")]
             config: None,
         }
+    }
+
+    /// A server of a program on this host, in whatever language, that takes HTTP/1.1 at `address` as it is. Requests to the
+    /// HTTP api for `/NAME` and all below it are passed on with method, path, query, headers and body, and so are its
+    /// answers. It is told who calls, in the headers `micro-caller` and those beside it, which callers can't send.
+    ///
+    /// Rules know its paths as endpoints: `service:NAME:/NAME/admin*`.
+    pub fn http(name: impl Into<String>, address: SocketAddr) -> Server {
+        Server { name: Some(name.into()), program: Some(address), ..Server::new(Program) }
     }
 
     /// Another name.
@@ -154,26 +166,20 @@ impl Server {
         let name: ServiceName = name
             .parse()
             .map_err(|error: crate::wire::NameError| Fault::new(Code::Usage, error.to_string()))?;
+        if let Some(program) = self.program {
+            say(format_args!("{name} is the program at http://{program}"));
+            let attachment = self.attachment(&name, program);
+            return tokio::select! {
+                biased;
+                () = stop => Ok(()),
+                fault = attachment.hold() => Err(fault),
+            };
+        }
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await;
         let listener = listener.map_err(|error| failed("no loopback port can be had", &error))?;
         let local = listener.local_addr().map_err(|error| failed("the port has no address", &error))?;
         say(format_args!("{name} listens on http://{local}"));
-        let attachment = Attachment {
-            address: self.node,
-            token: self.token,
-            request: AttachRequest {
-                name: name.to_string(),
-                version: self.version.unwrap_or_else(|| self.service.version().to_owned()),
-                address: local.to_string(),
-                endpoints: self.service.endpoints().into_iter().map(Into::into).collect(),
-                namespace: self.namespace.to_string(),
-                permits: self.permits,
-                descriptors: self.descriptors.into(),
-            },
-            namespace: self.namespace,
-            #[cfg(feature = "config")]
-            config: self.config.clone(),
-        };
+        let attachment = self.attachment(&name, local);
         let router = door::router(self.service);
         #[cfg(feature = "config")]
         let router = match self.config {
@@ -194,6 +200,28 @@ impl Server {
             connections.abort();
         }
         result
+    }
+}
+
+impl Server {
+    /// What attaches the service, which is at `address`.
+    fn attachment(&self, name: &ServiceName, address: SocketAddr) -> Attachment {
+        Attachment {
+            address: self.node.clone(),
+            token: self.token.clone(),
+            request: AttachRequest {
+                name: name.to_string(),
+                version: self.version.clone().unwrap_or_else(|| self.service.version().to_owned()),
+                address: address.to_string(),
+                endpoints: self.service.endpoints().into_iter().map(Into::into).collect(),
+                namespace: self.namespace.to_string(),
+                permits: self.permits,
+                descriptors: self.descriptors.clone().into(),
+            },
+            namespace: self.namespace.clone(),
+            #[cfg(feature = "config")]
+            config: self.config.clone(),
+        }
     }
 }
 

@@ -1,13 +1,16 @@
 //! Calls whose request and answer go on: gRPC calls of all four kinds, carried as they are.
 //!
 //! Within a process a request is a body and the answer a response of the `http` crate, as they stand in HTTP/2; between
-//! nodes they are the pieces of the mesh. What is in the messages is nobody's business here.
+//! nodes they are the pieces of the mesh. What is in the messages is nobody's business here. Requests of HTTP for instances
+//! that take them as they are go the same way.
 
 mod metadata;
 mod pieces;
+mod raw;
 mod replay;
 
 pub(crate) use pieces::{reply, request_of, said_by, said_to};
+pub use raw::{RAW, RawRequest};
 pub(crate) use replay::Replay;
 
 use bytes::Bytes;

@@ -6,12 +6,15 @@ use super::{
 };
 use bytes::Bytes;
 use futures::{Stream, StreamExt, future::ready, stream};
-use http::Response;
+use http::{Response, StatusCode};
 use http_body_util::{BodyExt, BodyStream, StreamBody};
 use hyper::body::Frame;
 use micro_mesh::{DATA_BYTES_MAX, Heard, Piece, Said};
 use micro_sdk::wire::{Code, Fault};
 use std::collections::VecDeque;
+
+/// The status of an answer, under a name that no header has.
+const STATUS: &str = ":status";
 
 /// What the side that asks says: the request. One that breaks off has no end, which gives the conversation up.
 pub(crate) fn said_by(request: Body) -> Said {
@@ -24,7 +27,12 @@ pub(crate) fn said_to(answer: Result<Response<Body>, Fault>) -> Said {
         Err(fault) => stream::once(ready(Piece::Fault(fault))).boxed(),
         Ok(response) => {
             let (head, body) = response.into_parts();
-            let first = stream::once(ready(Piece::Head(metadata(&head.headers))));
+            let mut told = metadata(&head.headers);
+            // All answers of gRPC have the same status.
+            if head.status != StatusCode::OK {
+                told.push((STATUS.to_owned(), head.status.as_str().as_bytes().to_vec()));
+            }
+            let first = stream::once(ready(Piece::Head(told)));
             first.chain(pieces(body).map(|piece| piece.unwrap_or_else(Piece::Fault))).boxed()
         }
     }
@@ -81,6 +89,10 @@ pub(crate) async fn reply(mut heard: Heard) -> Result<Response<Body>, Fault> {
         Piece::Fault(fault) => Err(fault),
         Piece::Head(metadata) => {
             let mut response = Response::new(body_of(heard, VecDeque::new()));
+            let status = metadata.iter().find(|(name, _)| name == STATUS);
+            if let Some(status) = status.and_then(|(_, status)| StatusCode::from_bytes(status).ok()) {
+                *response.status_mut() = status;
+            }
             *response.headers_mut() = headers(metadata);
             Ok(response)
         }

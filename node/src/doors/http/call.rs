@@ -6,6 +6,7 @@ use super::{
     body::{self, Beside, Held, Kind},
     path::Path,
     problem::Refusal,
+    raw,
     routes::Target,
     stream,
 };
@@ -17,6 +18,7 @@ use http::{
     header::{CACHE_CONTROL, CONTENT_TYPE},
     request::Parts,
 };
+use micro_actors::RAW;
 
 /// Calls what a path names, and answers with what it answers.
 ///
@@ -28,9 +30,20 @@ pub(super) async fn call(
     parts: &Parts,
     body: Body,
 ) -> Result<Response, Refusal> {
-    let path = Path::parse(parts.uri.path())?;
+    // A slash at the end means something to some of those that take HTTP as it is, and is a mistake to all others.
+    let whole = parts.uri.path();
+    let slashed = whole.strip_suffix('/').filter(|rest| !rest.is_empty());
+    let path = Path::parse(slashed.unwrap_or(whole))?;
     let routes = door.routes();
-    let target = routes.find(&entry.namespace, entry.host, &parts.method, &path)?;
+    let found = routes.find(&entry.namespace, entry.host, &parts.method, &path);
+    if let Ok(Target { service, endpoint, .. }) = &found
+        && endpoint == RAW
+    {
+        let path = raw::canonical(&path, slashed.is_some());
+        return raw::answer(door, entry, parts, body, service.clone(), path).await;
+    }
+    Path::parse(whole)?;
+    let target = found?;
     // Nothing is read of those who may not call it; and of what is not there they do not learn that it is not.
     door.local.may_call(&entry.context, &entry.namespace, target.service.as_str(), &target.endpoint)?;
     if target.offer.is_none() {

@@ -21,6 +21,7 @@ mod openapi;
 mod path;
 mod platform;
 mod problem;
+mod raw;
 mod routes;
 mod stream;
 

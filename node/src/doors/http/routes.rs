@@ -10,7 +10,7 @@ use super::{
     problem::Refusal,
 };
 use http::Method;
-use micro_actors::registry;
+use micro_actors::{RAW, registry};
 use micro_sdk::wire::{Namespace, Route, Segment, ServiceName};
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
@@ -157,6 +157,9 @@ impl Routes {
                 first = Some((service, named, offer.cloned()));
             }
         }
+        if let Some(target) = tenant.and_then(|tenant| tenant.raw(path)) {
+            return Ok(target);
+        }
         if !taken.is_empty() {
             return Err(Refusal::method(method, &taken.into_iter().collect::<Vec<_>>().join(", ")));
         }
@@ -177,6 +180,13 @@ impl Routes {
 }
 
 impl Tenant {
+    /// What takes all requests below its name as they are.
+    fn raw(&self, path: &Path<'_>) -> Option<Target> {
+        let service: ServiceName = path.segments().first()?.parse().ok()?;
+        let offer = self.offers.get(&service).filter(|offer| offer.endpoint(None, RAW) == Some(RAW))?;
+        Some(Target { service, endpoint: RAW.to_owned(), captured: Vec::new(), offer: Some(offer.clone()) })
+    }
+
     fn explicit(
         &self,
         host: &str,
@@ -313,6 +323,7 @@ mod tests {
             ),
             ("v1-foo", &["Foo.bar"], &[]),
             ("v1", &["foo.bar", "foo.baz"], &[]),
+            ("app", &["/", "App.call"], &["/ GET app.example/{rest=**}"]),
         ]);
         for (request, expected) in [
             ("GET /shop/carts/open", "shop Shop.list"),
@@ -335,6 +346,10 @@ mod tests {
             ("PUT /nobody/x", "nobody x"),
             ("GET /shop/nothing", "shop Shop.all path=nothing"),
             ("POST /shop/nothing", "405 GET"),
+            ("PATCH /app/any/thing/at/all", "app /"),
+            ("HEAD /app", "app /"),
+            ("POST /app", "app App.call"),
+            ("GET app.example/x/y", "app / rest=x/y"),
             ("GET /", "404"),
             ("GET /UPPER/call", "404"),
         ] {

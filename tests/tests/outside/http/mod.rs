@@ -7,6 +7,7 @@ mod documents;
 mod mcp;
 mod pages;
 mod platform;
+mod programs;
 mod streams;
 mod talker;
 mod tls;

@@ -11,6 +11,7 @@ use super::{
 use crate::{doors::credentials::is_nobody, node::Context};
 use bytes::Bytes;
 use futures::future::join_all;
+use micro_actors::RAW;
 use micro_sdk::wire::{Code, Fault, Namespace, ServiceName};
 use rmcp::{
     ErrorData, RoleServer, ServerHandler,
@@ -52,7 +53,8 @@ impl Toolbox {
             let service = offer.service.as_str();
             // A tool answers once.
             let open = |one: &&Described| {
-                !one.endpoint.streams.any()
+                one.endpoint.name != RAW
+                    && !one.endpoint.streams.any()
                     && self.door.local.would_call(&self.context, &self.namespace, service, &one.endpoint.name)
             };
             tools.extend(described.iter().filter(open).map(|described| tool::of_service(offer, described)));

@@ -7,10 +7,11 @@ mod component;
 mod operation;
 mod platform;
 
-use super::{Door, Entry};
+use super::{Door, Entry, offer::Described};
 use crate::doors::credentials::is_nobody;
 use component::Components;
 use futures::future::join_all;
+use micro_actors::RAW;
 use operation::{Operation, described_at};
 use serde_json::{Map, Value, json};
 
@@ -25,8 +26,12 @@ pub(super) async fn document(door: &Door, entry: &Entry<'_>) -> Value {
     // Each is asked for at most once, and those that are known answer at once.
     join_all(offers.iter().map(|offer| offer.described(&door.local))).await;
     for offer in &offers {
+        // What takes requests as they are says nothing of them.
+        let open = |one: &&Described| {
+            one.endpoint.name != RAW && may_call(offer.service.as_str(), &one.endpoint.name)
+        };
         let described = offer.described(&door.local).await;
-        for described in described.iter().filter(|one| may_call(offer.service.as_str(), &one.endpoint.name)) {
+        for described in described.iter().filter(open) {
             for operation in described_at(offer, described, &mut components) {
                 add(&mut paths, operation);
             }

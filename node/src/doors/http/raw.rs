@@ -1,0 +1,134 @@
+//! Services that take HTTP as it is: a request below their name, or at a route of theirs, is passed on with its method,
+//! path, query, headers and body, and so is the answer.
+//!
+//! What is between two neighbours is not, nor what a caller shows to say who it is: the node says that, under names that
+//! callers can't use.
+
+use super::{Door, Entry, path::Path, problem::Refusal};
+use crate::doors::grpc::Target as Called;
+use axum::{body::Body, response::Response};
+use http::{
+    HeaderMap, HeaderName, StatusCode,
+    header::{AUTHORIZATION, FORWARDED, HOST},
+    request::Parts,
+};
+use http_body_util::BodyExt;
+use micro_actors::{RawRequest, audit::Origin};
+use micro_sdk::wire::{Code, Fault, ServiceName};
+use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
+use std::time::Duration;
+use tokio::time::timeout;
+
+/// How long the head of an answer may take where the caller says nothing of it: what is behind it may take as long as
+/// it likes.
+const HEAD_PATIENCE: Duration = Duration::from_secs(60);
+/// How many headers are passed on, and how long all of them: the head of a call has room for no more.
+const HEADERS_MAX: usize = 96;
+const HEADERS_BYTES_MAX: usize = 12 << 10;
+/// What stands for something else in a path, or in none (RFC 3986, 3.3; WHATWG URL, "path percent-encode set").
+const ESCAPED: &AsciiSet = &CONTROLS
+    .add(b' ')
+    .add(b'"')
+    .add(b'#')
+    .add(b'%')
+    .add(b'/')
+    .add(b'<')
+    .add(b'>')
+    .add(b'?')
+    .add(b'\\')
+    .add(b'^')
+    .add(b'`')
+    .add(b'{')
+    .add(b'|')
+    .add(b'}');
+/// What a proxy says of its client; nobody is believed who says it here.
+const FORWARDED_FOR: &str = "x-forwarded-for";
+const FORWARDED_HOST: &str = "x-forwarded-host";
+
+/// A path as it is authorized and sent on: one way to write what `path` means. `slash` is one at its end.
+pub(super) fn canonical(path: &Path<'_>, slash: bool) -> String {
+    let segments =
+        path.segments().iter().map(|segment| format!("/{}", utf8_percent_encode(segment, ESCAPED)));
+    segments.chain(slash.then(|| "/".to_owned())).collect()
+}
+
+/// Passes a request on, and its answer back.
+///
+/// # Errors
+/// 431 for too many headers, and why nobody answers.
+pub(super) async fn answer(
+    door: &Door,
+    entry: &Entry<'_>,
+    parts: &Parts,
+    body: Body,
+    service: ServiceName,
+    path: String,
+) -> Result<Response, Refusal> {
+    door.local.may_call(&entry.context, &entry.namespace, service.as_str(), &path)?;
+    let request = RawRequest {
+        method: parts.method.clone(),
+        path: path.clone(),
+        query: parts.uri.query().map(str::to_owned),
+        headers: passed_on(&parts.headers, entry)?,
+    };
+    let called = Called { namespace: entry.namespace.clone(), service, endpoint: path };
+    let gone = |error| Fault::new(Code::Unreachable, format!("the request broke off: {error}"));
+    let body = body.map_err(gone).boxed_unsync();
+    let patience = entry.context.deadline.unwrap_or(HEAD_PATIENCE);
+    let answer = door.services.converse(&entry.context, called, request.metadata(), body);
+    let late = |_| {
+        Fault::new(Code::Timeout, format!("the service gave no answer within {patience:?}")).effect_unknown()
+    };
+    Ok(timeout(patience, answer).await.map_err(late)??.map(Body::new))
+}
+
+/// The headers that the service is given.
+fn passed_on(headers: &HeaderMap, entry: &Entry<'_>) -> Result<Vec<(String, String)>, Refusal> {
+    let mut passed = Vec::new();
+    for (name, value) in headers.iter().filter(|(name, _)| !is_kept_back(name)) {
+        if let Ok(value) = value.to_str() {
+            passed.push((name.as_str().to_owned(), value.to_owned()));
+        }
+    }
+    if let Some(host) = headers.get(HOST).and_then(|host| host.to_str().ok()).or(Some(entry.host)) {
+        passed.push((FORWARDED_HOST.to_owned(), host.to_owned()));
+    }
+    if let Origin::Api(peer) = entry.context.origin {
+        passed.push((FORWARDED_FOR.to_owned(), peer.ip().to_string()));
+    }
+    let bytes: usize = passed.iter().map(|(name, value)| name.len() + value.len()).sum();
+    if passed.len() > HEADERS_MAX || bytes > HEADERS_BYTES_MAX {
+        let message =
+            format!("at most {HEADERS_MAX} headers of {HEADERS_BYTES_MAX} bytes are passed on to a service");
+        return Err(Refusal::of(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE, message));
+    }
+    Ok(passed)
+}
+
+/// What is for the node, or can't be a caller's word. What is between neighbours is dropped where it is sent on.
+fn is_kept_back(name: &HeaderName) -> bool {
+    *name == AUTHORIZATION
+        || *name == FORWARDED
+        || ["micro-", "x-forwarded-", "sec-websocket-"].iter().any(|own| name.as_str().starts_with(own))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_path_has_one_way_to_be_written() {
+        for (text, slash, expected) in [
+            ("/shop/carts/7", false, "/shop/carts/7"),
+            ("/shop/a%20b/%C3%BC", true, "/shop/a%20b/%C3%BC/"),
+            ("/shop/%61:b@c", false, "/shop/a:b@c"),
+            ("/shop/a%252fb", false, "/shop/a%252fb"),
+            ("/shop/%3f%23", false, "/shop/%3F%23"),
+        ] {
+            let path = Path::parse(text).expect("a good path");
+            assert_eq!(canonical(&path, slash), expected, "{text}");
+            let again = Path::parse(expected.trim_end_matches('/')).expect("it is a path too");
+            assert_eq!(again, path, "{text}");
+        }
+    }
+}

@@ -1,0 +1,115 @@
+//! Programs that take HTTP as it is: one in Python, which knows nothing of the mesh, called through another node.
+
+use super::ask;
+use anyhow::{Context, ensure};
+use micro_sdk::{client::Address, serve::Server};
+use micro_tests::{Cluster, Python, until};
+use serde_json::Value;
+use std::{net::SocketAddr, process::Stdio, time::Duration};
+use tokio::{
+    io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader},
+    net::TcpStream,
+    process::Child,
+    time::timeout,
+};
+
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// The program, attached to the second node of a cluster; the first knows it.
+async fn program(cluster: &Cluster) -> anyhow::Result<Child> {
+    let mut command = Python::with_clients().await?.client("http_app.py");
+    let mut program = command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn().context("python3")?;
+    let mut lines = BufReader::new(program.stdout.take().context("it is piped")?).lines();
+    let port: u16 = timeout(PATIENCE, lines.next_line()).await??.context("it says its port")?.parse()?;
+    let node: Address = cluster.members[1].address().parse()?;
+    let server = Server::http("app", SocketAddr::from(([127, 0, 0, 1], port))).node(node);
+    tokio::spawn(server.run_until(futures::future::pending()));
+    until("the program attached", PATIENCE, async || {
+        let services = cluster.client(0).await?.services().await?;
+        ensure!(services.iter().any(|service| service.name == "app"), "it is not known");
+        Ok(())
+    })
+    .await?;
+    Ok(program)
+}
+
+/// What the program says that a header was.
+fn header<'t>(told: &'t Value, name: &str) -> Option<&'t str> {
+    let headers = told["headers"].as_array()?;
+    headers.iter().find(|pair| pair[0] == name).and_then(|pair| pair[1].as_str())
+}
+
+#[tokio::test]
+async fn a_program_is_sent_what_callers_send_and_who_they_are() -> anyhow::Result<()> {
+    let cluster = Cluster::of(2).await?;
+    let _program = program(&cluster).await?;
+    let api = cluster.members[0].at().api;
+    for (line, path) in [
+        ("GET /app", "/app"),
+        ("PUT /app/carts/7/?a=b&c=%20", "/app/carts/7/?a=b&c=%20"),
+        ("DELETE /app/a%20b/%C3%BC", "/app/a%20b/%C3%BC"),
+        ("PATCH /app/%61", "/app/a"),
+    ] {
+        let sent = [
+            "cookie: k=v",
+            "micro-caller: admin",
+            "micro-account: root",
+            "connection: close, x-hop",
+            "x-hop: 1",
+        ];
+        let sent = [&sent[..], &["x-forwarded-for: 1.2.3.4", "content-type: text/plain"]].concat();
+        let answer = ask(api, line, &sent, "hello").await?;
+        let told = answer.json()?;
+        assert_eq!((answer.status, &told["path"]), (200, &path.into()), "{line}: {told}");
+        assert_eq!((told["method"].as_str(), told["body"].as_str()), (line.split(' ').next(), Some("hello")));
+        assert_eq!(header(&told, "cookie"), Some("k=v"), "{told}");
+        assert_eq!(header(&told, "micro-caller"), Some("anonymous"), "{told}");
+        assert_eq!(header(&told, "x-forwarded-for"), Some("127.0.0.1"), "{told}");
+        for gone in ["micro-account", "x-hop", "authorization"] {
+            assert_eq!(header(&told, gone), None, "{told}");
+        }
+        let head = answer.headers.to_ascii_lowercase();
+        assert!(head.contains("set-cookie: a=1") && head.contains("set-cookie: b=2"), "{head}");
+        assert!(!head.contains("keep-alive: timeout=5"), "{head}");
+    }
+    assert_eq!(ask(api, "GET /app/teapot", &[], "").await?.status, 418);
+    for (line, status) in [("GET /app/../store", 400), ("GET /app//x", 400), ("GET /app/%2e%2e/x", 400)] {
+        assert_eq!(ask(api, line, &[], "").await?.status, status, "{line}");
+    }
+    let secret = std::fs::read_to_string(&cluster.members[0].at().admin_secret_file)?;
+    let bearer = format!("authorization: Bearer {}", secret.trim());
+    let told = ask(api, "GET /app", &[&bearer], "").await?.json()?;
+    assert_eq!(
+        (header(&told, "micro-caller"), header(&told, "authorization")),
+        (Some("admin"), None),
+        "{told}"
+    );
+    Ok(())
+}
+
+#[tokio::test]
+async fn rules_know_the_paths_of_a_program_and_answers_come_as_they_are_said() -> anyhow::Result<()> {
+    let cluster = Cluster::of(2).await?;
+    let _program = program(&cluster).await?;
+    let api = cluster.members[0].at().api;
+    let mut reader = TcpStream::connect(api).await?;
+    reader.write_all(b"GET /app/slow HTTP/1.1\r\nhost: localhost\r\n\r\n").await?;
+    let mut read = Vec::new();
+    while !String::from_utf8_lossy(&read).contains("word") {
+        let mut piece = [0; 4096];
+        let length = timeout(PATIENCE, reader.read(&mut piece)).await??;
+        ensure!(length > 0, "it ended: {}", String::from_utf8_lossy(&read));
+        read.extend_from_slice(&piece[..length]);
+    }
+    let rule = ["--resource", "service:app:/app/admin*", "--access", "denied", "--priority", "9"];
+    cluster.cli(0)?.ok(&[&["auth", "create", "rule", "no-admin", "--scope", "loopback"], &rule[..]].concat()).await?;
+    until("the rule counts", PATIENCE, async || {
+        let answer = ask(api, "GET /app/%61dmin/x", &[], "").await?;
+        ensure!(answer.status == 403, "{} {}", answer.status, answer.body);
+        Ok(())
+    })
+    .await?;
+    assert_eq!(ask(api, "GET /app/admins", &[], "").await?.status, 403);
+    assert_eq!(ask(api, "GET /app/other", &[], "").await?.status, 200);
+    Ok(())
+}
