@@ -24,12 +24,13 @@ pub enum Action {
 }
 
 /// The endpoints that only nodes may call, as service and endpoint.
-const NODE_ENDPOINTS: [(&str, &str); 17] = [
+const NODE_ENDPOINTS: [(&str, &str); 18] = [
     ("auth", "admit"),
     ("auth", "login"),
     ("auth", "refresh"),
     ("auth", "renew"),
     ("auth", "rotate-keys"),
+    ("auth", "service-token"),
     ("auth", "unseal"),
     ("blob", "fetch"),
     ("config", "change"),

@@ -49,6 +49,7 @@ mod rule_set;
 mod rules;
 mod seal;
 mod secret;
+mod service_token;
 mod sessions;
 mod signing_key;
 mod state;
@@ -75,6 +76,7 @@ pub use rule::{Access, RuleView};
 pub use rule_set::Nearest;
 pub use seal::{SealError, SealKey};
 pub use secret::{SECRET_BYTES_MAX, SECRET_BYTES_MIN, Secret};
+pub use service_token::{ServiceToken, ServiceTokenRequest};
 pub use state::AuthState;
 #[cfg(test)]
 pub(crate) use state::tests;

@@ -370,6 +370,11 @@ impl Platform for AuthService {
                     let opener = self.accounts.need_opener()?;
                     Codec::encode(&self.accounts.refresh_here(decode(body)?, &opener, deadline).await?).into()
                 }
+                "service-token" => {
+                    let opener = self.accounts.need_opener()?;
+                    let request = decode(body)?;
+                    Codec::encode(&self.accounts.service_token_here(request, &opener, deadline).await?).into()
+                }
                 "rotate-keys" => {
                     let opener = self.accounts.need_opener()?;
                     Codec::encode(&self.accounts.rotate_keys_here(&opener, deadline).await?).into()

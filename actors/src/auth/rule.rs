@@ -2,7 +2,9 @@
 
 use crate::auth::resource::Pattern;
 use bincode::{Decode, Encode};
-use micro_sdk::wire::{AccountCaller, Caller, Code, Fault, Namespace, Scope, ServiceName};
+use micro_sdk::wire::{
+    AccountCaller, AccountKind, AccountName, Caller, Code, Fault, Namespace, Scope, ServiceName,
+};
 use std::fmt;
 
 /// The rules of one namespace at most: far more than people keep in mind, and few enough that a node can take up all of
@@ -78,7 +80,13 @@ pub(crate) enum RuleScope {
     All(Namespace),
     /// Those accounts of a namespace that have this scope: of the rule's own, or `NAMESPACE/SCOPE`.
     Named(Namespace, String),
+    /// The one service of a namespace that is called so: `service:NAME`, or `NAMESPACE/service:NAME`. No account can be
+    /// given such a scope.
+    Service(Namespace, AccountName),
 }
+
+/// What the scope of one service begins with.
+const SERVICE: &str = "service:";
 
 impl RuleScope {
     /// Reads the scope of a rule of `namespace`.
@@ -100,12 +108,18 @@ impl RuleScope {
         };
         match scope {
             "*" => Ok(RuleScope::All(namespace)),
+            scope if scope.starts_with(SERVICE) => {
+                let name = scope[SERVICE.len()..].parse::<ServiceName>();
+                let name = name.map_err(|error| Fault::new(Code::Usage, error.to_string()))?;
+                Ok(RuleScope::Service(namespace, account_of(&name)))
+            }
             "user" | "service" | "node" => Ok(RuleScope::Named(namespace, scope.to_owned())),
             scope => match scope.parse::<Scope>() {
                 Ok(scope) => Ok(RuleScope::Named(namespace, scope.into())),
                 Err(error) => Err(Fault::new(Code::Usage, error.to_string()).help(
-                    "a rule's scope is that of accounts, * for all accounts of its namespace, + for those of any, \
-                     NAMESPACE/SCOPE for those of another, public for anybody, or loopback for who comes from this host",
+                    "a rule's scope is that of accounts, service:NAME for one service, * for all accounts of its \
+                     namespace, + for those of any, NAMESPACE/SCOPE for those of another, public for anybody, or \
+                     loopback for who comes from this host",
                 )),
             },
         }
@@ -122,8 +136,17 @@ impl RuleScope {
             RuleScope::Named(namespace, scope) => {
                 account(&|account| account.namespace == *namespace && account.has(scope))
             }
+            RuleScope::Service(namespace, name) => account(&|account| {
+                let named = account.namespace == *namespace && account.name == *name;
+                named && account.kind == AccountKind::Service
+            }),
         }
     }
+}
+
+/// The account of a service: its name is good for an account too.
+pub(crate) fn account_of(service: &ServiceName) -> AccountName {
+    service.as_str().parse().expect("a service's name has only what an account's may have")
 }
 
 impl Rule {
@@ -154,6 +177,7 @@ impl fmt::Display for RuleScope {
             RuleScope::AnyAccount => f.write_str("+"),
             RuleScope::All(namespace) => write!(f, "{namespace}/*"),
             RuleScope::Named(namespace, scope) => write!(f, "{namespace}/{scope}"),
+            RuleScope::Service(namespace, name) => write!(f, "{namespace}/{SERVICE}{name}"),
         }
     }
 }

@@ -1,7 +1,7 @@
 //! Accepts connections and has them served, within bounds, until the node drains.
 
 use crate::doors::{
-    credentials::{Credentials, Known},
+    credentials::{Credentials, Known, is_nobody},
     grpc::{Connection, Exchange, Services, unproven},
     http::connection::{self, Kept},
     limits::Limits,
@@ -44,8 +44,8 @@ const STRANGER_PATIENCE: Duration = Duration::from_secs(2);
 /// How a door finds out who calls.
 #[derive(Clone)]
 pub(super) enum Guard {
-    /// By the credentials of the peer's process.
-    Peer,
+    /// By the credentials of the peer's process, which may act as an account by showing its token.
+    Peer(Arc<Credentials>),
     /// It is a process of this user, which the socket is not for.
     Stranger(u32),
     /// By the bearer token: the admin secret, or the token of an account.
@@ -58,7 +58,10 @@ impl Guard {
     /// The caller of a request, or why it is turned away.
     fn caller<B>(&self, request: &Request<B>) -> Result<Known, Fault> {
         match self {
-            Guard::Peer => Ok(Known::without_token(Caller::Admin)),
+            Guard::Peer(credentials) => match credentials.known_or_nobody(request.headers())? {
+                known if is_nobody(&known.caller) => Ok(Known::without_token(Caller::Admin)),
+                known => Ok(known),
+            },
             Guard::Nobody => Ok(Known::without_token(Caller::Anonymous)),
             Guard::Stranger(uid) => {
                 let message = format!("this socket is for root and the node's own user, not for user {uid}");

@@ -2,7 +2,7 @@
 //!
 //! | door | speaks | who is trusted |
 //! |---|---|---|
-//! | unix socket | gRPC | root and the node's own user, by peer credentials |
+//! | unix socket | gRPC | root and the node's own user, by peer credentials; as accounts, if they show a token |
 //! | proxy port | gRPC | holders of the admin secret; accounts, by their tokens; others as nobody in particular |
 //! | api port | HTTP and JSON | the same |
 //!
@@ -80,7 +80,8 @@ impl Doors {
         };
         let mut acceptors = JoinSet::new();
         let bearer = Guard::Bearer(credentials(listeners.proxy_address));
-        acceptors.spawn(acceptor(DoorName::Socket, Guard::Peer).serve_unix(listeners.socket));
+        let peer = Guard::Peer(credentials(listeners.proxy_address));
+        acceptors.spawn(acceptor(DoorName::Socket, peer).serve_unix(listeners.socket));
         acceptors.spawn(acceptor(DoorName::Proxy, bearer).serve_grpc(listeners.proxy));
         acceptors
             .spawn(acceptor(DoorName::Api, Guard::Nobody).serve_http(listeners.api, certificate.clone()));

@@ -5,12 +5,13 @@ use micro_actors::{
     audit::{AuditEvent, Verdict},
     auth::{
         AUTH, AccountsPage, CreateAccountRequest, CreateRuleRequest, CreatedAccount, Decision, LoginRequest,
-        READ, Resource, RotatedKeys, RuleView, Secret, SetSecretRequest, TokenError, Tokens, Verified, WRITE,
+        READ, Resource, RotatedKeys, RuleView, Secret, ServiceToken, ServiceTokenRequest, SetSecretRequest,
+        TokenError, Tokens, Verified, WRITE,
     },
 };
 use micro_sdk::wire::{AccountName, Caller, Code, Fault, Namespace};
 use std::sync::Arc;
-use tokio::sync::OwnedSemaphorePermit;
+use tokio::{sync::OwnedSemaphorePermit, time::Instant};
 
 /// What rules call the parts of this.
 const ACCOUNTS: &str = "accounts";
@@ -73,6 +74,18 @@ impl Local {
         let account = tokens.as_ref().ok().map(|tokens| (tokens.namespace.clone(), tokens.name.clone()));
         self.tell_entrance(context, "refresh", account, &tokens);
         tokens
+    }
+
+    /// Makes a token for a service that is attached here. Whoever calls it knows that it is.
+    ///
+    /// # Errors
+    /// If nobody can sign just now.
+    pub async fn service_token(
+        &self,
+        request: ServiceTokenRequest,
+        deadline: Instant,
+    ) -> Result<ServiceToken, Fault> {
+        self.accounts.service_token(request, deadline).await
     }
 
     /// Ends the session of a refresh token. Anybody may ask.

@@ -58,6 +58,7 @@ mod lock;
 mod membership;
 mod node;
 mod settings;
+mod shown;
 mod store;
 mod token;
 

@@ -2,10 +2,12 @@
 //! read.
 
 use super::{
-    Address, Auth, Blobs, Call, ConfigTree, Election, Lock, ServiceDescription, ServiceListing, Store,
+    Address, Auth, Blobs, Call, ConfigTree, Election, Lock, Login, ServiceDescription, ServiceListing, Store,
     StreamCall, Token, address,
+    auth::keep_logged_in,
     background::Background,
     dial::{self, DialError, causes, root_cause},
+    shown::Shown,
 };
 use crate::{
     proto::{
@@ -21,6 +23,7 @@ use crate::{
 };
 use serde_json::Value;
 use std::{error::Error, fmt, sync::Arc, time::Duration};
+use tokio::{runtime::Handle, sync::watch};
 use tonic::{Request, Response, metadata::MetadataValue, transport::Channel};
 
 /// A client of one node. Cloning is cheap, and clones share the connection.
@@ -30,7 +33,7 @@ use tonic::{Request, Response, metadata::MetadataValue, transport::Channel};
 pub struct Node {
     address: Arc<Address>,
     channel: Channel,
-    token: Option<Token>,
+    token: Option<Shown>,
     namespace: Namespace,
     timeout: Duration,
     background: Background,
@@ -86,7 +89,7 @@ impl Node {
     pub async fn connect_to(address: Address) -> Result<Node, Fault> {
         let channel = dial::channel(&address).await?;
         let node = Node::over(address, channel);
-        Ok(Node { token: Token::from_env(), ..node })
+        Ok(Node { token: Token::from_env().map(Shown::Fixed), ..node })
     }
 
     /// A client over a channel that was made elsewhere; `address` is how it is called in errors.
@@ -100,8 +103,27 @@ impl Node {
     /// is shown none.
     #[must_use]
     pub fn with_token(mut self, token: Token) -> Node {
-        self.token = Some(token);
+        self.token = Some(Shown::Fixed(token));
         self
+    }
+
+    /// Acts as the account of `login` from now on, also on a unix socket. The access token is renewed at two thirds of
+    /// its life, for as long as this value or a clone of it lives. The refresh token is used up by that: what was kept
+    /// of it elsewhere is of no use any more.
+    #[must_use]
+    pub fn with_login(self, login: Login) -> Node {
+        let (sender, tokens) = watch::channel(Some(login.access.clone()));
+        let auth = Node { token: None, ..self.clone() }.auth();
+        if let Ok(runtime) = Handle::try_current() {
+            runtime.spawn(keep_logged_in(auth, login, sender));
+        }
+        Node { token: Some(Shown::Renewed(tokens)), ..self }
+    }
+
+    /// Shows the newest of these tokens.
+    #[cfg(feature = "serve")]
+    pub(crate) fn with_renewed(self, tokens: watch::Receiver<Option<Token>>) -> Node {
+        Node { token: Some(Shown::Renewed(tokens)), ..self }
     }
 
     /// The same for a request that proves itself by the secret in it, and so shows no token.
@@ -308,10 +330,12 @@ impl Node {
     /// `Denied` if the secret would leave this host unencrypted, `Usage` if it can't be a header.
     pub(crate) fn request<M>(&self, message: M) -> Result<Request<M>, Fault> {
         let mut request = Request::new(message);
-        let (Some(token), Address::Tcp { .. }) = (&self.token, &*self.address) else {
+        let over_tcp = matches!(&*self.address, Address::Tcp { .. });
+        let Some(shown) = self.token.as_ref().filter(|shown| over_tcp || shown.is_for_sockets()) else {
             return Ok(request);
         };
         self.check_private()?;
+        let token = shown.token()?;
         let mut bearer: MetadataValue<_> = format!("Bearer {}", token.expose())
             .parse()
             .map_err(|_| Fault::new(Code::Usage, "the token holds characters that no token has"))?;

@@ -13,7 +13,10 @@ use crate::{
     wire::{Code, Fault, Namespace},
 };
 use std::time::Duration;
-use tokio::time::{sleep, timeout};
+use tokio::{
+    sync::watch,
+    time::{sleep, timeout},
+};
 
 /// The first pause: a node that restarts in place takes about this long.
 const PAUSE_MIN: Duration = Duration::from_millis(100);
@@ -28,6 +31,8 @@ pub(crate) struct Attachment {
     pub(crate) token: Option<Token>,
     pub(crate) namespace: Namespace,
     pub(crate) request: AttachRequest,
+    /// Is told what the service acts by, whenever that is renewed.
+    pub(crate) tokens: watch::Sender<Option<Token>>,
     /// Is told which instance the service is.
     #[cfg(feature = "config")]
     pub(crate) config: Option<crate::config::Config>,
@@ -89,6 +94,9 @@ impl Attachment {
                 }
                 // It sends no more calls, and ends the stream when those in flight are done.
                 Ok(Some(Some(Event::Draining(_)))) => say(format_args!("{name}: its node is draining")),
+                Ok(Some(Some(Event::Token(given)))) => {
+                    self.tokens.send_replace(Some(Token::new(given.token)));
+                }
                 // An event of a newer node.
                 Ok(Some(None)) => {}
                 Ok(None) => return Fault::new(Code::Unreachable, "the node let go of it"),

@@ -1,7 +1,9 @@
 //! What a handler may know of the call that it answers.
 
+use super::own_node::OwnNode;
 use crate::{
     chance,
+    client::Node,
     wire::{
         Code, Fault, TraceId,
         limits::{DEADLINE_MS_DEFAULT, DEADLINE_MS_MAX},
@@ -28,6 +30,7 @@ pub struct Ctx {
     /// None for a call that may go on for as long as both sides wish.
     deadline: Option<Instant>,
     headers: Arc<HeaderMap>,
+    own: Option<OwnNode>,
 }
 
 impl Ctx {
@@ -69,7 +72,28 @@ impl Ctx {
             trace: trace.unwrap_or_else(|| TraceId(chance::bits().max(1))),
             deadline: deadline_ms.map(|ms| Instant::now() + Duration::from_millis(ms.into())),
             headers: Arc::new(headers),
+            own: None,
         })
+    }
+
+    /// The same, for a service that reaches its node so.
+    pub(crate) fn of_service(self, own: Option<OwnNode>) -> Ctx {
+        Ctx { own, ..self }
+    }
+
+    /// The node that the service is attached to, as the service's own account: what is called and read through it is
+    /// done by the service itself, which rules name `service:NAME`, and not by the user that its process runs as. Its
+    /// token is renewed by itself. Requests take the time that this call has left.
+    ///
+    /// # Errors
+    /// `Unavailable` if the service is attached to no node, or the node has given it no token; else why the node can't
+    /// be reached.
+    pub async fn node(&self) -> Result<Node, Fault> {
+        let own = self.own.as_ref().ok_or_else(|| {
+            Fault::new(Code::Unavailable, "this service is attached to no node, so it has nobody to act by")
+        })?;
+        let node = own.connect(self.remaining()).await?;
+        Ok(node.with_timeout(self.remaining()))
     }
 
     /// The trace that the call belongs to: the same on its whole way through the mesh.

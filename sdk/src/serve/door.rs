@@ -1,12 +1,12 @@
 //! The HTTP side of a service: reads a request, guards its handler, writes the answer.
 
-use super::{Ctx, Inbox, Service, conversation::conversation, grpc, unknown_endpoint};
+use super::{Ctx, Inbox, Service, conversation::conversation, grpc, own_node::OwnNode, unknown_endpoint};
 use crate::wire::{Code, Fault, Streams, limits::BODY_BYTES_MAX};
 use axum::{
     Router,
     body::Body,
     extract::{Request, State},
-    http::{Method, StatusCode, header::CONTENT_TYPE},
+    http::{HeaderMap, Method, StatusCode, header::CONTENT_TYPE},
     response::{IntoResponse, Response},
     routing::get,
 };
@@ -16,10 +16,11 @@ use std::{panic::AssertUnwindSafe, sync::Arc};
 
 /// The routes: `POST /Handler/method`, also as gRPC (streams only so), and `GET /health`, which answers as long as the process takes
 /// requests.
-pub(crate) fn router(service: Arc<dyn Service>) -> Router {
+pub(crate) fn router(service: Arc<dyn Service>, own: Option<OwnNode>) -> Router {
     let door = Arc::new(Door {
         known: service.endpoints().into_iter().map(|endpoint| (endpoint.name, endpoint.streams)).collect(),
         service,
+        own,
     });
     Router::new().route("/health", get(|| async { "ok" })).fallback(answer).with_state(door)
 }
@@ -35,6 +36,8 @@ pub(super) struct Door {
     service: Arc<dyn Service>,
     /// The endpoints' names, and which are streams: asking the service makes every schema anew.
     known: Vec<(String, Streams)>,
+    /// How handlers reach the node.
+    own: Option<OwnNode>,
 }
 
 async fn answer(State(door): State<Arc<Door>>, request: Request) -> Response {
@@ -66,8 +69,18 @@ impl Door {
             return Err(Fault::new(Code::Usage, message));
         }
         let (parts, body) = request.into_parts();
-        let ctx = Ctx::of(parts.headers)?;
+        let ctx = self.ctx(parts.headers)?;
         self.guarded(endpoint, ctx.clone(), self.work(endpoint, ctx, body)).await
+    }
+
+    /// The context of a call that came with `headers`.
+    pub(super) fn ctx(&self, headers: HeaderMap) -> Result<Ctx, Fault> {
+        Ok(Ctx::of(headers)?.of_service(self.own.clone()))
+    }
+
+    /// The same of a call that is a stream.
+    pub(super) fn ctx_of_stream(&self, headers: HeaderMap) -> Result<Ctx, Fault> {
+        Ok(Ctx::of_stream(headers)?.of_service(self.own.clone()))
     }
 
     /// What comes of `work` on a call of `endpoint`: not a panic, and not later than the call's deadline.

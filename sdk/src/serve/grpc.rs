@@ -42,8 +42,14 @@ async fn begun(door: Arc<Door>, request: Request) -> Result<Response<tonic::body
     let (endpoint, streams) = door.endpoint(request.uri().path())?;
     let (endpoint, headers) = (endpoint.to_owned(), request.headers().clone());
     Ok(match streams.any() {
-        false => unary(door, endpoint, Ctx::of(headers)?, request).await,
-        true => streaming(door, endpoint, Ctx::of_stream(headers)?, request).await,
+        false => {
+            let ctx = door.ctx(headers)?;
+            unary(door, endpoint, ctx, request).await
+        }
+        true => {
+            let ctx = door.ctx_of_stream(headers)?;
+            streaming(door, endpoint, ctx, request).await
+        }
     })
 }
 

@@ -19,6 +19,7 @@ mod ctx;
 mod door;
 mod entry;
 mod grpc;
+mod own_node;
 mod program;
 mod server;
 mod service;

@@ -1,6 +1,8 @@
 //! A service as a process: its port, its attachment, its end.
 
-use super::{Result, Service, about::Question, attachment::Attachment, door, program::Program, say};
+use super::{
+    Result, Service, about::Question, attachment::Attachment, door, own_node::OwnNode, program::Program, say,
+};
 #[cfg(feature = "config")]
 use crate::config::Config;
 use crate::{
@@ -168,7 +170,8 @@ impl Server {
             .map_err(|error: crate::wire::NameError| Fault::new(Code::Usage, error.to_string()))?;
         if let Some(program) = self.program {
             say(format_args!("{name} is the program at http://{program}"));
-            let attachment = self.attachment(&name, program);
+            // It acts by nothing: it is no caller of this library.
+            let attachment = self.attachment(&name, program, watch::channel(None).0);
             return tokio::select! {
                 biased;
                 () = stop => Ok(()),
@@ -179,8 +182,10 @@ impl Server {
         let listener = listener.map_err(|error| failed("no loopback port can be had", &error))?;
         let local = listener.local_addr().map_err(|error| failed("the port has no address", &error))?;
         say(format_args!("{name} listens on http://{local}"));
-        let attachment = self.attachment(&name, local);
-        let router = door::router(self.service);
+        let (tokens, given) = watch::channel(None);
+        let own = OwnNode::new(self.node.clone(), self.namespace.clone(), given);
+        let attachment = self.attachment(&name, local, tokens);
+        let router = door::router(self.service, Some(own));
         #[cfg(feature = "config")]
         let router = match self.config {
             Some(config) => door::with_config(router, config),
@@ -204,10 +209,16 @@ impl Server {
 }
 
 impl Server {
-    /// What attaches the service, which is at `address`.
-    fn attachment(&self, name: &ServiceName, address: SocketAddr) -> Attachment {
+    /// What attaches the service, which is at `address`, and tells `tokens` what it acts by.
+    fn attachment(
+        &self,
+        name: &ServiceName,
+        address: SocketAddr,
+        tokens: watch::Sender<Option<Token>>,
+    ) -> Attachment {
         Attachment {
             address: self.node.clone(),
+            tokens,
             token: self.token.clone(),
             request: AttachRequest {
                 name: name.to_string(),

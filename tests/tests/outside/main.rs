@@ -37,6 +37,7 @@ mod readme;
 mod refusals;
 mod rejoin;
 mod reload;
+mod service_accounts;
 mod services;
 mod sigkill;
 mod store;

@@ -46,7 +46,7 @@ struct CreateRule {
     /// What to call it
     id: String,
 
-    /// Whom it is about: a scope, *, +, NAMESPACE/SCOPE, public or loopback
+    /// Whom it is about: a scope, service:NAME, *, +, NAMESPACE/SCOPE, public or loopback
     #[arg(long)]
     scope: String,
 

@@ -31,8 +31,9 @@ A resource is TYPE:NAME:ENDPOINT, and * stands for any text in each part:
   service:NAME:HANDLER.METHOD      store:DATABASE/TABLE:read|write    config:PATH:read|write|secrets
   blob:NAME:read|write             registry:SERVICE:read|write        network:members|tokens|status|…:read|write
   auth:accounts|rules|keys:read|write
-A rule's scope says whom it is about: a scope of accounts, * for all accounts of its namespace, + for those of any,
-NAMESPACE/SCOPE for those of another, public for anybody, loopback for who comes from this host and is not known.
+A rule's scope says whom it is about: a scope of accounts, service:NAME for one service, * for all accounts of its
+namespace, + for those of any, NAMESPACE/SCOPE for those of another, public for anybody, loopback for who comes from
+this host and is not known.
 The rules of the highest priority decide, and of equals those that deny; what no rule is about is denied. A rule is
 about what belongs to its --namespace; what belongs to the whole mesh is decided by the rules of default.";
 

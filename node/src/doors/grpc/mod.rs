@@ -1,6 +1,7 @@
 //! The gRPC services of a node: thin translations between protobuf and the platform's own requests; and the proxy that
 //! leads all other calls to people's services.
 
+mod attachment;
 mod audit;
 mod auth;
 mod blobs;

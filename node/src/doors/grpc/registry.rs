@@ -1,16 +1,19 @@
 //! Who offers what, where.
 
 use super::{
-    Door, context,
+    Door,
+    attachment::Attachment,
+    context,
     leash::{Leash, held},
     namespace, usage,
 };
 use crate::node::Introduction;
-use futures::{Stream, StreamExt, stream};
+use futures::{Stream, StreamExt};
+use micro_actors::auth::ServiceTokenRequest;
 use micro_sdk::{
     proto::{
-        self, AttachEvent, AttachRequest, Attached, Draining, GetServiceRequest, GetServiceResponse,
-        ListServicesRequest, ListServicesResponse, attach_event, registry_server,
+        self, AttachEvent, AttachRequest, GetServiceRequest, GetServiceResponse, ListServicesRequest,
+        ListServicesResponse, registry_server,
     },
     wire::{Endpoint, Instance, ServiceName},
 };
@@ -47,6 +50,7 @@ impl registry_server::Registry for Door {
         let service: ServiceName = request.name.parse().map_err(usage)?;
         let namespace = namespace(&request.namespace)?;
         self.local.may_attach(&context, &namespace, &service)?;
+        let account = ServiceTokenRequest { namespace: namespace.clone(), service: service.clone() };
         let (tenant, attached) = (namespace.clone(), service.clone());
         let leash = Leash::hold(&self.local, &context, move |local, context| {
             local.may_attach(context, &tenant, &attached)
@@ -61,22 +65,13 @@ impl registry_server::Registry for Door {
             permits: request.permits,
         };
         let guard = self.local.attach(introduction).await?;
-        let instance = guard.instance();
-        let attached = attach_event::Event::Attached(Attached {
-            instance: format!("{:016x}", instance.id),
-            node: instance.node.to_string(),
-            node_name: self.local.node_name(instance.node),
-        });
-        let first = stream::once(async move { Ok(AttachEvent { event: Some(attached) }) });
-        // The instance stays attached for as long as somebody holds this stream.
-        let mut draining = self.draining.clone();
-        let last = stream::once(async move {
-            let _guard = guard;
-            // The sender lives as long as the doors do; when it is gone, so is the node.
-            let _ = draining.wait_for(|draining| *draining).await;
-            Ok(AttachEvent { event: Some(attach_event::Event::Draining(Draining {})) })
-        });
-        Ok(Response::new(held(first.chain(last).boxed(), leash)))
+        let attachment = Attachment {
+            local: self.local.clone(),
+            guard,
+            service: account,
+            draining: self.draining.clone(),
+        };
+        Ok(Response::new(held(attachment.events().boxed(), leash)))
     }
 
     async fn list_services(

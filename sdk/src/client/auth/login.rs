@@ -12,7 +12,8 @@ use std::time::{Duration, SystemTime};
 /// What a login gives.
 #[derive(Clone, Debug)]
 pub struct Login {
-    /// What to show with requests: [`Node::with_token`](super::super::Node::with_token).
+    /// What to show with requests: [`Node::with_token`](super::super::Node::with_token), or
+    /// [`Node::with_login`](super::super::Node::with_login), which renews it.
     pub access: Token,
     /// Until when.
     pub expires: SystemTime,

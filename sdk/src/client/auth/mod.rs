@@ -2,10 +2,12 @@
 
 mod account;
 mod login;
+mod renewal;
 mod rule;
 
 pub use account::{Account, AccountCreated, NewAccount};
 pub use login::{Identity, Inspection, Login};
+pub(super) use renewal::keep_logged_in;
 pub use rule::{Checked, CheckedFor, NewRule, Rule};
 
 use super::{Node, Token, node::Stake};

@@ -37,8 +37,9 @@ impl From<proto::Rule> for Rule {
 /// A rule that is to be made.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct NewRule {
-    /// Whom it is about: a scope of accounts, `*` for all accounts of the namespace, `+` for those of any,
-    /// `NAMESPACE/SCOPE`, `public` or `loopback`.
+    /// Whom it is about: a scope of accounts, `service:NAME` for one service, `*` for all accounts of the namespace,
+    /// `+`
+    /// for those of any, `NAMESPACE/SCOPE`, `public` or `loopback`.
     pub scope: String,
     /// What it is about: `type:name:endpoint`, with stars.
     pub resource: String,

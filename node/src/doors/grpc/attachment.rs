@@ -1,0 +1,82 @@
+//! What an attached service is told for as long as it is attached: which instance it is, its tokens, that the node
+//! drains.
+
+use crate::node::Local;
+use futures::{Stream, stream};
+use micro_actors::{auth::ServiceTokenRequest, registry::AttachGuard};
+use micro_sdk::proto::{AttachEvent, Attached, Draining, ServiceToken, attach_event::Event};
+use std::time::Duration;
+use tokio::{
+    sync::watch,
+    time::{Instant, sleep_until},
+};
+use tonic::Status;
+
+/// How long the node waits before it tries again to have a token made: nobody leads, perhaps.
+const RETRY: Duration = Duration::from_secs(2);
+/// How long making a token may take.
+const TOKEN_DEADLINE: Duration = Duration::from_secs(5);
+
+/// One attachment. The instance stays attached for as long as somebody holds this.
+pub(super) struct Attachment {
+    pub local: Local,
+    pub guard: AttachGuard,
+    pub service: ServiceTokenRequest,
+    pub draining: watch::Receiver<bool>,
+}
+
+/// What is told next.
+enum Next {
+    Attached,
+    Token(Instant),
+    Nothing,
+}
+
+impl Attachment {
+    /// What the service is told, until the node drains.
+    pub fn events(self) -> impl Stream<Item = Result<AttachEvent, Status>> + Send {
+        stream::unfold((self, Next::Attached), |(mut attachment, next)| async move {
+            let (event, next) = match next {
+                Next::Attached => (attachment.attached(), Next::Token(Instant::now())),
+                Next::Token(due) => attachment.after(due).await,
+                Next::Nothing => return None,
+            };
+            Some((Ok(AttachEvent { event: Some(event) }), (attachment, next)))
+        })
+    }
+
+    fn attached(&self) -> Event {
+        let instance = self.guard.instance();
+        Event::Attached(Attached {
+            instance: format!("{:016x}", instance.id),
+            node: instance.node.to_string(),
+            node_name: self.local.node_name(instance.node),
+        })
+    }
+
+    /// A token once it is `due`, unless the node drains before.
+    async fn after(&mut self, mut due: Instant) -> (Event, Next) {
+        loop {
+            tokio::select! {
+                biased;
+                // The sender lives as long as the doors do; when it is gone, so is the node.
+                _ = self.draining.wait_for(|draining| *draining) => {
+                    return (Event::Draining(Draining {}), Next::Nothing);
+                }
+                () = sleep_until(due) => {}
+            }
+            let deadline = Instant::now() + TOKEN_DEADLINE;
+            match self.local.service_token(self.service.clone(), deadline).await {
+                Ok(made) => {
+                    let token = made.access.expose().to_owned();
+                    let next = Instant::now() + Duration::from_secs(made.life_s) * 2 / 3;
+                    return (Event::Token(ServiceToken { token, life_s: made.life_s }), Next::Token(next));
+                }
+                Err(fault) => {
+                    tracing::debug!(%fault, service = %self.service.service, "no token could be made for a service");
+                    due = Instant::now() + RETRY;
+                }
+            }
+        }
+    }
+}
