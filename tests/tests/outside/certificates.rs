@@ -211,6 +211,8 @@ async fn the_authority_is_replaced_under_load_with_leaders_and_nodes_that_go_and
         Ok(())
     })
     .await?;
+    // Each node looks every two seconds whom to believe; until then it shows the former one.
+    sleep(Duration::from_secs(6)).await;
     let mut echo = cluster.further("echo")?;
     let error = echo.start(&invitations[1]).await.expect_err("its token names the former one");
     assert!(error.to_string().contains("has another one since"), "{error}");
