@@ -5,7 +5,7 @@ use http::HeaderName;
 use micro_sdk::wire::{Caller, Head};
 
 /// W3C Trace Context.
-const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
+pub(super) const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 const TRACE: HeaderName = HeaderName::from_static("micro-trace-id");
 /// `admin`, `node`, `anonymous`, or `account`.
 const CALLER: HeaderName = HeaderName::from_static("micro-caller");

@@ -52,15 +52,23 @@ fn names(command: &Value, before: &str, found: &mut Vec<String>) {
     }
 }
 
+/// Where a golden file is.
+pub(crate) fn path(name: &str) -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("golden").join(name)
+}
+
+/// Whether what the program says now is good, whatever the files say.
+pub(crate) fn blesses() -> bool {
+    std::env::var_os(BLESS).is_some_and(|value| !value.is_empty())
+}
+
 /// Compares texts with the files that have their names, or writes those.
-fn compare(texts: &BTreeMap<String, String>) -> anyhow::Result<()> {
-    let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("golden");
-    let bless = std::env::var_os(BLESS).is_some_and(|value| !value.is_empty());
+pub(crate) fn compare(texts: &BTreeMap<String, String>) -> anyhow::Result<()> {
     let mut findings = Vec::new();
     for (name, text) in texts {
-        let path = folder.join(name);
-        if bless {
-            fs::create_dir_all(&folder)?;
+        let path = path(name);
+        if blesses() {
+            fs::create_dir_all(path.parent().context("it is in a folder")?)?;
             fs::write(&path, text)?;
             continue;
         }

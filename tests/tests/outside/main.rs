@@ -32,6 +32,7 @@ mod membership;
 mod model;
 mod needs_root;
 mod pauses;
+mod promises;
 mod quic;
 mod readme;
 mod refusals;

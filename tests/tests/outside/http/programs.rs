@@ -102,7 +102,10 @@ async fn rules_know_the_paths_of_a_program_and_answers_come_as_they_are_said() -
         read.extend_from_slice(&piece[..length]);
     }
     let rule = ["--resource", "service:app:/app/admin*", "--access", "denied", "--priority", "9"];
-    cluster.cli(0)?.ok(&[&["auth", "create", "rule", "no-admin", "--scope", "loopback"], &rule[..]].concat()).await?;
+    cluster
+        .cli(0)?
+        .ok(&[&["auth", "create", "rule", "no-admin", "--scope", "loopback"], &rule[..]].concat())
+        .await?;
     until("the rule counts", PATIENCE, async || {
         let answer = ask(api, "GET /app/%61dmin/x", &[], "").await?;
         ensure!(answer.status == 403, "{} {}", answer.status, answer.body);
