@@ -1,6 +1,9 @@
 //! `micro-node COMMAND` as a person types it.
 
-use crate::program;
+use crate::{
+    program,
+    shapes::{Shapes, has_documents},
+};
 use anyhow::{Context, bail, ensure};
 use std::{
     path::{Path, PathBuf},
@@ -41,10 +44,10 @@ impl CommandLine {
         Ok(CommandLine { program: program("micro-node")?, address, home: home.to_owned() })
     }
 
-    /// Runs a command to its end.
+    /// Runs a command to its end. Each document that it prints has to be of the shape that it names.
     ///
     /// # Errors
-    /// If it cannot be run, or does not end within a minute. An exit code other than 0 is an [`Outcome`].
+    /// If it cannot be run, does not end within a minute, or prints a document of another shape. An exit code other than 0 is an [`Outcome`].
     pub async fn run(&self, arguments: &[&str]) -> anyhow::Result<Outcome> {
         self.run_with_input(arguments, "").await
     }
@@ -75,11 +78,15 @@ impl CommandLine {
             bail!("{} did not end within {LIMIT:?}", spoken());
         };
         let output = output.with_context(spoken)?;
-        Ok(Outcome {
+        let outcome = Outcome {
             code: exit_code(output.status),
             stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
             stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
-        })
+        };
+        if has_documents(&outcome) {
+            Shapes::told().await?.check(&outcome).with_context(spoken)?;
+        }
+        Ok(outcome)
     }
 
     /// Runs a command that must succeed, and returns what it printed, without the last line's end.

@@ -18,6 +18,7 @@ mod packages;
 mod program;
 mod python;
 mod repeated;
+mod shapes;
 pub mod torture;
 mod wait;
 
@@ -33,4 +34,5 @@ pub use memory::resident_kib;
 pub use program::program;
 pub use python::Python;
 pub use repeated::repeated;
+pub use shapes::Shapes;
 pub use wait::{asked_to_end, until};

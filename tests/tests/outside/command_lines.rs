@@ -7,7 +7,7 @@
 
 use anyhow::{Context, ensure};
 use futures::{StreamExt, stream};
-use micro_tests::program;
+use micro_tests::{Outcome, Shapes, program};
 use std::{collections::BTreeSet, fs, path::Path, process::Stdio, time::Duration};
 use tokio::{process::Command, time::timeout};
 
@@ -117,7 +117,7 @@ async fn check(case: &Case) -> anyhow::Result<()> {
     let document: serde_json::Value =
         serde_json::from_str(stderr.trim()).with_context(|| format!("no JSON: {stderr}"))?;
     ensure!(document["error"]["exit_code"] == case.code, "{document}");
-    Ok(())
+    Shapes::told().await?.check(&Outcome { code, stdout, stderr })
 }
 
 #[tokio::test]

@@ -40,6 +40,7 @@ mod rejoin;
 mod reload;
 mod service_accounts;
 mod services;
+mod shapes;
 mod sigkill;
 mod store;
 mod store_copies;
