@@ -44,6 +44,9 @@ const KEEPING: Duration = Duration::from_secs(5);
 /// Every so many looks at which a renewal fails, the log says so.
 const FAILURES_PER_LINE: u32 = 30;
 
+/// Every so many times that a node with no link at all asks in vain, the log says so.
+const VAIN_PER_LINE: u32 = 30;
+
 fn failed(error: impl std::fmt::Display) -> Fault {
     Fault::new(Code::Failed, error.to_string())
 }
@@ -166,6 +169,8 @@ struct Memory {
     cut_off: Option<Instant>,
     /// When it asked last because of that.
     asked: Option<Instant>,
+    /// How often it asked in vain because of that.
+    asked_in_vain: u32,
     /// Looks in a row at which a renewal failed.
     failures: u32,
     /// When the certificate was made that links are being replaced for, and since when.
@@ -175,7 +180,8 @@ struct Memory {
 impl Renewal {
     /// Does it until it is dropped.
     pub async fn run(self) {
-        let mut memory = Memory { cut_off: None, asked: None, failures: 0, replacing: None };
+        let mut memory =
+            Memory { cut_off: None, asked: None, asked_in_vain: 0, failures: 0, replacing: None };
         loop {
             if let Err(fault) = self.follow_trust() {
                 tracing::warn!(%fault, "whom the mesh believes could not be taken over");
@@ -183,7 +189,7 @@ impl Renewal {
             let outcome = if self.is_due() { self.renew().await } else { Ok(()) };
             self.tell(&mut memory, &outcome);
             if self.is_cut_off(&mut memory) {
-                self.come_back().await;
+                self.come_back(&mut memory).await;
             }
             self.report(&mut memory).await;
             let left = self.mesh.identity().renew_at().duration_since(self.seams.clock.now());
@@ -191,10 +197,13 @@ impl Renewal {
         }
     }
 
-    /// Whether it is time, or the certificate is of an authority that is not the latest.
+    /// Whether it is time, or the certificate is of an authority that is not the latest, as the node or its replica has
+    /// it.
     fn is_due(&self) -> bool {
-        let identity = self.mesh.identity();
-        self.seams.clock.now() >= identity.renew_at() || identity.pin() != self.mesh.trust().pin()
+        let (identity, believed) = (self.mesh.identity(), self.mesh.trust());
+        let later = self.auth.state().trust().ok().flatten().filter(|trust| trust.is_later_than(&believed));
+        let pin = later.unwrap_or(believed).pin();
+        self.seams.clock.now() >= identity.renew_at() || identity.pin() != pin
     }
 
     /// Believes whom the group believes, as this replica has it, unless the node knows of later. Where this node's own
@@ -207,6 +216,12 @@ impl Renewal {
             return Ok(());
         }
         keep(&*self.files, &identity, &trust)?;
+        match trust.is_handing_over() {
+            true => {
+                tracing::info!("the node believes two authorities, while the mesh goes over to the second")
+            }
+            false => tracing::info!("the node believes one authority"),
+        }
         self.mesh.renew(identity, trust).map_err(failed)
     }
 
@@ -240,7 +255,7 @@ impl Renewal {
     fn is_cut_off(&self, memory: &mut Memory) -> bool {
         let routes = self.mesh.routes();
         if routes.is_empty() || routes.iter().any(|route| route.state == LinkState::Up) {
-            memory.cut_off = None;
+            (memory.cut_off, memory.asked_in_vain) = (None, 0);
             return false;
         }
         let since = *memory.cut_off.get_or_insert_with(Instant::now);
@@ -253,10 +268,14 @@ impl Renewal {
     }
 
     /// Asks whoever answers: the mesh may have another authority since, which this node has not heard of.
-    async fn come_back(&self) {
-        if let Err(fault) = self.ask_by_proof().await {
-            tracing::debug!(%fault, "nobody is linked, nor certifies this node anew");
+    async fn come_back(&self, memory: &mut Memory) {
+        let Err(fault) = self.ask_by_proof().await else { return };
+        if memory.asked_in_vain.is_multiple_of(VAIN_PER_LINE) {
+            let help = "start the others; if the mesh's authority was replaced while this node was off, remove it with \
+                        `micro-node cluster remove` on another one, and join anew";
+            tracing::warn!(%fault, help, "no other node is linked, and none certifies this one anew");
         }
+        memory.asked_in_vain += 1;
     }
 
     /// Says in the log what came of a renewal, and complains while it fails.

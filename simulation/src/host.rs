@@ -12,7 +12,7 @@ use crate::{
     workload::{self, Client},
 };
 use micro_consensus::ConsensusConfig;
-use micro_mesh::{CERTIFICATE_LIFE, Place, Socket};
+use micro_mesh::{Place, Socket};
 use micro_node::{
     config::{AuditConfig, Config, HttpConfig, Join, LimitsConfig, VotersWanted},
     node::{Host, Local, Node},
@@ -122,7 +122,7 @@ fn config(shared: &Shared, machine: &Machine, join: Option<Join>) -> Config {
         voters,
         door_threads: None,
         limits: LimitsConfig::default(),
-        certificate_life: CERTIFICATE_LIFE,
+        certificate_life: shared.options.certificate_life,
         audit: AuditConfig::default(),
         settings: Vec::new(),
         name: Some(name),

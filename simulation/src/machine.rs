@@ -183,6 +183,8 @@ pub struct Shared {
     pub desk: RefCell<BTreeMap<String, Option<JoinToken>>>,
     /// How often the leadership is to be sent elsewhere.
     pub transfers: Cell<u32>,
+    /// How often the operator is to have the mesh replace its authority.
+    pub rotations: Cell<u32>,
     /// What clients saw that must not be.
     pub violations: RefCell<Vec<Violation>>,
     /// The values and versions read in the end.
@@ -209,6 +211,7 @@ impl Shared {
             phase: Cell::new(Phase::Assembly),
             desk: RefCell::default(),
             transfers: Cell::new(0),
+            rotations: Cell::new(0),
             violations: RefCell::default(),
             finals: RefCell::default(),
             options,

@@ -1,5 +1,5 @@
-//! The operator of the simulated mesh: makes tokens for nodes that wait, takes nodes out for good, and sends the
-//! leadership elsewhere. It works through every node that serves, as soon as there is one.
+//! The operator of the simulated mesh: makes tokens for nodes that wait, takes nodes out for good, sends the leadership
+//! elsewhere, and replaces the authority. It works through every node that serves, as soon as there is one.
 
 use crate::{
     door::operator,
@@ -8,6 +8,7 @@ use crate::{
 use micro_actors::network::RemoveRequest;
 use micro_mesh::JoinToken;
 use micro_node::node::Local;
+use micro_sdk::wire::Code;
 use std::{rc::Rc, time::Duration};
 use tokio::time::sleep;
 
@@ -30,6 +31,9 @@ pub async fn work(shared: Rc<Shared>, seat: Seat, local: Local) {
             let led = led.map_or_else(|fault| fault.to_string(), |member| member.name);
             shared.trace.line(&here.name, format_args!("transfer: {led}"));
         }
+        if shared.rotations.get() > 0 {
+            rotate(&shared, here, &local).await;
+        }
         let goes = |machine: &&Machine| machine.leaving.get() && machine.name != here.name;
         if let Some(leaving) = shared.members().find(goes) {
             take_out(&shared, here, leaving, &local).await;
@@ -45,6 +49,18 @@ async fn issue_token(shared: &Shared, local: &Local) {
     if let Ok(token) = reply.map_err(drop).and_then(|reply| reply.token.parse().map_err(drop)) {
         shared.desk.borrow_mut().entry(name).and_modify(|waiting| *waiting = Some(token));
     }
+}
+
+/// Has the mesh replace its authority, once. Without an answer it may have been done: another try says so then.
+async fn rotate(shared: &Shared, here: &Machine, local: &Local) {
+    let told = local.rotate_authority(&operator()).await;
+    match &told {
+        Ok(_) => shared.rotations.set(shared.rotations.get().saturating_sub(1)),
+        Err(fault) if fault.code == Code::Conflict => shared.rotations.set(0),
+        Err(_) => sleep(AGAIN).await,
+    }
+    let told = told.map_or_else(|fault| fault.to_string(), |view| format!("made at {}", view.made));
+    shared.trace.line(&here.name, format_args!("rotation: {told}"));
 }
 
 /// Takes a node out for good, once.

@@ -1,6 +1,7 @@
 //! What a run is told.
 
 use crate::workload::Kind;
+use micro_mesh::CERTIFICATE_LIFE;
 use std::{fmt, str::FromStr, time::Duration};
 
 /// A bug put in on purpose, to prove that the checkers see it.
@@ -54,11 +55,13 @@ pub enum PlantedBug {
     RoomUnseen,
     /// A copy of the state that is there already is taken for the one that was asked for.
     OldCopies,
+    /// A node can't write its identity once it has one, so that each renewal of its certificate comes to nothing.
+    RenewalsSkipped,
 }
 
 impl PlantedBug {
     /// All, by the names they are called by on the command line.
-    pub const ALL: [(&'static str, PlantedBug); 24] = [
+    pub const ALL: [(&'static str, PlantedBug); 25] = [
         ("ack-before-sync", PlantedBug::AckBeforeSync),
         ("vote-not-persisted", PlantedBug::VoteNotPersisted),
         ("read-without-quorum", PlantedBug::ReadWithoutQuorum),
@@ -83,6 +86,7 @@ impl PlantedBug {
         ("renewals-forgotten", PlantedBug::RenewalsForgotten),
         ("room-unseen", PlantedBug::RoomUnseen),
         ("old-copies", PlantedBug::OldCopies),
+        ("renewals-skipped", PlantedBug::RenewalsSkipped),
     ];
 }
 
@@ -118,6 +122,8 @@ pub struct Options {
     pub storm: Duration,
     /// What clients do beside registers and calls; none for kinds drawn from the seed.
     pub workloads: Option<Vec<Kind>>,
+    /// How long the certificates of nodes count.
+    pub certificate_life: Duration,
     /// A bug put in on purpose.
     pub planted_bug: Option<PlantedBug>,
     /// Whether events are shown on standard error as they happen.
@@ -133,6 +139,7 @@ impl Options {
             spares: 1,
             storm: Duration::from_secs(60),
             workloads: None,
+            certificate_life: CERTIFICATE_LIFE,
             planted_bug: None,
             show: false,
         }

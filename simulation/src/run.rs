@@ -115,6 +115,7 @@ impl Run {
         self.plan.calm(&mut self.world);
         self.world.set_phase(Phase::Heal);
         self.until("service after the heal", HEAL_MAX, |run| run.probed())?;
+        self.until("one authority after the heal", HEAL_MAX, |run| run.certified())?;
         self.world.set_phase(Phase::Rest);
         self.until("equal replicas after the heal", REST_MAX, |run| run.equal())?;
         self.world.set_phase(Phase::Last);
@@ -197,6 +198,18 @@ impl Run {
 
     fn probed(&self) -> bool {
         self.world.shared().members().all(|machine| machine.probed.get() && !machine.leaving.get())
+    }
+
+    /// Whether all nodes have a certificate of one and the same authority, and believe no other.
+    fn certified(&self) -> bool {
+        let shared = self.world.shared();
+        let mut pins = shared.members().map(|machine| {
+            let mesh = machine.node.borrow().upgrade()?.mesh().clone();
+            let (pin, trust) = (mesh.identity().pin(), mesh.trust());
+            (pin == trust.pin() && !trust.is_handing_over()).then_some(pin)
+        });
+        let first = pins.next().flatten();
+        first.is_some() && pins.all(|pin| pin == first) && shared.rotations.get() == 0
     }
 
     /// Whether all nodes run, agree on one leader, and hold the same state.

@@ -55,6 +55,19 @@ pub struct Progress {
     pub stopped: Option<String>,
 }
 
+/// What a running node shows to others.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Papers {
+    /// For how long its certificate has ended by its own clock; none while it counts.
+    pub ended: Option<Duration>,
+    /// The pin of the authority that signed it.
+    pub authority: [u8; 32],
+    /// The pin of the authority that the node takes for the one that certifies.
+    pub believed: [u8; 32],
+    /// Whether it believes a former one too.
+    pub handing_over: bool,
+}
+
 /// A digest of a node's applied state.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StatePrint {
@@ -73,6 +86,8 @@ pub struct NodeSight {
     pub boot: u32,
     /// What it says. None while it does not run.
     pub progress: Option<Progress>,
+    /// What it shows to others. None while it does not run.
+    pub papers: Option<Papers>,
     /// Its durable log: index to entry. Purged entries are gone.
     pub log: BTreeMap<u64, Line>,
     /// Every entry below this index was purged.

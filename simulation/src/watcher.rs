@@ -3,12 +3,18 @@
 use crate::{
     checkers::Violation,
     machine::{Machine, Shared},
-    sighting::{Line, NodeSight, Position, Progress, Sighting, StatePrint},
+    seams,
+    sighting::{Line, NodeSight, Papers, Position, Progress, Sighting, StatePrint},
     trace::Fnv,
 };
 use micro_consensus::{LogPosition, Observation};
+use micro_node::node::Node;
 use micro_storage::{Family, LogRecord, LogStore, Order, ScanRange, StateView, StorageError};
-use std::{collections::BTreeMap, ops::Bound, time::Duration};
+use std::{
+    collections::BTreeMap,
+    ops::Bound,
+    time::{Duration, SystemTime},
+};
 
 /// How often states are digested: it costs a walk over all records.
 const STATE_EVERY: Duration = Duration::from_millis(500);
@@ -38,7 +44,8 @@ impl Watcher {
         }
         for machine in &shared.machines {
             let sight = self.sighting.nodes.entry(machine.name.clone()).or_default();
-            look_at(machine, sight, with_state).map_err(|error| bad_disk(machine, &error))?;
+            let clock = seams::clock(shared.trace.clone(), machine.skew.clone());
+            look_at(machine, sight, with_state, clock.now()).map_err(|error| bad_disk(machine, &error))?;
             let glanced = self.fresh.remove(&machine.name);
             sight.fresh_from = glanced.into_iter().chain(sight.fresh_from).min();
         }
@@ -70,14 +77,20 @@ fn bad_disk(machine: &Machine, error: &StorageError) -> Violation {
     Violation { checker: "disks", what: format!("{}: {error}", machine.name) }
 }
 
-fn look_at(machine: &Machine, sight: &mut NodeSight, with_state: bool) -> Result<(), StorageError> {
-    (sight.fresh_from, sight.state, sight.progress) = (None, None, None);
+fn look_at(
+    machine: &Machine,
+    sight: &mut NodeSight,
+    with_state: bool,
+    now: SystemTime,
+) -> Result<(), StorageError> {
+    (sight.fresh_from, sight.state, sight.progress, sight.papers) = (None, None, None, None);
     sight.boot = machine.boot.get();
     if let Some(node) = machine.node.borrow().upgrade() {
         let mut progress = progress(node.consensus().observe());
         // A node whose disk failed is right to stop.
         progress.stopped = progress.stopped.filter(|_| !machine.damaged.get());
         sight.progress = Some(progress);
+        sight.papers = Some(papers(&node, now));
     }
     sight.id = machine.id.get();
     if let Some(storage) = machine.storage.borrow().as_ref() {
@@ -105,6 +118,17 @@ fn progress(seen: Observation) -> Progress {
         voters: seen.voters,
         changing: seen.changing,
         stopped: seen.stopped,
+    }
+}
+
+/// What a node shows to others `now`, by its own clock.
+fn papers(node: &Node, now: SystemTime) -> Papers {
+    let (identity, trust) = (node.mesh().identity(), node.mesh().trust());
+    Papers {
+        ended: now.duration_since(identity.expires()).ok(),
+        authority: identity.pin(),
+        believed: trust.pin(),
+        handing_over: trust.is_handing_over(),
     }
 }
 

@@ -6,6 +6,7 @@ use micro_simulation::{
     run::{run, run_schedule},
     workload::Kind,
 };
+use std::time::Duration;
 
 /// Seeds tried before a bug counts as not found. Each runs in this process: their traces are not compared.
 const SEEDS: std::ops::RangeInclusive<u64> = 1..=8;
@@ -29,6 +30,20 @@ fn finds_with(bug: PlantedBug, kinds: &[Kind], checkers: &[&str]) {
         }
     }
     panic!("none of the seeds {SEEDS:?} found {bug}");
+}
+
+#[test]
+fn a_certificate_that_is_never_renewed_is_found() {
+    let options = Options {
+        planted_bug: Some(PlantedBug::RenewalsSkipped),
+        workloads: Some(Vec::new()),
+        certificate_life: Duration::from_secs(12),
+        storm: Duration::from_secs(30),
+        ..Options::new(1)
+    };
+    let report = run_schedule(options, &[]);
+    let violation = report.violations.first().expect("it is found");
+    assert_eq!(violation.checker, "certificates", "another checker found it\n{report}");
 }
 
 #[test]

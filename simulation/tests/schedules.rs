@@ -5,7 +5,7 @@ use micro_simulation::{
     faults::{
         Move::{
             self, AwaitSnapshot, ClearDisk, CutLink, CutPower, FailState, FailSync, FillDisk, Isolate, Kill,
-            MendLink, Pause, ReadAll, Rejoin, Remove, Replace, Resume, Rot, RotBlob, RotLog, Start,
+            MendLink, Pause, ReadAll, Rejoin, Remove, Replace, Resume, Rot, RotBlob, RotLog, Rotate, Start,
         },
         Moves,
         Who::{self, FormerLeader, Leader, Node},
@@ -369,4 +369,40 @@ fn nearly_full_disks_refuse_writes_and_serve_reads() {
         after.filter(|line| line.contains(" Write {") && line.contains("-> Done")).count() > 20,
         "{report}"
     );
+}
+
+/// Certificates that count for so long only: each is renewed several times in a run.
+const SHORT_LIFE: Duration = Duration::from_secs(12);
+
+/// Certificates end and are renewed while nodes are cut off, killed and without power for longer than they count, and
+/// the authority is replaced twice meanwhile, once with a node that hears of it only when it is back. All agree on one
+/// in the end, none goes on with a certificate that has ended, and nothing is lost.
+#[test]
+fn certificates_are_renewed_and_the_authority_replaced_whatever_happens() {
+    const MOVES: Moves = &[
+        (3_000, Node(2), Isolate),
+        (20_000, Node(2), Rejoin),
+        (24_000, Node(3), CutPower),
+        (25_000, Node(1), Rotate),
+        (27_000, Leader, Kill),
+        (28_000, FormerLeader, Start),
+        (44_000, Node(3), Start),
+        (56_000, Leader, Isolate),
+        (56_500, Node(1), Rotate),
+        (60_000, FormerLeader, Rejoin),
+        (64_000, Node(1), CutPower),
+        (64_000, Node(2), CutPower),
+        (64_000, Node(3), CutPower),
+        (80_000, Node(1), Start),
+        (80_000, Node(2), Start),
+        (80_000, Node(3), Start),
+    ];
+    let storm = Duration::from_secs(90);
+    let workloads = Some(vec![Kind::Set, Kind::Bank]);
+    let options = Options { storm, workloads, certificate_life: SHORT_LIFE, ..Options::new(1) };
+    let report = run_schedule(options, MOVES);
+    report.expect_good();
+    let lines = report.trace.text();
+    assert_eq!(lines.matches("rotation: made at").count(), 2, "the authority was replaced twice\n{report}");
+    assert!(report.writes.ok > report.writes.failed, "most writes are served meanwhile\n{report}");
 }

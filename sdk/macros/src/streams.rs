@@ -80,12 +80,20 @@ mod tests {
     use super::*;
     use quote::ToTokens;
 
-    type Read = for<'a> fn(&'a Type) -> Result<Side<'a>>;
-
-    /// The type of a message of `text`, with a star for a stream; or why it is none.
-    fn side(read: Read, text: &str) -> String {
+    /// The type of a message of a request of type `text`, with a star for a stream; or why it is none.
+    fn taken(text: &str) -> String {
         let ty: Type = syn::parse_str(text).expect("a type");
-        match read(&ty) {
+        shown(Side::taken(&ty))
+    }
+
+    /// The same of an answer.
+    fn given(text: &str) -> String {
+        let ty: Type = syn::parse_str(text).expect("a type");
+        shown(Side::given(&ty))
+    }
+
+    fn shown(side: Result<Side<'_>>) -> String {
+        match side {
             Ok(side) => {
                 let message = side.message.to_token_stream().to_string().replace(' ', "");
                 if side.stream { format!("{message}*") } else { message }
@@ -103,7 +111,7 @@ mod tests {
             ("Vec<Line>", "Vec<Line>"),
             ("Streaming", "the type of a message is missing: `Streaming<T>`"),
         ] {
-            assert_eq!(side(|ty| Side::taken(ty), text), expected);
+            assert_eq!(taken(text), expected);
         }
         for (text, expected) in [
             ("Result<Line>", "Result<Line>"),
@@ -111,9 +119,9 @@ mod tests {
             ("Result<impl Stream<Item = Result<Line>>>", "Result<Line>*"),
             ("Result<impl Stream<Item = Result<u8, E>> + use<'_>, F>", "Result<u8,E>*"),
         ] {
-            assert_eq!(side(|ty| Side::given(ty), text), expected);
+            assert_eq!(given(text), expected);
         }
-        assert!(side(|ty| Side::given(ty), "Result<impl Stream>").contains("Item = Result<T>"));
-        assert!(side(|ty| Side::given(ty), "Result<impl Clone>").contains("name the type"));
+        assert!(given("Result<impl Stream>").contains("Item = Result<T>"));
+        assert!(given("Result<impl Clone>").contains("name the type"));
     }
 }

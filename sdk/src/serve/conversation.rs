@@ -250,7 +250,7 @@ mod tests {
             Box::pin(async move {
                 let _held = held;
                 outbox.answer(Ok::<_, Fault>(1)).await?;
-                pending().await
+                pending::<Result<(), Fault>>().await
             })
         });
         let mut said = Box::pin(said);

@@ -11,6 +11,7 @@ mod acknowledged_durability;
 mod backups;
 mod bank_balance;
 mod blob_contents;
+mod certificates;
 mod committed_immutable;
 mod committed_on_quorum;
 mod configuration;
@@ -122,6 +123,7 @@ pub fn all() -> Vec<Box<dyn Checker>> {
         Box::<expiry::Expiry>::default(),
         Box::<backups::Backups>::default(),
         Box::<configuration::Configuration>::default(),
+        Box::<certificates::Certificates>::default(),
         Box::<equal_replicas::EqualReplicas>::default(),
     ]
 }

@@ -64,6 +64,8 @@ pub enum Move {
     FillDisk,
     /// It has enough again.
     ClearDisk,
+    /// The mesh replaces its authority, as soon as that can be.
+    Rotate,
     /// Nothing else happens before it has taken in a snapshot since it was isolated last, which it has to.
     AwaitSnapshot,
 }
@@ -190,6 +192,10 @@ impl Script {
             Move::ClearDisk => {
                 world.set_scarce(&[seat], false);
                 "clear-disk"
+            }
+            Move::Rotate => {
+                world.shared().rotations.set(1);
+                "rotate"
             }
             Move::AwaitSnapshot => "await-snapshot",
             Move::Rot => {

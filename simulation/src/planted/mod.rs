@@ -5,10 +5,11 @@ mod expiry;
 use crate::options::PlantedBug;
 use bytes::Bytes;
 use expiry::{Expiries, ExpiryState};
+use micro_actors::IDENTITY_FILE;
 use micro_sdk::wire::Clock;
 use micro_storage::{
-    Batch, Change, Completion, Family, LogMark, LogOp, LogRecord, LogStore, Manifest, Room, ScanRange,
-    SnapshotStore, StateStore, StateView, Storage, StorageError,
+    Batch, Change, Completion, Family, FileStore, LogMark, LogOp, LogRecord, LogStore, Manifest, Room,
+    ScanRange, SnapshotStore, StateStore, StateView, Storage, StorageError,
 };
 use std::{
     ops::{Bound, Range},
@@ -40,10 +41,31 @@ pub fn with_bug(mut storage: Storage, bug: Option<PlantedBug>, clock: Arc<dyn Cl
             let state = storage.state;
             storage.state = Arc::new(ExpiryState { state, expiries: Expiries::Early });
         }
+        Some(PlantedBug::RenewalsSkipped) => storage.files = Arc::new(StuckIdentity(storage.files)),
         Some(PlantedBug::RoomUnseen) => storage.room = Arc::new(BoundlessRoom),
         _ => {}
     }
     storage
+}
+
+/// Files in which an identity that is there stays as it is.
+struct StuckIdentity(Arc<dyn FileStore>);
+
+impl FileStore for StuckIdentity {
+    fn read(&self, name: &str) -> Result<Option<Vec<u8>>, StorageError> {
+        self.0.read(name)
+    }
+
+    fn write(&self, name: &str, content: &[u8]) -> Result<(), StorageError> {
+        if name == IDENTITY_FILE && self.0.read(name)?.is_some() {
+            return Err(StorageError::Io(std::io::Error::other(format!("{name} can't be written"))));
+        }
+        self.0.write(name, content)
+    }
+
+    fn remove(&self, name: &str) -> Result<(), StorageError> {
+        self.0.remove(name)
+    }
 }
 
 /// Says that there is always room.
