@@ -68,12 +68,15 @@ pub(crate) enum Refusal {
     /// Another life of it has been linked that supersedes this one.
     #[error("another process runs as this node, or has run since")]
     Superseded,
+    /// Its certificate is of an authority that is not believed any more.
+    #[error("the certificate is of an authority that is not believed any more")]
+    Unbelieved,
 }
 
 impl Refusal {
     pub(crate) fn code(self) -> VarInt {
         match self {
-            Refusal::NotTaken => close_code::REFUSED,
+            Refusal::NotTaken | Refusal::Unbelieved => close_code::REFUSED,
             Refusal::Removed => close_code::REMOVED,
             Refusal::Superseded => close_code::SUPERSEDED,
         }

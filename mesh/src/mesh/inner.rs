@@ -322,8 +322,14 @@ impl Inner {
         if self.has_forgotten(node) { Refusal::Removed } else { Refusal::NotTaken }
     }
 
-    /// Takes note of the life that a connection is of, unless it is superseded.
+    /// Takes note of the life that a connection is of, unless it is superseded, or not believed any more.
     fn check_life(&self, link: &Link) -> Result<(), Refusal> {
+        let credentials = self.credentials();
+        // A handshake takes seconds where the peer is just starting, and whom to believe may have changed since it began.
+        let outdated = link.terms.own < credentials.renewals;
+        if outdated && !link.is_believed(&credentials.trust, self.seams.clock.now()) {
+            return Err(Refusal::Unbelieved);
+        }
         let lives = &mut lock(&self.book).lives;
         if lives.get(&link.peer).is_some_and(|latest| latest.supersedes(link.life)) {
             return Err(Refusal::Superseded);
