@@ -34,8 +34,8 @@ pub(super) struct Effort(Arc<AtomicU64>);
 pub(super) struct Exceeded;
 
 impl Effort {
-    /// Has each step through a reference of `schema` counted. All of it is read by one draft, whatever it says: by older
-    /// ones, what stands beside a reference is not looked at.
+    /// Has each step through a reference of `schema` counted. All of it is read by one draft, whatever it says: by
+    /// older ones, what stands beside a reference is not looked at.
     pub fn mark(schema: &mut Value) {
         match schema {
             Value::Object(members) => {

@@ -35,7 +35,9 @@ from aioquic.quic import events
 from aioquic.quic.configuration import QuicConfiguration
 from cryptography import x509
 
+# How long it is waited for what should not come, and for what should.
 PATIENCE = 2.0
+LONG = 30.0
 AT_ONCE = 16
 # A node hears eight strangers at once.
 STRANGERS_AT_ONCE = 4
@@ -109,17 +111,17 @@ class Peer(QuicConnectionProtocol):
         self.transmit()
         return stream
 
-    async def outcome(self, stream):
-        """What becomes of a stream, or of the connection."""
+    async def outcome(self, stream, patience=LONG, whole=True):
+        """What becomes of a stream, or of the connection. An answer counts when it is `whole`, or once it begins."""
         try:
-            async with asyncio.timeout(PATIENCE):
+            async with asyncio.timeout(patience):
                 while True:
                     if self.closed_with:
                         return closed(self.closed_with)
                     if stream in self.given_up:
                         return f"reset {self.given_up[stream]}"
                     told, ended = self.streams.get(stream, (b"", False))
-                    if ended:
+                    if ended or (told and not whole):
                         return {b"\0": "body", b"\1": "fault"}.get(told[:1], "answer")
                     # News is for all that wait.
                     self.news = asyncio.Event() if self.news.is_set() else self.news
@@ -150,7 +152,9 @@ async def datagrams(address, case):
     for datagram in case.datagrams:
         transport.sendto(datagram)
         await asyncio.sleep(0)
-    await asyncio.sleep(PATIENCE)
+    end = loop.time() + (PATIENCE if "nothing" in case.expected else LONG)
+    while loop.time() < end and (not heard.received or "nothing" in case.expected):
+        await asyncio.sleep(PATIENCE / 10)
     transport.close()
     if not heard.received:
         return "nothing"
@@ -195,12 +199,13 @@ async def spoken(peer, case):
     stream = None
     for kind, data in case.sends:
         stream = peer.send(kind, data)
-    return await peer.outcome(stream)
+    patience = PATIENCE if "silent" in case.expected else LONG
+    return await peer.outcome(stream, patience, whole=all(kind != "open" for kind, _ in case.sends))
 
 
 async def connection(address, case, settings, hello):
     try:
-        async with asyncio.timeout(10), connected(address, settings, hello) as (peer, outcome):
+        async with asyncio.timeout(2 * LONG), connected(address, settings, hello) as (peer, outcome):
             return outcome or await spoken(peer, case)
     except (TimeoutError, ConnectionError):
         return "nothing"

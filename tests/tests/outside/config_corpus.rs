@@ -2,9 +2,9 @@
 //! what the file says, repeats no secret, and the node goes on with the tree that it had.
 //!
 //! A case is a line `$ micro-node …`, as for a shell: single quotes hold words together, and `$(text*N)` is the text
-//! N times. Behind it stand the codes that are right, parted by `|`, and a part of what is said. A line `@ NAME` makes a
-//! file of the lines that follow and begin with `|`, or with `|x` if they are bytes in hexadecimal; NAME and `@NAME` in
-//! later lines mean it. Cases of one file run in order. Lines that begin with `#` are for people.
+//! N times. Behind it stand the codes that are right, parted by `|`, and a part of what is said. A line `@ NAME` makes
+//! a file of the lines that follow and begin with `|`, or with `|x` if they are bytes in hexadecimal; NAME and `@NAME`
+//! in later lines mean it. Cases of one file run in order. Lines that begin with `#` are for people.
 
 use crate::command_lines::words;
 use anyhow::{Context, ensure};

@@ -3,8 +3,8 @@
 //!
 //! A file says in lines that begin with `#` what it is about, then `expect STATUS|STATUS` (or `closed`) and `answers
 //! N`, and behind `---` the request. Each line of it is sent with CR and LF, unless it ends in a backslash. `HOST` is
-//! the node's address, `\r`, `\n`, `\t`, `\xNN` and `\\` are bytes, and `$(text*N)` is the text N times. What is refused
-//! is explained as JSON, but where another protocol has a way of its own: `explained elsewhere`.
+//! the node's address, `\r`, `\n`, `\t`, `\xNN` and `\\` are bytes, and `$(text*N)` is the text N times. What is
+//! refused is explained as JSON, but where another protocol has a way of its own: `explained elsewhere`.
 
 use super::clerk;
 use anyhow::{Context, ensure};
