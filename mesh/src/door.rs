@@ -87,21 +87,32 @@ enum Wish {
 
 /// One request, one answer, and out.
 async fn hear(inner: &Arc<Inner>, connection: Connection, wish: Wish) -> Result<(), String> {
-    let Ok(_permit) = inner.joins.clone().try_acquire_owned() else {
-        connection.close(close_code::REFUSED, b"too many nodes are joining at once: try again in a moment");
-        return Err("too many joins".to_owned());
-    };
     let (send, mut recv) = connection.accept_bi().await.map_err(|error| describe(&error))?;
     let mut send = Outgoing::new(send);
-    let answer = match (gather(&mut recv, JOIN_BYTES_MAX).await, wish) {
-        (Ok(bytes), Wish::Join) => join(inner, &connection, &bytes).await,
-        (Ok(bytes), Wish::Renew) => renew(inner, &connection, &bytes).await,
-        (Err(error), _) => Err(garbled(error)),
+    let answer = match gather(&mut recv, JOIN_BYTES_MAX).await {
+        Ok(bytes) => grant(inner, &connection, &bytes, wish).await,
+        Err(error) => Err(garbled(error)),
     };
     send_answer(&mut send, answer).await;
     let _ = timeout(FAREWELL, connection.closed()).await;
     connection.close(close_code::DONE, b"");
     Ok(())
+}
+
+/// What a stranger gets who has said what it wants: those who say nothing take nobody's place.
+async fn grant(
+    inner: &Arc<Inner>,
+    connection: &Connection,
+    bytes: &[u8],
+    wish: Wish,
+) -> Result<Bytes, Fault> {
+    let _permit = inner.joins.try_acquire().map_err(|_| {
+        Fault::new(Code::Unavailable, "too many nodes are joining at once").help("try again in a moment")
+    })?;
+    match wish {
+        Wish::Join => join(inner, connection, bytes).await,
+        Wish::Renew => renew(inner, connection, bytes).await,
+    }
 }
 
 fn garbled(error: impl std::fmt::Display) -> Fault {

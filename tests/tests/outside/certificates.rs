@@ -4,6 +4,7 @@ use anyhow::{Context, ensure};
 use micro_tests::{Cluster, Greeter, Member, Plan, get, until};
 use std::{
     collections::BTreeMap,
+    fs,
     sync::{
         Arc,
         atomic::{AtomicBool, AtomicU64, Ordering},
@@ -161,6 +162,18 @@ async fn authority(cluster: &Cluster, index: usize) -> anyhow::Result<(String, O
     Ok((pin(&shown["item"]).context("it has a pin")?, pin(&shown["item"]["former"])))
 }
 
+/// Waits until these nodes show nothing of a former authority any more: they look every two seconds.
+async fn dropped(members: &[Member]) -> anyhow::Result<()> {
+    until("the nodes believe one authority", SOON, async || {
+        for member in members {
+            let log = fs::read_to_string(member.log())?;
+            ensure!(log.contains("the node believes one authority"), "{}", member.last_words());
+        }
+        Ok(())
+    })
+    .await
+}
+
 #[tokio::test]
 async fn the_authority_is_replaced_under_load_with_leaders_and_nodes_that_go_and_come() -> anyhow::Result<()>
 {
@@ -211,8 +224,7 @@ async fn the_authority_is_replaced_under_load_with_leaders_and_nodes_that_go_and
         Ok(())
     })
     .await?;
-    // Each node looks every two seconds whom to believe; until then it shows the former one.
-    sleep(Duration::from_secs(6)).await;
+    dropped(&cluster.members).await?;
     let mut echo = cluster.further("echo")?;
     let error = echo.start(&invitations[1]).await.expect_err("its token names the former one");
     assert!(error.to_string().contains("has another one since"), "{error}");
@@ -222,5 +234,32 @@ async fn the_authority_is_replaced_under_load_with_leaders_and_nodes_that_go_and
         echo.cli()?.ok(&["cluster", "leader"]).await?,
         cluster.cli(0)?.ok(&["cluster", "leader"]).await?
     );
+    Ok(())
+}
+
+#[tokio::test]
+async fn nodes_that_are_down_are_left_behind_only_when_somebody_says_so() -> anyhow::Result<()> {
+    let mut cluster = Cluster::of(3).await?;
+    cluster.members[2].stop().await?;
+    cluster.cli(0)?.ok(&["cluster", "ca", "rotate"]).await?;
+    let leave = ["cluster", "ca", "rotate", "--finish", "--even-if-nodes-are-left-behind", "--yes"];
+    until("both have renewed", SOON, async || cluster.cli(0)?.ok(&leave).await.map(drop)).await?;
+    assert_eq!(authority(&cluster, 1).await?.1, None);
+    let nothing = cluster.cli(0)?.run(&["cluster", "ca", "rotate", "--finish"]).await?;
+    assert_eq!(nothing.code, 6, "{}", nothing.stderr);
+    cluster.cli(1)?.ok(&["store", "write", "after", "1"]).await?;
+    dropped(&cluster.members[..2]).await?;
+    // It believes the former authority only, and has a certificate of that.
+    cluster.members[2].spawn(&[])?;
+    let log = cluster.members[2].log();
+    until("it says that it is cut off", SOON, async || {
+        let text = fs::read_to_string(&log)?;
+        ensure!(text.contains("no other node is linked, and none certifies this one anew"), "{text}");
+        Ok(())
+    })
+    .await?;
+    let status = cluster.status(0).await?;
+    let charlie = status["nodes"].as_array().context("nodes")?.iter().find(|node| node["name"] == "charlie");
+    assert_eq!(charlie.context("it is a member")?["state"], "down", "{status}");
     Ok(())
 }
