@@ -84,13 +84,12 @@ fn run_one(arguments: &Arguments) -> Result<ExitCode> {
         micro_simulation::log::show(filter).context("the filter of --log")?;
     }
     let report = run::run(Options {
-        seed: arguments.seed,
         nodes: arguments.nodes.into(),
-        spares: 1,
         storm: Duration::from_secs_f64(arguments.minutes * 60.0),
         workloads: arguments.workloads.clone(),
         planted_bug: arguments.planted_bug,
         show: arguments.show,
+        ..Options::new(arguments.seed)
     });
     if let Some(path) = &arguments.trace {
         write_trace(path, &report.trace.text())?;

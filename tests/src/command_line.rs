@@ -47,7 +47,8 @@ impl CommandLine {
     /// Runs a command to its end. Each document that it prints has to be of the shape that it names.
     ///
     /// # Errors
-    /// If it cannot be run, does not end within a minute, or prints a document of another shape. An exit code other than 0 is an [`Outcome`].
+    /// If it cannot be run, does not end within a minute, or prints a document of another shape. An exit code other
+    /// than 0 is an [`Outcome`].
     pub async fn run(&self, arguments: &[&str]) -> anyhow::Result<Outcome> {
         self.run_with_input(arguments, "").await
     }

@@ -76,22 +76,31 @@ impl Contract {
         self.methods.iter().map(endpoint).collect()
     }
 
-    /// The method of one request and one answer that an endpoint is: the one of its name, else the one that has it
-    /// behind its package, where case and underscores do not matter.
+    /// The method that an endpoint is: the one of its name, else the one that has it behind its package, where case and
+    /// underscores do not matter.
     ///
     /// # Errors
-    /// [`Code::NotFound`] if there is none, [`Code::Usage`] if it streams.
-    pub(crate) fn unary(&self, endpoint: &str) -> Result<&MethodDescriptor, Fault> {
+    /// [`Code::NotFound`] if there is none.
+    pub(crate) fn method(&self, endpoint: &str) -> Result<&MethodDescriptor, Fault> {
         let short = |name: &str| {
             let words: Vec<String> = name.rsplitn(3, '.').take(2).map(folded).collect();
             words
         };
         let alike = || self.methods.values().find(|method| short(method.full_name()) == short(endpoint));
-        let Some(method) = self.methods.get(endpoint).or_else(alike) else {
-            return Err(Fault::new(Code::NotFound, format!("no method is described for {endpoint:?}")));
-        };
+        self.methods
+            .get(endpoint)
+            .or_else(alike)
+            .ok_or_else(|| Fault::new(Code::NotFound, format!("no method is described for {endpoint:?}")))
+    }
+
+    /// The same for one of one request and one answer.
+    ///
+    /// # Errors
+    /// [`Code::NotFound`] if there is none, [`Code::Usage`] if it streams.
+    pub(crate) fn unary(&self, endpoint: &str) -> Result<&MethodDescriptor, Fault> {
+        let method = self.method(endpoint)?;
         if method.is_client_streaming() || method.is_server_streaming() {
-            let message = format!("{endpoint} is a stream, and takes calls of gRPC only");
+            let message = format!("{endpoint} is a stream");
             return Err(Fault::new(Code::Usage, message));
         }
         Ok(method)

@@ -115,7 +115,8 @@ impl Attachment {
         })
     }
 
-    /// Begins a gRPC call of the instance, or sends a request of HTTP on, which holds a permit for as long as its answer is there.
+    /// Begins a gRPC call of the instance, or sends a request of HTTP on, which holds a permit for as long as its
+    /// answer is there.
     ///
     /// # Errors
     /// As [`call`](Self::call) before anything is done, and [`Code::NotFound`] if it does not speak gRPC.
@@ -135,6 +136,12 @@ impl Attachment {
                 let head = translation::json_head(head);
                 let call = move |body| async move { self.answer(&head, body).await };
                 let response = translation::from_protobuf(method, call, body).await;
+                Ok(response.map(|body| holding(body, permit)))
+            }
+            Connection::Http { channel, encoding: Encoding::Protobuf(contract), .. }
+                if translation::is_json(head) =>
+            {
+                let response = translation::messages_to_protobuf(contract, channel, head, body).await?;
                 Ok(response.map(|body| holding(body, permit)))
             }
             Connection::Http { channel, .. } => {

@@ -5,9 +5,11 @@ use crate::{
     kit::Body,
     protobuf::{Contract, MESSAGE_BYTES_MAX, from_json, to_json},
 };
-use bytes::Bytes;
-use http::{Request, Response, header::CONTENT_TYPE, uri::PathAndQuery};
-use http_body_util::BodyExt;
+use bytes::{Buf, BufMut, Bytes, BytesMut};
+use futures::{StreamExt, stream};
+use http::{HeaderValue, Request, Response, header::CONTENT_TYPE, uri::PathAndQuery};
+use http_body_util::{BodyExt, BodyStream, StreamBody};
+use hyper::body::Frame;
 use micro_sdk::{
     proto::RawCodec,
     wire::{Code, Fault, Head},
@@ -18,11 +20,16 @@ use tower::service_fn;
 
 /// What gRPC says for itself, and not to the other end.
 const GRPC_PREFIX: &str = "grpc-";
+/// What calls say that their messages are.
+const JSON: &str = "application/grpc+json";
+const PROTOBUF: &str = "application/grpc+proto";
+/// What is before each message: whether it is compressed, and its length.
+const PREFIX_BYTES: usize = 5;
 
 /// Whether the messages of a gRPC call are protobuf.
 pub(super) fn is_protobuf(head: &Head) -> bool {
     let mut kinds = head.metadata.iter().filter(|(name, _)| CONTENT_TYPE == name.as_str());
-    kinds.all(|(_, kind)| kind == "application/grpc" || kind.starts_with("application/grpc+proto"))
+    kinds.all(|(_, kind)| kind == "application/grpc" || kind.starts_with(PROTOBUF))
 }
 
 /// Calls a method of one request and one answer with JSON, and gives JSON.
@@ -39,7 +46,7 @@ pub(super) async fn to_protobuf(
     let method = contract.unary(&head.endpoint)?;
     let message = from_json(method.input(), &body)?;
     let mut head = head.clone();
-    head.metadata.push((CONTENT_TYPE.to_string(), "application/grpc+proto".to_owned()));
+    head.metadata.push((CONTENT_TYPE.to_string(), PROTOBUF.to_owned()));
     let server = service_fn(|request: Request<tonic::body::Body>| {
         let body = request.into_body().map_err(Fault::from).boxed_unsync();
         channel.converse(&head, body)
@@ -54,7 +61,79 @@ pub(super) async fn to_protobuf(
     })
 }
 
-/// The head of a call with JSON in place of this one.
+/// Whether the messages of a gRPC call are JSON.
+pub(super) fn is_json(head: &Head) -> bool {
+    let mut kinds = head.metadata.iter().filter(|(name, _)| CONTENT_TYPE == name.as_str());
+    kinds.any(|(_, kind)| kind.starts_with(JSON))
+}
+
+/// Begins a gRPC call whose messages are JSON, each translated as it comes; so are those of the answer.
+///
+/// # Errors
+/// [`Code::NotFound`] if the contract has no such method, or why the call can't begin.
+pub(super) async fn messages_to_protobuf(
+    contract: &Contract,
+    channel: &Channel,
+    head: &Head,
+    body: Body,
+) -> Result<Response<Body>, Fault> {
+    let method = contract.method(&head.endpoint)?;
+    let (input, output) = (method.input(), method.output());
+    let mut head = json_head(head);
+    head.metadata.push((CONTENT_TYPE.to_string(), PROTOBUF.to_owned()));
+    let body = each(body, move |json| from_json(input.clone(), &json));
+    let mut response = channel.converse(&head, body).await?;
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(JSON));
+    Ok(response.map(|body| each(body, move |message| to_json(output.clone(), message))))
+}
+
+/// A body of gRPC with each of its messages made into another one. The first that can't be is its end.
+fn each(body: Body, translate: impl Fn(Bytes) -> Result<Bytes, Fault> + Send + 'static) -> Body {
+    let translating = Some((BodyStream::new(body), BytesMut::new(), translate));
+    let frames = stream::unfold(translating, |state| async move {
+        let (mut body, mut read, translate) = state?;
+        loop {
+            match take_message(&mut read).and_then(|message| message.map(&translate).transpose()) {
+                Ok(Some(message)) => {
+                    return Some((Ok(Frame::data(framed(&message))), Some((body, read, translate))));
+                }
+                Ok(None) => {}
+                Err(fault) => return Some((Err(fault), None)),
+            }
+            match body.next().await?.map(Frame::into_data) {
+                Ok(Ok(data)) => read.extend_from_slice(&data),
+                Ok(Err(trailers)) => return Some((Ok(trailers), None)),
+                Err(fault) => return Some((Err(fault), None)),
+            }
+        }
+    });
+    StreamBody::new(frames).boxed_unsync()
+}
+
+/// The first message of what was read, once all of it is there (gRPC over HTTP/2, "Length-Prefixed-Message").
+fn take_message(read: &mut BytesMut) -> Result<Option<Bytes>, Fault> {
+    let Some(prefix) = read.get(..PREFIX_BYTES) else { return Ok(None) };
+    let length = u32::from_be_bytes(prefix[1..].try_into().expect("four bytes")) as usize;
+    if prefix[0] != 0 || length > MESSAGE_BYTES_MAX {
+        let message = format!("a message is compressed, or longer than {MESSAGE_BYTES_MAX} bytes");
+        return Err(Fault::new(Code::Usage, message));
+    }
+    if read.len() < PREFIX_BYTES + length {
+        return Ok(None);
+    }
+    read.advance(PREFIX_BYTES);
+    Ok(Some(read.split_to(length).freeze()))
+}
+
+fn framed(message: &[u8]) -> Bytes {
+    let mut frame = BytesMut::with_capacity(PREFIX_BYTES + message.len());
+    frame.put_u8(0);
+    frame.put_u32(u32::try_from(message.len()).expect("a message is far smaller"));
+    frame.put_slice(message);
+    frame.freeze()
+}
+
+/// The head of a call with other messages in place of this one.
 pub(super) fn json_head(head: &Head) -> Head {
     let mut head = head.clone();
     head.metadata.retain(|(name, _)| CONTENT_TYPE != name.as_str() && !name.starts_with(GRPC_PREFIX));

@@ -325,7 +325,8 @@ impl Inner {
     /// Takes note of the life that a connection is of, unless it is superseded, or not believed any more.
     fn check_life(&self, link: &Link) -> Result<(), Refusal> {
         let credentials = self.credentials();
-        // A handshake takes seconds where the peer is just starting, and whom to believe may have changed since it began.
+        // A handshake takes seconds where the peer is just starting, and whom to believe may have changed since it
+        // began.
         let outdated = link.terms.own < credentials.renewals;
         if outdated && !link.is_believed(&credentials.trust, self.seams.clock.now()) {
             return Err(Refusal::Unbelieved);

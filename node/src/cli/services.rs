@@ -53,6 +53,7 @@ struct EndpointItem<'a> {
     request_schema: Option<serde_json::Value>,
     /// What it gives: a JSON Schema, if it tells one.
     response_schema: Option<serde_json::Value>,
+    /// Which sides of a call say any number of messages.
     streams: Streams,
 }
 

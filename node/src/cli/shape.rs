@@ -1,8 +1,9 @@
 //! What documents look like. Each that a command prints has a name and is of one type; its JSON Schema is made of that
 //! type, so that what `micro-node schema` tells is what is printed.
 //!
-//! A shape stands beside the command that prints it, and in the list of its file, `SHAPES`. Keys may be added to a type;
-//! to rename or to remove one makes a new version, which `tests/golden/schemas.json` keeps anybody from by mistake.
+//! A shape stands beside the command that prints it, and in the list of its file, `SHAPES`. Keys may be added to a
+//! type; to rename or to remove one makes a new version, which `tests/golden/schemas.json` keeps anybody from by
+//! mistake.
 
 use super::{
     audit, auth, blob, call, cluster, config, election, env, failure, help, leave, lock, login, reset,

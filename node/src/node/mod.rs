@@ -392,8 +392,7 @@ impl Node {
         }
     }
 
-    /// Returns when the node ended by itself: because it left the mesh, because another process took its place, or
-    /// because its storage failed or is damaged.
+    /// Returns when the node ended by itself: it left, another process took its place, or its storage failed.
     ///
     /// # Errors
     /// Why, unless it left.

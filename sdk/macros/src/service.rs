@@ -221,8 +221,9 @@ impl<'a> Endpoint<'a> {
         let Endpoint { name, request: Side { message, stream }, cfgs, .. } = self;
         let (method, call) = (&self.method.sig.ident, self.call());
         let request = match stream {
-            true => quote!(inbox.all::<#message>(#name)),
-            false => quote!(inbox.one::<#message>(#name).await?),
+            true => quote!(let request = inbox.all::<#message>(#name);),
+            // The type is said, since clippy minds a request of `()` whose type is not.
+            false => quote!(let request: #message = inbox.one(#name).await?;),
         };
         let answer = match self.answer.stream {
             true => quote_spanned!(method.span()=> outbox.answer_all(#call.await)),
@@ -231,7 +232,7 @@ impl<'a> Endpoint<'a> {
         quote_spanned! {method.span()=>
             #(#cfgs)*
             #name => ::std::boxed::Box::pin(async move {
-                let request = #request;
+                #request
                 #answer.await
             }),
         }

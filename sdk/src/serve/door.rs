@@ -14,8 +14,8 @@ use bytes::Bytes;
 use futures::{FutureExt, Stream, StreamExt};
 use std::{panic::AssertUnwindSafe, sync::Arc};
 
-/// The routes: `POST /Handler/method`, also as gRPC (streams only so), and `GET /health`, which answers as long as the process takes
-/// requests.
+/// The routes: `POST /Handler/method`, also as gRPC (streams only so), and `GET /health`, which answers as long as the
+/// process takes requests.
 pub(crate) fn router(service: Arc<dyn Service>, own: Option<OwnNode>) -> Router {
     let door = Arc::new(Door {
         known: service.endpoints().into_iter().map(|endpoint| (endpoint.name, endpoint.streams)).collect(),

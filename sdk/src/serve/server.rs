@@ -80,9 +80,9 @@ impl Server {
         }
     }
 
-    /// A server of a program on this host, in whatever language, that takes HTTP/1.1 at `address` as it is. Requests to the
-    /// HTTP api for `/NAME` and all below it are passed on with method, path, query, headers and body, and so are its
-    /// answers. It is told who calls, in the headers `micro-caller` and those beside it, which callers can't send.
+    /// A server of a program on this host, in whatever language, that takes HTTP/1.1 at `address` as it is. Requests to
+    /// the HTTP api for `/NAME` and all below it are passed on with method, path, query, headers and body, and so are
+    /// its answers. It is told who calls, in the headers `micro-caller` and those beside it, which callers can't send.
     ///
     /// Rules know its paths as endpoints: `service:NAME:/NAME/admin*`.
     pub fn http(name: impl Into<String>, address: SocketAddr) -> Server {

@@ -6,7 +6,7 @@ from grpc_reflection.v1alpha.proto_reflection_descriptor_database import ProtoRe
 
 
 def attach(socket, name, address, endpoints=()):
-    """Attaches the server at `address` for as long as the process runs, and prints what the node says."""
+    """Attaches the server at `address` for as long as the process runs, and says when it is."""
     # Of the socket's path it would make an authority that is none (RFC 3986, 3.2).
     channel = grpc.insecure_channel("unix:" + socket, options=[("grpc.default_authority", "localhost")])
     pool = descriptor_pool.DescriptorPool(ProtoReflectionDescriptorDatabase(channel))
@@ -18,4 +18,5 @@ def attach(socket, name, address, endpoints=()):
     )
     offered = [message("Endpoint")(name=one, request_schema="true", response_schema="true") for one in endpoints]
     for event in call(message("AttachRequest")(name=name, version="1", address=address, endpoints=offered)):
-        print(event.WhichOneof("event"), flush=True)
+        if event.WhichOneof("event") == "attached":
+            print("attached", flush=True)

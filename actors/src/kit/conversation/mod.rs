@@ -1,8 +1,8 @@
 //! Calls whose request and answer go on: gRPC calls of all four kinds, carried as they are.
 //!
 //! Within a process a request is a body and the answer a response of the `http` crate, as they stand in HTTP/2; between
-//! nodes they are the pieces of the mesh. What is in the messages is nobody's business here. Requests of HTTP for instances
-//! that take them as they are go the same way.
+//! nodes they are the pieces of the mesh. What is in the messages is nobody's business here. Requests of HTTP for
+//! instances that take them as they are go the same way.
 
 mod metadata;
 mod pieces;

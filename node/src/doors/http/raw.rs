@@ -1,8 +1,8 @@
 //! Services that take HTTP as it is: a request below their name, or at a route of theirs, is passed on with its method,
 //! path, query, headers and body, and so is the answer.
 //!
-//! What is between two neighbours is not, nor what a caller shows to say who it is: the node says that, under names that
-//! callers can't use.
+//! What is between two neighbours is not, nor what a caller shows to say who it is: the node says that, under names
+//! that callers can't use.
 
 use super::{Door, Entry, path::Path, problem::Refusal};
 use crate::doors::grpc::Target as Called;

@@ -72,11 +72,14 @@ async fn a_server_that_knows_protobuf_only_is_called_with_json_on_every_node() -
             ("/till/price", r#"{"picture":"?"}"#, 400),
             ("/till/price", r#"{"unit":"POUND"}"#, 400),
             ("/till/nothing", "{}", 404),
-            ("/till/prices", "{}", 400),
         ] {
             let answer = post(api, path, body).await?;
             assert_eq!(answer.status, status, "{path} {body}: {}", answer.body);
         }
+        // A stream of it is one of lines.
+        let answer = post(api, "/till/prices", r#"{"count":"3"}"#).await?;
+        assert_eq!((answer.status, &answer.json()?["total"]), (200, &json!("9")), "{}", answer.body);
+        assert!(post(api, "/till/prices", r#"{"count":"x"}"#).await?.status >= 400);
         let answer = post(api, "/till/fail", "{}").await?;
         assert!(answer.status >= 400 && answer.body.contains("the till is shut"), "{}", answer.body);
         let cli = cluster.cli(index)?;

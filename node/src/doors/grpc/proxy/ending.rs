@@ -6,7 +6,7 @@ use micro_sdk::wire::{Code, Fault};
 use std::{future::pending, time::Duration};
 use tokio::{
     sync::watch,
-    time::{Instant, sleep, sleep_until},
+    time::{Instant, sleep_until},
 };
 
 /// The time and the permission that a call has.
@@ -14,17 +14,19 @@ pub(super) struct Ending {
     deadline: Option<(Instant, Duration)>,
     leash: Option<Leash>,
     draining: watch::Receiver<bool>,
+    /// When it ends because the node stops, once it does: however often it is asked meanwhile.
+    stop: Option<Instant>,
 }
 
 impl Ending {
     pub(super) fn new(time: Option<Duration>, leash: Option<Leash>, draining: watch::Receiver<bool>) -> Self {
         let deadline = time.map(|time| (Instant::now() + time, time));
-        Ending { deadline, leash, draining }
+        Ending { deadline, leash, draining, stop: None }
     }
 
     /// Returns when the call has to end, and why. May be dropped and asked again.
     pub(super) async fn come(&mut self) -> Fault {
-        let Ending { deadline, leash, draining } = self;
+        let Ending { deadline, leash, draining, stop } = self;
         let late = async {
             let Some((at, time)) = deadline else { return pending().await };
             sleep_until(*at).await;
@@ -40,7 +42,7 @@ impl Ending {
         let stopped = async {
             // The sender lives as long as the doors do; when it is gone, so is the node.
             let _ = draining.wait_for(|draining| *draining).await;
-            sleep(STOP_GRACE).await;
+            sleep_until(*stop.get_or_insert_with(|| Instant::now() + STOP_GRACE)).await;
             shut_down()
         };
         tokio::select! {

@@ -113,8 +113,9 @@ fn until<T: Send + 'static>(
         let (mut body, mut ending, seat) = state?;
         let frame = tokio::select! {
             biased;
-            frame = body.next() => frame?,
+            // First, or one who always has more to say would never be ended.
             fault = ending.come() => Err(fault),
+            frame = body.next() => frame?,
         };
         let rest = frame.is_ok().then_some((body, ending, seat));
         Some((frame, rest))

@@ -29,7 +29,9 @@ pub(super) fn messages(body: Body) -> impl Stream<Item = Result<Bytes, Fault>> +
     };
     stream::unfold(lines, |mut lines| async move {
         let next = lines.next().await.transpose()?;
-        lines.over |= next.is_err();
+        if next.is_err() {
+            lines.end();
+        }
         Some((next, lines))
     })
 }
@@ -79,6 +81,12 @@ impl Lines {
         drop(self.read.split_to(gap));
         self.seen = 0;
         Some(Ok(line))
+    }
+
+    /// Nothing behind this counts.
+    fn end(&mut self) {
+        self.read.clear();
+        (self.seen, self.over) = (0, true);
     }
 
     async fn fill(&mut self) -> Result<(), Fault> {

@@ -1,7 +1,7 @@
 //! A conversation over a WebSocket (RFC 6455): each message of text is one of JSON, both ways.
 //!
-//! An empty message says that the caller has no more to say; a close ends all. What goes wrong is told in a last message,
-//! and in the code of the close:
+//! An empty message says that the caller has no more to say; a close ends all. What goes wrong is told in a last
+//! message, and in the code of the close:
 //!
 //! | code | why |
 //! |---|---|
