@@ -96,16 +96,14 @@ struct Scene {
 
 /// Measures what is wanted.
 pub async fn measure(plan: &Plan, report: &mut Report) {
-    let measured = async {
-        let mut scene = Scene::set(plan.share).await?;
-        let mut figures = Vec::new();
-        for protocol in [Http1, Http2, Grpc] {
-            figures.extend(scene.protocol(plan, protocol).await?);
-        }
-        scene.cluster.stop().await?;
-        anyhow::Ok(figures)
+    let mut scene = match Scene::set(plan.share).await {
+        Ok(scene) => scene,
+        Err(error) => return report.take("two nodes with a service", Err(error)),
     };
-    report.take("the doors", measured.await);
+    for protocol in [Http1, Http2, Grpc] {
+        report.take(protocol.name(), scene.protocol(plan, protocol).await);
+    }
+    report.take("the end of two nodes", scene.cluster.stop().await.map(|()| Vec::new()));
 }
 
 impl Scene {
@@ -207,8 +205,8 @@ impl Scene {
     fn request(&self, protocol: Protocol, way: Way, token: &str) -> Request {
         let member = |index: usize| self.cluster.members[index].at();
         let path = match (way, protocol) {
-            (_, Grpc) => "/helloworld.Greeter/Call",
             (Way::Direct, _) => "/Greeter/call",
+            (_, Grpc) => "/helloworld.Greeter/Call",
             _ => "/helloworld/call",
         };
         let address = match (way, protocol) {

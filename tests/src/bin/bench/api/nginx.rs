@@ -25,7 +25,7 @@ pub struct Nginx {
 }
 
 impl Nginx {
-    /// Starts one worker, which is one core, that passes `/helloworld/call` on to the service at `service`. It keeps
+    /// Starts one process, which is one core, that passes `/helloworld/call` on to the service at `service`. It keeps
     /// connections to the service, writes no log, and passes on the request's id, as the api does.
     ///
     /// # Errors
@@ -35,7 +35,7 @@ impl Nginx {
         let (http1, http2) = (free_address()?, free_address()?);
         let folder = scratch.path().display();
         let text = format!(
-            "worker_processes 1;\ndaemon off;\npid {folder}/pid;\nerror_log {folder}/error.log;\n\
+            "master_process off;\ndaemon off;\npid {folder}/pid;\nerror_log {folder}/error.log;\n\
              events {{ worker_connections 1024; }}\n\
              http {{\n  access_log off;\n  client_body_temp_path {folder}/body;\n  proxy_temp_path {folder}/proxy;\n\
              \x20 fastcgi_temp_path {folder}/f;\n  uwsgi_temp_path {folder}/u;\n  scgi_temp_path {folder}/s;\n\
