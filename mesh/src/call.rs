@@ -199,22 +199,33 @@ async fn read_request(
     inner: &Arc<Inner>,
     recv: &mut RecvStream,
 ) -> Result<(Head, Bytes, tokio::sync::OwnedSemaphorePermit), Fault> {
-    let garbled = |reason: String| Fault::new(Code::Usage, format!("the request is garbled: {reason}"));
     let permit = inner.calls.clone().try_acquire_owned().map_err(|_| {
         Fault::new(Code::Unavailable, format!("node {} has too many calls under way", inner.node))
             .help("try again in a moment")
     })?;
+    let head = read_head(recv).await?;
+    let body = gather(recv, BODY_BYTES_MAX).await.map_err(|error| garbled(&error))?;
+    Ok((head, body, permit))
+}
+
+/// The head that a request begins with, behind its length.
+///
+/// # Errors
+/// [`Code::Usage`] for what is none.
+pub(crate) async fn read_head(recv: &mut RecvStream) -> Result<Head, Fault> {
     let mut length = [0; 4];
-    recv.read_exact(&mut length).await.map_err(|error| garbled(error.to_string()))?;
+    recv.read_exact(&mut length).await.map_err(|error| garbled(&error))?;
     let length = u32::from_le_bytes(length) as usize;
     if length > HEAD_BYTES_MAX {
-        return Err(garbled(format!("its head of {length} bytes is more than {HEAD_BYTES_MAX}")));
+        return Err(garbled(&format!("its head of {length} bytes is more than {HEAD_BYTES_MAX}")));
     }
     let mut head = vec![0; length];
-    recv.read_exact(&mut head).await.map_err(|error| garbled(error.to_string()))?;
-    let head: Head = Codec::decode::<_, HEAD_BYTES_MAX>(&head).map_err(|error| garbled(error.to_string()))?;
-    let body = gather(recv, BODY_BYTES_MAX).await.map_err(|error| garbled(error.to_string()))?;
-    Ok((head, body, permit))
+    recv.read_exact(&mut head).await.map_err(|error| garbled(&error))?;
+    Codec::decode::<_, HEAD_BYTES_MAX>(&head).map_err(|error| garbled(&error))
+}
+
+fn garbled(reason: &dyn std::fmt::Display) -> Fault {
+    Fault::new(Code::Usage, format!("the request is garbled: {reason}"))
 }
 
 #[cfg(test)]

@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{
     FrameError, FrameReceiver, FrameSender,
-    call::{FAREWELL, frame_head},
+    call::{FAREWELL, frame_head, read_head},
     lane::CALL_PRIORITY,
     link::{Link, Outgoing, StreamGuard, describe},
     mesh::Inner,
@@ -20,7 +20,7 @@ use crate::{
 };
 use bytes::Bytes;
 use futures::StreamExt;
-use micro_sdk::wire::{Code, Codec, Fault, Head, NodeId, limits::HEAD_BYTES_MAX};
+use micro_sdk::wire::{Code, Fault, Head, NodeId};
 use quinn::RecvStream;
 use std::sync::Arc;
 use tokio::time::timeout;
@@ -89,19 +89,6 @@ pub(crate) async fn answer(
         // The connection is closed next, and with it goes what has not arrived.
         let _ = timeout(FAREWELL, delivered).await;
     }
-}
-
-async fn read_head(recv: &mut RecvStream) -> Result<Head, Fault> {
-    let garbled = |reason: String| Fault::new(Code::Usage, format!("the request is garbled: {reason}"));
-    let mut length = [0; 4];
-    recv.read_exact(&mut length).await.map_err(|error| garbled(error.to_string()))?;
-    let length = u32::from_le_bytes(length) as usize;
-    if length > HEAD_BYTES_MAX {
-        return Err(garbled(format!("its head of {length} bytes is more than {HEAD_BYTES_MAX}")));
-    }
-    let mut head = vec![0; length];
-    recv.read_exact(&mut head).await.map_err(|error| garbled(error.to_string()))?;
-    Codec::decode::<_, HEAD_BYTES_MAX>(&head).map_err(|error| garbled(error.to_string()))
 }
 
 /// Carries one conversation until it is over. Dropped, it resets both halves of the stream.
