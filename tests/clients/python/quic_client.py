@@ -146,16 +146,14 @@ class Datagrams(asyncio.DatagramProtocol):
         self.received.append(data)
 
 
-async def datagrams(address, case):
-    loop = asyncio.get_running_loop()
-    transport, heard = await loop.create_datagram_endpoint(Datagrams, remote_addr=address)
+async def datagrams(socket, case):
+    loop, (transport, heard) = asyncio.get_running_loop(), socket
     for datagram in case.datagrams:
         transport.sendto(datagram)
         await asyncio.sleep(0)
     end = loop.time() + (PATIENCE if "nothing" in case.expected else LONG)
     while loop.time() < end and (not heard.received or "nothing" in case.expected):
         await asyncio.sleep(PATIENCE / 10)
-    transport.close()
     if not heard.received:
         return "nothing"
     if all(data[0] & 0x80 and data[1:5] == bytes(4) for data in heard.received):
@@ -222,6 +220,13 @@ async def main(host, port, corpus, identities):
     few, strangers = asyncio.Semaphore(AT_ONCE), asyncio.Semaphore(STRANGERS_AT_ONCE)
     mesh = f"micro/3/{cluster}"
 
+    # All at once and before any connection, so that none has the port of a connection that the node still answers.
+    sockets = {
+        case.name: await asyncio.get_running_loop().create_datagram_endpoint(Datagrams, remote_addr=address)
+        for case in cases
+        if case.datagrams
+    }
+
     def check(case, outcome):
         if not case.agrees(outcome):
             print(f"{case.name}: {outcome}, not {' or '.join(case.expected)}")
@@ -229,7 +234,7 @@ async def main(host, port, corpus, identities):
     async def alone(case):
         async with strangers if case.words.get("speaks") in ("join", "renewal") else few:
             if case.datagrams:
-                return check(case, await datagrams(address, case))
+                return check(case, await datagrams(sockets[case.name], case))
             greeting = hello if "hello" in case.words else None
             check(case, await connection(address, case, configuration(case, identities, mesh), greeting))
 
@@ -245,6 +250,8 @@ async def main(host, port, corpus, identities):
         outcomes = await asyncio.gather(*(spoken(peer, case) for case in greeted))
     for case, outcome in zip(greeted, outcomes):
         check(case, outcome)
+    for transport, _ in sockets.values():
+        transport.close()
     print(f"{len(cases)} cases")
 
 
