@@ -5,9 +5,11 @@
 //! nothing that was acknowledged is given up by guessing. (R. Alagappan et al.: Protocol-Aware Recovery for
 //! Consensus-Based Storage, FAST 2018, tell the two apart in the same way.)
 //!
-//! What this can't see is damage to the very last batch: it looks like a torn one. So a clean end adds an empty batch
-//! behind it, and each start does too, once it has seen to it that the last one is on the disk: only the last batch
-//! before a kill, until the start after it, is in this doubt.
+//! The very last batch has none behind it. Where it lies in the sectors of its own head, it is damage all the same,
+//! since a disk writes a sector as a whole, and so does a page cache. A longer one may be torn: it is cut off, and that
+//! is said. To keep it out of this doubt, an empty batch is added behind it: by a clean end, by each start, once it has
+//! seen to it that the last one is on the disk, and by a log that has nothing else to write. So only what was written
+//! within the last second before a kill is in doubt, until the start after it.
 
 use super::{
     batch::{ALIGNMENT, BATCH_HEAD_BYTES, BatchHead, Operation, operations},
@@ -17,6 +19,9 @@ use super::{
 };
 use crate::{LogMark, StorageError, disk::durable, log_extent::LogExtent};
 use std::{collections::VecDeque, ops::Range, path::Path, sync::Arc};
+
+/// The least that disks write as a whole. Those that write more at once do so in multiples of it.
+pub const SECTOR_BYTES: usize = 512;
 
 /// A log that was opened again.
 pub struct Recovered {
@@ -55,6 +60,7 @@ pub fn recover(directory: &Path) -> Result<Option<Recovered>, StorageError> {
         if later_batch(&bytes, at, head.salt, replay.next_batch) {
             return Err(segment.corrupt(at, "a synced batch can't be read, though a later one can"));
         }
+        torn(&segment, &bytes, at, head.salt, replay.next_batch)?;
         end = Some((segment, bytes));
     }
     let Some((segment, bytes)) = end else { return Ok(None) };
@@ -117,7 +123,10 @@ fn begun(
     let (salt, number) = (head.salt, head.first_batch);
     match batch(bytes, SEGMENT_HEAD_BYTES, salt, number) {
         Some(_) => Ok(Some(head)),
-        None if is_last && !later_batch(bytes, SEGMENT_HEAD_BYTES, salt, number) => Ok(None),
+        None if is_last && !later_batch(bytes, SEGMENT_HEAD_BYTES, salt, number) => {
+            torn(segment, bytes, SEGMENT_HEAD_BYTES, salt, number)?;
+            Ok(None)
+        }
         None => Err(segment.corrupt(SEGMENT_HEAD_BYTES, "its first batch can't be read")),
     }
 }
@@ -149,6 +158,28 @@ fn batch(bytes: &[u8], at: usize, salt: u64, number: u64) -> Option<(BatchHead, 
     let head = BatchHead::decode(rest, salt).filter(|head| head.number == number)?;
     let body = rest.get(BATCH_HEAD_BYTES..)?.get(..head.body_bytes as usize)?;
     (crc32c::crc32c(body) == head.body_crc).then_some((head, body))
+}
+
+/// Looks at the batch behind the last that can be read, if one was begun there: what is lost of it may never have been
+/// written, unless it lies in sectors of which the rest is there.
+fn torn(segment: &Segment, bytes: &[u8], at: usize, salt: u64, number: u64) -> Result<(), StorageError> {
+    let begun = bytes.get(at..).and_then(|rest| BatchHead::decode(rest, salt));
+    let Some(head) = begun.filter(|head| head.number == number) else { return Ok(()) };
+    let bytes = head.batch_bytes();
+    if at + bytes <= (at + BATCH_HEAD_BYTES).next_multiple_of(SECTOR_BYTES) {
+        return Err(
+            segment.corrupt(at, "a batch can't be read, though its head can, which was written with it")
+        );
+    }
+    let file = segment.path.display();
+    tracing::warn!(
+        %file,
+        offset = at,
+        bytes,
+        "the last batch of the log is not whole: it was being written when the node was killed, or it is damaged; \
+         it is given up here, and what others have of it comes from them"
+    );
+    Ok(())
 }
 
 /// Whether a batch that was written after the one at `offset` can be read: then that one had been synced.

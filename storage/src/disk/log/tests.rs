@@ -1,7 +1,13 @@
 //! Torn tails, damage, rotation: the log's files, changed behind its back.
 
 use super::*;
-use std::{collections::BTreeSet, fs, io::ErrorKind, time::Duration};
+use std::{
+    collections::BTreeSet,
+    fs,
+    io::ErrorKind,
+    thread,
+    time::{Duration, Instant},
+};
 use tempfile::TempDir;
 
 /// Short, so that a few records fill several.
@@ -174,14 +180,11 @@ fn a_torn_tail_is_cut_off_and_the_log_goes_on() {
     let last = killed.segments().pop().expect("there is one");
     let bytes = fs::read(&last).expect("it is there");
     let used = bytes.iter().rposition(|byte| *byte != 0).expect("something was written") + 1;
-    for lost in 1..used {
+    // Sectors are written as a whole. Some of these ends lie between batches, others within one.
+    for kept in (0..used).step_by(recovery::SECTOR_BYTES) {
         let image = killed.image();
         let file = image.raft().join(last.file_name().expect("it is a file"));
-        // The sector of the head is written as a whole.
-        let kept = used - lost;
-        if kept > 0 && kept < SEGMENT_HEAD_BYTES {
-            continue;
-        }
+        let lost = used - kept;
         let torn = [&bytes[..kept], &vec![0; bytes.len() - kept]].concat();
         fs::write(&file, &torn).expect("there is room");
         let log = image.open().unwrap_or_else(|error| panic!("{lost} of {used} lost: {error}"));
@@ -207,8 +210,8 @@ fn a_torn_batch_never_comes_back() {
     let (old, whole) = (fs::read(file(&before)), fs::read(file(&after)));
     let (old, whole) = (old.expect("it is there"), whole.expect("it is there"));
     let changed: Vec<usize> = (0..whole.len()).filter(|at| old[*at] != whole[*at]).collect();
-    let (start, middle) = (changed[0], changed[changed.len() / 2]);
-    assert!(start + 64 < middle, "it is one batch");
+    let middle = (changed[0] + 64).next_multiple_of(recovery::SECTOR_BYTES);
+    assert!(Some(&middle) < changed.last(), "it is one batch in several sectors");
 
     fs::write(file(&after), [&whole[..middle], &old[middle..]].concat()).expect("there is room");
     let cut = after.open().expect("it opens");
@@ -219,30 +222,63 @@ fn a_torn_batch_never_comes_back() {
     assert_eq!(all(&killed.open().expect("it opens")), records(0..10, 1));
 }
 
+/// A record in several sectors, of which the last may be missing behind a kill.
+fn long_record(index: u64) -> LogRecord {
+    LogRecord { index, term: 1, leader: 1, kind: 1, body: vec![7; 2 * recovery::SECTOR_BYTES].into() }
+}
+
+/// What a kill leaves of `home`, with a bit turned in its last record, the body of which ends with a 7.
+fn damaged(home: &Home, last: usize) -> Home {
+    let image = home.image();
+    let file = image.segments().pop().expect("there is one");
+    let mut bytes = fs::read(&file).expect("it is there");
+    bytes[last] ^= 1;
+    fs::write(&file, bytes).expect("there is room");
+    image
+}
+
+/// Where the last byte is that is no zero.
+fn last_byte(home: &Home) -> usize {
+    let bytes = fs::read(home.segments().pop().expect("there is one")).expect("it is there");
+    bytes.iter().rposition(|byte| *byte != 0).expect("something was written")
+}
+
 /// A start syncs the last batch before a kill, so that it can't be torn any more.
 #[test]
 fn a_start_puts_the_last_batch_beyond_doubt() {
     let home = Home::new();
     let log = home.open().expect("it opens");
-    append(&log, 0..3);
-    let killed = home.image();
-    let file = killed.segments().pop().expect("there is one");
-    let bytes = fs::read(&file).expect("it is there");
-    let last = bytes.iter().rposition(|byte| *byte != 0).expect("something was written");
-    let damage = |home: &Home| {
-        let file = home.segments().pop().expect("there is one");
-        let mut bytes = fs::read(&file).expect("it is there");
-        bytes[last] ^= 1;
-        fs::write(&file, bytes).expect("there is room");
-    };
-    let doubted = killed.image();
-    damage(&doubted);
-    assert_eq!(all(&doubted.open().expect("it opens")), records(0..2, 1));
+    append(&log, 0..2);
+    submit(&log, LogOp::Append(vec![long_record(2)])).expect("the disk is well");
+    let (killed, last) = (home.image(), last_byte(&home));
+    assert_eq!(all(&damaged(&killed, last).open().expect("it opens")), records(0..2, 1));
     let again = killed.open().expect("it opens");
-    let killed_again = killed.image();
+    let refused = damaged(&killed, last).open();
     drop(again);
-    damage(&killed_again);
-    assert!(is_corrupt(&killed_again.open()));
+    assert!(is_corrupt(&refused));
+}
+
+/// What lies in the sector of a batch's head was written with it.
+#[test]
+fn a_short_batch_is_never_taken_for_a_torn_one() {
+    let home = Home::new();
+    let log = home.open().expect("it opens");
+    append(&log, 0..3);
+    assert!(is_corrupt(&damaged(&home, last_byte(&home)).open()));
+}
+
+#[test]
+fn a_log_that_rests_puts_the_last_batch_beyond_doubt() {
+    let home = Home::new();
+    let log = home.open().expect("it opens");
+    submit(&log, LogOp::Append(vec![long_record(0)])).expect("the disk is well");
+    let last = last_byte(&home);
+    let begun = Instant::now();
+    while !is_corrupt(&damaged(&home, last).open()) {
+        assert!(begun.elapsed() < Duration::from_secs(30), "it is in doubt for good");
+        thread::sleep(Duration::from_millis(50));
+    }
+    assert_eq!(all(&home.image().open().expect("it opens")), [long_record(0)]);
 }
 
 /// A sector that was never written, though the disk said so, holds zeroes or what a recycled file had there.

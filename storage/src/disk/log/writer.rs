@@ -18,7 +18,7 @@ use std::{
     sync::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicUsize, Ordering},
-        mpsc::Receiver,
+        mpsc::{Receiver, RecvTimeoutError},
     },
     time::{Duration, Instant},
 };
@@ -32,6 +32,10 @@ const GROUP_OPS_MAX: usize = 4096;
 /// takes a tenth to a quarter of it, and a thread of callers that is held up this long does not hold up anybody who
 /// would notice.
 const QUICK: Duration = Duration::from_micros(400);
+
+/// How long the log has nothing to write before the last batch is put beyond doubt (see `recovery`). It costs one write
+/// and one sync behind each burst, at a time at which nobody waits for either.
+const REST: Duration = Duration::from_secs(1);
 
 pub(super) struct LogWriter {
     shared: Arc<Shared>,
@@ -47,6 +51,8 @@ pub(super) struct LogWriter {
     /// Up to where it is filled: what would go beyond begins the next one.
     room: u64,
     next_batch: u64,
+    /// The number of the next batch when the last one was beyond doubt.
+    proven: u64,
     /// How long a write with its sync takes, averaged over about the last eight.
     pace: Duration,
     /// Why nothing is written any more.
@@ -95,6 +101,7 @@ impl LogWriter {
             position,
             room,
             next_batch,
+            proven: next_batch,
             // Not quick until it is known to be.
             pace: QUICK * 8,
             dead: None,
@@ -106,7 +113,17 @@ impl LogWriter {
     pub fn run(this: &Mutex<Self>, queue: &Receiver<Waiting>) {
         let lock = || this.lock().unwrap_or_else(PoisonError::into_inner);
         let mut group = Vec::new();
-        while let Ok(first) = queue.recv() {
+        // What is written on callers' threads does not come by the queue, so that it has to be looked for.
+        let mut seen = 0;
+        loop {
+            let first = match queue.recv_timeout(REST) {
+                Ok(first) => first,
+                Err(RecvTimeoutError::Timeout) => {
+                    lock().rest(&mut seen);
+                    continue;
+                }
+                Err(RecvTimeoutError::Disconnected) => break,
+            };
             let mut bytes = first.bytes;
             group.push(first);
             while bytes < GROUP_BYTES_MAX
@@ -150,6 +167,18 @@ impl LogWriter {
         }
         // Last, so that what a completion submits goes into the queue and not into this group.
         self.waiting_bytes.fetch_sub(bytes, Ordering::AcqRel);
+    }
+
+    /// Puts the last batch beyond doubt if nothing was written since the last look, at which `seen` was the next one. No
+    /// file is begun for it: where this one is full, the next burst begins one, with a batch that is behind the last.
+    fn rest(&mut self, seen: &mut u64) {
+        let rests = std::mem::replace(seen, self.next_batch) == self.next_batch;
+        let fits = self.position + BATCH_HEAD_BYTES as u64 <= self.room;
+        if rests && fits && self.dead.is_none() && self.proven != self.next_batch {
+            let group = self.group(0);
+            self.dead = self.write(group).err();
+            (self.proven, *seen) = (self.next_batch, self.next_batch);
+        }
     }
 
     /// Adds an empty batch behind the last, which proves that the last was synced (see `recovery`).
