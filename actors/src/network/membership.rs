@@ -208,6 +208,12 @@ impl NetworkService {
                 return Err(Fault::new(Code::Unavailable, format!("node {name} does not answer"))
                     .help("see whether it is up: micro-node status"));
             }
+            if !self.stays(to) {
+                let message =
+                    format!("node {name} is drained, is leaving or has no room for writes: it can't lead");
+                return Err(Fault::new(Code::Conflict, message)
+                    .help(format!("put it to work again: micro-node drain {name} --undo")));
+            }
         }
         let may = |other| to.map_or_else(|| self.stays(other), |to| to == other);
         if to != Some(seen.node) && !self.consensus.hand_over(may, HAND_OVER_PATIENCE).await {

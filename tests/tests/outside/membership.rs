@@ -242,7 +242,15 @@ async fn leadership_goes_where_it_is_sent() -> anyhow::Result<()> {
         ensure!(now != next, "{now} still leads");
         Ok(())
     };
-    until("another leads", SOON, leads).await
+    until("another leads", SOON, leads).await?;
+
+    cluster.cli(leader)?.ok(&["drain", &next]).await?;
+    let refused = async || {
+        let outcome = cluster.cli(leader)?.run(&["cluster", "transfer", &next]).await?;
+        ensure!(outcome.code == 6 && outcome.stderr.contains("--undo"), "{outcome:?}");
+        Ok(())
+    };
+    until("it is known that the node is drained", SOON, refused).await
 }
 
 #[tokio::test]

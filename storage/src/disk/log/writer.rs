@@ -169,7 +169,7 @@ impl LogWriter {
         self.waiting_bytes.fetch_sub(bytes, Ordering::AcqRel);
     }
 
-    /// Puts the last batch beyond doubt if nothing was written since the last look, at which `seen` was the next one. No
+    /// Puts the last batch beyond doubt if nothing was written since the last look, when `seen` was the next one. No
     /// file is begun for it: where this one is full, the next burst begins one, with a batch that is behind the last.
     fn rest(&mut self, seen: &mut u64) {
         let rests = std::mem::replace(seen, self.next_batch) == self.next_batch;
