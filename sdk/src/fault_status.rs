@@ -60,6 +60,8 @@ fn grpc_code(code: Code) -> tonic::Code {
         Code::Unreachable | Code::Unavailable => tonic::Code::Unavailable,
         Code::Internal => tonic::Code::Internal,
         Code::Limited => tonic::Code::ResourceExhausted,
+        // "The operation was attempted past the valid range".
+        Code::Compacted => tonic::Code::OutOfRange,
     }
 }
 
@@ -105,7 +107,7 @@ mod tests {
     use super::*;
     use crate::wire::Effect;
 
-    const CODES: [Code; 11] = [
+    const CODES: [Code; 12] = [
         Code::Failed,
         Code::Usage,
         Code::Unreachable,
@@ -117,6 +119,7 @@ mod tests {
         Code::Unknown,
         Code::Internal,
         Code::Limited,
+        Code::Compacted,
     ];
 
     #[test]

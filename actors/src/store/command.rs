@@ -54,7 +54,7 @@ pub(crate) enum StoreCommand {
     },
     /// Gives up the history up to a revision.
     Compact {
-        /// The last revision to give up.
+        /// The last revision whose changes are given up; what was there at it can still be read.
         revision: u64,
     },
     /// Sets how much history is kept.

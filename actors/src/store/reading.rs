@@ -69,7 +69,7 @@ impl StoreService {
     /// Reads a record.
     ///
     /// # Errors
-    /// Why the read can't be made linearizable, unless it asks for the replica as it is; [`Code::Conflict`] if the
+    /// Why the read can't be made linearizable, unless it asks for the replica as it is; [`Code::Compacted`] if the
     /// revision is compacted.
     pub async fn read(&self, request: ReadRequest, deadline: Instant) -> Result<ReadReply, Fault> {
         check_key(&request.key)?;

@@ -252,7 +252,7 @@ pub struct LeasesReply {
 /// Endpoint `compact`.
 #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
 pub struct CompactRequest {
-    /// The last revision to give up.
+    /// The last revision whose changes are given up; what was there at it can still be read.
     pub revision: u64,
 }
 

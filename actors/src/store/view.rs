@@ -27,7 +27,7 @@ pub(crate) fn garbled(what: &str) -> Fault {
 /// The fault of whoever asks for what was given up.
 pub(crate) fn compacted(wanted: u64, compacted: u64) -> Fault {
     let message = format!("revision {wanted} is compacted: the history begins after revision {compacted}");
-    Fault::new(Code::Conflict, message)
+    Fault::new(Code::Compacted, message)
         .help("read what is there now, and go on from the revision of that reading")
 }
 

@@ -103,7 +103,7 @@ impl StoreService {
     /// Watches records.
     ///
     /// # Errors
-    /// [`Code::Conflict`] if the revision is compacted; why the beginning can't be made linearizable, unless it is
+    /// [`Code::Compacted`] if the revision is; why the beginning can't be made linearizable, unless it is
     /// asked for as it is.
     pub async fn watch(&self, request: WatchRequest, deadline: Instant) -> Result<Watch, Fault> {
         if !request.stale {
@@ -154,7 +154,7 @@ impl Watch {
         }
     }
 
-    /// What comes next; none after the fault that ended it: [`Code::Conflict`] if what comes next was compacted
+    /// What comes next; none after the fault that ended it: [`Code::Compacted`] if what comes next is
     /// meanwhile, [`Code::Unavailable`] if the watcher was too slow or the node stops. Nothing is lost if it is dropped
     /// while it waits.
     pub async fn next(&mut self) -> Option<Result<WatchEvent, Fault>> {

@@ -164,8 +164,14 @@ impl StoreService {
     /// Gives up the history up to a revision. Repeated writes are still known again.
     ///
     /// # Errors
-    /// Why the group did not take it.
+    /// [`Code::Usage`] for a revision that is not there yet, or why the group did not take it.
     pub async fn compact(&self, request: CompactRequest, deadline: Instant) -> Result<CompactReply, Fault> {
+        let last = self.history(deadline).await?.revision;
+        if request.revision > last {
+            let message = format!("revision {} is not there yet: the last is {last}", request.revision);
+            return Err(Fault::new(Code::Usage, message)
+                .help("see how far the history goes: micro-node store history"));
+        }
         let command = StoreCommand::Compact { revision: request.revision };
         match self.propose_again(&command, deadline).await? {
             StoreOutcome::Compacted { revision } => Ok(CompactReply { compacted: revision }),

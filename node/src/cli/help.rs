@@ -144,7 +144,8 @@ impl HelpCommand {
 
 fn unknown(command: &Command, word: &str) -> Failure {
     let place = command.get_bin_name().unwrap_or("micro-node");
-    let names = command.get_subcommands().flat_map(Command::get_name_and_visible_aliases);
+    let shown = command.get_subcommands().filter(|below| !below.is_hide_set());
+    let names = shown.flat_map(Command::get_name_and_visible_aliases);
     let fault = Fault::new(Code::Usage, format!("{place} has no command {word:?}"));
     match near::nearest(word, names) {
         Some(near) => fault.help(format!("did you mean `{place} {near}`?")),

@@ -220,7 +220,8 @@ fn run(cli: Cli, profile: &Profile, output: &Output) -> Result<(), Failure> {
 /// What the commands are called.
 fn names() -> Vec<String> {
     let command = Cli::command();
-    let names = command.get_subcommands().flat_map(clap::Command::get_name_and_visible_aliases);
+    let shown = command.get_subcommands().filter(|below| !below.is_hide_set());
+    let names = shown.flat_map(clap::Command::get_name_and_visible_aliases);
     names.map(str::to_owned).collect()
 }
 

@@ -181,7 +181,7 @@ impl<T: Entity> Query<T> {
             match self.look_up(&scope).await {
                 // Of a first page, a later moment is as good. One that follows has to show the moment of the first.
                 Err(fault)
-                    if fault.code == Code::Conflict && self.page.is_empty() && attempt < ATTEMPTS_MAX =>
+                    if fault.code == Code::Compacted && self.page.is_empty() && attempt < ATTEMPTS_MAX =>
                 {
                     attempt += 1;
                 }

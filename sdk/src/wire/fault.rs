@@ -31,6 +31,8 @@ pub enum Code {
     Internal,
     /// The called one has as many calls in work as it takes: callers are faster than it is.
     Limited,
+    /// What was there at that moment was given up: the history begins later.
+    Compacted,
 }
 
 impl Code {
@@ -48,6 +50,7 @@ impl Code {
             Code::Unknown => "unknown",
             Code::Internal => "internal",
             Code::Limited => "limited",
+            Code::Compacted => "compacted",
         }
     }
 
@@ -59,7 +62,7 @@ impl Code {
             Code::Unreachable => 3,
             Code::Denied => 4,
             Code::NotFound => 5,
-            Code::Conflict => 6,
+            Code::Conflict | Code::Compacted => 6,
             Code::Timeout => 7,
             Code::Unavailable | Code::Limited => 8,
             Code::Unknown => 9,
@@ -78,6 +81,7 @@ impl Code {
             Code::Timeout | Code::Unknown => 504,
             Code::Unavailable => 503,
             Code::Limited => 429,
+            Code::Compacted => 410,
         }
     }
 }

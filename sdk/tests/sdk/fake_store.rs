@@ -205,7 +205,7 @@ impl store_server::Store for Asked {
         let cut = stream::iter([Err(Status::from(Fault::new(Code::Unavailable, "too slow")))]);
         let answers: Self::WatchStream = match prefix.as_str() {
             COMPACTED if times > 1 => {
-                let fault = Fault::new(Code::Conflict, "the history begins after revision 99");
+                let fault = Fault::new(Code::Compacted, "the history begins after revision 99");
                 return Err(fault.into());
             }
             NEVER if times > 1 => return Err(Status::unavailable("no quorum")),

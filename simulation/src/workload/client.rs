@@ -62,7 +62,9 @@ impl Client {
         match timeout(patience, request).await {
             Ok(Ok(answer)) => Outcome::Done(answer),
             Ok(Err(fault)) if fault.effect == Effect::Unknown => Outcome::Unknown,
-            Ok(Err(fault)) if matches!(fault.code, Code::Conflict | Code::NotFound) => Outcome::Refused,
+            Ok(Err(fault)) if matches!(fault.code, Code::Conflict | Code::Compacted | Code::NotFound) => {
+                Outcome::Refused
+            }
             Ok(Err(_)) => Outcome::Failed,
             Err(_) => {
                 let what = format!("{} was not answered within {patience:?}: {what}", self.name);

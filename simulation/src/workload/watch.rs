@@ -209,7 +209,7 @@ async fn next(watch: &mut Watch) -> Option<Revision> {
         Err(fault) => {
             // A node that finds its state damaged says so, and ends.
             let damaged = fault.code == Code::Failed && fault.message.contains("is corrupt");
-            debug_assert!(damaged || matches!(fault.code, Code::Conflict | Code::Unavailable), "{fault}");
+            debug_assert!(damaged || matches!(fault.code, Code::Compacted | Code::Unavailable), "{fault}");
             None
         }
     }

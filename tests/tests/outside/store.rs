@@ -132,12 +132,14 @@ async fn a_watch_of_what_was_given_up_says_so() -> anyhow::Result<()> {
     let mut watch = store.watch("").since(first).await?;
     assert_eq!(next(&mut watch).await?.len() + next(&mut watch).await?.len(), 2);
     assert_eq!(watch.seen(), last);
+    let early = store.compact(last + 1000).await.expect_err("it is not there yet");
+    assert_eq!(early.code, Code::Usage, "{early}");
     assert_eq!(store.compact(last).await?, last);
     let error = store.watch("").since(first).await.expect_err("it is compacted");
     assert!(matches!(error, WatchError::Compacted { next, .. } if next == first), "{error:?}");
     assert_eq!(store.history().await?.compacted, last);
     let fault = store.get("a").at(first).await.expect_err("it is compacted");
-    assert_eq!(fault.code, Code::Conflict, "{fault}");
+    assert_eq!(fault.code, Code::Compacted, "{fault}");
     Ok(())
 }
 

@@ -95,7 +95,7 @@ fn what_was_given_up_is_refused_and_the_last_of_it_is_not() {
     let at = |at| ListRequest { range: everything(), at: Some(at), ..ListRequest::default() };
     assert_eq!(keys(&list(&bench, &at(7)).expect("it is listed")).len(), 7);
     let fault = list(&bench, &at(6)).expect_err("it is compacted");
-    assert_eq!(fault.code, Code::Conflict);
+    assert_eq!(fault.code, Code::Compacted);
     assert!(fault.message.contains("after revision 7"), "{fault}");
     bench.apply(StoreCommand::Compact { revision: u64::MAX });
     assert!(list(&bench, &at(10)).is_err() && bench.journal(Family::History).is_empty());
@@ -136,5 +136,5 @@ fn names_are_those_that_held_records_at_a_revision() {
     assert_eq!(names(&bench, None).expect("they are listed"), ["a", "c", "d"]);
     bench.apply(StoreCommand::Compact { revision: 4 });
     assert_eq!(names(&bench, Some(4)).expect("they are listed"), ["b", "c"]);
-    assert_eq!(names(&bench, Some(3)).expect_err("it is compacted").code, Code::Conflict);
+    assert_eq!(names(&bench, Some(3)).expect_err("it is compacted").code, Code::Compacted);
 }

@@ -113,7 +113,7 @@ async fn what_was_compacted_ends_a_watch_and_names_the_revision() {
     let mut behind = bench.watch(everything(), 1);
     bench.apply(StoreCommand::Compact { revision: 12 });
     let fault = fault(&mut behind).await;
-    assert_eq!(fault.code, Code::Conflict);
+    assert_eq!(fault.code, Code::Compacted);
     assert!(fault.message.contains("revision 12"), "{fault}");
     assert!(behind.next().await.is_none());
     let events = drain(&mut bench.watch(everything(), 13));

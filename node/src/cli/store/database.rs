@@ -44,7 +44,7 @@ impl Database {
         Ok(self.store.history().await?.revision)
     }
 
-    /// All records as they were at `revision`. The stream ends with `Conflict` if the revision is compacted before all
+    /// All records as they were at `revision`. The stream ends with `Compacted` if the revision is compacted before all
     /// are read.
     ///
     /// # Errors
@@ -99,10 +99,10 @@ fn pages(table: Store) -> impl Stream<Item = Result<Record, Fault>> {
 
 /// Says what it means that the revision that is read was given up.
 fn overtaken(fault: Fault, revision: u64) -> Fault {
-    if fault.code != Code::Conflict {
+    if fault.code != Code::Compacted {
         return fault;
     }
     let message = format!("the records of revision {revision} were given up before all were read");
-    Fault::new(Code::Conflict, message)
+    Fault::new(Code::Compacted, message)
         .help("run it again; if much is written, keep more history before: micro-node store history --help")
 }

@@ -220,11 +220,11 @@ mod tests {
 
     #[tokio::test]
     async fn a_failure_of_either_side_ends_it() {
-        let broken = || stream::iter([Ok(placed("t/a=1")), Err(Fault::new(Code::Conflict, "compacted"))]);
+        let broken = || stream::iter([Ok(placed("t/a=1")), Err(Fault::new(Code::Compacted, "compacted"))]);
         let whole = || stream_of(vec![placed("t/a=1"), placed("t/b=1")]);
         for mut differences in [Differences::new(broken(), whole()), Differences::new(whole(), broken())] {
             assert_eq!(differences.next().await, Ok(Some(Difference::Equal)));
-            assert_eq!(differences.next().await.expect_err("one side failed").code, Code::Conflict);
+            assert_eq!(differences.next().await.expect_err("one side failed").code, Code::Compacted);
         }
     }
 }

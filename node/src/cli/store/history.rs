@@ -35,7 +35,7 @@ pub(super) struct History {
 Example:
   micro-node store compact 42")]
 pub(super) struct Compact {
-    /// The last revision to give up
+    /// The last revision whose changes are given up; what was there at it can still be read
     revision: u64,
 }
 

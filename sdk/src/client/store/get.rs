@@ -56,7 +56,7 @@ impl<V> Get<V> {
     /// Sends the read, and tells with the record of which moment it is.
     ///
     /// # Errors
-    /// `Conflict` if the revision is compacted; `Unavailable` without quorum; `Timeout`; `Failed` if the value is not
+    /// `Compacted` if the revision is; `Unavailable` without quorum; `Timeout`; `Failed` if the value is not
     /// what is expected.
     pub async fn found(self) -> Result<Found<V>, Fault> {
         let place = self.store.place();

@@ -228,7 +228,7 @@ impl<V: Send + 'static> IntoFuture for List<V> {
     type Output = Result<Page<V>, Fault>;
     type IntoFuture = BoxFuture<'static, Self::Output>;
 
-    /// Sends the listing; gives a page. Errors: `Conflict` if the revision is compacted; `Unavailable` without quorum;
+    /// Sends the listing; gives a page. Errors: `Compacted` if the revision is; `Unavailable` without quorum;
     /// `Timeout`; `Failed` if a value is not what is expected.
     fn into_future(self) -> Self::IntoFuture {
         Box::pin(self.read())

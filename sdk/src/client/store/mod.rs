@@ -148,7 +148,7 @@ impl Store {
     /// The tables of this database that held records at this revision, by name.
     ///
     /// # Errors
-    /// `Conflict` if the revision is compacted; else as for [`databases`](Self::databases).
+    /// `Compacted` if the revision is; else as for [`databases`](Self::databases).
     pub async fn tables_at(&self, revision: u64) -> Result<Vec<String>, Fault> {
         self.names(Some(self.database.clone()), Some(revision)).await
     }

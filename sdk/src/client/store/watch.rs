@@ -299,7 +299,7 @@ impl<V> Watch<V> {
 
     fn error(&self, fault: Fault) -> WatchError {
         match self.seen {
-            Some(seen) if fault.code == Code::Conflict => WatchError::Compacted { next: seen + 1, fault },
+            Some(seen) if fault.code == Code::Compacted => WatchError::Compacted { next: seen + 1, fault },
             _ => WatchError::Fault(fault),
         }
     }
@@ -330,5 +330,6 @@ impl<V> Watch<V> {
 
 /// Whether asking again can't help.
 fn is_final(fault: &Fault) -> bool {
-    matches!(fault.code, Code::Usage | Code::Denied | Code::NotFound | Code::Conflict | Code::Internal)
+    use Code::{Compacted, Conflict, Denied, Internal, NotFound, Usage};
+    matches!(fault.code, Usage | Denied | NotFound | Conflict | Compacted | Internal)
 }
