@@ -12,7 +12,7 @@ use crate::{
     },
 };
 use bytes::Bytes;
-use micro_consensus::ProposeError;
+use micro_consensus::{Consensus, ProposeError};
 use micro_sdk::wire::{Code, Codec, Fault, limits::PROPOSAL_BYTES_MAX};
 use tokio::time::{Duration, Instant, sleep};
 
@@ -32,15 +32,16 @@ impl StoreService {
         request: WriteRequest,
         key: Option<u128>,
         deadline: Instant,
-    ) -> impl Future<Output = Result<WriteReply, Fault>> {
-        // Encoded here and now, so that who waits carries nothing but what it waits with.
+    ) -> impl Future<Output = Result<WriteReply, Fault>> + use<> {
+        // Proposed here and now, so that who waits carries nothing but what it waits with.
         let if_version = request.if_version;
-        let command = put(&request).map(|put| {
-            envelope(MachineId::Store, &StoreCommand::Write { put, if_version, idempotency_key: key })
+        let proposed = put(&request).map(|put| {
+            let command = StoreCommand::Write { put, if_version, idempotency_key: key };
+            self.propose_while(envelope(MachineId::Store, &command), key.is_some(), deadline)
         });
         let name = request.key;
         async move {
-            match self.propose_while(command?, key.is_some(), deadline).await? {
+            match proposed?.await? {
                 StoreOutcome::Written { version } => Ok(WriteReply { version }),
                 StoreOutcome::Conflict { version } => Err(conflict(&name, if_version, version)),
                 other => Err(refusal(other)),
@@ -215,30 +216,50 @@ impl StoreService {
         self.propose_while(envelope(MachineId::Store, command), true, deadline).await
     }
 
-    /// The one place where changes are repeated.
-    async fn propose_while(
+    /// The one place where changes are proposed: it is on its way when this returns, and what is returned waits for it.
+    fn propose_while(
         &self,
         command: Bytes,
         repeatable: bool,
         deadline: Instant,
-    ) -> Result<StoreOutcome, Fault> {
-        // Why the outcome of an earlier try is not known. A later one that did nothing says nothing of that one.
-        let mut tried = None;
-        let outcome = loop {
-            match self.consensus.propose(command.clone(), deadline).await {
-                Ok((_, outcome)) => break outcome,
-                Err(ProposeError::Unknown(why)) if repeatable && Instant::now() + RETRY_PAUSE < deadline => {
-                    tracing::debug!(why, "a change that may be repeated is proposed again");
-                    tried.get_or_insert(why);
-                    sleep(RETRY_PAUSE).await;
+    ) -> impl Future<Output = Result<StoreOutcome, Fault>> + use<> {
+        let again = repeatable.then(|| (self.consensus.clone(), command.clone()));
+        let first = self.consensus.propose(command, deadline);
+        async move {
+            let outcome = match (first.await, again) {
+                (Ok((_, outcome)), _) => outcome,
+                // On the heap, since it is seldom, and each write that waits would carry it.
+                (Err(ProposeError::Unknown(why)), Some((consensus, command))) => {
+                    Box::pin(repeated(&consensus, command, deadline, why)).await?
                 }
-                Err(error) => return Err(tried.map_or(error, ProposeError::Unknown).into()),
-            }
-        };
-        Codec::decode::<_, OUTCOME_BYTES_MAX>(&outcome).map_err(|error| {
-            Fault::new(Code::Internal, format!("the outcome of a write is garbled: {error}")).effect_unknown()
-        })
+                (Err(error), _) => return Err(error.into()),
+            };
+            Codec::decode::<_, OUTCOME_BYTES_MAX>(&outcome).map_err(|error| {
+                let message = format!("the outcome of a write is garbled: {error}");
+                Fault::new(Code::Internal, message).effect_unknown()
+            })
+        }
     }
+}
+
+/// The one place where changes are repeated: `why` says what is not known of the first try. A later one that did
+/// nothing says nothing of that one.
+async fn repeated(
+    consensus: &Consensus,
+    command: Bytes,
+    deadline: Instant,
+    why: String,
+) -> Result<Bytes, ProposeError> {
+    while Instant::now() + RETRY_PAUSE < deadline {
+        tracing::debug!(why, "a change that may be repeated is proposed again");
+        sleep(RETRY_PAUSE).await;
+        match consensus.propose(command.clone(), deadline).await {
+            Ok((_, outcome)) => return Ok(outcome),
+            Err(ProposeError::Unknown(_)) => {}
+            Err(_) => break,
+        }
+    }
+    Err(ProposeError::Unknown(why))
 }
 
 fn conflict(key: &str, wanted: Option<u64>, version: u64) -> Fault {

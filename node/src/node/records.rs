@@ -61,7 +61,7 @@ impl Local {
         &self,
         context: &Context,
         request: WriteRequest,
-    ) -> impl Future<Output = Result<WriteReply, Fault>> + use<'_> {
+    ) -> impl Future<Output = Result<WriteReply, Fault>> + use<> {
         match self.admit(context, &request.table.resource(WRITE)) {
             Ok(permit) => {
                 let written = self.store.write(request, context.idempotency_key, context.until());

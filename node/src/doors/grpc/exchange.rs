@@ -3,7 +3,7 @@
 use super::{
     Answering, context_of,
     resets::Resets,
-    unary::{self, BEGINNING_BYTES},
+    unary::{self, Arrived, BEGINNING_BYTES},
 };
 use crate::node::Context;
 use bytes::Bytes;
@@ -84,39 +84,44 @@ impl Exchange {
         self.resets.count_if_reset(&send_status(&mut self.respond, status));
     }
 
-    /// Answers one message with one message. A client that goes away meanwhile does not stop `call`, which has its own
-    /// deadline: most of these are changes, which are past recall once they are proposed.
+    /// Answers one message with one message, on a task of its own. A client that goes away meanwhile does not stop
+    /// `call`, which has its own deadline: most of these are changes, which are past recall once they are proposed.
     ///
     /// Of a message that is longer than a beginning, no more is read unless `more` says so.
     ///
-    /// What the head says is read here and now. Each of these futures lives on the heap and is moved there, so that
-    /// what it does not carry is not copied either.
+    /// What is there of the request is read here and now, and so `call` begins here and now: each of these tasks lives
+    /// on the heap and is moved there, so that what it does not carry is not copied either.
     pub(super) fn unary<Q, A, F>(
         self,
-        more: impl FnOnce(&Context) -> Result<(), Fault>,
-        call: impl FnOnce(Context, Q) -> F,
-    ) -> impl Future<Output = ()>
-    where
-        Q: Message + Default,
+        more: impl FnOnce(&Context) -> Result<(), Fault> + Send + 'static,
+        call: impl FnOnce(Context, Q) -> F + Send + 'static,
+    ) where
+        Q: Message + Default + 'static,
         A: Message,
-        F: Future<Output = Result<A, Status>>,
+        F: Future<Output = Result<A, Status>> + Send + 'static,
     {
-        let Exchange { request, mut respond, resets } = self;
+        let Exchange { request, respond, resets } = self;
         let (head, mut body) = request.into_parts();
-        let context = context_of(&head.headers, &head.extensions);
-        async move {
-            let more = || more(context.as_ref().map_err(Fault::clone)?);
-            let answer = match unary::read(&mut body, more).await {
-                Ok(message) => match context {
-                    Ok(context) => call(context, message).await,
-                    Err(fault) => Err(fault.into()),
-                },
-                Err(status) => Err(status),
-            };
-            resets.count_if_reset(&match answer {
-                Ok(answer) => send_message(&mut respond, &answer),
-                Err(status) => send_status(&mut respond, &status),
-            });
+        let reply = Reply { respond, resets };
+        let context = match context_of(&head.headers, &head.extensions) {
+            Ok(context) => context,
+            Err(fault) => return reply.send(Err::<A, _>(fault.into())),
+        };
+        match unary::arrived(&mut body) {
+            Arrived::Whole(Ok(message)) => {
+                let called = call(context, message);
+                tokio::spawn(async move { reply.send(called.await) });
+            }
+            Arrived::Whole(Err(status)) => reply.send(Err::<A, _>(status)),
+            Arrived::Begun(first) => {
+                tokio::spawn(async move {
+                    let message = unary::read(first, &mut body, || more(&context)).await;
+                    reply.send(match message {
+                        Ok(message) => call(context, message).await,
+                        Err(status) => Err(status),
+                    });
+                });
+            }
         }
     }
 
@@ -145,6 +150,21 @@ impl Exchange {
         if let Err(error) = sent {
             tracing::debug!(%error, "a client went away before its answer was complete");
         }
+    }
+}
+
+/// Where the answer to one message goes.
+struct Reply {
+    respond: SendResponse<Bytes>,
+    resets: Arc<Resets>,
+}
+
+impl Reply {
+    fn send(mut self, answer: Result<impl Message, Status>) {
+        self.resets.count_if_reset(&match answer {
+            Ok(answer) => send_message(&mut self.respond, &answer),
+            Err(status) => send_status(&mut self.respond, &status),
+        });
     }
 }
 

@@ -133,13 +133,12 @@ impl Services {
         match exchange.path() {
             STORE_WRITE => {
                 let more = move |context: &Context| judge.local.may_send_more(context, &[STORE]);
-                let call = |context, request| async move { door.write_one(context, request).await };
-                tokio::spawn(exchange.unary(more, call));
+                exchange.unary(more, move |context, request| door.write_one(context, request));
             }
             STORE_READ => {
                 let more = move |context: &Context| judge.local.may_send_more(context, &[STORE]);
                 let call = |context, request| async move { door.read_one(context, request).await };
-                tokio::spawn(exchange.unary(more, call));
+                exchange.unary(more, call);
             }
             path => {
                 let kinds = kinds_of(path);

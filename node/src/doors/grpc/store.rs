@@ -24,7 +24,7 @@ impl Door {
         &self,
         context: Context,
         request: WriteRequest,
-    ) -> impl Future<Output = Result<WriteResponse, Status>> {
+    ) -> impl Future<Output = Result<WriteResponse, Status>> + use<> {
         let prepared = idempotency_key(&request.idempotency_key)
             .and_then(|key| Ok((context.with_key(key), records::write(request)?)));
         match prepared {

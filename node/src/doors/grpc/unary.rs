@@ -2,11 +2,11 @@
 //! length-prefixed messages). Nothing is compressed: no answer of this node offers it.
 
 use bytes::{BufMut, Bytes, BytesMut};
-use futures::poll;
+use futures::FutureExt;
 use h2::RecvStream;
 use micro_sdk::{proto::MESSAGE_BYTES_MAX, wire::Fault};
 use prost::Message;
-use std::{pin::pin, task::Poll, time::Duration};
+use std::time::Duration;
 use tokio::time::timeout;
 use tonic::Status;
 
@@ -18,23 +18,48 @@ pub(in crate::doors) const BEGINNING_BYTES: usize = 64 << 10;
 /// How long a message may take to arrive: the largest, over 10 Mbit/s, takes half of it.
 const ARRIVAL_MAX: Duration = Duration::from_secs(60);
 
-/// Reads the one message of a request to its end. Of a long one, no more than its head is read unless `more` says so.
+/// What is there of a message as soon as the head of its request is.
+pub(super) enum Arrived<Q> {
+    /// All of it, or why it is none.
+    Whole(Result<Q, Status>),
+    /// The beginning, for [`read`].
+    Begun(Bytes),
+}
+
+/// Takes what has come along with the head of a request: nearly always all of it, and nobody has to wait.
+pub(super) fn arrived<Q: Message + Default>(body: &mut RecvStream) -> Arrived<Q> {
+    // Whoever reads on asks to be woken then.
+    let first = match chunk(body).now_or_never() {
+        None | Some(Ok(None)) => Bytes::new(),
+        Some(Ok(Some(first))) => first,
+        Some(Err(status)) => return Arrived::Whole(Err(status)),
+    };
+    match end(&first) {
+        Ok(Some(end)) if end == first.len() && body.is_end_stream() => {
+            Arrived::Whole(decoded(first.slice(HEAD..)))
+        }
+        _ => Arrived::Begun(first),
+    }
+}
+
+/// Reads the one message of a request to its end, of which `first` is there. Of a long one, no more than its head is
+/// read unless `more` says so.
 ///
 /// # Errors
 /// A status for the client: too large, too slow, cut off, or not that message; or what `more` says.
 pub(super) async fn read<Q: Message + Default>(
+    first: Bytes,
     body: &mut RecvStream,
     more: impl FnOnce() -> Result<(), Fault>,
 ) -> Result<Q, Status> {
-    let mut message = pin!(message(body, more));
-    let message = match poll!(message.as_mut()) {
-        // Nearly always: it has come along with the head, and needs no timer.
-        Poll::Ready(message) => message?,
-        Poll::Pending => Box::pin(timeout(ARRIVAL_MAX, message)).await.map_err(|_| {
-            let late = format!("the request was not there within {} s", ARRIVAL_MAX.as_secs());
-            Status::deadline_exceeded(late)
-        })??,
-    };
+    let message = timeout(ARRIVAL_MAX, message(first, body, more)).await.map_err(|_| {
+        let late = format!("the request was not there within {} s", ARRIVAL_MAX.as_secs());
+        Status::deadline_exceeded(late)
+    })?;
+    decoded(message?)
+}
+
+fn decoded<Q: Message + Default>(message: Bytes) -> Result<Q, Status> {
     Q::decode(message).map_err(|error| Status::internal(error.to_string()))
 }
 
@@ -49,10 +74,13 @@ pub(super) fn framed(message: &impl Message) -> Bytes {
     bytes.into()
 }
 
-async fn message(body: &mut RecvStream, more: impl FnOnce() -> Result<(), Fault>) -> Result<Bytes, Status> {
-    let first = chunk(body).await?.unwrap_or_default();
+async fn message(
+    first: Bytes,
+    body: &mut RecvStream,
+    more: impl FnOnce() -> Result<(), Fault>,
+) -> Result<Bytes, Status> {
     let bytes = match end(&first)? {
-        // Nearly always: the message came in one piece, and is used where it lies.
+        // It came in one piece, and is used where it lies.
         Some(end) if end <= first.len() => first,
         _ => gathered(&first, body, more).await?,
     };
