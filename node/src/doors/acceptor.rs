@@ -193,17 +193,17 @@ impl Acceptor {
             let thread = threads.idlest();
             let stream = stream.into_std()?;
             let stream = thread.enter(|| TcpStream::from_std(stream))?;
-            let (router, origin, tally) = (thread.router.clone(), Origin::Api(peer), tally.clone());
+            let (api, origin, tally) = (thread.api.clone(), Origin::Api(peer), tally.clone());
             // A WebSocket keeps it when there is no HTTP any more.
             let kept = Kept::new((permit, place));
             match &certificate {
-                None => thread.spawn(connection::serve(stream, router, origin, draining, tally, kept)),
+                None => thread.spawn(connection::serve(stream, api, origin, draining, tally, kept)),
                 Some(certificate) => {
                     let shaking = certificate.acceptor().accept(stream);
                     thread.spawn(async move {
                         match timeout(HANDSHAKE_TIMEOUT, shaking).await {
                             Ok(Ok(stream)) => {
-                                connection::serve(stream, router, origin, draining, tally, kept).await
+                                connection::serve(stream, api, origin, draining, tally, kept).await
                             }
                             Ok(Err(error)) => tracing::debug!(%error, "no TLS came of a connection"),
                             Err(_late) => {

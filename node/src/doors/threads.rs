@@ -7,11 +7,10 @@
 use crate::{
     doors::{
         grpc::Services,
-        http::{self, Shared},
+        http::{Api, Shared},
     },
     node::Local,
 };
-use axum::Router;
 use std::{
     future::Future,
     io,
@@ -38,7 +37,7 @@ pub(super) struct Threads(Vec<Thread>);
 /// One thread, and the node's services as its connections call them.
 pub(super) struct Thread {
     pub services: Services,
-    pub router: Router,
+    pub api: Api,
     runtime: Handle,
     connections: Arc<AtomicUsize>,
     /// Ends the thread; none for the node's own.
@@ -106,7 +105,7 @@ impl Thread {
     fn new(runtime: Handle, local: Local, shared: &Arc<Shared>, draining: &watch::Receiver<bool>) -> Self {
         let services = Services::new(&local, shared.limits(), draining.clone());
         Thread {
-            router: http::router(local, services.clone(), shared.clone(), draining.clone()),
+            api: Api::new(local, services.clone(), shared.clone(), draining.clone()),
             services,
             runtime,
             connections: Arc::default(),

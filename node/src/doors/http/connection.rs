@@ -1,10 +1,13 @@
 //! One connection of the HTTP api, from its first byte to its end.
 
-use super::super::{
-    acceptor::{KEEP_ALIVE, STREAMS_MAX},
-    tally::{DoorName, Reason, Tally},
+use super::{
+    super::{
+        acceptor::{KEEP_ALIVE, STREAMS_MAX},
+        tally::{DoorName, Reason, Tally},
+    },
+    Api,
 };
-use axum::Router;
+use axum::body::Body;
 use http::Request;
 use hyper::body::Incoming;
 use hyper_util::{
@@ -15,6 +18,7 @@ use hyper_util::{
 use micro_actors::audit::Origin;
 use std::{
     any::Any,
+    convert::Infallible,
     error::Error,
     future::pending,
     iter::successors,
@@ -30,7 +34,7 @@ use tokio::{
     sync::watch,
     time::sleep,
 };
-use tower::ServiceExt;
+use tower::service_fn;
 
 /// The largest head of an HTTP/1 request: twice what other servers take, and far less than would be a burden before it
 /// is known who sends it.
@@ -61,7 +65,7 @@ impl Kept {
 /// Serves HTTP/1 and HTTP/2 on `stream` until the client goes, or the node drains and what was begun is done.
 pub(in crate::doors) async fn serve<S>(
     stream: S,
-    router: Router,
+    api: Api,
     origin: Origin,
     mut draining: watch::Receiver<bool>,
     tally: Arc<Tally>,
@@ -82,12 +86,14 @@ pub(in crate::doors) async fn serve<S>(
     let begun = Arc::new(AtomicBool::new(false));
     let seen = begun.clone();
     // Where a request came in goes with it as an extension, and nothing else puts it there.
-    let service = TowerToHyperService::new(router.map_request(move |mut request: Request<Incoming>| {
+    let answers = service_fn(move |mut request: Request<Incoming>| {
         seen.store(true, Ordering::Relaxed);
         request.extensions_mut().insert(origin);
         request.extensions_mut().insert(kept.clone());
-        request
-    }));
+        let api = api.clone();
+        async move { Ok::<_, Infallible>(api.answer(request.map(Body::new)).await) }
+    });
+    let service = TowerToHyperService::new(Api::compressed(answers));
     let late = async {
         sleep(HEAD_TIMEOUT).await;
         // From then on each version of HTTP has its own way to find out who is gone.

@@ -33,23 +33,24 @@ use crate::{
     doors::{credentials::Credentials, grpc::Services, limits::Limits, tally::Tally},
     node::{Context, Local},
 };
-use axum::{
-    Router,
-    body::Body,
-    extract::{Request, State},
-    response::Response,
-};
+use axum::{body::Body, extract::Request, response::Response};
 use body::Room;
 use cors::{Origins, Page};
 use host::Hosts;
-use http::{HeaderName, HeaderValue, Method, Version, header::TRANSFER_ENCODING, request::Parts};
+use http::{
+    HeaderName, HeaderValue, Method, Version,
+    header::{CONTENT_LENGTH, TRANSFER_ENCODING},
+    request::Parts,
+};
+use hyper::body::Body as _;
 use micro_actors::audit::{AuditEvent, Origin};
 use micro_sdk::wire::{Fault, Namespace, TraceId};
 use problem::Refusal;
 use routes::{Latest, Routes};
 use std::sync::Arc;
 use tokio::{sync::watch, time::Instant};
-use tower_http::compression::{CompressionLayer, predicate::Predicate};
+use tower::Layer;
+use tower_http::compression::{Compression, CompressionLayer, predicate::Predicate};
 
 /// Says the trace that a request belonged to.
 const TRACE_HEADER: HeaderName = HeaderName::from_static("micro-trace-id");
@@ -136,21 +137,47 @@ struct Entry<'r> {
     host: &'r str,
 }
 
-/// The router of the door.
-pub(super) fn router(
-    local: Local,
-    services: Services,
-    shared: Arc<Shared>,
-    draining: watch::Receiver<bool>,
-) -> Router {
-    let compression = CompressionLayer::new().compress_when(Text);
-    Router::new().fallback(handle).layer(compression).with_state(Door { local, shared, services, draining })
+/// The api, as the connections of one thread have it. Clones share everything.
+#[derive(Clone)]
+pub(super) struct Api(Arc<Door>);
+
+impl Api {
+    /// For the connections of the thread whose node `local` is.
+    pub fn new(
+        local: Local,
+        services: Services,
+        shared: Arc<Shared>,
+        draining: watch::Receiver<bool>,
+    ) -> Self {
+        Api(Arc::new(Door { local, shared, services, draining }))
+    }
+
+    /// Answers a request. Where it came in is among its extensions.
+    pub async fn answer(&self, request: Request) -> Response {
+        let is_head = request.method() == Method::HEAD;
+        let response = self.0.handle(request).await;
+        if is_head { without_body(response) } else { response }
+    }
+
+    /// Compresses what `inner` answers, where that is worth it and wanted.
+    pub fn compressed<S>(inner: S) -> Compression<S, Text> {
+        CompressionLayer::new().compress_when(Text).layer(inner)
+    }
+}
+
+/// The answer to a HEAD: all but the body, whose length is told (RFC 9110, 9.3.2).
+fn without_body(response: Response) -> Response {
+    let (mut head, body) = response.into_parts();
+    if let Some(length) = body.size_hint().exact() {
+        head.headers.entry(CONTENT_LENGTH).or_insert(HeaderValue::from(length));
+    }
+    Response::from_parts(head, Body::empty())
 }
 
 /// Answers that are compressed for who takes that: texts of some size. The bytes of blobs may be anything, and their
 /// length is told.
 #[derive(Clone, Copy)]
-struct Text;
+pub(super) struct Text;
 
 impl Predicate for Text {
     fn should_compress<B: hyper::body::Body>(&self, response: &http::Response<B>) -> bool {
@@ -164,31 +191,31 @@ impl Predicate for Text {
     }
 }
 
-async fn handle(State(door): State<Door>, request: Request) -> Response {
-    let began = Instant::now();
-    let (parts, body) = request.into_parts();
-    let trace = parts.headers.get("traceparent").and_then(|value| trace_of(value.to_str().ok()?));
-    let trace = trace.unwrap_or_else(|| door.local.trace());
-    let (page, answer) = match door.page(&parts) {
-        Ok(page) => {
-            let answer = door.answer(&page, &parts, body, trace).await;
-            (page, answer)
-        }
-        Err(refusal) => (Page::Own, Err(refusal)),
-    };
-    let mut response = answer.unwrap_or_else(|refusal| refusal.into_response(trace));
-    let headers = response.headers_mut();
-    page.admit(headers);
-    if let Ok(trace) = HeaderValue::from_str(&trace.to_string()) {
-        let own = parts.headers.get(REQUEST_ID).filter(|id| id.len() <= REQUEST_ID_BYTES_MAX);
-        headers.insert(REQUEST_ID, own.cloned().unwrap_or_else(|| trace.clone()));
-        headers.insert(TRACE_HEADER, trace);
-    }
-    door.shared.tally.answered(response.status().as_u16(), began.elapsed());
-    response
-}
-
 impl Door {
+    async fn handle(&self, request: Request) -> Response {
+        let began = Instant::now();
+        let (parts, body) = request.into_parts();
+        let trace = parts.headers.get("traceparent").and_then(|value| trace_of(value.to_str().ok()?));
+        let trace = trace.unwrap_or_else(|| self.local.trace());
+        let (page, answer) = match self.page(&parts) {
+            Ok(page) => {
+                let answer = self.answer(&page, &parts, body, trace).await;
+                (page, answer)
+            }
+            Err(refusal) => (Page::Own, Err(refusal)),
+        };
+        let mut response = answer.unwrap_or_else(|refusal| refusal.into_response(trace));
+        let headers = response.headers_mut();
+        page.admit(headers);
+        if let Ok(trace) = HeaderValue::from_str(&trace.to_string()) {
+            let own = parts.headers.get(REQUEST_ID).filter(|id| id.len() <= REQUEST_ID_BYTES_MAX);
+            headers.insert(REQUEST_ID, own.cloned().unwrap_or_else(|| trace.clone()));
+            headers.insert(TRACE_HEADER, trace);
+        }
+        self.shared.tally.answered(response.status().as_u16(), began.elapsed());
+        response
+    }
+
     /// The page that a request comes from, of a request that is one only in one way.
     fn page(&self, parts: &Parts) -> Result<Page, Refusal> {
         framed_once(parts)?;
