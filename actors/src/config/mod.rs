@@ -29,6 +29,7 @@ mod record;
 mod request;
 mod rotation;
 mod schema;
+mod setting;
 mod state;
 #[cfg(test)]
 mod tests;

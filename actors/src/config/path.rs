@@ -35,6 +35,7 @@ impl ConfigPath {
         let mut chars = text.chars();
         while let Some(char) = chars.next() {
             match char {
+                '.' if name.is_empty() => return Err(empty_name(text)),
                 '.' => path = path.child(std::mem::take(&mut name))?,
                 '\\' => match chars.next() {
                     Some(escaped @ ('.' | '\\')) => name.push(escaped),
@@ -49,6 +50,9 @@ impl ConfigPath {
                 char => name.push(char),
             }
         }
+        if name.is_empty() {
+            return Err(empty_name(text));
+        }
         path.child(name)
     }
 
@@ -59,7 +63,8 @@ impl ConfigPath {
     pub fn child(&self, name: impl Into<String>) -> Result<Self, Fault> {
         let (mut names, name) = (self.0.clone(), name.into());
         if name.is_empty() {
-            return Err(refused(&self.key(), "a name in it is empty").help("write it as shop.limits.items"));
+            let place = if self.is_root() { String::new() } else { format!(" under {self}") };
+            return Err(Fault::new(Code::Usage, format!("a name{place} is empty")).help("give it a name"));
         }
         if name.chars().any(char::is_control) {
             return Err(refused(&name.escape_debug().to_string(), "a name in it holds control characters"));
@@ -128,6 +133,17 @@ impl ConfigPath {
     }
 }
 
+/// The fault of a path in which a name is empty.
+fn empty_name(path: &str) -> Fault {
+    let why = match path {
+        "." => "it is a dot alone",
+        path if path.starts_with('.') => "it begins with a dot: the name before it is empty",
+        path if path.contains("..") => "a name between two dots is empty",
+        _ => "it ends with a dot: the name after it is empty",
+    };
+    refused(path, why).help("write it as shop.limits.items")
+}
+
 fn refused(path: &str, why: &str) -> Fault {
     Fault::new(Code::Usage, format!("{path:?} is no path: {why}"))
 }
@@ -184,6 +200,20 @@ mod tests {
         for text in [".", "a.", ".a", "a..b", "a\\", "a\\b", "a\nb", "a\0", &deep, &long] {
             let fault = ConfigPath::parse(text).expect_err("it is no path");
             assert_eq!(fault.code, Code::Usage, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn a_path_with_an_empty_name_is_repeated_whole_and_told_where() {
+        for (text, why) in [
+            ("shop..x", "between two dots"),
+            (".shop", "begins with a dot"),
+            ("shop.", "ends with a dot"),
+            (".", "a dot alone"),
+        ] {
+            let fault = ConfigPath::parse(text).expect_err("it is no path");
+            assert!(fault.message.starts_with(&format!("{text:?} is no path: ")), "{fault}");
+            assert!(fault.message.contains(why), "{fault}");
         }
     }
 

@@ -3,15 +3,15 @@
 
 use crate::{
     config::{
-        ChangeReply, ChangeRequest, ConfigPath, Plaintext, What,
+        ChangeReply, ChangeRequest, ConfigPath, What,
         commit::Commit,
-        document::flatten,
-        leaf::{Content, Leaf, MASK},
+        leaf::{Content, Leaf},
         record::{Canary, Change, Head, Kind, number_key, write},
         schema::Schema,
+        setting::Setting,
         state::{ConfigState, Opener},
         tree::{Edit, Tree},
-        vault::{Vault, reveal},
+        vault::Vault,
     },
     store::{RecordOp, TransactRequest},
 };
@@ -46,6 +46,8 @@ pub(crate) struct Planner<'a> {
     pub opener: &'a Opener,
     /// The group's time.
     pub now_ms: u64,
+    /// How many instances run of the service that the path of the request begins with.
+    pub instances: usize,
 }
 
 /// What the tree would become.
@@ -58,7 +60,7 @@ struct Draft {
 }
 
 /// Why a draft could not be made at once.
-enum Obstacle {
+pub(crate) enum Obstacle {
     NeedsKey,
     Fault(Fault),
 }
@@ -103,7 +105,7 @@ impl Planner<'_> {
         };
         let ends_canary = matches!(draft.kind, Kind::Promote | Kind::Abort);
         if edits.is_empty() && !ends_canary {
-            return Ok(Planned::Done(ChangeReply { version: head.version, edits: Vec::new(), canary: 0 }));
+            return Ok(Planned::Done(ChangeReply { version: head.version, ..ChangeReply::default() }));
         }
         self.check(&draft, &edits, vault.as_ref())?;
         self.finish(draft, edits, &head, head_version, key_version)
@@ -119,7 +121,7 @@ impl Planner<'_> {
                 .help("take a new key for each change; the same one only to repeat a change as it was"));
         }
         let change = self.state.change(answered.version)?;
-        Ok(change.map(|(change, _)| reply(&change)))
+        change.map(|(change, _)| self.reply(&change)).transpose()
     }
 
     /// What is asked, without values.
@@ -161,6 +163,7 @@ impl Planner<'_> {
                 let canary = self.canary(*number)?;
                 let mut next = tree.clone();
                 if *promote {
+                    refuse_overtaken(&canary, tree)?;
                     next.lay_over(&promoted(&canary.edits, vault, version)?);
                 }
                 let kind = if *promote { Kind::Promote } else { Kind::Abort };
@@ -194,19 +197,18 @@ impl Planner<'_> {
             let message = "a change of the whole tree can't be staged: the path says whose instances have it";
             return Err(Fault::new(Code::Usage, message).help("name a path that begins with a service"));
         };
+        if self.instances == 0 {
+            let message = format!("no instance of a service {service} is running: nobody would have it");
+            return Err(Fault::new(Code::NotFound, message)
+                .help("`micro-node services` shows what runs; without --canary it is for whoever comes"));
+        }
         let others = self.state.canaries()?;
         if others.len() >= CANARIES_MAX {
             let message = format!("{CANARIES_MAX} changes are staged already");
             return Err(Fault::new(Code::Conflict, message).help("promote or abort some"));
         }
-        let paths = |edits: &[Edit]| -> Result<Vec<ConfigPath>, Fault> {
-            edits.iter().map(|edit| ConfigPath::parse(&edit.path)).collect()
-        };
-        let mine = paths(&edits)?;
         for other in &others {
-            if let Some(met) =
-                paths(&other.edits)?.iter().find(|path| mine.iter().any(|mine| mine.meets(path)))
-            {
+            if let Some(met) = other.touched_by(&edits)? {
                 let message = format!("the staged change {} touches {met} already", other.number);
                 return Err(Fault::new(Code::Conflict, message).help("promote or abort it first"));
             }
@@ -245,10 +247,25 @@ impl Planner<'_> {
         }
         for service in services {
             if let Some(schema) = self.state.schema(&service)? {
-                Schema::parse(&service, &schema)?.check(&draft.next, vault)?;
+                Schema::parse(&service, &schema)?.check(&draft.next, edits, vault)?;
             }
         }
         Ok(())
+    }
+
+    /// What a change that was made answers.
+    fn reply(&self, change: &Change) -> Result<ChangeReply, Fault> {
+        let canary = if change.kind == Kind::Stage { change.canary } else { 0 };
+        let mut staged = Vec::new();
+        if matches!(change.kind, Kind::Set | Kind::Delete | Kind::RollBack) {
+            for canary in self.state.canaries()? {
+                if canary.touched_by(&change.edits)?.is_some() {
+                    staged.push(canary.number);
+                }
+            }
+        }
+        let edits = change.edits.iter().map(Edit::view).collect();
+        Ok(ChangeReply { version: change.version, edits, canary, staged })
     }
 
     /// The transaction of a draft that was checked.
@@ -271,7 +288,7 @@ impl Planner<'_> {
             edits,
             idempotency_key: self.request.idempotency_key,
         };
-        let mut reply = reply(&change);
+        let mut reply = self.reply(&change)?;
         if self.request.dry_run {
             (reply.version, reply.canary) = (head.version, 0);
             return Ok(Planned::Done(reply));
@@ -296,62 +313,24 @@ impl Planner<'_> {
     }
 }
 
-fn reply(change: &Change) -> ChangeReply {
-    let canary = if change.kind == Kind::Stage { change.canary } else { 0 };
-    ChangeReply { version: change.version, edits: change.edits.iter().map(Edit::view).collect(), canary }
-}
-
-/// A value that is set, and what it meets.
-struct Setting<'a> {
-    tree: &'a Tree,
-    vault: Option<&'a Vault>,
-    /// The change that sets it.
-    version: u64,
-    secret: bool,
-    replace: bool,
-}
-
-impl Setting<'_> {
-    /// The tree with `value` at `path`.
-    fn of(&self, path: &ConfigPath, value: &Plaintext) -> Result<Tree, Obstacle> {
-        let mut next = self.tree.clone();
-        if self.replace {
-            next.remove(path);
-        }
-        for (path, text) in flatten(path, value.expose())? {
-            // An empty object is merged as any other: it takes nothing away.
-            if text.expose() != "{}" || !next.is_branch(&path) {
-                next.put(&path, self.leaf(&path, &text)?);
-            }
-        }
-        Ok(next)
-    }
-
-    /// The leaf with this text: the one that is there, if it is the same.
-    fn leaf(&self, path: &ConfigPath, text: &Plaintext) -> Result<Leaf, Obstacle> {
-        let (key, there) = (path.key(), self.tree.get(&path.key()));
-        let secret = self.secret || self.tree.is_secret_around(path);
-        if text.expose() == MASK {
-            // Who writes back what was shown without its secrets must not lose them.
-            let there = there.filter(|there| there.content.is_secret());
-            return Ok(there.cloned().ok_or_else(|| no_secret(&key))?);
-        }
-        if let Some(there) = there.filter(|there| there.content.is_secret() == secret)
-            && reveal(self.vault, &key, &there.content).is_ok_and(|known| known == *text)
-        {
-            return Ok(there.clone());
-        }
-        let content = match secret {
-            false => Content::Plain(text.expose().to_owned()),
-            true => self.vault.and_then(|vault| vault.seal(path, text)).ok_or(Obstacle::NeedsKey)?,
-        };
-        Ok(Leaf { version: self.version, content })
-    }
-}
-
-fn no_secret(path: &str) -> Fault {
-    let message = format!("{MASK} at {path} stands for a secret, and none is there");
-    Fault::new(Code::Usage, message).help("give the secret itself, or leave it out")
+/// Refuses to promote what would take something away that somebody has set since it was staged.
+fn refuse_overtaken(canary: &Canary, tree: &Tree) -> Result<(), Fault> {
+    let overtaken = canary.overtaken(tree);
+    let Some(first) = overtaken.first() else { return Ok(()) };
+    let shown = |value: &Option<String>| value.clone().unwrap_or_else(|| "not there".to_owned());
+    let (number, path) = (canary.number, &first.path);
+    let more = match overtaken.len() {
+        1 => String::new(),
+        count => format!(" (and {} more)", count - 1),
+    };
+    let message = format!(
+        "somebody has changed {path} since {number} was staged: it was {} and is {}{more}: nothing was promoted",
+        shown(&first.before),
+        shown(&first.after)
+    );
+    Err(Fault::new(Code::Conflict, message)
+        .help("`micro-node config canaries` shows what is there now, and what is staged")
+        .help(format!("`micro-node config abort {number}`, then stage again what is still wanted")))
 }
 
 /// The tree with what was at `path` and under it at another time. What is the same is left as it is.

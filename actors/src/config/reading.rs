@@ -2,8 +2,8 @@
 
 use crate::{
     config::{
-        CanaryView, ConfigPath, ConfigService, DiffRequest, EditView, GetRequest, HistoryReply,
-        HistoryRequest, LeafView, Plaintext, Reading,
+        CanaryView, ChangeRequest, ConfigPath, ConfigService, DiffRequest, EditView, GetRequest,
+        HistoryReply, HistoryRequest, LeafView, Plaintext, Reading, What,
         document::assemble,
         leaf::Leaf,
         record::{Canary, Change},
@@ -74,7 +74,7 @@ impl Sight {
         let leaves = self.tree.under(&request.path).map(view).collect::<Result<Vec<_>, Fault>>()?;
         let pairs = leaves.iter().map(|leaf| (leaf.path.as_str(), leaf.value.expose()));
         let value = assemble(&request.path, pairs);
-        Ok(Reading { value, version: self.version, leaves, who: self.who })
+        Ok(Reading { value, version: self.version, leaves, who: self.who, age_ms: None })
     }
 }
 
@@ -120,11 +120,12 @@ impl ConfigService {
         let opener = if request.show_secrets { Some(self.opener()?.ok_or_else(no_keys)?) } else { None };
         let asked = request.clone();
         let look = move |glimpse: &Glimpse<'_>| Sight::look(glimpse, &asked, opener.as_ref());
-        let sight = self.store.glimpse(request.stale, deadline, look).await?;
+        let (sight, age_ms) = self.store.dated_glimpse(request.stale, deadline, look).await?;
         let instance = request.instance;
-        sight.reading(&request, |canary| {
+        let reading = sight.reading(&request, |canary| {
             instance.is_some_and(|instance| self.holders(&request.namespace, canary).contains(&instance))
-        })
+        })?;
+        Ok(Reading { age_ms, ..reading })
     }
 
     /// The instances that have a staged change, as this node knows them.
@@ -132,6 +133,15 @@ impl ConfigService {
         let Ok(service) = canary.service.parse::<ServiceName>() else { return Vec::new() };
         let table = self.parts.registry.table();
         canary.holders(table.instances(namespace, &service).iter().map(|instance| instance.id))
+    }
+
+    /// How many instances run of the service that a change is for, if it is to be staged: of nobody it is for nobody.
+    pub(super) fn instances_for(&self, request: &ChangeRequest) -> usize {
+        let What::Set { path, canary_percent: 1.., .. } = &request.what else { return 0 };
+        let service = path.service().and_then(|service| service.parse::<ServiceName>().ok());
+        let count =
+            |service| self.parts.registry.table().instances(&request.namespace, &service).iter().count();
+        service.map_or(0, count)
     }
 
     /// The changes at or under a path, latest first.
@@ -181,10 +191,16 @@ impl ConfigService {
     /// Why the reading can't be made linearizable.
     pub async fn canaries(&self, namespace: Namespace, deadline: Instant) -> Result<Vec<CanaryView>, Fault> {
         let of = namespace.clone();
-        let look = move |glimpse: &Glimpse<'_>| ConfigState::new(glimpse, &of).canaries();
+        let look = move |glimpse: &Glimpse<'_>| {
+            let state = ConfigState::new(glimpse, &of);
+            let (tree, canaries) = (state.tree()?, state.canaries()?);
+            let overtaken = |canary: Canary| (canary.overtaken(&tree), canary);
+            Ok(canaries.into_iter().map(overtaken).collect::<Vec<_>>())
+        };
         let canaries = self.store.glimpse(false, deadline, look).await?;
-        let view = |canary: Canary| CanaryView {
+        let view = |(overtaken, canary): (Vec<EditView>, Canary)| CanaryView {
             canary: canary.number,
+            overtaken,
             instances: self.holders(&namespace, &canary),
             time_ms: canary.time_ms,
             who: canary.who,

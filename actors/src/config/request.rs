@@ -34,6 +34,8 @@ pub struct Reading {
     pub leaves: Vec<LeafView>,
     /// Who changed it last, if that was asked for.
     pub who: String,
+    /// Of a reading of the replica as it is: how long ago that was known to be current; none if that can't be said.
+    pub age_ms: Option<u64>,
 }
 
 /// A leaf as it is shown.
@@ -128,7 +130,7 @@ pub enum What {
 }
 
 /// What a change did.
-#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Encode, Decode)]
 pub struct ChangeReply {
     /// The version of the tree after it; the one before, if nothing changed.
     pub version: u64,
@@ -136,6 +138,8 @@ pub struct ChangeReply {
     pub edits: Vec<EditView>,
     /// The staged change that was made; 0 for none.
     pub canary: u64,
+    /// The staged changes that touch what was changed: what they would replace is another now.
+    pub staged: Vec<u64>,
 }
 
 /// The changes at or under a path, latest first.
@@ -207,6 +211,8 @@ pub struct CanaryView {
     pub percent: u32,
     /// What it changes.
     pub edits: Vec<EditView>,
+    /// What others have changed there since it was staged, then and now: with any, it can't be promoted.
+    pub overtaken: Vec<EditView>,
     /// The instances that have it.
     pub instances: Vec<InstanceId>,
 }
@@ -230,10 +236,14 @@ pub struct RotateRequest {
 }
 
 /// What a rotation did.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode)]
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
 pub struct RotateReply {
     /// The number of the key that seals from now on.
     pub key: u32,
     /// How many secrets were sealed anew.
     pub secrets: u64,
+    /// How many could not be opened, and stay as they are.
+    pub lost: u64,
+    /// The first of these: namespaces and paths.
+    pub lost_paths: Vec<(Namespace, String)>,
 }

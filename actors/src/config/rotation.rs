@@ -31,6 +31,8 @@ use tokio::time::Instant;
 const BATCH_SECRETS: usize = 256;
 /// Their bytes, or not much more.
 const BATCH_BYTES: usize = 1 << 20;
+/// How many secrets that can't be opened are named: as many as a person sets anew one by one.
+const LOST_SHOWN: usize = 100;
 /// How often one step is tried while others change the tree.
 const ATTEMPTS_MAX: usize = 100;
 
@@ -61,8 +63,12 @@ impl ConfigService {
         for namespace in &namespaces {
             secrets += self.reseal_all(namespace, &request.who, &opener, deadline).await?;
         }
-        self.complete(key, namespaces, deadline).await?;
-        Ok(RotateReply { key, secrets })
+        self.complete(key, namespaces.clone(), deadline).await?;
+        let look = move |glimpse: &Glimpse<'_>| unopened(glimpse, key, &namespaces);
+        let mut lost_paths = self.store.glimpse(false, deadline, look).await?;
+        let lost = lost_paths.len() as u64;
+        lost_paths.truncate(LOST_SHOWN);
+        Ok(RotateReply { key, secrets, lost, lost_paths })
     }
 
     /// The key that is to seal everything, and the namespaces that have a tree.
@@ -209,6 +215,23 @@ fn renewed_canary(
         }
     }
     Ok(canary)
+}
+
+/// The secrets that a rotation to `key` could not seal anew: nobody has the keys that open them. A rotation that was
+/// overtaken by another leaves none to name: what is sealed with a later key opens.
+pub(super) fn unopened(
+    glimpse: &Glimpse<'_>,
+    key: u32,
+    namespaces: &[Namespace],
+) -> Result<Vec<(Namespace, String)>, Fault> {
+    let mut unopened = Vec::new();
+    for namespace in namespaces {
+        let tree = ConfigState::new(glimpse, namespace).tree()?;
+        let old = |content: &Content| matches!(content, Content::Sealed(sealed) if sealed.key < key);
+        let old = tree.leaves().filter(|(_, leaf)| old(&leaf.content));
+        unopened.extend(old.map(|(path, _)| (namespace.clone(), path.clone())));
+    }
+    Ok(unopened)
 }
 
 /// The transaction that ends the rotation to `key`; none if another has begun since.

@@ -5,10 +5,10 @@ use crate::config::{
     ConfigPath, Plaintext,
     document::assemble,
     effort::{Effort, Exceeded},
-    tree::Tree,
+    tree::{Edit, Tree},
     vault::{Vault, reveal},
 };
-use jsonschema::{ValidationError, Validator, paths::LocationSegment};
+use jsonschema::{ValidationError, Validator, error::ValidationErrorKind, paths::LocationSegment};
 use micro_sdk::wire::{Code, Fault};
 use serde_json::Value;
 
@@ -18,6 +18,10 @@ pub(crate) const SCHEMA_BYTES_MAX: usize = 256 << 10;
 const VIOLATIONS_SHOWN: usize = 5;
 /// The longest description of one.
 const SHOWN_CHARS_MAX: usize = 300;
+/// What stands in a document where a value is that nobody knows.
+const UNKNOWN: &str = "null";
+/// The keywords whose schemas hold only if a value is such or such.
+const BRANCHES: [&str; 2] = ["then", "else"];
 
 /// The schema of one service's part.
 pub(crate) struct Schema {
@@ -47,16 +51,26 @@ impl Schema {
         Ok(Schema { service: ConfigPath::parse(service)?, effort, validator })
     }
 
-    /// Whether the service's part of `tree` fits. A part where nothing is fits: its service lives from other sources.
+    /// Whether the service's part of `tree` fits, which `edits` have made what it is. A part where nothing is fits: its
+    /// service lives from other sources. A secret that can't be opened and that no edit sets is there, but of a value
+    /// that nobody knows: it is neither missing nor wrong, so that it is in nobody's way.
     ///
     /// # Errors
-    /// [`Code::Usage`], naming the paths and what is wrong with them, but no secret.
-    pub fn check(&self, tree: &Tree, vault: Option<&Vault>) -> Result<(), Fault> {
-        let text = |(key, leaf): (&String, _)| -> Result<(String, Plaintext), Fault> {
-            let leaf: &crate::config::leaf::Leaf = leaf;
-            Ok((key.clone(), reveal(vault, key, &leaf.content)?))
-        };
-        let leaves = tree.under(&self.service).map(text).collect::<Result<Vec<_>, Fault>>()?;
+    /// [`Code::Usage`], naming the paths and what is wrong with them, but no secret; why a secret that is set can't be
+    /// opened.
+    pub fn check(&self, tree: &Tree, edits: &[Edit], vault: Option<&Vault>) -> Result<(), Fault> {
+        let (mut leaves, mut unknown) = (Vec::new(), Vec::new());
+        for (key, leaf) in tree.under(&self.service) {
+            let sets = |edit: &Edit| edit.path == *key && edit.after.is_some();
+            let text = match reveal(vault, key, &leaf.content) {
+                Err(_) if !edits.iter().any(sets) => {
+                    unknown.push(ConfigPath::parse(key)?);
+                    Plaintext::new(UNKNOWN)
+                }
+                text => text?,
+            };
+            leaves.push((key, text));
+        }
         let pairs = leaves.iter().map(|(key, text)| (key.as_str(), text.expose()));
         let Some(document) = assemble(&self.service, pairs) else { return Ok(()) };
         let document: Value = serde_json::from_str(document.expose()).map_err(|error| {
@@ -66,8 +80,9 @@ impl Schema {
             )
         })?;
         let violations = || -> Vec<String> {
-            let errors = self.validator.iter_errors(&document).take(VIOLATIONS_SHOWN);
-            errors.map(|error| self.violation(tree, &error)).collect()
+            let errors = self.validator.iter_errors(&document);
+            let certain = errors.filter(|error| self.is_certain(error, &unknown)).take(VIOLATIONS_SHOWN);
+            certain.map(|error| self.violation(tree, &error)).collect()
         };
         let violations = self.effort.bounded(violations).map_err(|Exceeded| {
             let message =
@@ -82,7 +97,39 @@ impl Schema {
         Err(Fault::new(Code::Usage, message).help(help))
     }
 
-    fn violation(&self, tree: &Tree, error: &ValidationError<'_>) -> String {
+    /// Whether it is wrong whatever the values at the `unknown` places are.
+    fn is_certain(&self, error: &ValidationError<'_>, unknown: &[ConfigPath]) -> bool {
+        let path = self.place(error);
+        if unknown.is_empty() {
+            return true;
+        }
+        // Which branch of a condition holds may depend on any value of the part.
+        let mut is_name = false;
+        for segment in error.evaluation_path().iter() {
+            let LocationSegment::Property(keyword) = segment else { continue };
+            if !is_name && BRANCHES.contains(&&*keyword) {
+                return false;
+            }
+            is_name = !is_name && keyword == "properties";
+        }
+        // Of an object around one, these look at names alone.
+        use ValidationErrorKind as Kind;
+        let of_names = matches!(
+            error.kind(),
+            Kind::AdditionalProperties { .. }
+                | Kind::MaxProperties { .. }
+                | Kind::MinProperties { .. }
+                | Kind::PropertyNames { .. }
+                | Kind::Required { .. }
+                | Kind::Type { .. }
+        );
+        unknown
+            .iter()
+            .all(|place| !place.meets(&path) || (of_names && path.names().len() < place.names().len()))
+    }
+
+    /// Where a violation is.
+    fn place(&self, error: &ValidationError<'_>) -> ConfigPath {
         let mut path = self.service.clone();
         for segment in error.instance_path().iter() {
             // A place inside an array is not a path of its own.
@@ -92,6 +139,11 @@ impl Schema {
                 Err(_) => break,
             }
         }
+        path
+    }
+
+    fn violation(&self, tree: &Tree, error: &ValidationError<'_>) -> String {
+        let path = self.place(error);
         let what = if tree.is_secret_around(&path) {
             error.masked_with("the secret").to_string()
         } else {
@@ -127,14 +179,14 @@ mod tests {
         let schema = r#"{"type":"object","required":["limits"],
             "properties":{"limits":{"properties":{"items":{"type":"integer","maximum":9}}}}}"#;
         let schema = Schema::parse("shop", schema).expect("it is a schema");
-        assert_eq!(schema.check(&tree(&[("shop.limits.items", "9"), ("other", "1")]), None), Ok(()));
-        assert_eq!(schema.check(&tree(&[("other", "1")]), None), Ok(()), "nothing is there");
+        assert_eq!(schema.check(&tree(&[("shop.limits.items", "9"), ("other", "1")]), &[], None), Ok(()));
+        assert_eq!(schema.check(&tree(&[("other", "1")]), &[], None), Ok(()), "nothing is there");
         for (leaves, wrong) in [
             (&[("shop.limits.items", "10")][..], "shop.limits.items: 10 is greater"),
             (&[("shop.limits.items", "\"x\"")], "shop.limits.items: \"x\" is not of type"),
             (&[("shop.name", "1")], "shop: \"limits\" is a required property"),
         ] {
-            let fault = schema.check(&tree(leaves), None).expect_err("it does not fit");
+            let fault = schema.check(&tree(leaves), &[], None).expect_err("it does not fit");
             assert!(fault.code == Code::Usage && fault.message.contains(wrong), "{fault}");
         }
     }

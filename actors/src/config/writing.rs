@@ -44,10 +44,10 @@ impl ConfigService {
     ) -> Result<ChangeReply, Fault> {
         for _ in 0..ATTEMPTS_MAX {
             let (asked, with) = (request.clone(), opener.clone());
-            let now_ms = self.parts.consensus.time_ms();
+            let (now_ms, instances) = (self.parts.consensus.time_ms(), self.instances_for(&request));
             let plan = move |glimpse: &Glimpse<'_>| {
                 let state = ConfigState::new(glimpse, &asked.namespace);
-                Planner { state, request: &asked, opener: &with, now_ms }.plan()
+                Planner { state, request: &asked, opener: &with, now_ms, instances }.plan()
             };
             match self.store.glimpse(false, deadline, plan).await? {
                 Planned::Done(reply) => return Ok(reply),
@@ -182,7 +182,7 @@ pub(super) fn schema_transaction(
     let operation = match &request.schema {
         Some(text) => {
             let vault = state.vault(opener)?.map(|(vault, _)| vault);
-            Schema::parse(service, text)?.check(&state.tree()?, vault.as_ref())?;
+            Schema::parse(service, text)?.check(&state.tree()?, &[], vault.as_ref())?;
             RecordOp::Write(write(&tables.schemas, service, text))
         }
         None => RecordOp::Delete { table: tables.schemas.clone(), key: service.to_owned() },

@@ -62,8 +62,21 @@ impl StoreService {
         deadline: Instant,
         look: impl FnOnce(&Glimpse<'_>) -> Result<T, Fault> + Send + 'static,
     ) -> Result<T, Fault> {
-        self.current(stale, deadline).await?;
-        self.replica.glimpse(look).await
+        Ok(self.dated_glimpse(stale, deadline, look).await?.0)
+    }
+
+    /// The same, and of a look at the replica as it is, how many milliseconds ago that was known to be current.
+    ///
+    /// # Errors
+    /// As [`glimpse`](Self::glimpse).
+    pub(crate) async fn dated_glimpse<T: Send + 'static>(
+        &self,
+        stale: bool,
+        deadline: Instant,
+        look: impl FnOnce(&Glimpse<'_>) -> Result<T, Fault> + Send + 'static,
+    ) -> Result<(T, Option<u64>), Fault> {
+        let age_ms = self.current(stale, deadline).await?;
+        Ok((self.replica.glimpse(look).await?, age_ms))
     }
 }
 

@@ -72,6 +72,19 @@ pub(super) fn brief(time: Duration) -> String {
     }
 }
 
+/// What to say of the age of a stale reading.
+pub(super) fn age(age: Option<Duration>) -> String {
+    match age {
+        Some(age) => format!("this replica was current {} ago", brief(age)),
+        None => "it is not known how old this replica is".to_owned(),
+    }
+}
+
+/// A time in milliseconds, as documents have it.
+pub(super) fn whole_milliseconds(time: Duration) -> u64 {
+    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
+}
+
 /// Shows an amount of bytes: `512 B`, `1.5 KiB`, `4.0 MiB`.
 pub(super) fn bytes(bytes: u64) -> String {
     let units = ["KiB", "MiB", "GiB", "TiB"];

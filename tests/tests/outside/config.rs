@@ -142,7 +142,7 @@ async fn a_secret_is_in_no_file_and_for_those_only_who_may() -> anyhow::Result<(
         }
     }
     let rotation = of_learner.json(&["config", "rotate-key", "-o", "json"]).await?;
-    assert_eq!(rotation["item"], json!({"key": 2, "secrets": 1}));
+    assert_eq!(rotation["item"], json!({"key": 2, "secrets": 1, "lost": 0, "lost_places": []}));
     fs::write(&file, "something else")?;
     of_voter.ok(&["config", "set", "shop.key", &argument]).await?;
     let told = next(&mut watch).await?.reading.value()?;
@@ -265,6 +265,18 @@ async fn a_staged_change_is_on_its_share_until_it_is_everybodys() -> anyhow::Res
     let update = next(&mut watch).await?;
     assert_eq!(update.reading.value()?, Some(json!("Hi")));
     assert_eq!((update.reading.leaves[0].canary, holders(&cli).await?), (Some(canary), vec![has_not]));
+    // Whoever sets it meanwhile is told, and does not lose it.
+    let outcome = cli.run(&["config", "set", "helloworld.greeting", "Good day"]).await?;
+    assert!(
+        outcome.stderr.contains(&format!("the staged change {canary} touches this too")),
+        "{}",
+        outcome.stderr
+    );
+    let outcome = cli.run(&["config", "promote", &canary.to_string()]).await?;
+    assert!(outcome.code == 6 && outcome.stderr.contains("and is \"Good day\""), "{}", outcome.stderr);
+    let shown = cli.json(&["config", "canaries", "-o", "json"]).await?;
+    assert_eq!(shown["items"][0]["overtaken"][0]["after"], "Good day");
+    cli.ok(&["config", "rollback", &(canary - 1).to_string(), "helloworld"]).await?;
     cli.ok(&["config", "promote", &canary.to_string(), "-m", "no complaints"]).await?;
     assert_eq!(cli.ok(&["config", "get", "helloworld.greeting"]).await?, "Hi");
     assert_eq!(cli.run(&["config", "abort", &canary.to_string()]).await?.code, 5);
@@ -298,6 +310,8 @@ async fn documents_come_and_go_and_have_to_fit() -> anyhow::Result<()> {
     for (arguments, code) in [
         (&["set", "a..b", "1"][..], 2),
         (&["set", "a", "1", "--canary", "0%"], 2),
+        (&["set", "nobody.a", "1", "--canary", "10%"], 5),
+        (&["set", "shop.open.a", "1"], 2),
         (&["import", "/nowhere/at/all.json"], 2),
         (&["promote", "7"], 5),
         (&["get", "--at", "77"], 2),

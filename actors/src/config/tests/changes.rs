@@ -34,7 +34,7 @@ fn objects_are_merged_and_all_else_replaces() {
     assert_eq!(desk.get("shop.nothing"), None);
     // A leaf where a branch was, and a branch where a leaf was.
     desk.set("shop.limits", "[1, 2]").expect("it fits");
-    desk.set("shop.open.days", r#""mon""#).expect("it fits");
+    desk.set("shop.open", r#"{"days":"mon"}"#).expect("it fits");
     let whole = r#"{"limits":[1,2],"name":null,"open":{"days":"mon"}}"#;
     assert_eq!(desk.get("shop").as_deref(), Some(whole));
     // An empty object is merged as any other: it takes nothing away.
@@ -43,6 +43,42 @@ fn objects_are_merged_and_all_else_replaces() {
     assert_eq!(desk.get("empty").as_deref(), Some("{}"));
     desk.set("empty.x", "1").expect("it fits");
     assert_eq!(desk.get("empty").as_deref(), Some(r#"{"x":1}"#));
+}
+
+#[test]
+fn nothing_is_set_through_what_is_no_object() {
+    let mut desk = Desk::new();
+    let whole = r#"{"empty":{},"flag":true,"list":[1,2],"n":5,"none":null,"text":"x"}"#;
+    desk.set("a", whole).expect("it fits");
+    desk.set_secret("a.key", "\"hunter2\"").expect("it fits");
+    let before = desk.get("a");
+    for (at, value, refused) in [
+        ("a.list.0", "5", "a.list is a list, not an object"),
+        ("a.n.b", "1", "a.n is a number, not an object"),
+        ("a.n.b.c", "1", "a.n is a number"),
+        ("a.text.b", "1", "a.text is a text"),
+        ("a.flag.b", "1", "a.flag is true or false"),
+        ("a.none.b", "1", "a.none is null"),
+        ("a.key.b", "1", "a.key is a secret"),
+        // A document is merged, and must not do what a path must not.
+        ("a", r#"{"n":{"b":1}}"#, "a.n is a number"),
+        ("", r#"{"a":{"list":{"0":5}}}"#, "a.list is a list"),
+    ] {
+        let fault = desk.set(at, value).expect_err("it would be lost");
+        assert!(fault.code == Code::Usage && fault.message.starts_with(refused), "{at}: {fault}");
+        assert!(fault.help[0].contains("micro-node config set a."), "{fault:?}");
+        assert_eq!(desk.get("a"), before);
+    }
+    desk.set("a.empty.b", "1").expect("an empty object is an object");
+    // On purpose it is another thing: what is named itself, and all of it.
+    desk.set("a.n", r#"{"b":1}"#).expect("it is named");
+    let mut what = setting("a", r#"{"list":{"0":5}}"#);
+    if let What::Set { replace, .. } = &mut what {
+        *replace = true;
+    }
+    let request = desk.request(what);
+    desk.change(&request).expect("all that is there is replaced");
+    assert_eq!(desk.get("a").as_deref(), Some(r#"{"list":{"0":5}}"#));
 }
 
 #[test]
@@ -125,7 +161,7 @@ fn a_change_with_a_key_is_made_once_and_answered_the_same() {
 fn the_tree_is_read_and_rolled_back_as_it_was() {
     let mut desk = Desk::new();
     desk.set("shop", r#"{"a":1,"b":2}"#).expect("it fits");
-    desk.set("shop.a.x", "3").expect("it fits");
+    desk.set("shop.a", r#"{"x":3}"#).expect("it fits");
     desk.delete("shop.b").expect("it fits");
     desk.set("other", "4").expect("it fits");
     for (version, shop) in [

@@ -26,13 +26,15 @@ pub(super) struct Desk {
     pub bench: Bench,
     pub opener: Opener,
     pub namespace: Namespace,
+    /// How many instances run of whatever service a change is staged for.
+    pub instances: usize,
 }
 
 impl Desk {
     pub fn new() -> Self {
         let seams = crate::auth::tests::seams();
         let opener = Opener { seal: SealKey::generate(&seams), seams, cluster: ClusterId(7) };
-        Desk { bench: Bench::new(), opener, namespace: Namespace::default() }
+        Desk { bench: Bench::new(), opener, namespace: Namespace::default(), instances: 1 }
     }
 
     /// What one look at the state shows.
@@ -54,10 +56,11 @@ impl Desk {
     }
 
     pub fn plan(&self, request: &ChangeRequest) -> Result<Planned, Fault> {
-        let (request, opener, now_ms) = (request.clone(), self.opener.clone(), self.bench.time_ms);
+        let (request, opener) = (request.clone(), self.opener.clone());
+        let (now_ms, instances) = (self.bench.time_ms, self.instances);
         self.look(move |glimpse| {
             let state = ConfigState::new(glimpse, &request.namespace);
-            Planner { state, request: &request, opener: &opener, now_ms }.plan()
+            Planner { state, request: &request, opener: &opener, now_ms, instances }.plan()
         })
     }
 

@@ -3,7 +3,9 @@
 use super::{Desk, path, setting};
 use crate::{
     auth::SealKey,
-    config::{GetRequest, Inherited, MeshSeal, What, inherit_keys, leaf::Content, state::Opener},
+    config::{
+        GetRequest, Inherited, MeshSeal, What, inherit_keys, leaf::Content, rotation::unopened, state::Opener,
+    },
 };
 use micro_sdk::wire::{ClusterId, Code, Namespace};
 
@@ -59,7 +61,7 @@ fn what_is_a_secret_stays_one() {
     assert!(!desk.stores("hunter3"));
     assert_eq!(desk.get("shop.key").as_deref(), Some("\"[secret]\""));
     // Whatever takes its place, too.
-    desk.set("shop.key.inner", "\"hunter4\"").expect("it fits");
+    desk.set("shop.key", r#"{"inner":"hunter4"}"#).expect("it fits");
     desk.set("shop", "\"hunter5\"").expect("it fits");
     assert!(!desk.stores("hunter4") && !desk.stores("hunter5"));
     assert_eq!(desk.get_secret("shop").expect("the key is here").as_deref(), Some("\"hunter5\""));
@@ -181,6 +183,54 @@ fn a_mesh_made_of_a_backup_lives_without_the_keys_of_the_old_one() {
     assert!(desk.get_secret("shop.key").is_err());
     assert_eq!(desk.set("shop", r#"{"key":1,"pin":2}"#).expect("it fits").edits.len(), 2);
     assert_eq!(desk.get_secret("shop").expect("all opens").as_deref(), Some(r#"{"key":1,"pin":2}"#));
+}
+
+#[test]
+fn secrets_that_can_not_be_opened_are_set_anew_one_by_one_under_a_schema() {
+    let mut desk = Desk::new();
+    let schema = r#"{"required":["key","pin"],"additionalProperties":false,"properties":{
+        "key":{"type":"string","minLength":3},"pin":{"type":"integer"},"open":{"type":"boolean"},
+        "mode":{"anyOf":[{"const":"a"},{"const":"b"}]}},
+        "if":{"properties":{"pin":{"const":1}}},"else":{"required":["open"]}}"#;
+    desk.set_secret("shop", r#"{"key":"hunter2","pin":1}"#).expect("it fits");
+    desk.set_schema("shop", Some(schema)).expect("what is there fits");
+    desk.opener.seal = SealKey::generate(&desk.opener.seams);
+    desk.set("shop.mode", "\"a\"").expect("what nobody can open is in nobody's way");
+    desk.set_schema("shop", None).expect("it may go");
+    desk.set_schema("shop", Some(schema)).expect("what nobody can open is not wrong");
+    // What is known is checked as before.
+    for (at, value, wrong) in [
+        ("shop.open", "1", "shop.open: "),
+        ("shop.mode", "\"c\"", "shop.mode: "),
+        ("shop.key", "\"x\"", "shop.key: "),
+        ("shop.other", "1", "Additional properties"),
+    ] {
+        let fault = desk.set(at, value).expect_err("it does not fit");
+        assert!(fault.code == Code::Usage && fault.message.contains(wrong), "{at}: {fault}");
+    }
+    assert_eq!(desk.delete("shop.key").expect_err("it is required").code, Code::Usage);
+    let fault = desk.roll_back("shop.key", 1);
+    assert!(fault.is_ok_and(|reply| reply.edits.is_empty()), "it is so already");
+    desk.set("shop.key", "\"anew\"").expect("it is set anew");
+    desk.set("shop.pin", "1").expect("so is the other");
+    assert_eq!(desk.get_secret("shop.key"), Ok(Some("\"anew\"".to_owned())));
+    // What nobody can open does not come back past the schema.
+    let fault = desk.roll_back("shop.key", 1).expect_err("whether it fits, nobody knows");
+    assert!(fault.message.contains("shop.key can't be opened"), "{fault}");
+    let fault = desk.set("shop.pin", "2").expect_err("now the condition is known");
+    assert_eq!(fault.code, Code::Usage);
+}
+
+#[test]
+fn a_rotation_names_what_it_could_not_open() {
+    let mut desk = Desk::new();
+    desk.set_secret("shop", r#"{"key":"x","pin":1}"#).expect("it fits");
+    desk.opener.seal = SealKey::generate(&desk.opener.seams);
+    desk.set("shop.key", "\"anew\"").expect("a new key is made");
+    let namespaces = [Namespace::default()];
+    let key = desk.rotate(&namespaces, |_| ());
+    let lost = desk.look(move |glimpse| unopened(glimpse, key, &namespaces)).expect("a healthy disk is read");
+    assert_eq!(lost, [(Namespace::default(), "shop.pin".to_owned())]);
 }
 
 #[test]

@@ -10,6 +10,10 @@ use super::{
     table::Table,
 };
 use clap::Args;
+use micro_sdk::{
+    client::{ConfigCanary, ConfigEdit},
+    wire::Fault,
+};
 use schemars::JsonSchema;
 use serde::Serialize;
 
@@ -22,6 +26,9 @@ Examples:
 pub(super) struct Canaries {}
 
 /// Make a staged change everybody's
+///
+/// It is refused if others have changed since what it would replace: abort it then, and stage again what is still
+/// wanted.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Example:
@@ -75,6 +82,9 @@ struct CanaryItem<'a> {
     instances: &'a [String],
     /// What it changes.
     edits: Vec<EditItem<'a>>,
+    /// What others have changed there since it was staged: `before` is what was there then, `after` what is there now.
+    /// With any, it can't be promoted.
+    overtaken: Vec<EditItem<'a>>,
 }
 
 /// What there is to say of the list.
@@ -93,40 +103,75 @@ impl Canaries {
     pub(super) fn run(self, globals: &Globals, output: &Output) -> Result<(), Failure> {
         let canaries = session::run(globals, async |node| Ok(node.config().canaries().await?))?;
         if output.json() {
-            let items: Vec<CanaryItem> = canaries
-                .iter()
-                .map(|canary| CanaryItem {
-                    canary: canary.canary,
-                    time: rfc3339(canary.time),
-                    by: &canary.who,
-                    reason: &canary.reason,
-                    percent: canary.percent,
-                    instances: &canary.instances,
-                    edits: edit_items(&canary.edits),
-                })
-                .collect();
+            let items = canaries.iter().map(CanaryItem::try_from).collect::<Result<Vec<_>, _>>()?;
             let summary = CanariesSummary { count: items.len() };
             return output.items(&CANARIES, &items, &summary);
         }
         let mut table =
-            Table::new(["CANARY", "SHARE", "INSTANCES", "PATH", "BEFORE", "AFTER", "BY", "REASON"]);
+            Table::new(["CANARY", "SHARE", "INSTANCES", "PATH", "BEFORE", "NOW", "AFTER", "BY", "REASON"]);
         for canary in &canaries {
-            for edit in &canary.edits {
+            for [path, before, now, after] in rows(canary) {
                 table.row([
                     canary.canary.to_string(),
                     format!("{}%", canary.percent),
                     or_nothing(&canary.instances.join(",")),
-                    edit.path.clone(),
-                    excerpt(edit.before.as_ref()),
-                    excerpt(edit.after.as_ref()),
+                    path,
+                    before,
+                    now,
+                    after,
                     canary.who.clone(),
                     or_nothing(&canary.reason),
                 ]);
             }
         }
-        output
-            .table(&table, "nothing is staged: micro-node config set PATH VALUE --canary 10% stages a change")
+        output.table(
+            &table,
+            "nothing is staged: micro-node config set PATH VALUE --canary 10% stages a change",
+        )?;
+        let overtaken = canaries.iter().filter(|canary| !canary.overtaken.is_empty());
+        for ConfigCanary { canary, .. } in overtaken {
+            output.remark(&format!(
+                "{canary} can't be promoted: others have changed what it would replace; \
+                 micro-node config abort {canary} takes it back"
+            ));
+        }
+        Ok(())
     }
+}
+
+impl<'a> TryFrom<&'a ConfigCanary> for CanaryItem<'a> {
+    type Error = Fault;
+
+    fn try_from(canary: &'a ConfigCanary) -> Result<Self, Fault> {
+        Ok(CanaryItem {
+            canary: canary.canary,
+            time: rfc3339(canary.time),
+            by: &canary.who,
+            reason: &canary.reason,
+            percent: canary.percent,
+            instances: &canary.instances,
+            edits: edit_items(&canary.edits)?,
+            overtaken: edit_items(&canary.overtaken)?,
+        })
+    }
+}
+
+/// What a staged change touches: the path, what was there when it was staged, what is there now, and what it would set.
+fn rows(canary: &ConfigCanary) -> Vec<[String; 4]> {
+    let find = |edits: &[ConfigEdit], path: &str| edits.iter().find(|edit| edit.path == path).cloned();
+    let row = |edit: &ConfigEdit| {
+        // What nobody else has changed is what it was.
+        let now = find(&canary.overtaken, &edit.path).map_or_else(|| edit.before.clone(), |edit| edit.after);
+        let (before, after) = (edit.before.as_deref(), edit.after.as_deref());
+        [edit.path.clone(), excerpt(before), excerpt(now.as_deref()), excerpt(after)]
+    };
+    let mut rows: Vec<_> = canary.edits.iter().map(row).collect();
+    // What has come to stand where it would set something else.
+    let others = canary.overtaken.iter().filter(|edit| find(&canary.edits, &edit.path).is_none());
+    rows.extend(others.map(|edit| {
+        [edit.path.clone(), excerpt(edit.before.as_deref()), excerpt(edit.after.as_deref()), excerpt(None)]
+    }));
+    rows
 }
 
 impl Promote {
@@ -144,5 +189,32 @@ impl Abort {
         let changed =
             session::run(globals, async |node| Ok(node.config().abort(canary).reason(reason).await?))?;
         show_changed(&changed, false, output)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::SystemTime;
+
+    fn edit(path: &str, before: Option<&str>, after: Option<&str>) -> ConfigEdit {
+        let text = |text: &str| text.to_owned();
+        ConfigEdit { path: path.to_owned(), before: before.map(text), after: after.map(text), secret: false }
+    }
+
+    #[test]
+    fn a_staged_change_is_shown_with_what_is_there_now() {
+        let canary = ConfigCanary {
+            canary: 7,
+            time: SystemTime::UNIX_EPOCH,
+            who: "jane".to_owned(),
+            reason: String::new(),
+            percent: 10,
+            edits: vec![edit("a", Some("1"), Some("2")), edit("b", Some("3"), Some("4"))],
+            overtaken: vec![edit("a", Some("1"), Some("9")), edit("b.c", None, Some("8"))],
+            instances: Vec::new(),
+        };
+        let expected = [["a", "1", "9", "2"], ["b", "3", "3", "4"], ["b.c", "–", "8", "–"]];
+        assert_eq!(rows(&canary), expected.map(|row| row.map(str::to_owned)));
     }
 }

@@ -8,6 +8,7 @@ use super::{
     output::Output,
     session,
     shape::{ItemShape, Shapes},
+    unit,
 };
 use clap::Args;
 use micro_sdk::{
@@ -71,6 +72,8 @@ struct ReadingItem<'a> {
     version: u64,
     /// The values that it is made of.
     leaves: Vec<LeafItem<'a>>,
+    /// Of a `--stale` reading: how many milliseconds ago this replica was known to be current, if that can be said.
+    age_ms: Option<u64>,
 }
 
 /// The JSON form of a leaf.
@@ -114,6 +117,9 @@ impl Get {
             return origins::run(&self.path, globals, output);
         }
         let reading = session::run(globals, async |node| Ok(self.read(&node).await?))?;
+        if self.stale {
+            output.remark(&unit::age(reading.age));
+        }
         output.detail(&format!("the tree is at version {}", reading.version));
         let default = self.default.as_deref().map(|default| document::value(default, false)).transpose()?;
         let Some(text) = reading.text.as_deref().or(default.as_ref().map(|json| json.as_str())) else {
@@ -126,6 +132,7 @@ impl Get {
                 value: serde_json::from_str(text).map_err(|_| not_json())?,
                 version: reading.version,
                 leaves: leaf_items(&reading)?,
+                age_ms: reading.age.map(unit::whole_milliseconds),
             };
             return output.item(&GET, &item);
         }

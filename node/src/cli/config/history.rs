@@ -10,7 +10,7 @@ use super::{
     table::Table,
 };
 use clap::Args;
-use micro_sdk::client::ConfigChange;
+use micro_sdk::{client::ConfigChange, wire::Fault};
 use schemars::JsonSchema;
 use serde::Serialize;
 
@@ -102,17 +102,19 @@ const DIFF: ListShape<EditItem<'static>, DiffSummary> = ListShape::new("config-d
 
 pub(super) const SHAPES: Shapes = &[&HISTORY, &DIFF];
 
-impl<'a> From<&'a ConfigChange> for ChangeItem<'a> {
-    fn from(change: &'a ConfigChange) -> Self {
-        ChangeItem {
+impl<'a> TryFrom<&'a ConfigChange> for ChangeItem<'a> {
+    type Error = Fault;
+
+    fn try_from(change: &'a ConfigChange) -> Result<Self, Fault> {
+        Ok(ChangeItem {
             version: change.version,
             time: rfc3339(change.time),
             by: &change.who,
             action: &change.action,
             canary: change.canary,
             reason: &change.reason,
-            edits: edit_items(&change.edits),
-        }
+            edits: edit_items(&change.edits)?,
+        })
     }
 }
 
@@ -131,7 +133,7 @@ impl History {
             Ok(node.config().history(&self.path).before(self.before).limit(self.limit).await?)
         })?;
         if output.json() {
-            let items: Vec<ChangeItem> = history.changes.iter().map(ChangeItem::from).collect();
+            let items = history.changes.iter().map(ChangeItem::try_from).collect::<Result<Vec<_>, _>>()?;
             let summary = HistorySummary { count: items.len(), more: history.more };
             return output.items(&HISTORY, &items, &summary);
         }
@@ -161,7 +163,7 @@ impl Diff {
         })?;
         if output.json() {
             let summary = DiffSummary { from: self.from, to: self.to, count: edits.len() };
-            return output.items(&DIFF, &edit_items(&edits), &summary);
+            return output.items(&DIFF, &edit_items(&edits)?, &summary);
         }
         output.table(&edit_table(&edits), "there is no difference")
     }

@@ -7,7 +7,10 @@ use super::{
     shape::{ItemShape, Shapes},
     table::{NOTHING, Table, clean, cut},
 };
-use micro_sdk::client::{ConfigChanged, ConfigEdit};
+use micro_sdk::{
+    client::{ConfigChanged, ConfigEdit},
+    wire::Fault,
+};
 use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::Value;
@@ -23,28 +26,30 @@ pub(super) struct EditItem<'a> {
     /// `add`, `change` or `remove`: a value of `null` is one.
     kind: &'static str,
     /// What was there, if anything was; a secret is `[secret]`.
-    before: Option<&'a Value>,
+    before: Option<Value>,
     /// What is there now, if anything is; a secret is `[secret]`.
-    after: Option<&'a Value>,
+    after: Option<Value>,
     /// Whether it is a secret.
     secret: bool,
 }
 
-impl<'a> From<&'a ConfigEdit> for EditItem<'a> {
-    fn from(edit: &'a ConfigEdit) -> Self {
+impl<'a> TryFrom<&'a ConfigEdit> for EditItem<'a> {
+    type Error = Fault;
+
+    fn try_from(edit: &'a ConfigEdit) -> Result<Self, Fault> {
         let kind = match (&edit.before, &edit.after) {
             (None, _) => "add",
             (Some(_), Some(_)) => "change",
             (Some(_), None) => "remove",
         };
-        let (before, after) = (edit.before.as_ref(), edit.after.as_ref());
-        EditItem { path: &edit.path, kind, before, after, secret: edit.secret }
+        let (before, after) = (edit.value_before()?, edit.value_after()?);
+        Ok(EditItem { path: &edit.path, kind, before, after, secret: edit.secret })
     }
 }
 
 /// The JSON form of several.
-pub(super) fn edit_items(edits: &[ConfigEdit]) -> Vec<EditItem<'_>> {
-    edits.iter().map(EditItem::from).collect()
+pub(super) fn edit_items(edits: &[ConfigEdit]) -> Result<Vec<EditItem<'_>>, Fault> {
+    edits.iter().map(EditItem::try_from).collect()
 }
 
 /// The JSON form of what a change did.
@@ -54,6 +59,8 @@ struct ChangedItem<'a> {
     version: u64,
     /// The staged change that was made; none if it is everybody's.
     canary: Option<u64>,
+    /// The staged changes that touch what was changed: they can't be promoted any more.
+    staged: &'a [u64],
     /// Whether nothing was changed, since it was only asked what would.
     dry_run: bool,
     /// What changed.
@@ -75,26 +82,29 @@ const CHANGE: ItemShape<ChangedItem<'static>> = ItemShape::new(
 
 pub(super) const SHAPES: Shapes = &[&CHANGE];
 
-/// A value on one line, as much of it as a row takes.
-pub(super) fn excerpt(value: Option<&Value>) -> String {
-    let text = value.map_or_else(|| NOTHING.to_owned(), Value::to_string);
-    cut(&clean(&text), Some(VALUE_CHARS_MAX))
+/// A value on one line, as it was written, as much of it as a row takes.
+pub(super) fn excerpt(json: Option<&str>) -> String {
+    cut(&clean(json.unwrap_or(NOTHING)), Some(VALUE_CHARS_MAX))
 }
 
 /// Leaves before and after.
 pub(super) fn edit_table(edits: &[ConfigEdit]) -> Table {
     let mut table = Table::new(["PATH", "BEFORE", "AFTER"]);
     for edit in edits {
-        table.row([edit.path.clone(), excerpt(edit.before.as_ref()), excerpt(edit.after.as_ref())]);
+        table.row([edit.path.clone(), excerpt(edit.before.as_deref()), excerpt(edit.after.as_deref())]);
     }
     table
 }
 
 /// Shows what a change did; a person who did not ask what it would do sees what is worth a remark.
 pub(super) fn show_changed(changed: &ConfigChanged, dry_run: bool, output: &Output) -> Result<(), Failure> {
+    if let Some(warning) = overtaking(changed, dry_run) {
+        output.remark(&warning);
+    }
     if output.json() {
-        let ConfigChanged { version, edits, canary } = changed;
-        let item = ChangedItem { version: *version, canary: *canary, dry_run, edits: edit_items(edits) };
+        let ConfigChanged { version, edits, canary, staged } = changed;
+        let edits = edit_items(edits)?;
+        let item = ChangedItem { version: *version, canary: *canary, staged, dry_run, edits };
         return output.item(&CHANGE, &item);
     }
     if dry_run {
@@ -115,6 +125,22 @@ pub(super) fn show_changed(changed: &ConfigChanged, dry_run: bool, output: &Outp
     Ok(())
 }
 
+/// What to say of a change that takes the place of what staged changes would replace.
+fn overtaking(changed: &ConfigChanged, dry_run: bool) -> Option<String> {
+    let staged: Vec<String> = changed.staged.iter().map(u64::to_string).collect();
+    let numbers = staged.join(", ");
+    let (changes, verb) = match staged.len() {
+        0 => return None,
+        1 => ("the staged change", "touches"),
+        _ => ("the staged changes", "touch"),
+    };
+    let then = if dry_run { "could not be promoted then" } else { "can't be promoted any more" };
+    Some(format!(
+        "{changes} {numbers} {verb} this too, and {then}: micro-node config canaries shows what is there and staged; \
+         config abort takes it back"
+    ))
+}
+
 /// How many leaves, in words.
 pub(super) fn leaves(count: usize) -> String {
     if count == 1 { "1 value".to_owned() } else { format!("{count} values") }
@@ -128,18 +154,43 @@ pub(super) fn or_nothing(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use serde_json::json;
+
+    fn edit(before: Option<&str>, after: Option<&str>) -> ConfigEdit {
+        let text = |text: &str| text.to_owned();
+        ConfigEdit { path: "a".to_owned(), before: before.map(text), after: after.map(text), secret: false }
+    }
 
     #[test]
     fn null_is_told_from_nothing() {
-        let edit = |before, after| ConfigEdit { path: "a".to_owned(), before, after, secret: false };
-        let kind = |edit: &ConfigEdit| EditItem::from(edit).kind;
-        assert_eq!(kind(&edit(None, Some(Value::Null))), "add");
-        assert_eq!(kind(&edit(Some(Value::Null), Some(json!(1)))), "change");
-        assert_eq!(kind(&edit(Some(Value::Null), None)), "remove");
+        let kind = |edit: &ConfigEdit| EditItem::try_from(edit).expect("it is JSON").kind;
+        assert_eq!(kind(&edit(None, Some("null"))), "add");
+        assert_eq!(kind(&edit(Some("null"), Some("1"))), "change");
+        assert_eq!(kind(&edit(Some("null"), None)), "remove");
         let text = "\
 PATH  BEFORE  AFTER
 a     null    –";
-        assert_eq!(edit_table(&[edit(Some(Value::Null), None)]).render(true, None), text);
+        assert_eq!(edit_table(&[edit(Some("null"), None)]).render(true, None), text);
+    }
+
+    #[test]
+    fn numbers_are_shown_as_they_were_written() {
+        let text = "\
+PATH  BEFORE  AFTER
+a     1.10    123456789012345678901234567890";
+        let edits = [edit(Some("1.10"), Some("123456789012345678901234567890"))];
+        assert_eq!(edit_table(&edits).render(true, None), text);
+    }
+
+    #[test]
+    fn who_overtakes_a_staged_change_is_told_which() {
+        let changed = |staged: &[u64]| {
+            let staged = staged.to_vec();
+            overtaking(&ConfigChanged { version: 1, edits: Vec::new(), canary: None, staged }, false)
+        };
+        assert_eq!(changed(&[]), None);
+        assert!(changed(&[7]).is_some_and(|text| text.starts_with("the staged change 7 touches this too")));
+        assert!(
+            changed(&[7, 9]).is_some_and(|text| text.starts_with("the staged changes 7, 9 touch this too"))
+        );
     }
 }

@@ -65,7 +65,7 @@ impl List {
         let mut table = Table::new(["PATH", "VALUE", "VERSION", "CANARY"]);
         for leaf in &reading.leaves {
             let canary = leaf.canary.map_or_else(|| NOTHING.to_owned(), |canary| canary.to_string());
-            table.row([leaf.path.clone(), excerpt(Some(&leaf.value()?)), leaf.version.to_string(), canary]);
+            table.row([leaf.path.clone(), excerpt(Some(&leaf.text)), leaf.version.to_string(), canary]);
         }
         output.table(&table, "nothing is there: micro-node config set PATH VALUE sets something")
     }

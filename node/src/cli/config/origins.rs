@@ -91,7 +91,7 @@ pub(super) fn run(path: &str, globals: &Globals, output: &Output) -> Result<(), 
         for origin in instance.values.iter().filter(|origin| within(origin, path)) {
             let row = [
                 origin.path.clone(),
-                excerpt(Some(&origin.value)),
+                excerpt(Some(&origin.value.to_string())),
                 origin.source.clone(),
                 or_nothing(&origin.place),
                 or_nothing(&origin.shadowed.join(", ")),

@@ -8,6 +8,7 @@ use super::{
     shape::{ItemShape, Shapes},
 };
 use clap::Args;
+use micro_sdk::client::ConfigRotation;
 use schemars::JsonSchema;
 use serde::Serialize;
 
@@ -27,6 +28,19 @@ struct RotateItem {
     key: u32,
     /// How many secrets were sealed anew.
     secrets: u64,
+    /// How many could not be opened, and stay as they are until they are set anew.
+    lost: u64,
+    /// The first hundred of these.
+    lost_places: Vec<PlaceItem>,
+}
+
+/// A place in the tree of a namespace.
+#[derive(Serialize, JsonSchema)]
+struct PlaceItem {
+    /// The namespace.
+    namespace: String,
+    /// The path.
+    path: String,
 }
 
 const ROTATE: ItemShape<RotateItem> = ItemShape::new("config-rotate-key", &["config rotate-key"]);
@@ -36,11 +50,20 @@ pub(super) const SHAPES: Shapes = &[&ROTATE];
 impl RotateKey {
     pub(super) fn run(self, globals: &Globals, output: &Output) -> Result<(), Failure> {
         let rotation = session::run(globals, async |node| Ok(node.config().rotate_key().await?))?;
-        let (key, secrets) = (rotation.key, rotation.secrets);
+        let ConfigRotation { key, secrets, lost, lost_places } = rotation;
         if output.json() {
-            return output.item(&ROTATE, &RotateItem { key, secrets });
+            let place = |(namespace, path)| PlaceItem { namespace, path };
+            let lost_places = lost_places.into_iter().map(place).collect();
+            return output.item(&ROTATE, &RotateItem { key, secrets, lost, lost_places });
         }
         output.remark(&format!("key {key} seals from now on; secrets sealed anew: {secrets}"));
+        if lost > 0 {
+            output.remark(&format!(
+                "secrets that can't be opened, and stay as they are: {lost}; set them anew: micro-node --namespace \
+                 NAMESPACE config set PATH - --secret"
+            ));
+            lost_places.iter().for_each(|(namespace, path)| output.remark(&format!("  {namespace}  {path}")));
+        }
         Ok(())
     }
 }

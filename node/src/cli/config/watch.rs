@@ -64,7 +64,7 @@ pub(super) const SHAPES: Shapes = &[&WATCH];
 
 /// What a person sees of a change: columns of fixed width, since what is to come is not known.
 fn line(update: &ConfigUpdate, edit: &ConfigEdit) -> String {
-    let (before, after) = (excerpt(edit.before.as_ref()), excerpt(edit.after.as_ref()));
+    let (before, after) = (excerpt(edit.before.as_deref()), excerpt(edit.after.as_deref()));
     let (version, who) = (update.reading.version, clean(&update.who));
     format!("{version:<8}  {who:<16}  {}  {before} → {after}", clean(&edit.path))
 }
@@ -107,7 +107,7 @@ fn show(update: &ConfigUpdate, limit: u64, output: &Output) -> Result<u64, Failu
         shown += 1;
         if output.json() {
             let (version, by) = (update.reading.version, update.who.as_str());
-            output.line(&WATCH, &WatchItem { version, by, edit: EditItem::from(edit) })?;
+            output.line(&WATCH, &WatchItem { version, by, edit: EditItem::try_from(edit)? })?;
         } else {
             output.text(&line(update, edit))?;
         }

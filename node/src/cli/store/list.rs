@@ -6,10 +6,10 @@ use super::{
     globals::Globals,
     item::{Detail, RecordItem, listing},
     output::Output,
-    read::age,
     selection::Selection,
     session,
     shape::{ItemShape, ListShape, Shapes},
+    unit,
 };
 use clap::{Args, ValueEnum};
 use micro_sdk::client::{self, Page, Store};
@@ -82,6 +82,8 @@ struct ListSummary<'a> {
     after: Option<&'a str>,
     /// The moment that the list shows.
     revision: u64,
+    /// Of a `--stale` reading: how many milliseconds ago this replica was known to be current, if that can be said.
+    age_ms: Option<u64>,
 }
 
 /// How many records there are.
@@ -125,7 +127,7 @@ impl List {
         }
         let page = session::run(globals, async |node| Ok(self.asked(&place.store(&node)).await?))?;
         if self.moment.stale {
-            output.remark(&age(page.age));
+            output.remark(&unit::age(page.age));
         }
         self.show(&page, output)
     }
@@ -134,8 +136,13 @@ impl List {
         let last = page.records.last().map(|record| record.key.as_str()).filter(|_| page.more);
         if output.json() {
             let items: Vec<RecordItem> = page.records.iter().map(RecordItem::from).collect();
-            let summary =
-                ListSummary { count: items.len(), more: page.more, after: last, revision: page.revision };
+            let summary = ListSummary {
+                count: items.len(),
+                more: page.more,
+                after: last,
+                revision: page.revision,
+                age_ms: page.age.map(unit::whole_milliseconds),
+            };
             return output.items(&LIST, &items, &summary);
         }
         let detail = match (self.keys_only, output.wide(), output.verbosity()) {

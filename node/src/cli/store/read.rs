@@ -12,7 +12,8 @@ use super::{
 };
 use clap::Args;
 use micro_sdk::wire::{Code, Fault};
-use std::time::Duration;
+use schemars::JsonSchema;
+use serde::Serialize;
 
 /// Read a record and print its value as it is
 #[derive(Debug, Args)]
@@ -30,15 +31,16 @@ pub(super) struct Read {
     moment: Moment,
 }
 
-/// What to say of the age of a stale reading.
-pub(super) fn age(age: Option<Duration>) -> String {
-    match age {
-        Some(age) => format!("this replica was current {} ago", unit::brief(age)),
-        None => "it is not known how old this replica is".to_owned(),
-    }
+/// A record, and of which moment it is.
+#[derive(Serialize, JsonSchema)]
+struct ReadItem<'a> {
+    #[serde(flatten)]
+    record: RecordItem<'a>,
+    /// Of a `--stale` reading: how many milliseconds ago this replica was known to be current, if that can be said.
+    age_ms: Option<u64>,
 }
 
-const READ: ItemShape<RecordItem<'static>> = ItemShape::new("store-read", &["store read"]);
+const READ: ItemShape<ReadItem<'static>> = ItemShape::new("store-read", &["store read"]);
 
 pub(super) const SHAPES: Shapes = &[&READ];
 
@@ -55,7 +57,7 @@ impl Read {
             Ok(get.found().await?)
         })?;
         if self.moment.stale {
-            output.remark(&age(found.age));
+            output.remark(&unit::age(found.age));
         }
         let Some(record) = found.record else {
             let (database, table) = (place.database(), place.table());
@@ -67,7 +69,8 @@ impl Read {
                 .into());
         };
         if output.json() {
-            return output.item(&READ, &RecordItem::from(&record));
+            let age_ms = found.age.map(unit::whole_milliseconds);
+            return output.item(&READ, &ReadItem { record: RecordItem::from(&record), age_ms });
         }
         output.detail(&format!("version {}, made at {}", record.version, record.created));
         if let Some(expires) = record.expires {

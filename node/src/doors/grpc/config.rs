@@ -231,7 +231,7 @@ impl config_server::Config for Door {
     ) -> Result<Response<RotateConfigKeyResponse>, Status> {
         let (metadata, extensions, _) = request.into_parts();
         let reply = self.local.rotate_config_key(&context(&metadata, &extensions)?).await?;
-        Ok(Response::new(RotateConfigKeyResponse { key: reply.key, secrets: reply.secrets }))
+        Ok(Response::new(settings::rotated(reply)))
     }
 }
 

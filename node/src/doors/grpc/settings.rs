@@ -3,13 +3,14 @@
 use super::usage;
 use micro_actors::config::{
     CanaryView, ChangeReply, ChangeView, ConfigUpdate, EditView, InstanceReply, LeafView, Origin, Reading,
+    RotateReply,
 };
 use micro_sdk::{
     proto::{
-        ChangeConfigResponse, ConfigCanary, ConfigChange, ConfigEdit, ConfigLeaf, ConfigOrigin,
-        GetConfigResponse, InstanceConfig, WatchConfigResponse,
+        ChangeConfigResponse, ConfigCanary, ConfigChange, ConfigEdit, ConfigLeaf, ConfigOrigin, ConfigPlace,
+        GetConfigResponse, InstanceConfig, RotateConfigKeyResponse, WatchConfigResponse,
     },
-    wire::{Fault, InstanceId},
+    wire::{Fault, InstanceId, Namespace},
 };
 
 /// The instance that a caller names, if it names one.
@@ -43,22 +44,31 @@ fn edits(edits: Vec<EditView>) -> Vec<ConfigEdit> {
 }
 
 pub(super) fn reading(reading: Reading) -> GetConfigResponse {
-    let Reading { value, version, leaves, .. } = reading;
+    let Reading { value, version, leaves, age_ms, .. } = reading;
     GetConfigResponse {
         value: value.map(micro_actors::config::Plaintext::into_exposed),
         version,
         leaves: leaves.into_iter().map(leaf).collect(),
+        age_ms,
     }
 }
 
 pub(super) fn update(update: ConfigUpdate) -> WatchConfigResponse {
     let who = update.reading.who.clone();
-    let GetConfigResponse { value, version, leaves } = reading(update.reading);
+    let GetConfigResponse { value, version, leaves, .. } = reading(update.reading);
     WatchConfigResponse { value, version, leaves, edits: edits(update.edits), who }
 }
 
 pub(super) fn changed(reply: ChangeReply) -> ChangeConfigResponse {
-    ChangeConfigResponse { version: reply.version, edits: edits(reply.edits), canary: reply.canary }
+    let ChangeReply { version, edits: changed, canary, staged } = reply;
+    ChangeConfigResponse { version, edits: edits(changed), canary, staged }
+}
+
+pub(super) fn rotated(reply: RotateReply) -> RotateConfigKeyResponse {
+    let RotateReply { key, secrets, lost, lost_paths } = reply;
+    let place =
+        |(namespace, path): (Namespace, String)| ConfigPlace { namespace: namespace.to_string(), path };
+    RotateConfigKeyResponse { key, secrets, lost, lost_places: lost_paths.into_iter().map(place).collect() }
 }
 
 pub(super) fn change(change: ChangeView) -> ConfigChange {
@@ -81,6 +91,7 @@ pub(super) fn canary(canary: CanaryView) -> ConfigCanary {
         reason: canary.reason,
         percent: canary.percent,
         edits: edits(canary.edits),
+        overtaken: edits(canary.overtaken),
         instances: canary.instances.into_iter().map(instance_name).collect(),
     }
 }

@@ -23,6 +23,9 @@ pub struct ConfigCanary {
     pub percent: u32,
     /// What it changes.
     pub edits: Vec<ConfigEdit>,
+    /// What others have changed there since it was staged: what was there then, and what is there now. With any, it
+    /// can't be promoted.
+    pub overtaken: Vec<ConfigEdit>,
     /// The instances that have it, as the node that was asked knows them.
     pub instances: Vec<String>,
 }
@@ -60,7 +63,8 @@ impl IntoFuture for EndCanary {
     type Output = Result<ConfigChanged, Fault>;
     type IntoFuture = BoxFuture<'static, Self::Output>;
 
-    /// Sends it. Errors are those of a [set](super::SetConfig), and `NotFound` if there is no such staged change.
+    /// Sends it. Errors are those of a [set](super::SetConfig), `NotFound` if there is no such staged change, and
+    /// `Conflict` if others have changed since what it would replace.
     fn into_future(self) -> Self::IntoFuture {
         Box::pin(async move {
             let message = proto::EndCanaryRequest {
@@ -73,7 +77,7 @@ impl IntoFuture for EndCanary {
             let (node, stake) = (&self.tree.node, Stake::Write(self.idempotency_key));
             let mut client = node.configuration();
             let sent = |request| async move { client.end_canary(request).await };
-            node.ask(stake, node.timeout(), message, sent).await?.try_into()
+            node.ask(stake, node.timeout(), message, sent).await.map(ConfigChanged::from)
         })
     }
 }
@@ -85,9 +89,11 @@ pub(super) async fn list(tree: &ConfigTree) -> Result<Vec<ConfigCanary>, Fault> 
     let message = proto::ListCanariesRequest { namespace: tree.namespace() };
     let response = tree.node.ask(Stake::Read, tree.node.timeout(), message, sent).await?;
     let canary = |canary: proto::ConfigCanary| {
-        let proto::ConfigCanary { canary, time_ms, who, reason, percent, edits, instances } = canary;
-        let edits = edits.into_iter().map(ConfigEdit::try_from).collect::<Result<_, Fault>>()?;
-        Ok(ConfigCanary { canary, time: time_of(time_ms), who, reason, percent, edits, instances })
+        let proto::ConfigCanary { canary, time_ms, who, reason, percent, edits, instances, overtaken } =
+            canary;
+        let views = |edits: Vec<proto::ConfigEdit>| edits.into_iter().map(ConfigEdit::from).collect();
+        let (time, edits, overtaken) = (time_of(time_ms), views(edits), views(overtaken));
+        ConfigCanary { canary, time, who, reason, percent, edits, overtaken, instances }
     };
-    response.canaries.into_iter().map(canary).collect()
+    Ok(response.canaries.into_iter().map(canary).collect())
 }

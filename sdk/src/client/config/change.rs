@@ -9,7 +9,7 @@ use futures::future::BoxFuture;
 use std::time::Duration;
 
 /// What a change did.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ConfigChanged {
     /// The version of the tree after it; the one before, if nothing changed.
     pub version: u64,
@@ -17,15 +17,16 @@ pub struct ConfigChanged {
     pub edits: Vec<ConfigEdit>,
     /// The staged change that was made; none if it is everybody's.
     pub canary: Option<u64>,
+    /// The staged changes that touch what was changed. What they would replace is another now, so that they can't be
+    /// promoted.
+    pub staged: Vec<u64>,
 }
 
-impl TryFrom<proto::ChangeConfigResponse> for ConfigChanged {
-    type Error = Fault;
-
-    fn try_from(response: proto::ChangeConfigResponse) -> Result<ConfigChanged, Fault> {
-        let proto::ChangeConfigResponse { version, edits, canary } = response;
-        let edits = edits.into_iter().map(ConfigEdit::try_from).collect::<Result<_, _>>()?;
-        Ok(ConfigChanged { version, edits, canary: (canary != 0).then_some(canary) })
+impl From<proto::ChangeConfigResponse> for ConfigChanged {
+    fn from(response: proto::ChangeConfigResponse) -> ConfigChanged {
+        let proto::ChangeConfigResponse { version, edits, canary, staged } = response;
+        let edits = edits.into_iter().map(ConfigEdit::from).collect();
+        ConfigChanged { version, edits, canary: (canary != 0).then_some(canary), staged }
     }
 }
 
@@ -139,7 +140,7 @@ impl IntoFuture for DeleteConfig {
             let (node, stake) = (&terms.tree.node, Stake::Write(terms.idempotency_key));
             let mut client = node.configuration();
             let sent = |request| async move { client.delete_config(request).await };
-            node.ask(stake, terms.timeout, message, sent).await?.try_into()
+            node.ask(stake, terms.timeout, message, sent).await.map(ConfigChanged::from)
         })
     }
 }
@@ -165,7 +166,7 @@ impl IntoFuture for RollBackConfig {
             let (node, stake) = (&terms.tree.node, Stake::Write(terms.idempotency_key));
             let mut client = node.configuration();
             let sent = |request| async move { client.roll_back_config(request).await };
-            node.ask(stake, terms.timeout, message, sent).await?.try_into()
+            node.ask(stake, terms.timeout, message, sent).await.map(ConfigChanged::from)
         })
     }
 }

@@ -32,6 +32,8 @@ pub struct ConfigReading {
     pub version: u64,
     /// The leaves, in the order of their paths.
     pub leaves: Vec<ConfigLeaf>,
+    /// Of a stale reading: how long ago the node's replica is known to have been current; none if that can't be said.
+    pub age: Option<Duration>,
 }
 
 impl ConfigReading {
@@ -122,7 +124,8 @@ impl IntoFuture for GetConfig {
             let sent = |request| async move { client.get_config(request).await };
             let response = node.ask(Stake::Read, self.timeout, message, sent).await?;
             let leaves = response.leaves.into_iter().map(ConfigLeaf::from).collect();
-            Ok(ConfigReading { text: response.value, version: response.version, leaves })
+            let age = response.age_ms.map(Duration::from_millis);
+            Ok(ConfigReading { text: response.value, version: response.version, leaves, age })
         })
     }
 }
@@ -136,7 +139,7 @@ mod tests {
         let (path, text) = ("shop.key".to_owned(), "\"hunter2\"".to_owned());
         let leaf = ConfigLeaf { path, text, secret: true, version: 1, canary: None };
         let text = Some("{\"shop\":{\"key\":\"hunter2\"}}".to_owned());
-        let reading = ConfigReading { text, version: 1, leaves: vec![leaf] };
+        let reading = ConfigReading { text, version: 1, leaves: vec![leaf], age: None };
         let shown = format!("{reading:?}");
         assert!(!shown.contains("hunter2") && shown.contains(SECRET), "{shown}");
     }

@@ -61,14 +61,12 @@ impl ListConfigHistory {
     }
 }
 
-impl TryFrom<proto::ConfigChange> for ConfigChange {
-    type Error = Fault;
-
-    fn try_from(change: proto::ConfigChange) -> Result<ConfigChange, Fault> {
+impl From<proto::ConfigChange> for ConfigChange {
+    fn from(change: proto::ConfigChange) -> ConfigChange {
         let proto::ConfigChange { version, time_ms, who, reason, edits, action, canary } = change;
-        let edits = edits.into_iter().map(ConfigEdit::try_from).collect::<Result<_, _>>()?;
+        let edits = edits.into_iter().map(ConfigEdit::from).collect();
         let canary = (canary != 0).then_some(canary);
-        Ok(ConfigChange { version, time: time_of(time_ms), who, reason, action, canary, edits })
+        ConfigChange { version, time: time_of(time_ms), who, reason, action, canary, edits }
     }
 }
 
@@ -89,8 +87,8 @@ impl IntoFuture for ListConfigHistory {
             let mut client = node.configuration();
             let sent = |request| async move { client.config_history(request).await };
             let response = node.ask(Stake::Read, node.timeout(), message, sent).await?;
-            let changes = response.changes.into_iter().map(ConfigChange::try_from);
-            Ok(ConfigHistory { changes: changes.collect::<Result<_, _>>()?, more: response.more })
+            let changes = response.changes.into_iter().map(ConfigChange::from);
+            Ok(ConfigHistory { changes: changes.collect(), more: response.more })
         })
     }
 }

@@ -50,25 +50,40 @@ impl fmt::Debug for ConfigLeaf {
 }
 
 /// What became of one leaf. Secrets are [`SECRET`].
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ConfigEdit {
     /// Where it is.
     pub path: String,
-    /// What was there, if anything was.
-    pub before: Option<Value>,
-    /// What is there now, if anything is.
-    pub after: Option<Value>,
+    /// What was there, if anything was: JSON text, as it was written.
+    pub before: Option<String>,
+    /// What is there now, if anything is: JSON text, as it was written.
+    pub after: Option<String>,
     /// Whether it is a secret.
     pub secret: bool,
 }
 
-impl TryFrom<proto::ConfigEdit> for ConfigEdit {
-    type Error = Fault;
+impl ConfigEdit {
+    /// The value that was there, if any was.
+    ///
+    /// # Errors
+    /// `Internal` if the node sent what is not JSON.
+    pub fn value_before(&self) -> Result<Option<Value>, Fault> {
+        self.before.as_deref().map(|text| parse(&self.path, text)).transpose()
+    }
 
-    fn try_from(edit: proto::ConfigEdit) -> Result<ConfigEdit, Fault> {
+    /// The value that is there now, if any is.
+    ///
+    /// # Errors
+    /// `Internal` if the node sent what is not JSON.
+    pub fn value_after(&self) -> Result<Option<Value>, Fault> {
+        self.after.as_deref().map(|text| parse(&self.path, text)).transpose()
+    }
+}
+
+impl From<proto::ConfigEdit> for ConfigEdit {
+    fn from(edit: proto::ConfigEdit) -> ConfigEdit {
         let proto::ConfigEdit { path, before, after, secret } = edit;
-        let value = |text: Option<String>| text.as_deref().map(|text| parse(&path, text)).transpose();
-        Ok(ConfigEdit { before: value(before)?, after: value(after)?, path, secret })
+        ConfigEdit { path, before, after, secret }
     }
 }
 

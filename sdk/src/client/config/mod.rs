@@ -34,12 +34,16 @@ use std::time::{Duration, SystemTime};
 pub const SECRET: &str = "[secret]";
 
 /// What a rotation of the key of secrets did.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ConfigRotation {
     /// The number of the key that seals from now on.
     pub key: u32,
     /// How many secrets were sealed anew.
     pub secrets: u64,
+    /// How many could not be opened, and stay as they are until they are set anew.
+    pub lost: u64,
+    /// The first hundred of these: namespaces and paths.
+    pub lost_places: Vec<(String, String)>,
 }
 
 /// The tree of values of one namespace. Cloning is cheap.
@@ -104,7 +108,7 @@ impl ConfigTree {
         let mut client = self.node.configuration();
         let sent = |request| async move { client.diff_config(request).await };
         let response = self.node.ask(Stake::Read, self.node.timeout(), message, sent).await?;
-        response.edits.into_iter().map(ConfigEdit::try_from).collect()
+        Ok(response.edits.into_iter().map(ConfigEdit::from).collect())
     }
 
     /// Makes what is at or under `path` what it was at the version `to`, as a change of its own.
@@ -120,7 +124,7 @@ impl ConfigTree {
         canary::list(self).await
     }
 
-    /// Makes a staged change everybody's.
+    /// Makes a staged change everybody's, unless others have changed since what it would replace.
     pub fn promote(&self, canary: u64) -> EndCanary {
         EndCanary::new(self.clone(), canary, true)
     }
@@ -178,7 +182,9 @@ impl ConfigTree {
         let sent = |request| async move { client.rotate_config_key(request).await };
         let message = proto::RotateConfigKeyRequest {};
         let response = self.node.ask(Stake::Call, self.node.timeout(), message, sent).await?;
-        Ok(ConfigRotation { key: response.key, secrets: response.secrets })
+        let proto::RotateConfigKeyResponse { key, secrets, lost, lost_places } = response;
+        let lost_places = lost_places.into_iter().map(|place| (place.namespace, place.path)).collect();
+        Ok(ConfigRotation { key, secrets, lost, lost_places })
     }
 
     fn namespace(&self) -> String {

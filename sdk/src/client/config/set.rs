@@ -129,7 +129,7 @@ impl IntoFuture for SetConfig {
             let (node, stake) = (&self.tree.node, Stake::Write(self.idempotency_key));
             let mut client = node.configuration();
             let sent = |request| async move { client.set_config(request).await };
-            node.ask(stake, self.timeout, message, sent).await?.try_into()
+            node.ask(stake, self.timeout, message, sent).await.map(ConfigChanged::from)
         })
     }
 }

@@ -10,7 +10,6 @@ use crate::{
     wire::{Code, Fault},
 };
 use futures::{Stream, future::BoxFuture, stream};
-use serde_json::Value;
 use std::{collections::BTreeMap, time::Duration};
 use tokio::time::{Instant, sleep};
 use tonic::Streaming;
@@ -137,7 +136,7 @@ impl ConfigWatch {
             let fault = match answers.message().await {
                 Ok(Some(response)) => {
                     self.failing = None;
-                    match self.update(response)? {
+                    match self.update(response) {
                         Some(update) => return Ok(update),
                         None => continue,
                     }
@@ -153,20 +152,18 @@ impl ConfigWatch {
     }
 
     /// What the node said, unless it was told before. One that is asked again can't know what is new to this watcher.
-    fn update(&mut self, response: WatchConfigResponse) -> Result<Option<ConfigUpdate>, Fault> {
+    fn update(&mut self, response: WatchConfigResponse) -> Option<ConfigUpdate> {
         let WatchConfigResponse { value, version, leaves, edits, who } = response;
         let leaves = leaves.into_iter().map(ConfigLeaf::from).collect();
-        let reading = ConfigReading { text: value, version, leaves };
+        let reading = ConfigReading { text: value, version, leaves, age: None };
         let edits = match &self.told {
             None => Vec::new(),
-            Some(told) if told.text == reading.text && told.leaves == reading.leaves => return Ok(None),
-            Some(_) if !edits.is_empty() => {
-                edits.into_iter().map(ConfigEdit::try_from).collect::<Result<_, _>>()?
-            }
-            Some(told) => difference(&told.leaves, &reading.leaves)?,
+            Some(told) if told.text == reading.text && told.leaves == reading.leaves => return None,
+            Some(_) if !edits.is_empty() => edits.into_iter().map(ConfigEdit::from).collect(),
+            Some(told) => difference(&told.leaves, &reading.leaves),
         };
         self.told = Some(reading.clone());
-        Ok(Some(ConfigUpdate { reading, edits, who }))
+        Some(ConfigUpdate { reading, edits, who })
     }
 
     /// Gets ready to ask again after a pause.
@@ -186,22 +183,20 @@ impl ConfigWatch {
 }
 
 /// What is different between two lists of leaves, by path.
-fn difference(before: &[ConfigLeaf], after: &[ConfigLeaf]) -> Result<Vec<ConfigEdit>, Fault> {
+fn difference(before: &[ConfigLeaf], after: &[ConfigLeaf]) -> Vec<ConfigEdit> {
     let mut paths: BTreeMap<&str, (Option<&ConfigLeaf>, Option<&ConfigLeaf>)> = BTreeMap::new();
     before.iter().for_each(|leaf| paths.entry(&leaf.path).or_default().0 = Some(leaf));
     after.iter().for_each(|leaf| paths.entry(&leaf.path).or_default().1 = Some(leaf));
-    let shown = |leaf: &ConfigLeaf| if leaf.secret { Ok(Value::from(SECRET)) } else { leaf.value() };
+    let shown = |leaf: &ConfigLeaf| if leaf.secret { format!("\"{SECRET}\"") } else { leaf.text.clone() };
     let changed = paths.into_iter().filter(|(_, (before, after))| {
         before.map(|leaf| (&leaf.text, leaf.secret, leaf.version))
             != after.map(|leaf| (&leaf.text, leaf.secret, leaf.version))
     });
-    let edit = |(path, (before, after)): (&str, (Option<&ConfigLeaf>, Option<&ConfigLeaf>))| {
-        Ok(ConfigEdit {
-            path: path.to_owned(),
-            before: before.map(shown).transpose()?,
-            after: after.map(shown).transpose()?,
-            secret: [before, after].into_iter().flatten().any(|leaf| leaf.secret),
-        })
+    let edit = |(path, (before, after)): (&str, (Option<&ConfigLeaf>, Option<&ConfigLeaf>))| ConfigEdit {
+        path: path.to_owned(),
+        before: before.map(shown),
+        after: after.map(shown),
+        secret: [before, after].into_iter().flatten().any(|leaf| leaf.secret),
     };
     changed.map(edit).collect()
 }
@@ -216,13 +211,15 @@ mod tests {
     }
 
     #[test]
-    fn a_difference_tells_what_came_changed_and_went() {
-        let before = [leaf("a", "1", 1), leaf("b", "2", 1), leaf("c", "3", 1)];
-        let after = [leaf("a", "1", 1), leaf("b", "4", 2), leaf("d", "5", 2)];
-        let edits = difference(&before, &after).expect("all of it is JSON");
-        let found: Vec<_> =
-            edits.iter().map(|edit| (edit.path.as_str(), &edit.before, &edit.after)).collect();
-        let (two, three, four, five) = (Some(2.into()), Some(3.into()), Some(4.into()), Some(5.into()));
-        assert_eq!(found, [("b", &two, &four), ("c", &three, &None), ("d", &None, &five)]);
+    fn a_difference_tells_what_came_changed_and_went_as_it_was_written() {
+        let before = [leaf("a", "1", 1), leaf("b", "1.10", 1), leaf("c", "3", 1)];
+        let after = [leaf("a", "1", 1), leaf("b", "123456789012345678901", 2), leaf("d", "5", 2)];
+        let edits = difference(&before, &after);
+        let found: Vec<_> = edits
+            .iter()
+            .map(|edit| (edit.path.as_str(), edit.before.as_deref(), edit.after.as_deref()))
+            .collect();
+        let changed = ("b", Some("1.10"), Some("123456789012345678901"));
+        assert_eq!(found, [changed, ("c", Some("3"), None), ("d", None, Some("5"))]);
     }
 }
