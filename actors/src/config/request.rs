@@ -192,7 +192,7 @@ pub struct DiffRequest {
     pub path: ConfigPath,
     /// The one version.
     pub from: u64,
-    /// The other; none for now.
+    /// The other; none is the tree as it is.
     pub to: Option<u64>,
 }
 
