@@ -54,7 +54,7 @@ pub struct Setting {
     pub value: Option<String>,
     /// Where it comes from.
     pub source: SettingSource,
-    /// The flag or the variable; empty for a default.
+    /// The flag or the variable, or the file and the line; empty for the rest.
     pub place: String,
 }
 
@@ -65,6 +65,8 @@ pub enum SettingSource {
     Flag,
     /// The environment.
     Environment,
+    /// The node's file.
+    File,
     /// Nobody said anything now: it is as it was at the node's last start.
     LastStart,
     /// Nobody said anything.
@@ -77,6 +79,7 @@ impl SettingSource {
         match self {
             SettingSource::Flag => "flag",
             SettingSource::Environment => "environment",
+            SettingSource::File => "file",
             SettingSource::LastStart => "last start",
             SettingSource::Default => "default",
         }

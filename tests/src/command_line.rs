@@ -116,7 +116,7 @@ impl CommandLine {
     }
 }
 
-/// Takes away what the person at this terminal has set for micro-node.
+/// Takes away what the person at this terminal, and this host, have set for micro-node.
 pub(crate) fn isolate(command: &mut Command, home: &Path) {
     for (name, _) in std::env::vars_os() {
         if name.to_string_lossy().starts_with("MICRO_") {
@@ -124,6 +124,8 @@ pub(crate) fn isolate(command: &mut Command, home: &Path) {
         }
     }
     command.env("HOME", home).env("NO_COLOR", "1").env_remove("COLUMNS");
+    // A host that has a node has its file too.
+    command.env("MICRO_NODE_CONFIG", "/dev/null");
     for name in ["XDG_CONFIG_HOME", "XDG_DATA_HOME", "XDG_RUNTIME_DIR", "XDG_STATE_HOME", "XDG_CACHE_HOME"] {
         command.env_remove(name);
     }

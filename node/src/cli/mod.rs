@@ -136,22 +136,24 @@ pub fn main() -> ExitCode {
     if let Some(answered) = completion::answer(profile.as_ref().unwrap_or(&Profile::default())) {
         return answered;
     }
-    let mut command = without_empty_variables(Cli::command());
-    if let Ok(profile) = &profile {
-        command = Globals::begin_with(profile, command);
-    }
-    let parsed = command
+    let command = || match &profile {
+        Ok(profile) => Globals::begin_with(profile, without_empty_variables(Cli::command())),
+        Err(_) => without_empty_variables(Cli::command()),
+    };
+    let parsed = command()
         .try_get_matches_from_mut(std::env::args_os())
         .and_then(|matches| Ok((Cli::from_arg_matches(&matches)?, matches)));
     let (mut cli, matches) = match parsed {
         Ok(parsed) => parsed,
         Err(error) => return refuse(&error),
     };
-    if let (Command::Start(start), Some(("start", matches))) = (&mut cli.command, matches.subcommand()) {
-        let command = command.find_subcommand("start").expect("it was just parsed");
-        start.settings = start::settings(command, matches);
-    }
     let output = Output::new(&cli.globals);
+    if let (Command::Start(_), Some((_, matches))) = (&cli.command, matches.subcommand()) {
+        match start::complete(command(), std::env::args_os(), matches, output.verbosity()) {
+            Ok(start) => cli.command = Command::Start(start),
+            Err(failure) => return failure.report(&output),
+        }
+    }
     // Whom files can't lead astray, a broken one does not stop; and a name that nobody knows is mended by `env`.
     let settled = match &cli.command {
         Command::Start(_)
@@ -186,7 +188,7 @@ fn without_empty_variables(command: clap::Command) -> clap::Command {
 fn run(cli: Cli, profile: &Profile, output: &Output) -> Result<(), Failure> {
     let globals = &cli.globals;
     match cli.command {
-        Command::Start(command) => command.run(globals, output),
+        Command::Start(command) => command.run(output),
         Command::Status(command) => command.run(globals, output),
         Command::Services(command) => command.run(globals, output),
         Command::Call(command) => command.run(globals, output),

@@ -18,6 +18,7 @@ Examples:
   micro-node schema                                  all shapes, and what prints each
   micro-node schema status
   micro-node schema micro-node/store-list/v1         as a document names it
+  micro-node schema config                           the file with the settings of a node
   micro-node schema error                            what every command says with -o json when it fails
   micro-node schema -o json | jq '.items[].name'
 
@@ -25,7 +26,8 @@ Within a version, keys are added to documents, and none is removed or renamed.";
 
 /// List what documents there are for programs, or show one's JSON Schema
 ///
-/// A document of -o json names its shape in its member `schema`. The schema is one of draft 2020-12.
+/// A document of -o json names its shape in its member `schema`. `config` is the file that `start --config` reads. The
+/// schema is one of draft 2020-12.
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub(super) struct SchemaCommand {
@@ -40,7 +42,7 @@ struct ShapeItem {
     name: &'static str,
     /// What its documents call it.
     id: String,
-    /// The commands that print it; none if all do.
+    /// The commands that print it, or read it if it is a file; none if all print it.
     commands: &'static [&'static str],
     /// Its JSON Schema.
     schema: Value,
@@ -90,7 +92,7 @@ fn list(output: &Output) -> Result<(), Failure> {
         let items: Vec<ShapeItem> = all.iter().map(item).collect();
         return output.items(&SCHEMAS, &items, &ShapesSummary { count: items.len() });
     }
-    let mut table = Table::new(["NAME", "PRINTED BY"]);
+    let mut table = Table::new(["NAME", "PRINTED OR READ BY"]);
     for shape in all {
         let Title { name, by } = shape.title();
         let by = if by.is_empty() { "every command that fails".to_owned() } else { by.join(", ") };

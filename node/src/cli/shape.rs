@@ -7,9 +7,9 @@
 
 use super::{
     audit, auth, blob, call, cluster, config, election, env, failure, help, leave, lock, login, reset,
-    schema, services, status, store, token, user, version,
+    schema, services, start, status, store, token, user, version,
 };
-use schemars::{JsonSchema, generate::SchemaSettings};
+use schemars::{JsonSchema, Schema, generate::SchemaSettings, transform::RecursiveTransform};
 use serde::Serialize;
 use serde_json::{Value, json};
 use std::marker::PhantomData;
@@ -33,7 +33,7 @@ pub(super) struct Shape<T> {
 pub(super) struct Title {
     /// Its name among shapes.
     pub(super) name: &'static str,
-    /// What prints it, without `micro-node`; nothing if it is what every command says.
+    /// What prints it, or reads it if it is a file, without `micro-node`; nothing if it is what every command says.
     pub(super) by: &'static [&'static str],
 }
 
@@ -116,6 +116,62 @@ impl<T: JsonSchema> Described for Shape<T> {
     }
 }
 
+/// What a file looks like that is read: it does not name its shape.
+pub(super) struct FileShape<T>(Shape<T>);
+
+impl<T> FileShape<T> {
+    /// The shape that is called `name`; `by` are the commands that read it.
+    pub(super) const fn new(name: &'static str, by: &'static [&'static str]) -> Self {
+        FileShape(Shape::new(name, by))
+    }
+}
+
+impl<T: JsonSchema> Described for FileShape<T> {
+    fn title(&self) -> &Title {
+        &self.0.title
+    }
+
+    fn schema(&self) -> Value {
+        // As it is read: nothing has to be there, and nothing can be null, for which TOML has no word.
+        let settings = SchemaSettings::draft2020_12()
+            .for_deserialize()
+            .with(|settings| settings.inline_subschemas = true);
+        let generator = settings.with_transform(RecursiveTransform(without_null)).into_generator();
+        let mut schema = generator.into_root_schema_for::<T>();
+        schema.insert("$id".to_owned(), self.0.title.id().into());
+        schema.insert("title".to_owned(), self.0.title.name.into());
+        schema.to_value()
+    }
+}
+
+/// Takes null out of what a schema allows, and with it what holds where nothing is said: that is in its description.
+fn without_null(schema: &mut Schema) {
+    schema.remove("default");
+    let null = json!({ "type": "null" });
+    if let Some(Value::Array(types)) = schema.get_mut("type") {
+        types.retain(|name| name != "null");
+        if let [only] = &types[..] {
+            let only = only.clone();
+            schema.insert("type".to_owned(), only);
+        }
+    }
+    if let Some(Value::Array(choices)) = schema.get("anyOf").cloned() {
+        let rest: Vec<Value> = choices.into_iter().filter(|choice| *choice != null).collect();
+        match &rest[..] {
+            [Value::Object(only)] => {
+                schema.remove("anyOf");
+                for (name, value) in only {
+                    schema.insert(name.clone(), value.clone());
+                }
+            }
+            _ => drop(schema.insert("anyOf".to_owned(), rest.into())),
+        }
+    }
+    if let Some(Value::Array(values)) = schema.get_mut("enum") {
+        values.retain(|value| !value.is_null());
+    }
+}
+
 /// All shapes, by name.
 pub(super) fn all() -> Vec<&'static dyn Described> {
     let groups = [audit::SHAPES, auth::SHAPES, blob::SHAPES, cluster::SHAPES, config::SHAPES, store::SHAPES];
@@ -131,6 +187,7 @@ pub(super) fn all() -> Vec<&'static dyn Described> {
         reset::SHAPES,
         schema::SHAPES,
         services::SHAPES,
+        start::SHAPES,
         status::SHAPES,
         token::SHAPES,
         user::SHAPES,

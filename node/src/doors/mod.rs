@@ -22,7 +22,7 @@ mod tls;
 pub use listeners::{Listeners, bind_fault};
 
 use crate::{
-    config::{HttpConfig, LimitsConfig},
+    config::{HttpConfig, LimitsConfig, TlsFiles},
     node::Local,
 };
 use acceptor::{Acceptor, Guard};
@@ -34,6 +34,14 @@ use tally::{DoorName, Tally};
 use threads::Threads;
 use tls::Certificate;
 use tokio::{sync::watch, task::JoinSet};
+
+/// Reads a certificate as the HTTP api would.
+///
+/// # Errors
+/// [`Code::Usage`] with the file that is wrong.
+pub fn check_certificate(files: TlsFiles) -> Result<(), Fault> {
+    Certificate::load(files).map(drop)
+}
 
 /// The open doors of one node.
 pub struct Doors {

@@ -19,7 +19,10 @@ use micro_sdk::wire::{
     limits::{BODY_BYTES_MAX, DEADLINE_MS_DEFAULT, DEADLINE_MS_MAX},
     status::Status,
 };
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{Arc, RwLock},
+    time::Duration,
+};
 use tokio::time::Instant;
 
 /// The permits of an instance that asks for none in particular.
@@ -104,7 +107,7 @@ pub struct Local {
     pub(super) blobs: Arc<BlobService>,
     pub(super) accounts: Accounts,
     pub(super) trail: Option<Trail>,
-    settings: Arc<[Setting]>,
+    settings: Arc<RwLock<Vec<Setting>>>,
     pub(super) seams: Seams,
 }
 
@@ -117,7 +120,8 @@ impl Local {
     ) -> Self {
         let (store, config) = (system.store().clone(), system.config().clone());
         let (blobs, accounts) = (system.blobs().clone(), system.accounts().clone());
-        Local { store, config, blobs, accounts, trail, settings: settings.into(), system, seams }
+        let settings = Arc::new(RwLock::new(settings));
+        Local { store, config, blobs, accounts, trail, settings, system, seams }
     }
 
     /// The same for callers on another thread: called on that thread's runtime.
@@ -155,9 +159,19 @@ impl Local {
     ///
     /// # Errors
     /// If the caller may not see them.
-    pub fn settings(&self, context: &Context) -> Result<&[Setting], Fault> {
+    pub fn settings(&self, context: &Context) -> Result<Vec<Setting>, Fault> {
         self.may(context, &Resource::of_mesh(NETWORK, "settings", READ))?;
-        Ok(&self.settings)
+        Ok(self.settings.read().expect("no code panics while it holds the settings").clone())
+    }
+
+    /// Tells these settings from now on in place of those that have their names.
+    pub fn retell<'s>(&self, settings: impl Iterator<Item = &'s Setting>) {
+        let mut told = self.settings.write().expect("no code panics while it holds the settings");
+        for new in settings {
+            if let Some(old) = told.iter_mut().find(|old| old.name == new.name) {
+                old.clone_from(new);
+            }
+        }
     }
 
     /// This node.

@@ -343,8 +343,7 @@ impl Node {
         }
     }
 
-    /// Takes the certificate of the HTTP api up anew, if it has one and its files have changed. Returns whether they
-    /// have.
+    /// Takes the certificate of the HTTP api up anew, if it has one. Returns whether its files have changed.
     ///
     /// # Errors
     /// If what they hold can't be used; the one that there is goes on.

@@ -12,9 +12,9 @@ pub struct Setting {
     pub name: String,
     /// Its value, if it has one; `[secret]` for a secret.
     pub value: Option<String>,
-    /// `flag`, `environment` or `default`.
+    /// `flag`, `environment`, `file`, `last start` or `default`.
     pub source: String,
-    /// The flag or the variable; empty for a default.
+    /// The flag or the variable, or the file and the line; empty for the rest.
     pub place: String,
 }
 

@@ -31,6 +31,7 @@ mod lock;
 mod membership;
 mod model;
 mod needs_root;
+mod node_file;
 mod pauses;
 mod promises;
 mod quic;

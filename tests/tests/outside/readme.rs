@@ -88,6 +88,8 @@ impl Shell<'_> {
         command.env("MICRO_NODE_READY_FILE", self.home.join("ready.json"));
         // Root's default folder is one for the whole host: an earlier run must not be found in it.
         command.env("MICRO_NODE_DATA_DIR", self.home.join("data"));
+        // Nor the settings that this host has for a node of its own.
+        command.env("MICRO_NODE_CONFIG", "/dev/null");
         for variable in ["XDG_DATA_HOME", "XDG_CONFIG_HOME", "XDG_STATE_HOME"] {
             command.env_remove(variable);
         }

@@ -1,8 +1,9 @@
 //! SIGHUP: what a running node takes up anew, and what it says of that.
 
-use anyhow::ensure;
+use anyhow::{Context, ensure};
 use micro_tests::{Cluster, Member, get, until};
 use rustix::process::Signal;
+use serde_json::json;
 use std::{fs, time::Duration};
 
 const SOON: Duration = Duration::from_secs(20);
@@ -32,50 +33,55 @@ async fn refused(member: &Member) -> anyhow::Result<usize> {
 #[tokio::test]
 async fn sighup_takes_up_limits_and_the_log_and_says_what_needs_a_restart() -> anyhow::Result<()> {
     let mut cluster = Cluster::of(1).await?;
-    let file = cluster.root().join("live.toml");
-    // Without a file it has nothing to take up, and goes on.
-    let bare = &cluster.members[0];
-    bare.signal(Signal::HUP)?;
-    until("nothing has changed", SOON, async || {
-        ensure!(fs::read_to_string(bare.log())?.contains("no setting has changed"));
-        Ok(())
-    })
-    .await?;
+    let file = cluster.root().join("node.toml");
+    let shown = file.display().to_string();
     cluster.members[0].stop().await?;
-    fs::write(&file, "limit-unknown = \"off\"\n")?;
-    let flags = ["--live-settings", &file.display().to_string(), "--limit-unknown", "3"].map(str::to_owned);
+    fs::write(&file, "[limits]\nunknown = \"off\"\n")?;
+    let flags = ["--config", &shown, "--limit-account", "30"].map(str::to_owned);
     cluster.members[0].start(&flags).await?;
     let member = &cluster.members[0];
-    assert_eq!(refused(member).await?, 0, "the file goes before the flag");
+    assert_eq!(refused(member).await?, 0);
 
-    reload(member, &file, "limit-unknown = 2\nvoters = 5\n", "limit-unknown was off and is 2").await?;
-    assert!(fs::read_to_string(member.log())?.contains("voters is settled when the node starts"));
+    let settings = "[limits]\nunknown = 2\naccount = 4\n[mesh]\nvoters = 5\n";
+    reload(member, &file, settings, "limit-unknown was off and is 2").await?;
+    let log = fs::read_to_string(member.log())?;
+    for line in [
+        format!("voters is 3 and would be 5 by {shown}:5: that takes a restart"),
+        format!("limit-account of {shown}:3 does not count: --limit-account says it"),
+    ] {
+        ensure!(log.contains(&line), "it does not say {line}: {log}");
+    }
     assert!(refused(member).await? > 0);
-    // What is not understood changes nothing.
-    reload(member, &file, "limit-unknown = 0\n", "the settings stay as they were").await?;
-    assert!(refused(member).await? > 0);
-    reload(member, &file, "", "limit-unknown was 2 and is 3").await?;
-    reload(member, &file, "log = \"debug\"\n", "log was as at the start and is debug").await?;
+    let told = cluster.cli(0)?.json(&["config", "view", "-o", "json"]).await?;
+    let told = told["items"].as_array().context("it has settings")?.clone();
+    let find = |name: &str| told.iter().find(|setting| setting["name"] == name).cloned();
+    let unknown =
+        json!({"name": "limit-unknown", "value": "2", "source": "file", "place": format!("{shown}:2")});
+    assert_eq!(find("limit-unknown"), Some(unknown));
+    assert_eq!(find("voters").map(|setting| setting["value"].clone()), Some(json!("3")));
+    // What is not understood changes nothing, and is told with its place.
+    let line = format!("{shown}:2:11: limits.unknown");
+    reload(member, &file, "[limits]\nunknown = 0\n", &line).await?;
+    assert!(
+        refused(member).await? > 0
+            && fs::read_to_string(member.log())?.contains("the settings stay as they were")
+    );
+    reload(member, &file, "", "limit-unknown was 2 and is as usual").await?;
+    reload(member, &file, "[log]\nfilter = \"debug\"\n", "and is debug").await?;
     let noise = |log: &str| log.lines().filter(|line| line.contains("DEBUG")).count();
     until("it logs more", SOON, async || {
         ensure!(noise(&fs::read_to_string(member.log())?) > 3);
         Ok(())
     })
     .await?;
+    fs::remove_file(&file)?;
+    member.signal(Signal::HUP)?;
+    until("it says that the file is gone", SOON, async || {
+        let log = fs::read_to_string(member.log())?;
+        ensure!(log.contains("can't be read"), "{log}");
+        Ok(())
+    })
+    .await?;
     cluster.cli(0)?.ok(&["store", "write", "still", "here"]).await?;
-    Ok(())
-}
-
-#[tokio::test]
-async fn a_file_that_is_not_there_or_not_understood_keeps_a_node_from_starting() -> anyhow::Result<()> {
-    let mut cluster = Cluster::of(1).await?;
-    cluster.members[0].stop().await?;
-    let file = cluster.root().join("live.toml");
-    let flags = ["--live-settings", &file.display().to_string()].map(str::to_owned);
-    let error = cluster.members[0].start(&flags).await.expect_err("it is not there");
-    assert!(error.to_string().contains("live.toml"), "{error}");
-    fs::write(&file, "limit-login = \"many\"\n")?;
-    let error = cluster.members[0].start(&flags).await.expect_err("it is no limit");
-    assert!(error.to_string().contains("limit-login"), "{error}");
     Ok(())
 }

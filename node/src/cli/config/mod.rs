@@ -114,6 +114,7 @@ macro_rules! under {
 }
 use under;
 
+pub(super) use view::show_settings;
 pub(super) const SHAPES: &[Shapes] = &[
     canary::SHAPES,
     get::SHAPES,

@@ -1,6 +1,6 @@
 //! The flags that bound what callers may ask for.
 
-use crate::config::{Limit, LimitsConfig};
+use crate::config::{Limit, LimitsConfig, Setting};
 use clap::Args;
 
 /// How much callers may ask for, of the ports of this node: a number, or `off`.
@@ -35,4 +35,21 @@ impl LimitFlags {
             connections: self.limit_connections.unwrap_or_default(),
         }
     }
+}
+
+/// What the settings of a node say of limits.
+///
+/// # Errors
+/// If one of them is none.
+pub(super) fn of(settings: &[Setting]) -> Result<LimitsConfig, String> {
+    let limit = |name: &str| {
+        let setting = settings.iter().find(|setting| setting.name == name);
+        setting.and_then(|setting| setting.value.as_deref()).map_or(Ok(Limit::Usual), str::parse)
+    };
+    Ok(LimitsConfig {
+        unknown: limit("limit-unknown")?,
+        account: limit("limit-account")?,
+        login: limit("limit-login")?,
+        connections: limit("limit-connections")?,
+    })
 }

@@ -1,40 +1,30 @@
-//! Settings that a node which runs takes up anew, when it gets SIGHUP: the file that they are in, and what came of it.
+//! SIGHUP: the node's file is read anew, and what can change while the node runs is taken up.
 
-use super::log::LogSwitch;
+use super::{
+    Start,
+    file::{self, Said},
+    limits, log,
+    log::LogSwitch,
+    origin::{find, layered},
+};
 use crate::{
-    config::{Limit, LimitsConfig},
+    config::{Setting, SettingSource},
     node::Node,
 };
 use micro_sdk::wire::{Code, Fault};
-use std::{convert::Infallible, fs, io, path::PathBuf};
+use std::{convert::Infallible, path::PathBuf};
 use tokio::signal::unix::{Signal, SignalKind, signal};
-use toml::{Table, Value};
 
-/// The most bytes of the file: a hundred times what a person writes.
-const BYTES_MAX: usize = 1 << 20;
+/// The settings that can change while the node runs; all others are settled when it starts.
+const LIVE: [&str; 5] = ["limit-unknown", "limit-account", "limit-login", "limit-connections", "log"];
 
-/// What can be changed while the node runs.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct Live {
-    /// The filter of the log, if it is not that of the environment.
-    pub log: Option<String>,
-    /// How much callers may ask for.
-    pub limits: LimitsConfig,
-}
-
-/// What a file says.
-#[derive(Debug, PartialEq, Eq)]
-struct Reading {
-    live: Live,
-    /// What is in it and is settled at the start.
-    fixed: Vec<String>,
-}
-
-/// The file, and where the node's settings are from without it.
+/// The settings of a node that runs, and where they are from.
 pub(super) struct LiveSettings {
     file: Option<PathBuf>,
-    /// What flags and variables say.
-    said: LimitsConfig,
+    /// What arguments and variables say.
+    given: Vec<Setting>,
+    /// What holds.
+    now: Vec<Setting>,
     log: LogSwitch,
     hangup: Signal,
 }
@@ -44,36 +34,27 @@ impl LiveSettings {
     ///
     /// # Errors
     /// If the system does not let go of it.
-    pub(super) fn take(file: Option<PathBuf>, said: LimitsConfig, log: LogSwitch) -> Result<Self, Fault> {
+    pub(super) fn take(start: &Start, log: LogSwitch) -> Result<Self, Fault> {
         let hangup = signal(SignalKind::hangup())
             .map_err(|error| Fault::new(Code::Failed, format!("the system gives no signals: {error}")))?;
-        Ok(LiveSettings { file, said, log, hangup })
-    }
-
-    /// What holds at the start.
-    ///
-    /// # Errors
-    /// If the file can't be read or understood.
-    pub(super) fn begin(&self) -> Result<Live, Fault> {
-        let Reading { live, fixed } = self.read()?;
-        warn_of(&fixed);
-        if live.log.is_some() {
-            self.log.set(live.log.as_deref())?;
-        }
-        Ok(live)
+        let (file, given, now) = (start.file.clone(), start.given.clone(), start.settings.clone());
+        Ok(LiveSettings { file, given, now, log, hangup })
     }
 
     /// Takes settings up anew whenever the process is told to.
-    pub(super) async fn follow(mut self, node: &Node, mut live: Live) -> Infallible {
+    pub(super) async fn follow(mut self, node: &Node) -> Infallible {
         loop {
             // It ends with the runtime only.
             if self.hangup.recv().await.is_none() {
                 std::future::pending::<()>().await;
             }
             tracing::info!("asked to take settings up anew");
-            match self.read() {
-                Ok(reading) => live = self.apply(node, &live, reading),
-                Err(fault) => tracing::warn!(%fault, "the settings stay as they were"),
+            match self.file.as_deref().map(file::read) {
+                None => {
+                    tracing::info!("there was no file with settings at the start, so none is read: restart")
+                }
+                Some(Ok(said)) => self.take_up(node, &said),
+                Some(Err(fault)) => tracing::warn!(%fault, "the settings stay as they were"),
             }
             match node.reload_certificate() {
                 None => {}
@@ -84,129 +65,121 @@ impl LiveSettings {
         }
     }
 
-    /// Returns what holds from now on.
-    fn apply(&self, node: &Node, before: &Live, Reading { live, fixed }: Reading) -> Live {
-        warn_of(&fixed);
-        let mut now = live;
-        if now.log != before.log
-            && let Err(fault) = self.log.set(now.log.as_deref())
+    fn take_up(&mut self, node: &Node, said: &[Said]) {
+        for line in idle(&self.given, said) {
+            tracing::info!("{line}");
+        }
+        let next = layered(&self.given, said);
+        let Changes { now, taken, fixed } = Changes::between(&self.now, &next);
+        for line in fixed {
+            tracing::warn!("{line}");
+        }
+        if taken.is_empty() {
+            tracing::info!("no setting has changed that can change while the node runs");
+        }
+        // The file was read with the same eyes: what it says of limits and log can be used.
+        match limits::of(&now) {
+            Ok(limits) => node.set_limits(limits),
+            Err(why) => tracing::warn!("the limits stay as they were: {why}"),
+        }
+        let filter = |settings: &[Setting]| find(settings, "log").unwrap_or(log::USUAL).to_owned();
+        if filter(&self.now) != filter(&now)
+            && let Err(fault) = self.log.set(&filter(&now))
         {
             tracing::warn!(%fault, "the log stays as it was");
-            now.log.clone_from(&before.log);
         }
-        node.set_limits(now.limits);
-        let changes = changes(before, &now);
-        if changes.is_empty() {
-            tracing::info!("no setting has changed; what flags and variables say takes a restart");
+        node.local().retell(now.iter().filter(|setting| is_live(setting)));
+        for line in taken {
+            tracing::info!("{line}");
         }
-        for change in changes {
-            tracing::info!("{change}");
-        }
-        now
-    }
-
-    fn read(&self) -> Result<Reading, Fault> {
-        let Some(path) = &self.file else {
-            return Ok(Reading { live: Live { log: None, limits: self.said }, fixed: Vec::new() });
-        };
-        let shown = path.display();
-        let unread =
-            |error: io::Error| Fault::new(Code::Usage, format!("the file {shown} can't be read: {error}"));
-        #[expect(clippy::disallowed_methods, reason = "the operator's own file, read only")]
-        let text = fs::read_to_string(path).map_err(unread)?;
-        if text.len() > BYTES_MAX {
-            return Err(Fault::new(Code::Usage, format!("the file {shown} has more than {BYTES_MAX} bytes")));
-        }
-        parse(&text, self.said).map_err(|why| {
-            Fault::new(Code::Usage, format!("the file {shown} is not understood: {why}"))
-                .help("it takes log = \"warn,micro=info\", and limit-unknown, limit-account, limit-login and limit-connections = N or \"off\"")
-        })
+        self.now = now;
     }
 }
 
-fn warn_of(fixed: &[String]) {
-    for name in fixed {
-        tracing::warn!(
-            "{name} is settled when the node starts: give it as a flag or a variable, and restart"
-        );
-    }
+fn is_live(setting: &Setting) -> bool {
+    LIVE.contains(&setting.name.as_str())
 }
 
-/// What the file's text says, over what was `said` otherwise.
-fn parse(text: &str, said: LimitsConfig) -> Result<Reading, String> {
-    let table: Table = text.parse().map_err(|error: toml::de::Error| error.message().to_owned())?;
-    let mut reading = Reading { live: Live { log: None, limits: said }, fixed: Vec::new() };
-    for (name, value) in table {
-        let limits = &mut reading.live.limits;
-        let limit = match name.as_str() {
-            "log" => {
-                let filter = value.as_str().ok_or("log takes a text")?;
-                reading.live.log = Some(filter.to_owned());
-                continue;
+/// What the file says to no purpose, since an argument or a variable goes before it: only of what could be taken up,
+/// for whoever has just changed it there.
+fn idle(given: &[Setting], said: &[Said]) -> Vec<String> {
+    let before = given.iter().filter(|setting| is_live(setting) && setting.source != SettingSource::Default);
+    let idle = before.filter_map(|setting| {
+        let said = said.iter().find(|said| said.flag == setting.name)?;
+        Some(format!("{} of {} does not count: {} says it", setting.name, said.place, setting.place))
+    });
+    idle.collect()
+}
+
+/// What has become of settings.
+#[derive(Debug, PartialEq, Eq)]
+struct Changes {
+    /// What holds from now on.
+    now: Vec<Setting>,
+    /// What was taken up, for people.
+    taken: Vec<String>,
+    /// What takes a restart, for people.
+    fixed: Vec<String>,
+}
+
+impl Changes {
+    /// From what holds to what is wanted.
+    fn between(before: &[Setting], wanted: &[Setting]) -> Self {
+        let mut changes = Changes { now: Vec::new(), taken: Vec::new(), fixed: Vec::new() };
+        let shown = |setting: &Setting| setting.value.clone().unwrap_or_else(|| "as usual".to_owned());
+        for (old, new) in before.iter().zip(wanted) {
+            let same = old.value == new.value || old.name == "config";
+            if !same && !is_live(new) {
+                let place = if new.place.is_empty() { String::new() } else { format!(" by {}", new.place) };
+                changes.fixed.push(format!(
+                    "{} is {} and would be {}{place}: that takes a restart",
+                    new.name,
+                    shown(old),
+                    shown(new)
+                ));
+            } else if !same {
+                changes.taken.push(format!("{} was {} and is {}", new.name, shown(old), shown(new)));
             }
-            "limit-unknown" => &mut limits.unknown,
-            "limit-account" => &mut limits.account,
-            "limit-login" => &mut limits.login,
-            "limit-connections" => &mut limits.connections,
-            _ => {
-                reading.fixed.push(name);
-                continue;
-            }
-        };
-        let text = match &value {
-            Value::String(text) => text.clone(),
-            other => other.to_string(),
-        };
-        *limit = text.parse().map_err(|why| format!("{name} = {value}: {why}"))?;
+            changes.now.push(if is_live(new) { new.clone() } else { old.clone() });
+        }
+        changes
     }
-    Ok(reading)
-}
-
-/// What is another, for people.
-fn changes(before: &Live, now: &Live) -> Vec<String> {
-    let shown = |limit: Limit| match limit {
-        Limit::Usual => "as usual".to_owned(),
-        Limit::Off => "off".to_owned(),
-        Limit::At(most) => most.to_string(),
-    };
-    let limits = |live: &Live| {
-        let LimitsConfig { unknown, account, login, connections } = live.limits;
-        [unknown, account, login, connections].map(shown)
-    };
-    let filter = |live: &Live| live.log.clone().unwrap_or_else(|| "as at the start".to_owned());
-    let names = ["limit-unknown", "limit-account", "limit-login", "limit-connections"];
-    let pairs = limits(before).into_iter().zip(limits(now));
-    let mut pairs: Vec<(&str, (String, String))> = names.into_iter().zip(pairs).collect();
-    pairs.push(("log", (filter(before), filter(now))));
-    let different = pairs.into_iter().filter(|(_, (old, new))| old != new);
-    different.map(|(name, (old, new))| format!("{name} was {old} and is {new}")).collect()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    fn setting(name: &str, value: Option<&str>, source: SettingSource, place: &str) -> Setting {
+        Setting { name: name.to_owned(), value: value.map(str::to_owned), source, place: place.to_owned() }
+    }
+
+    fn said(flag: &'static str, value: &str, line: u32) -> Said {
+        Said { flag, values: vec![value.to_owned()], place: format!("f:{line}") }
+    }
+
     #[test]
-    fn what_a_file_says_goes_before_flags_and_the_rest_takes_a_restart() {
-        let at = |text: &str| text.parse::<Limit>().expect("a good limit");
-        let said = LimitsConfig { login: at("7"), account: at("9"), ..LimitsConfig::default() };
-        let text = "log = \"debug\"\nlimit-login = 3\nlimit-unknown = \"off\"\nvoters = 5\n";
-        let reading = parse(text, said).expect("it is understood");
-        let limits = LimitsConfig { login: at("3"), unknown: Limit::Off, ..said };
-        let live = Live { log: Some("debug".to_owned()), limits };
-        assert_eq!(reading, Reading { live: live.clone(), fixed: vec!["voters".to_owned()] });
-        let before = Live { log: None, limits: said };
+    fn limits_and_log_are_taken_up_and_the_rest_takes_a_restart() {
+        let given = [
+            setting("limit-login", None, SettingSource::Default, ""),
+            setting("limit-account", Some("9"), SettingSource::Flag, "--limit-account"),
+            setting("log", Some(log::USUAL), SettingSource::Default, ""),
+            setting("voters", Some("3"), SettingSource::Default, ""),
+        ];
+        let before = layered(&given, &[said("limit-login", "7", 1), said("voters", "5", 2)]);
+        let file = [said("limit-login", "8", 1), said("limit-account", "1", 2), said("log", "debug", 3)];
+        let changes = Changes::between(&before, &layered(&given, &file));
         assert_eq!(
-            changes(&before, &live),
-            [
-                "limit-unknown was as usual and is off",
-                "limit-login was 7 and is 3",
-                "log was as at the start and is debug"
-            ]
+            changes.taken,
+            ["limit-login was 7 and is 8", &format!("log was {} and is debug", log::USUAL)]
         );
-        assert!(changes(&live, &live).is_empty());
-        for bad in ["limit-login = 0", "limit-login = \"many\"", "limit-login = 1.5", "log = 5", "log ="] {
-            assert!(parse(bad, said).is_err(), "{bad}");
-        }
+        assert_eq!(changes.fixed, ["voters is 5 and would be 3: that takes a restart"]);
+        assert_eq!(find(&changes.now, "voters"), Some("5"));
+        assert_eq!(find(&changes.now, "limit-login"), Some("8"));
+        assert_eq!(idle(&given, &file), ["limit-account of f:2 does not count: --limit-account says it"]);
+        // What is no longer in the file is as it is without it.
+        let changes = Changes::between(&changes.now, &layered(&given, &[said("voters", "5", 9)]));
+        assert_eq!(changes.taken.first().map(String::as_str), Some("limit-login was 8 and is as usual"));
+        assert!(changes.fixed.is_empty());
     }
 }

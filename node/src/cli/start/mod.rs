@@ -1,6 +1,9 @@
-//! `micro-node start`: the flags, checked and turned into a node's [`Config`].
+//! `micro-node start`: the flags and the file, checked and turned into a node's [`Config`].
 
 mod banner;
+mod check;
+mod file;
+mod joining;
 mod label;
 mod limits;
 mod live;
@@ -10,40 +13,57 @@ mod process;
 mod ready_file;
 mod systemd;
 
-use super::{data_dir, failure::Failure, globals::Globals, output::Output, secret, unit};
+use super::{config, data_dir, failure::Failure, output::Output, unit};
 use crate::{
     audit::AuditBounds,
-    config::{AuditConfig, Config, HttpConfig, Join, Setting, TlsFiles, VotersWanted},
+    config::{AuditConfig, Config, HttpConfig, Setting, TlsFiles, VotersWanted},
 };
 use clap::{Args, ValueEnum, builder::RangedU64ValueParser};
 use limits::LimitFlags;
 use log::LogFormat;
 use micro_actors::audit::AuditExtent;
-use micro_mesh::{JoinToken, Place, TokenError};
+use micro_mesh::Place;
 use micro_sdk::{
     client::{Address, default_socket},
     wire::{Code, Fault},
 };
-use std::{net::SocketAddr, path::PathBuf, time::Duration};
+use std::{net::SocketAddr, ops::RangeInclusive, path::PathBuf, time::Duration};
 
 const EXAMPLES: &str = "\
 Examples:
   micro-node start                                   a mesh of one node, reachable from this host only
   micro-node start --mesh-listen 0.0.0.0:8443 --advertise alpha.example.org:8443
   micro-node start --join 10.0.0.1:8443 --join-token @join-token --mesh-listen 0.0.0.0:8443
+  micro-node start --config node.toml --check        what is wrong with it; nothing is started
   micro-node start --name b --data-dir ./b --socket ./b.sock --api 127.0.0.1:0 --proxy 127.0.0.1:0 \\
       --mesh-listen 127.0.0.1:0 --join 127.0.0.1:8443 --join-token @join-token      a second one on this host
+
+What flags say can stand in variables (MICRO_NODE_NAME and so on) and in a file: a flag goes
+before a variable, that before the file, that before what was said at the last start.
+`micro-node schema config` tells what the file takes, `start --check` what would hold, and
+`config view` what does.
 
 `micro-node token create` on a node of the mesh makes the token and shows the whole line. SIGTERM drains
 the node and keeps its membership; `micro-node leave` gives it up.";
 
-/// How long looking up one name may take: resolvers give up on their first server after five seconds.
-const LOOKUP_TIMEOUT: Duration = Duration::from_secs(6);
+/// How many threads may serve connections: more than a host has cores are of no use, and 0 leaves it to the node's own.
+const DOOR_THREADS: RangeInclusive<usize> = 0..=64;
+/// How many files of the audit log may be kept: the one that is written and another, or as many as a folder holds well.
+const AUDIT_FILES: RangeInclusive<usize> = 2..=10_000;
 
 /// Start a node
 #[derive(Debug, Args)]
 #[command(alias = "server", after_help = EXAMPLES)]
 pub(super) struct Start {
+    /// The file with the node's settings, in TOML: what no flag and no variable says. SIGHUP has the node take up
+    /// limits and log anew [default: ~/.config/micro-node/node.toml, unless root asks, or /etc/micro-node/node.toml]
+    #[arg(long, env = "MICRO_NODE_CONFIG", value_name = "FILE", hide_env_values = true)]
+    config: Option<PathBuf>,
+
+    /// Start nothing: say what is wrong with the settings, or show them and where each comes from
+    #[arg(long)]
+    check: bool,
+
     /// Where the node keeps its files [default: $XDG_DATA_HOME/micro-node; for root /var/lib/micro-node]
     #[arg(long, env = "MICRO_NODE_DATA_DIR", value_name = "DIR", hide_env_values = true)]
     data_dir: Option<PathBuf>,
@@ -135,7 +155,7 @@ pub(super) struct Start {
     /// Threads that serve connections beside the node's own [default: one less than the host has
     /// cores, at most 3]
     #[arg(long, env = "MICRO_NODE_DOOR_THREADS", value_name = "N",
-          value_parser = RangedU64ValueParser::<usize>::new().range(0..=64))]
+          value_parser = number(&DOOR_THREADS))]
     door_threads: Option<usize>,
 
     #[command(flatten)]
@@ -153,29 +173,38 @@ pub(super) struct Start {
 
     /// How many files of the audit log are kept
     #[arg(long, env = "MICRO_NODE_AUDIT_FILES", value_name = "N", default_value = "8",
-          value_parser = RangedU64ValueParser::<usize>::new().range(2..=10_000))]
+          value_parser = number(&AUDIT_FILES))]
     audit_files: usize,
-
-    /// A file in TOML with settings that SIGHUP has the node take up anew: log, limit-unknown, limit-account,
-    /// limit-login and limit-connections. What it says goes before flags and variables
-    #[arg(long, env = "MICRO_NODE_LIVE_SETTINGS", value_name = "FILE", hide_env_values = true)]
-    live_settings: Option<PathBuf>,
 
     /// A file to write once the node is ready: JSON with its name, ids and addresses. Gone when it stops
     #[arg(long, env = "MICRO_NODE_READY_FILE", value_name = "FILE", hide_env_values = true)]
     ready_file: Option<PathBuf>,
 
-    /// How to log on stderr [default: pretty on a terminal, else json; env: MICRO_NODE_LOG or RUST_LOG filter
-    /// it]
+    /// What to log, of which part of the program; where neither this nor a variable says it, RUST_LOG does, and then -v
+    /// and -q
+    #[arg(long, env = "MICRO_NODE_LOG", value_name = "FILTER", default_value = log::USUAL,
+          value_parser = log::directives)]
+    log: String,
+
+    /// How to log on stderr [default: pretty on a terminal, else json]
     #[arg(long, env = "MICRO_NODE_LOG_FORMAT", value_name = "FORMAT")]
     log_format: Option<LogFormat>,
 
+    /// The file that was taken, if there is one.
+    #[arg(skip)]
+    file: Option<PathBuf>,
+
+    /// What arguments and variables say, before the file.
+    #[arg(skip)]
+    given: Vec<Setting>,
+
     /// Where all of this comes from.
     #[arg(skip)]
-    pub(super) settings: Vec<Setting>,
+    settings: Vec<Setting>,
 }
 
-pub(super) use origin::settings;
+pub(super) use file::SHAPES;
+pub(super) use origin::complete;
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
 enum Extent {
@@ -193,8 +222,8 @@ enum Voters {
 }
 
 impl Start {
-    pub(super) fn run(self, _: &Globals, output: &Output) -> Result<(), Failure> {
-        process::run(self, output)
+    pub(super) fn run(self, output: &Output) -> Result<(), Failure> {
+        if self.check { check::run(self, output) } else { process::run(self, output) }
     }
 
     /// The settings of the node.
@@ -202,11 +231,12 @@ impl Start {
     /// # Errors
     /// If a flag asks for what can't be, or a name of the node's own can't be looked up.
     async fn config(self) -> Result<Config, Failure> {
-        local_only("--api", self.api)?;
-        local_only("--proxy", self.proxy)?;
-        let join = join(&self.join, join_token(self.join_token.as_deref())?).await;
+        for (flag, address) in [("--api", self.api), ("--proxy", self.proxy)] {
+            loopback(address).map_err(|why| elsewhere(flag, address, &why))?;
+        }
+        let join = joining::join(&self.join, joining::join_token(self.join_token.as_deref())?).await;
         let advertise = match &self.advertise {
-            Some(address) => Some(advertised(address).await?),
+            Some(address) => Some(joining::advertised(address).await?),
             None => None,
         };
         let mut config = Config {
@@ -244,21 +274,29 @@ impl Start {
             },
             settings: self.settings,
         };
-        origin::complete(&mut config);
+        origin::fill(&mut config);
         Ok(config)
     }
 }
 
-fn local_only(flag: &str, address: SocketAddr) -> Result<(), Fault> {
-    if address.ip().is_loopback() {
-        return Ok(());
+/// Reads a number in a range.
+fn number(range: &RangeInclusive<usize>) -> RangedU64ValueParser<usize> {
+    let [first, last] = [*range.start(), *range.end()].map(|end| end as u64);
+    RangedU64ValueParser::new().range(first..=last)
+}
+
+/// Refuses an address that other hosts reach.
+fn loopback(address: SocketAddr) -> Result<(), String> {
+    match address.ip().is_loopback() {
+        true => Ok(()),
+        false => Err(format!("{address} would let other hosts in, and nobody there is asked who they are")),
     }
-    Err(Fault::new(
-        Code::Usage,
-        format!("{flag} {address} would let other hosts in, and nobody there is asked who they are"),
-    )
-    .help(format!("use a loopback address: {flag} 127.0.0.1:{}", address.port()))
-    .help("other hosts reach services through a node of their own: micro-node token create"))
+}
+
+fn elsewhere(flag: &str, address: SocketAddr, why: &str) -> Fault {
+    Fault::new(Code::Usage, format!("{flag} {why}"))
+        .help(format!("use a loopback address: {flag} 127.0.0.1:{}", address.port()))
+        .help("other hosts reach services through a node of their own: micro-node token create")
 }
 
 /// The socket's path, made absolute. The limit is the kernel's, and an address of it has to be typed by
@@ -271,65 +309,6 @@ fn socket(given: Option<PathBuf>) -> Result<PathBuf, Fault> {
         Ok(_) => Ok(absolute),
         Err(error) => Err(refuse(error.to_string()).help("choose a shorter path")),
     }
-}
-
-/// The token to join with. One that can't be read is no failure yet: only a node that has not joined needs it.
-///
-/// # Errors
-/// If the token itself stands on the command line.
-fn join_token(given: Option<&str>) -> Result<Result<Option<JoinToken>, Fault>, Failure> {
-    match secret::read("--join-token", given, "MICRO_NODE_JOIN_TOKEN") {
-        Ok(None) => Ok(Ok(None)),
-        Ok(Some(text)) => {
-            let token = text.parse().map(Some);
-            Ok(token.map_err(|error: TokenError| Fault::new(Code::Usage, error.to_string())))
-        }
-        Err(Failure::Fault(fault)) if given.is_none_or(secret::is_source) => Ok(Err(fault)),
-        Err(failure) => Err(failure),
-    }
-}
-
-/// The mesh to join. A name that can't be looked up is only warned about: the others, and those in the token,
-/// may do, and a node that has joined before knows its peers.
-async fn join(places: &[Address], token: Result<Option<JoinToken>, Fault>) -> Option<Join> {
-    if places.is_empty() && matches!(token, Ok(None)) {
-        return None;
-    }
-    let mut addresses = Vec::new();
-    for place in places {
-        match look_up(place).await {
-            Ok(found) => addresses.extend(found),
-            Err(fault) => tracing::warn!("{}: trying without it", fault.message),
-        }
-    }
-    Some(Join { addresses, token })
-}
-
-/// All addresses of a place, those of the kind that most hosts have first.
-async fn look_up(place: &Address) -> Result<Vec<SocketAddr>, Fault> {
-    let Address::Tcp { host, port } = place else {
-        return Err(Fault::new(Code::Usage, format!("{place} is not on a network")));
-    };
-    let failed = |why: &str| Fault::new(Code::Unreachable, format!("cannot look up {host}: {why}"));
-    let found = tokio::time::timeout(LOOKUP_TIMEOUT, tokio::net::lookup_host((host.as_str(), *port))).await;
-    let mut found: Vec<SocketAddr> =
-        found.map_err(|_| failed("no answer"))?.map_err(|error| failed(&error.to_string()))?.collect();
-    found.sort_by_key(SocketAddr::is_ipv6);
-    if found.is_empty() { Err(failed("it has no address")) } else { Ok(found) }
-}
-
-async fn advertised(place: &Address) -> Result<SocketAddr, Fault> {
-    let named = |fault: Fault| {
-        let message = format!("--advertise {place}: {}", fault.message);
-        Fault::new(Code::Usage, message)
-            .help("name this host as others reach it: an address, or a name that can be looked up here too")
-    };
-    let address = look_up(place).await.map_err(named)?.remove(0);
-    if address.ip().is_unspecified() {
-        let message = format!("--advertise {address} is no place: other nodes have to dial it");
-        return Err(Fault::new(Code::Usage, message).help("name this host as others reach it"));
-    }
-    Ok(address)
 }
 
 #[cfg(test)]

@@ -8,14 +8,13 @@
 
 use super::{
     Start, banner,
-    live::{Live, LiveSettings},
+    live::LiveSettings,
     log::{self, LogFormat, LogSwitch},
     ready_file::ReadyFile,
     systemd::{self, Notice},
 };
 use crate::{
     cli::{failure::Failure, output::Output, session::no_runtime, signals::Signals},
-    config::Config,
     node::Node,
 };
 use micro_sdk::wire::{Code, Fault};
@@ -34,7 +33,7 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// Runs a node until it is told to end, or ends by itself.
 pub(super) fn run(start: Start, output: &Output) -> Result<(), Failure> {
     let format = start.log_format.unwrap_or_else(LogFormat::fitting);
-    let log = log::init(format, output)?;
+    let log = log::init(format, &start.log, output)?;
     let ready_file = start.ready_file.as_deref().map(ReadyFile::new).transpose()?;
     // One thread for all of it: batches of the mesh and of consensus fall apart on a work-stealing runtime.
     let runtime = Builder::new_current_thread()
@@ -48,7 +47,7 @@ pub(super) fn run(start: Start, output: &Output) -> Result<(), Failure> {
 }
 
 async fn live(
-    mut start: Start,
+    start: Start,
     log: LogSwitch,
     voice: Voice<'_>,
     ready_file: Option<ReadyFile>,
@@ -56,19 +55,18 @@ async fn live(
     let began = Instant::now();
     let mut signals = Signals::take()
         .map_err(|error| Fault::new(Code::Failed, format!("the system gives no signals: {error}")))?;
-    let settings = LiveSettings::take(start.live_settings.take(), start.limits.config(), log)?;
-    let now = settings.begin()?;
-    let limits = now.limits;
-    let starting = async {
-        let config = Config { limits, ..start.config().await? };
-        Ok::<_, Failure>(Node::start(config).await?)
-    };
+    let settings = LiveSettings::take(&start, log)?;
+    let file = start.file.clone();
+    let starting = async { Ok::<_, Failure>(Node::start(start.config().await?).await?) };
     let node = tokio::select! {
         biased;
         code = signals.next() => return Err(Failure::Signalled(code)),
         node = starting => node?,
     };
-    let outcome = serve(&node, &mut signals, began, &voice, ready_file.as_ref(), (settings, now)).await;
+    if let Some(file) = file {
+        tracing::info!(file = %file.display(), "settings were taken from a file");
+    }
+    let outcome = serve(&node, &mut signals, began, &voice, ready_file.as_ref(), settings).await;
     if let Some(file) = &ready_file {
         file.remove();
     }
@@ -90,7 +88,7 @@ async fn serve(
     began: Instant,
     voice: &Voice<'_>,
     ready_file: Option<&ReadyFile>,
-    (settings, now): (LiveSettings, Live),
+    settings: LiveSettings,
 ) -> Result<(), Failure> {
     voice.introduce(node);
     let ready = async {
@@ -117,7 +115,7 @@ async fn serve(
             Ok(())
         }
         result = node.ended() => Ok(result?),
-        never = settings.follow(node, now) => match never {},
+        never = settings.follow(node) => match never {},
         result = serving => Ok(result?),
     }
 }
