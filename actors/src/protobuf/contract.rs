@@ -119,14 +119,27 @@ fn folded(word: &str) -> String {
 pub(crate) fn from_json(message: MessageDescriptor, json: &[u8]) -> Result<Bytes, Fault> {
     let json = if json.iter().all(u8::is_ascii_whitespace) { b"{}" } else { json };
     let name = message.full_name().to_owned();
-    let none = |error: serde_json::Error| Fault::new(Code::Usage, format!("that is no {name}: {error}"));
     if json.len() > MESSAGE_BYTES_MAX {
         return Err(too_long(&name));
     }
     let mut deserializer = serde_json::Deserializer::from_slice(json);
-    let message = DynamicMessage::deserialize(message, &mut deserializer).map_err(none)?;
-    deserializer.end().map_err(none)?;
-    Ok(message.encode_to_vec().into())
+    let read = DynamicMessage::deserialize(message.clone(), &mut deserializer);
+    let read = read.and_then(|read| deserializer.end().map(|()| read));
+    let read = read.map_err(|error| {
+        let place = place(message, json).map_or(String::new(), |path| format!("{path}: "));
+        Fault::new(Code::Usage, format!("that is no {name}: {place}{error}"))
+    })?;
+    Ok(read.encode_to_vec().into())
+}
+
+/// The path of the value in `json` that the message can't have, if it is not the whole. It is looked for once something
+/// is wrong: to keep track of paths costs those who make no mistake.
+fn place(message: MessageDescriptor, json: &[u8]) -> Option<String> {
+    let mut track = serde_path_to_error::Track::new();
+    let mut deserializer = serde_json::Deserializer::from_slice(json);
+    let tracked = serde_path_to_error::Deserializer::new(&mut deserializer, &mut track);
+    DynamicMessage::deserialize(message, tracked).err()?;
+    Some(track.path().to_string()).filter(|path| path != ".")
 }
 
 /// The JSON that stands for a message. What it does not say is there too, as what it means.

@@ -15,6 +15,7 @@ use micro_sdk::{
     wire::{Code, Fault, Head},
 };
 use prost_reflect::MethodDescriptor;
+use std::sync::{Arc, OnceLock};
 use tonic::Status;
 use tower::service_fn;
 
@@ -70,7 +71,8 @@ pub(super) fn is_json(head: &Head) -> bool {
 /// Begins a gRPC call whose messages are JSON, each translated as it comes; so are those of the answer.
 ///
 /// # Errors
-/// [`Code::NotFound`] if the contract has no such method, or why the call can't begin.
+/// [`Code::NotFound`] if the contract has no such method, [`Code::Usage`] if the first messages are none of it, or why
+/// the call can't begin.
 pub(super) async fn messages_to_protobuf(
     contract: &Contract,
     channel: &Channel,
@@ -81,10 +83,34 @@ pub(super) async fn messages_to_protobuf(
     let (input, output) = (method.input(), method.output());
     let mut head = json_head(head);
     head.metadata.push((CONTENT_TYPE.to_string(), PROTOBUF.to_owned()));
-    let body = each(body, move |json| from_json(input.clone(), &json));
-    let mut response = channel.converse(&head, body).await?;
+    let wrong = Wrong::default();
+    let spoil = wrong.clone();
+    let body = each(body, move |json| from_json(input.clone(), &json))
+        .map_err(move |fault| spoil.keep(fault))
+        .boxed_unsync();
+    let mut response = channel.converse(&head, body).await.map_err(|fault| wrong.or(fault))?;
     response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(JSON));
-    Ok(response.map(|body| each(body, move |message| to_json(output.clone(), message))))
+    Ok(response.map(|body| {
+        let answers = each(body, move |message| to_json(output.clone(), message));
+        answers.map_err(move |fault| wrong.or(fault)).boxed_unsync()
+    }))
+}
+
+/// Why the server was told no more, if the caller is to blame: to the connection with the server it only broke off.
+#[derive(Clone, Default)]
+struct Wrong(Arc<OnceLock<Fault>>);
+
+impl Wrong {
+    fn keep(&self, fault: Fault) -> Fault {
+        // The first is the last: no message follows it.
+        let _ = self.0.set(fault.clone());
+        fault
+    }
+
+    /// What was wrong before all else, or `fault`.
+    fn or(&self, fault: Fault) -> Fault {
+        self.0.get().cloned().unwrap_or(fault)
+    }
 }
 
 /// A body of gRPC with each of its messages made into another one. The first that can't be is its end.

@@ -7,7 +7,7 @@ use crate::{
 };
 use bytes::Bytes;
 use futures::{Stream, StreamExt, stream};
-use http::uri::PathAndQuery;
+use http::{HeaderValue, header::CONTENT_TYPE, uri::PathAndQuery};
 use serde_json::Value;
 use std::{
     pin::Pin,
@@ -24,10 +24,13 @@ use tonic::{
     client::Grpc,
     metadata::{Ascii, MetadataKey, MetadataValue},
 };
+use tower::util::MapRequest;
 
 /// Messages in each direction that wait for the other side to take them. HTTP/2 has room for more behind them; here one
 /// would do, and a few save a change of tasks for each when they are small.
 const WAITING_MAX: usize = 8;
+/// What the messages are.
+const JSON: &str = "application/grpc+json";
 
 /// A conversation that is being made up.
 #[derive(Clone, Debug)]
@@ -162,7 +165,12 @@ async fn converse<S: Stream<Item = Bytes> + Send + 'static>(
     told: mpsc::Sender<Result<Value, Fault>>,
 ) -> Result<(), Fault> {
     let failed = |status| node.fault(Stake::Call, node.timeout(), status);
-    let mut grpc = Grpc::new(node.channel())
+    // tonic says of all messages that they are protobuf, for which a node would not translate.
+    let channel = MapRequest::new(node.channel(), |mut request: http::Request<tonic::body::Body>| {
+        request.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(JSON));
+        request
+    });
+    let mut grpc = Grpc::new(channel)
         .max_decoding_message_size(MESSAGE_BYTES_MAX)
         .max_encoding_message_size(MESSAGE_BYTES_MAX);
     grpc.ready().await.map_err(|error| failed(tonic::Status::from_error(Box::new(error))))?;

@@ -79,10 +79,30 @@ async fn a_server_that_knows_protobuf_only_is_called_with_json_on_every_node() -
         // A stream of it is one of lines.
         let answer = post(api, "/till/prices", r#"{"count":"3"}"#).await?;
         assert_eq!((answer.status, &answer.json()?["total"]), (200, &json!("9")), "{}", answer.body);
-        assert!(post(api, "/till/prices", r#"{"count":"x"}"#).await?.status >= 400);
+        for (body, part) in
+            [(r#"{"count":"x"}"#, "count: "), (r#"{"inner":{"count":true}}"#, "inner.count: ")]
+        {
+            let answer = post(api, "/till/prices", body).await?;
+            assert!(
+                answer.status == 400 && answer.body.contains(part),
+                "{body}: {} {}",
+                answer.status,
+                answer.body
+            );
+        }
         let answer = post(api, "/till/fail", "{}").await?;
         assert!(answer.status >= 400 && answer.body.contains("the till is shut"), "{}", answer.body);
         let cli = cluster.cli(index)?;
+        // So it is for streams of the command line and of the SDK.
+        for words in [
+            &["stream", "till", "acme.till.v1.Till.Prices", r#"{"count":"3"}"#][..],
+            &["till", "prices", "--count", "3"],
+        ] {
+            let line: Value = serde_json::from_str(&cli.ok(words).await?)?;
+            assert_eq!(line["total"], "9", "{words:?}: {line}");
+        }
+        let wrong = cli.run(&["stream", "till", "acme.till.v1.Till.Prices", r#"{"count":"x"}"#]).await?;
+        assert!(wrong.code == 2 && wrong.stderr.contains("count: "), "{wrong:?}");
         let shown = cli.json(&["till", "price", "--item-name", "tea", "--count", "2", "--tags", "a"]).await?;
         assert_eq!((&shown["total"], &shown["caller"]), (&json!("6"), &json!("admin")), "{shown}");
         let help = cli.run(&["till", "price", "--help"]).await?;
