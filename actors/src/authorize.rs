@@ -24,7 +24,7 @@ pub enum Action {
 }
 
 /// The endpoints that only nodes may call, as service and endpoint.
-const NODE_ENDPOINTS: [(&str, &str); 18] = [
+const NODE_ENDPOINTS: [(&str, &str); 19] = [
     ("auth", "admit"),
     ("auth", "login"),
     ("auth", "refresh"),
@@ -43,11 +43,12 @@ const NODE_ENDPOINTS: [(&str, &str); 18] = [
     ("network", "remove-member"),
     ("network", "transfer-office"),
     ("network", "drain-here"),
+    ("network", "verify-audit-here"),
 ];
 
 /// The endpoints of platform services that doors call by name, with what they are to rules: all of them are about the
 /// mesh as a whole.
-const NAMED_ENDPOINTS: [(&str, &str, [&str; 3]); 9] = [
+const NAMED_ENDPOINTS: [(&str, &str, [&str; 3]); 10] = [
     ("auth", "create-token", ["network", "tokens", "write"]),
     ("auth", "finish-authority", ["network", "authority", "write"]),
     ("auth", "rotate-authority", ["network", "authority", "write"]),
@@ -57,6 +58,7 @@ const NAMED_ENDPOINTS: [(&str, &str, [&str; 3]); 9] = [
     ("network", "remove", ["network", "members", "write"]),
     ("network", "status", ["network", "status", "read"]),
     ("network", "transfer", ["network", "members", "write"]),
+    ("network", "verify-audit", ["network", "audit", "read"]),
 ];
 
 impl Action {

@@ -2,7 +2,7 @@
 
 use crate::{
     AddressBook, Directory, Dispatch, Machines, Platform, Supervisor,
-    audit::{Asker, Audit, AuditEvent, Origin, Verdict},
+    audit::{Asker, Audit, AuditEvent, AuditLog, Origin, Verdict},
     auth::{Accounts, AccountsParts, AuthService, AuthState, Follower, Guard},
     blob::{BlobParts, BlobService, Keeper, Scrub},
     config::{ConfigParts, ConfigService},
@@ -57,6 +57,8 @@ pub struct SystemConfig {
     pub scrub_round: Duration,
     /// Where decisions are told.
     pub audit: Audit,
+    /// Where they are kept, if they are.
+    pub audit_log: Option<Arc<dyn AuditLog>>,
 }
 
 /// The platform services of one node.
@@ -97,6 +99,7 @@ impl System {
             certificate_life,
             scrub_round,
             audit,
+            audit_log,
         } = parts;
         let directory = Directory::default();
         let registry = Registry::new(mesh.clone(), seams.clone());
@@ -160,6 +163,7 @@ impl System {
             dispatch: dispatch.clone(),
             auth: auth.clone(),
             blobs: blobs.clone(),
+            audit_log,
             card: card.clone(),
             seams: seams.clone(),
             left: left.clone(),

@@ -8,9 +8,11 @@
 //! room. Where nobody keeps anything, as in a simulation, there is no queue.
 
 mod event;
+mod log;
 mod origin;
 
 pub use event::{AuditEvent, Verdict};
+pub use log::{AuditLog, AuditReading};
 pub use origin::{Asker, Origin};
 
 use crate::{

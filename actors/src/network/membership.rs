@@ -292,11 +292,17 @@ impl NetworkService {
         })
     }
 
-    /// The member of the mesh with this name or id. Its host may be gone for long.
-    pub(super) fn member(&self, name_or_id: &str) -> Result<NodeId, Fault> {
+    /// The members of the mesh, those too that are down.
+    pub(super) fn members(&self) -> BTreeSet<NodeId> {
         let addresses = self.consensus.observe().addresses;
         let mut members: BTreeSet<NodeId> = addresses.iter().map(|(node, _)| *node).collect();
         members.extend(self.mesh.gossip().members().iter().map(|member| member.node));
+        members
+    }
+
+    /// The member of the mesh with this name or id. Its host may be gone for long.
+    pub(super) fn member(&self, name_or_id: &str) -> Result<NodeId, Fault> {
+        let members = self.members();
         let is_it = |node: &NodeId| node.to_string() == name_or_id || self.name_of(*node) == name_or_id;
         let found: Vec<NodeId> = members.iter().copied().filter(is_it).collect();
         match found[..] {

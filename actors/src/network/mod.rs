@@ -1,6 +1,7 @@
 //! The network as seen from this node: who is there, how it is reached, what is wrong. Also the steward, which grows
 //! the voters while this node leads, and mends the seals of other voters.
 
+mod audit;
 mod card;
 mod complaint;
 mod departure;
@@ -16,6 +17,7 @@ mod status;
 mod steward;
 mod watermark;
 
+pub use audit::{NodeAudit, VerifyAuditRequest};
 pub use card::{NodeCard, Phase};
 pub(crate) use complaint::{Complaint, Complaints};
 pub use drain::DrainRequest;

@@ -2,11 +2,12 @@
 
 use crate::{
     Directory, Dispatch, Invocation, Platform,
+    audit::AuditLog,
     auth::{AuthService, CertificateRecord, decode, node_head},
     blob::BlobService,
     network::{
-        LeaveRequest, NodeCard, TransferRequest, drain::DrainHere, membership::RemoveMember,
-        replicas::Replicas, status::View,
+        LeaveRequest, NodeCard, TransferRequest, audit::VerifyAuditHere, drain::DrainHere,
+        membership::RemoveMember, replicas::Replicas, status::View,
     },
     registry::Registry,
 };
@@ -38,6 +39,7 @@ pub struct NetworkService {
     pub(super) dispatch: Dispatch,
     pub(super) auth: Arc<AuthService>,
     pub(super) blobs: Arc<BlobService>,
+    pub(super) audit_log: Option<Arc<dyn AuditLog>>,
     card: NodeCard,
     pub(super) seams: Seams,
     pub(super) left: Arc<Notify>,
@@ -52,6 +54,7 @@ pub(crate) struct NetworkParts {
     pub dispatch: Dispatch,
     pub auth: Arc<AuthService>,
     pub blobs: Arc<BlobService>,
+    pub audit_log: Option<Arc<dyn AuditLog>>,
     pub card: NodeCard,
     pub seams: Seams,
     pub left: Arc<Notify>,
@@ -59,9 +62,21 @@ pub(crate) struct NetworkParts {
 
 impl NetworkService {
     pub(crate) fn new(parts: NetworkParts) -> Self {
-        let NetworkParts { mesh, consensus, registry, directory, dispatch, auth, blobs, card, seams, left } =
-            parts;
-        NetworkService { mesh, consensus, registry, directory, dispatch, auth, blobs, card, seams, left }
+        let NetworkParts { mesh, consensus, registry, directory, dispatch, auth, blobs, .. } = parts;
+        let NetworkParts { audit_log, card, seams, left, .. } = parts;
+        NetworkService {
+            mesh,
+            consensus,
+            registry,
+            directory,
+            dispatch,
+            auth,
+            blobs,
+            audit_log,
+            card,
+            seams,
+            left,
+        }
     }
 
     pub(crate) fn cluster(&self) -> ClusterId {
@@ -170,6 +185,13 @@ impl Platform for NetworkService {
                 "remove-member" => {
                     let RemoveMember { node, even_if_up } = decode(&call.body)?;
                     self.remove_member(node, even_if_up, deadline).await.map(|()| Bytes::new())
+                }
+                "verify-audit" => {
+                    Ok(Codec::encode(&self.verify_audit(decode(&call.body)?, deadline).await?).into())
+                }
+                "verify-audit-here" => {
+                    let here: VerifyAuditHere = decode(&call.body)?;
+                    Ok(Codec::encode(&self.verify_audit_here(here).await?).into())
                 }
                 other => Err(Fault::new(Code::NotFound, format!("the network has no endpoint {other:?}"))),
             }

@@ -1,12 +1,15 @@
 //! The audit log of this node, as callers read it.
 
 use super::{Context, Local};
-use crate::audit::{Digest, Entry, Follower, Query, Trail, Verification};
+use crate::audit::{Break, Digest, Entry, Follower, Query, Trail};
+use futures::future::BoxFuture;
 use micro_actors::{
+    audit::{AuditLog, AuditReading},
     auth::{READ, Resource},
-    network::NETWORK,
+    network::{NETWORK, NodeAudit, VerifyAuditRequest},
 };
-use micro_sdk::wire::{Code, Fault};
+use micro_sdk::wire::{Code, Codec, Fault, Seams, limits::BODY_BYTES_MAX};
+use std::sync::Arc;
 use tokio::sync::{oneshot, watch};
 
 /// The log is of the node and not of a tenant.
@@ -54,17 +57,20 @@ impl Local {
         Ok(self.trail()?.watch())
     }
 
-    /// Reads the log through. `wanted` is the hash of an entry that has to be there.
+    /// Has nodes read their logs through.
     ///
     /// # Errors
-    /// [`Code::Denied`], or [`Code::Failed`] if the log can't be read.
+    /// [`Code::Denied`], or [`Code::NotFound`] if there is no such node.
     pub async fn verify_audit(
         &self,
         context: &Context,
-        wanted: Option<Digest>,
-    ) -> Result<Verification, Fault> {
-        self.may_read_audit(context)?;
-        self.reading(move |trail| trail.verify(wanted)).await
+        request: VerifyAuditRequest,
+    ) -> Result<Vec<NodeAudit>, Fault> {
+        let head = self.head(context, NETWORK.parse().expect("a good name"), "verify-audit");
+        let answer =
+            self.system.dispatch().call(context.origin, head, Codec::encode(&request).into()).await?;
+        Codec::decode::<_, BODY_BYTES_MAX>(&answer.body)
+            .map_err(|error| Fault::new(Code::Internal, format!("an answer can't be read: {error}")))
     }
 
     /// How many entries were written and dropped since the start.
@@ -76,15 +82,52 @@ impl Local {
         self.trail.as_ref().ok_or_else(|| Fault::new(Code::NotFound, "this node keeps no audit log"))
     }
 
-    /// Reads files where that keeps nobody waiting.
     async fn reading<T: Send + 'static>(
         &self,
         read: impl FnOnce(&Trail) -> Result<T, Fault> + Send + 'static,
     ) -> Result<T, Fault> {
-        let trail = self.trail()?.clone();
-        let (done, result) = oneshot::channel();
-        // Whoever asked may have gone.
-        self.seams.blocking.run(Box::new(move || drop(done.send(read(&trail)))));
-        result.await.unwrap_or_else(|_| Err(Fault::new(Code::Unavailable, "the node is shutting down")))
+        reading(self.trail()?.clone(), &self.seams, read).await
+    }
+}
+
+/// Reads files where that keeps nobody waiting.
+async fn reading<T: Send + 'static>(
+    trail: Trail,
+    seams: &Seams,
+    read: impl FnOnce(&Trail) -> Result<T, Fault> + Send + 'static,
+) -> Result<T, Fault> {
+    let (done, result) = oneshot::channel();
+    // Whoever asked may have gone.
+    seams.blocking.run(Box::new(move || drop(done.send(read(&trail)))));
+    result.await.unwrap_or_else(|_| Err(Fault::new(Code::Unavailable, "the node is shutting down")))
+}
+
+/// The log as the mesh asks for it.
+struct Shared {
+    trail: Trail,
+    seams: Seams,
+}
+
+/// A log, for whoever in the mesh may have it read.
+pub(super) fn shared(trail: Trail, seams: Seams) -> Arc<dyn AuditLog> {
+    Arc::new(Shared { trail, seams })
+}
+
+impl AuditLog for Shared {
+    fn verify(&self, wanted: Option<String>) -> BoxFuture<'static, Result<AuditReading, Fault>> {
+        let (trail, seams) = (self.trail.clone(), self.seams.clone());
+        Box::pin(async move {
+            let wanted: Option<Digest> =
+                wanted.map(|hash| hash.parse().map_err(|why| Fault::new(Code::Usage, why))).transpose()?;
+            let found = reading(trail, &seams, move |trail| trail.verify(wanted)).await?;
+            Ok(AuditReading {
+                files: found.files as u64,
+                entries: found.entries,
+                first: found.numbers.0,
+                last: found.numbers.1,
+                head: found.head.to_string(),
+                breaks: found.breaks.into_iter().map(|Break { file, line, why }| (file, line, why)).collect(),
+            })
+        })
     }
 }

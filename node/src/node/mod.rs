@@ -294,6 +294,7 @@ impl Node {
             certificate_life: config.certificate_life,
             scrub_round,
             audit: audit.as_ref().map_or_else(Audit::off, Trail::audit),
+            audit_log: audit.as_ref().map(|trail| audit::shared(trail.clone(), seams.clone())),
         })
         .await?;
         let card = Card {

@@ -75,6 +75,27 @@ pub struct AuditEntries {
     answers: Streaming<Message>,
 }
 
+/// What a node found in its log.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct NodeAudit {
+    /// Its id.
+    pub id: String,
+    /// Its name.
+    pub name: String,
+    /// Why nothing is known of its log, such as that the node does not answer; none if it was read.
+    pub problem: Option<String>,
+    /// What it found; none if it was not read.
+    pub found: Option<AuditVerification>,
+}
+
+impl NodeAudit {
+    /// Whether the log was read, and all of it is as it was written.
+    pub fn is_sound(&self) -> bool {
+        self.found.as_ref().is_some_and(|found| found.breaks.is_empty())
+    }
+}
+
 /// What came of reading a log through.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
@@ -126,20 +147,36 @@ impl Node {
         Ok(AuditEntries { node: self.clone(), answers })
     }
 
-    /// Has the node read its audit log through. `head` is the hash of an entry that has to be there.
+    /// Has nodes read their audit logs through, each its own: the one called `node`, by name or id, or all of
+    /// them. `head` is the hash of an entry that has to be there, in the log of that node or of the one that is asked.
     ///
     /// # Errors
-    /// `Denied`; else as every request. What is wrong with the log is no error.
-    pub async fn verify_audit(&self, head: Option<&str>) -> Result<AuditVerification, Fault> {
+    /// `Denied`, or `NotFound` if there is no such node; else as every request. What is wrong with a log is no error,
+    /// and neither is a node that does not answer.
+    pub async fn verify_audit(
+        &self,
+        node: Option<&str>,
+        head: Option<&str>,
+    ) -> Result<Vec<NodeAudit>, Fault> {
         let mut client = self.audit_client();
         let sent = |request| async move { client.verify_audit(request).await };
-        let message = proto::VerifyAuditRequest { head: head.unwrap_or_default().to_owned() };
-        let found = self.ask(Stake::Read, self.timeout().max(VERIFY_TIMEOUT), message, sent).await?;
-        let proto::VerifyAuditResponse { files, entries, first, last, head, breaks } = found;
-        let wrong = |proto::AuditBreak { file, line, why }| AuditBreak { file, line, why };
-        let breaks = breaks.into_iter().map(wrong).collect();
-        Ok(AuditVerification { files, entries, first, last, head, breaks })
+        let said = |text: Option<&str>| text.unwrap_or_default().to_owned();
+        let message = proto::VerifyAuditRequest { head: said(head), node: said(node) };
+        let answer = self.ask(Stake::Read, self.timeout().max(VERIFY_TIMEOUT), message, sent).await?;
+        let told = |proto::NodeAudit { id, name, problem, found }| NodeAudit {
+            id,
+            name,
+            problem: Some(problem).filter(|problem| !problem.is_empty()),
+            found: found.map(verification),
+        };
+        Ok(answer.nodes.into_iter().map(told).collect())
     }
+}
+
+fn verification(found: proto::AuditVerification) -> AuditVerification {
+    let proto::AuditVerification { files, entries, first, last, head, breaks } = found;
+    let wrong = |proto::AuditBreak { file, line, why }| AuditBreak { file, line, why };
+    AuditVerification { files, entries, first, last, head, breaks: breaks.into_iter().map(wrong).collect() }
 }
 
 impl AuditEntries {

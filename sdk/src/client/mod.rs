@@ -63,7 +63,7 @@ mod store;
 mod token;
 
 pub use address::{Address, AddressError, default_socket};
-pub use audit::{AuditBreak, AuditEntries, AuditEntry, AuditQuery, AuditVerification};
+pub use audit::{AuditBreak, AuditEntries, AuditEntry, AuditQuery, AuditVerification, NodeAudit};
 pub use auth::{
     Account, AccountCreated, Auth, Checked, CheckedFor, Identity, Inspection, KeyRotation, Login, NewAccount,
     NewRule, Rule, SigningKey,

@@ -2,7 +2,7 @@
 
 use crate::doors::ask;
 use anyhow::{Context, ensure};
-use micro_sdk::client::{AuditEntry, AuditQuery, NewAccount, NewRule};
+use micro_sdk::client::{AuditEntry, AuditQuery, NewAccount, NewRule, NodeAudit};
 use micro_tests::{Cluster, Outcome, Plan, get, get_as, post, until};
 use serde_json::Value;
 use std::{
@@ -148,7 +148,7 @@ async fn what_was_refused_and_what_was_changed_is_listed_and_what_is_secret_is_n
     let over_http = format!("authorization: Bearer {}", fs::read_to_string(&at.admin_secret_file)?.trim());
     let request = format!("GET /-/v1/audit/verify HTTP/1.0\r\nhost: {}\r\n{over_http}\r\n\r\n", at.api);
     let answer = micro_tests::send(at.api, request.as_bytes()).await?;
-    ensure!(answer.status == 200 && answer.json()?["head"].is_string(), "{answer:?}");
+    ensure!(answer.status == 200 && answer.json()?["nodes"][0]["found"]["head"].is_string(), "{answer:?}");
 
     let all: String = files(&cluster)?.iter().map(fs::read_to_string).collect::<Result<_, _>>()?;
     for secret in [secret.expose(), &wrong, token, "a-bad-token", "another-bad-token", "secret-in-the-path"] {
@@ -206,14 +206,17 @@ async fn a_kill_leaves_a_log_that_verifies_and_goes_on() -> anyhow::Result<()> {
         busy.await?;
         let found = verify(&cluster).await?;
         ensure!(found.code == 0, "{found:?}");
-        if let Some(head) = head.replace(found.stdout.trim().to_owned()) {
-            let data = cluster.members[0].data_dir().display().to_string();
+        let data = cluster.members[0].data_dir().display().to_string();
+        let told = cluster.cli(0)?.json(&["audit", "verify", "--data-dir", &data, "-o", "json"]).await?;
+        let end = told["items"][0]["head"].as_str().context("it has a last entry")?.to_owned();
+        if let Some(head) = head.replace(end) {
             let kept = ["audit", "verify", "--data-dir", &data, "--head", &head];
             ensure!(cluster.cli(0)?.run(&kept).await?.code == 0, "what was the end once is there still");
         }
         cluster.members[0].start(&[]).await?;
     }
-    ensure!(cluster.client(0).await?.verify_audit(None).await?.breaks.is_empty(), "the node says so too");
+    let found = cluster.client(0).await?.verify_audit(None, None).await?;
+    ensure!(found.iter().all(NodeAudit::is_sound), "the node says so too: {found:?}");
     let starts = written(&cluster)?.iter().filter(|entry| entry["event"] == "started").count();
     ensure!(starts == 6, "{starts} starts");
     // The last bytes of a line that was being written are no break, and told.
@@ -285,7 +288,7 @@ async fn an_edited_byte_a_removed_line_and_a_removed_file_are_found() -> anyhow:
     cluster.members[0].start(&[]).await?;
     let outcome = cluster.cli(0)?.run(&["audit", "verify", "-o", "json"]).await?;
     let found: Value = serde_json::from_str(&outcome.stdout)?;
-    ensure!(outcome.code == 1 && found["item"]["breaks"][0]["line"] == 1, "{outcome:?}");
+    ensure!(outcome.code == 1 && found["items"][0]["breaks"][0]["line"] == 1, "{outcome:?}");
     Ok(())
 }
 
@@ -307,8 +310,71 @@ async fn old_files_are_given_up_with_a_word_and_those_to_come_can_be_followed() 
         files(&cluster)?.iter().map(|file| Ok(fs::metadata(file)?.len())).collect::<anyhow::Result<_>>()?;
     ensure!(sizes.len() == 3 && sizes.iter().all(|size| *size < 8 << 10), "{sizes:?}");
     shown(&cluster, &[("event", "retired")]).await?;
-    let found = admin.verify_audit(None).await?;
-    ensure!(found.breaks.is_empty() && found.first > 1, "{found:?}");
+    let found = admin.verify_audit(None, None).await?;
+    ensure!(found[0].found.as_ref().is_some_and(|log| log.breaks.is_empty() && log.first > 1), "{found:?}");
     ensure!(verify(&cluster).await?.code == 0, "{found:?}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn the_logs_of_all_nodes_are_verified_from_any_and_one_that_is_down_is_told_of() -> anyhow::Result<()> {
+    let mut cluster = Cluster::of(3).await?;
+    let cli = cluster.cli(0)?;
+    let third = cluster.members[2].name().to_owned();
+    let table = cli.ok(&["audit", "verify"]).await?;
+    for member in &cluster.members {
+        let line = table.lines().find(|line| line.starts_with(member.name())).context("each has a row")?;
+        ensure!(line.contains("sound"), "{table}");
+    }
+    // A byte of an entry in the middle of the third one's file, wherever it is a digit of a hash.
+    let folder = cluster.members[2].data_dir().join("audit");
+    let file = fs::read_dir(folder)?.next().context("it has a file")??.path();
+    cluster.client(2).await?.config().set("a", 1).await?;
+    until("an entry of that is written", PATIENCE, async || {
+        ensure!(fs::read_to_string(&file)?.contains("config:a:write"), "not yet");
+        Ok(())
+    })
+    .await?;
+    let text = fs::read_to_string(&file)?.replacen("config:a:write", "config:b:write", 1);
+    let line = text.lines().position(|line| line.contains("config:b:write")).context("it was put there")? + 1;
+    fs::write(&file, text)?;
+    cluster.client(2).await?.config().set("a", 2).await?;
+    let name = file.file_name().context("it has a name")?.to_string_lossy().into_owned();
+    until("the change is found", PATIENCE, async || {
+        let outcome = cli.run(&["audit", "verify"]).await?;
+        // The entry behind it says what was there, or the hash of the last one that was synced.
+        let told =
+            [line, line + 1].iter().any(|line| outcome.stderr.contains(&format!("{third}: {name}:{line}: ")));
+        ensure!(outcome.code == 1 && told, "{outcome:?}");
+        Ok(())
+    })
+    .await?;
+    let outcome = cli.run(&["audit", "verify", "-o", "json"]).await?;
+    let found: Value = serde_json::from_str(&outcome.stdout)?;
+    for item in found["items"].as_array().context("there are nodes")? {
+        let verdict = if item["name"] == *third { "broken" } else { "sound" };
+        assert_eq!(item["verdict"], verdict, "{item}");
+    }
+    assert_eq!((&found["summary"]["nodes"], &found["summary"]["sound"]), (&3.into(), &2.into()));
+    // One of them alone, by its name; a hash is of the one that is asked.
+    let outcome = cli.run(&["audit", "verify", "--node", &third]).await?;
+    ensure!(outcome.code == 1 && outcome.stdout.lines().count() == 2, "{outcome:?}");
+    let own = cluster.members[0].name();
+    cli.ok(&["audit", "verify", "--node", own]).await?;
+    let told = cli.json(&["audit", "verify", "--node", own, "-o", "json"]).await?;
+    let head = told["items"][0]["head"].as_str().context("it has a last entry")?;
+    cli.ok(&["audit", "verify", "--head", head]).await?;
+    let outcome = cli.run(&["audit", "verify", "--node", "nobody"]).await?;
+    ensure!(outcome.code == 5 && outcome.stderr.contains("there are: "), "{outcome:?}");
+
+    cluster.members[1].stop().await?;
+    let second = cluster.members[1].name().to_owned();
+    let outcome = cli.run(&["audit", "verify"]).await?;
+    ensure!(
+        outcome.code == 1 && outcome.stderr.contains(&format!("{second}: its log was not read")),
+        "{outcome:?}"
+    );
+    let row = outcome.stdout.lines().find(|line| line.starts_with(&second)).context("it has a row")?;
+    ensure!(row.contains("unknown"), "{row}");
     Ok(())
 }

@@ -20,7 +20,7 @@ Examples:
   micro-node audit list
   micro-node audit list --denied --since 1h
   micro-node audit list --account jane --follow
-  micro-node audit verify
+  micro-node audit verify                            the logs of all nodes, each read by its own
   micro-node audit verify --data-dir /var/lib/micro-node --head $(cat head.kept)
 
 Each node keeps what came in at its own doors, in DATA_DIR/audit, as `micro-node start --audit` says: by default what is

@@ -7,13 +7,15 @@ use super::{
     usage,
 };
 use crate::{
-    audit::{Break, Digest, Entry, Follower, Query},
+    audit::{Digest, Entry, Follower, Query},
     node::Local,
 };
 use futures::{StreamExt, stream};
+use micro_actors::{audit::AuditReading, network};
 use micro_sdk::{
     proto::{
-        AuditBreak, AuditEntry, ListAuditRequest, VerifyAuditRequest, VerifyAuditResponse, audit_server,
+        AuditBreak, AuditEntry, AuditVerification, ListAuditRequest, NodeAudit, VerifyAuditRequest,
+        VerifyAuditResponse, audit_server,
     },
     wire::{Fault, Namespace},
 };
@@ -80,24 +82,30 @@ impl audit_server::Audit for Door {
     ) -> Result<Response<VerifyAuditResponse>, Status> {
         let (metadata, extensions, request) = request.into_parts();
         let context = context(&metadata, &extensions)?;
-        let wanted = match request.head.as_str() {
-            "" => None,
-            head => Some(head.parse().map_err(usage)?),
+        let said = |text: String| Some(text).filter(|text| !text.is_empty());
+        let wanted = said(request.head).map(|head| head.parse::<Digest>().map_err(usage)).transpose()?;
+        let request = network::VerifyAuditRequest {
+            node: said(request.node),
+            wanted: wanted.map(|head| head.to_string()),
         };
-        let found = self.local.verify_audit(&context, wanted).await?;
-        Ok(Response::new(VerifyAuditResponse {
-            files: found.files as u64,
-            entries: found.entries,
-            first: found.numbers.0,
-            last: found.numbers.1,
-            head: found.head.to_string(),
-            breaks: found
-                .breaks
-                .into_iter()
-                .map(|Break { file, line, why }| AuditBreak { file, line, why })
-                .collect(),
-        }))
+        let nodes = self.local.verify_audit(&context, request).await?;
+        Ok(Response::new(VerifyAuditResponse { nodes: nodes.into_iter().map(node_audit).collect() }))
     }
+}
+
+fn node_audit(audit: network::NodeAudit) -> NodeAudit {
+    let network::NodeAudit { node, name, found } = audit;
+    let (found, problem) = match found {
+        Ok(found) => (Some(verification(found)), String::new()),
+        Err(fault) => (None, fault.message),
+    };
+    NodeAudit { id: node.to_string(), name, problem, found }
+}
+
+fn verification(reading: AuditReading) -> AuditVerification {
+    let AuditReading { files, entries, first, last, head, breaks } = reading;
+    let breaks = breaks.into_iter().map(|(file, line, why)| AuditBreak { file, line, why });
+    AuditVerification { files, entries, first, last, head, breaks: breaks.collect() }
 }
 
 impl Telling {
