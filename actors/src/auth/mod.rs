@@ -41,6 +41,7 @@ mod machine;
 mod platform;
 mod policy;
 mod refresh_token;
+mod rehearsal;
 mod request;
 mod resource;
 mod revocation;
@@ -67,6 +68,7 @@ pub use machine::AuthMachine;
 pub use platform::{AUTH, AdmitRequest, AuthService, CreateTokenReply, CreateTokenRequest, UnsealRequest};
 pub(crate) use platform::{decode, node_head};
 pub use policy::Policy;
+pub use rehearsal::Rehearsal;
 pub use request::{
     AccountsPage, CreateAccountRequest, CreateRuleRequest, CreatedAccount, KeyView, LoginRequest,
     RotatedKeys, SetSecretRequest, Tokens,

@@ -1,6 +1,7 @@
 //! `./dev bench api`: calls of a service through the doors, with a token, beside nginx in front of the same service and
 //! beside calls with nobody between.
 
+mod decisions;
 mod nginx;
 mod wrk;
 
@@ -96,6 +97,7 @@ struct Scene {
 
 /// Measures what is wanted.
 pub async fn measure(plan: &Plan, report: &mut Report) {
+    report.take("decisions", decisions::measure(&plan.selection, plan.runs).await);
     let mut scene = match Scene::set(plan.share).await {
         Ok(scene) => scene,
         Err(error) => return report.take("two nodes with a service", Err(error)),
