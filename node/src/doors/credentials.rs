@@ -42,7 +42,8 @@ impl Credentials {
     /// services are called by who a rule says.
     ///
     /// # Errors
-    /// [`Code::Denied`] if it shows nothing, where something is needed, or what is not good.
+    /// [`Code::Denied`] if it shows nothing, where something is needed, or what is not good; [`Code::Usage`] if it
+    /// shows two things.
     pub fn known(&self, headers: &HeaderMap, path: &str) -> Result<Known, Fault> {
         let known = self.known_or_nobody(headers)?;
         if is_nobody(&known.caller) && is_platform(path) { Err(missing()) } else { Ok(known) }
@@ -51,9 +52,10 @@ impl Credentials {
     /// Who sends a request, at a door that also takes those who show nothing.
     ///
     /// # Errors
-    /// [`Code::Denied`] if what it shows is not good: whoever shows something means to be somebody.
+    /// [`Code::Denied`] if what it shows is not good: whoever shows something means to be somebody. [`Code::Usage`] if
+    /// it shows two things: whoever is in front of the door may have looked at the other.
     pub fn known_or_nobody(&self, headers: &HeaderMap) -> Result<Known, Fault> {
-        match bearer(headers) {
+        match bearer(headers)? {
             Some(token) if self.secret.matches(token) => Ok(Known::without_token(Caller::Admin)),
             Some(token) if token.contains('.') => account(&self.guard, token),
             Some(_) => Err(refused("the bearer token is wrong")),
@@ -92,14 +94,26 @@ const BEARER_PROTOCOL: &str = "bearer.";
 
 /// The token in the header (RFC 6750, 2.1), or among the protocols of a WebSocket; an empty one in a header of another
 /// kind.
-fn bearer(headers: &HeaderMap) -> Option<&str> {
-    let Some(header) = headers.get(AUTHORIZATION) else {
-        let protocols = headers.get(SEC_WEBSOCKET_PROTOCOL)?.to_str().ok()?;
-        return protocols.split(',').find_map(|protocol| protocol.trim().strip_prefix(BEARER_PROTOCOL));
-    };
-    let header = header.to_str().unwrap_or_default();
-    let (scheme, token) = header.split_once(' ').unwrap_or_default();
-    Some(if scheme.eq_ignore_ascii_case("bearer") { token.trim() } else { "" })
+///
+/// # Errors
+/// [`Code::Usage`] if there are several headers: it takes one (RFC 9110, 5.3).
+fn bearer(headers: &HeaderMap) -> Result<Option<&str>, Fault> {
+    let mut shown = headers.get_all(AUTHORIZATION).iter();
+    match (shown.next(), shown.next()) {
+        (None, _) => Ok(bearer_protocol(headers)),
+        (Some(header), None) => {
+            let header = header.to_str().unwrap_or_default();
+            let (scheme, token) = header.split_once(' ').unwrap_or_default();
+            Ok(Some(if scheme.eq_ignore_ascii_case("bearer") { token.trim() } else { "" }))
+        }
+        (Some(_), Some(_)) => Err(Fault::new(Code::Usage, "the request has two authorization headers")
+            .help("send one: which of them says who calls, nobody can tell")),
+    }
+}
+
+fn bearer_protocol(headers: &HeaderMap) -> Option<&str> {
+    let protocols = headers.get(SEC_WEBSOCKET_PROTOCOL)?.to_str().ok()?;
+    protocols.split(',').find_map(|protocol| protocol.trim().strip_prefix(BEARER_PROTOCOL))
 }
 
 fn account(guard: &auth::Guard, token: &str) -> Result<Known, Fault> {
@@ -124,20 +138,26 @@ mod tests {
     fn only_bearer_tokens_are_looked_at() {
         let with =
             |value: &'static str| HeaderMap::from_iter([(AUTHORIZATION, HeaderValue::from_static(value))]);
+        let bearer =
+            |headers: &HeaderMap| super::bearer(headers).map(|token| token.map(str::to_owned)).expect("one");
+        let some = |token: &str| Some(token.to_owned());
         assert_eq!(bearer(&HeaderMap::new()), None);
         let protocols =
             |list| HeaderMap::from_iter([(SEC_WEBSOCKET_PROTOCOL, HeaderValue::from_static(list))]);
-        assert_eq!(bearer(&protocols("micro-node.v1, bearer.a.b.c")), Some("a.b.c"));
+        assert_eq!(bearer(&protocols("micro-node.v1, bearer.a.b.c")), some("a.b.c"));
         assert_eq!(bearer(&protocols("micro-node.v1")), None);
-        assert_eq!(bearer(&with("Bearer a.b.c")), Some("a.b.c"));
-        assert_eq!(bearer(&with("bearer a.b.c ")), Some("a.b.c"));
+        assert_eq!(bearer(&with("Bearer a.b.c")), some("a.b.c"));
+        assert_eq!(bearer(&with("bearer a.b.c ")), some("a.b.c"));
         for nothing_good in ["Basic YTpi", "Bearer", "Bearer ", "a.b.c", "", "\u{fc}"] {
             let headers = HeaderMap::from_iter([(
                 AUTHORIZATION,
                 HeaderValue::from_str(nothing_good).expect("a value"),
             )]);
-            assert_eq!(bearer(&headers), Some(""), "{nothing_good:?} shows something");
+            assert_eq!(bearer(&headers), some(""), "{nothing_good:?} shows something");
         }
+        let mut two = with("Bearer a.b.c");
+        two.append(AUTHORIZATION, HeaderValue::from_static("Bearer a.b.c"));
+        assert_eq!(super::bearer(&two).expect_err("there are two").code, Code::Usage);
     }
 
     #[test]

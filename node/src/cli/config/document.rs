@@ -1,6 +1,6 @@
 //! Values as people give them and read them: JSON, TOML, YAML, or plain text.
 
-use super::{failure::Failure, input};
+use super::{failure::Failure, input, unique};
 use micro_sdk::wire::{Code, Fault};
 use std::{fmt, path::Path};
 use zeroize::Zeroizing;
@@ -48,15 +48,17 @@ impl Language {
     /// A document as JSON text. JSON stays as it was written.
     ///
     /// # Errors
-    /// If it is none of this language. The document is not repeated: there may be secrets in it.
+    /// If it is none of this language, or names a key twice. The document is not repeated: there may be secrets in it.
     pub(super) fn json(self, text: &str) -> Result<Zeroizing<String>, Fault> {
         let refused = |place: String| {
             Fault::new(Code::Usage, format!("the document is not {self}: there is an error {place}"))
         };
         let value: serde_json::Value = match self {
             Language::Json => {
-                return match serde_json::from_str::<serde::de::IgnoredAny>(text) {
-                    Ok(_) => Ok(Zeroizing::new(text.to_owned())),
+                let mut deserializer = serde_json::Deserializer::from_str(text);
+                let read = unique::read(&mut deserializer)?.and_then(|_| deserializer.end());
+                return match read {
+                    Ok(()) => Ok(Zeroizing::new(text.to_owned())),
                     Err(error) => Err(refused(format!("at line {} column {}", error.line(), error.column()))),
                 };
             }
@@ -64,7 +66,7 @@ impl Language {
                 let at = error.span().map_or(0, |span| span.start.min(text.len()));
                 refused(format!("at line {}", text[..text.floor_char_boundary(at)].matches('\n').count() + 1))
             })?,
-            Language::Yaml => yaml_serde::from_str(text).map_err(|error| {
+            Language::Yaml => unique::read(yaml_serde::Deserializer::from_str(text))?.map_err(|error| {
                 refused(error.location().map_or_else(String::new, |at| format!("at line {}", at.line())))
             })?,
         };
@@ -222,6 +224,25 @@ mod tests {
         }
         assert_eq!(Language::of("a/b.YML"), Ok(Language::Yaml));
         assert!(Language::of("b").is_err());
+    }
+
+    #[test]
+    fn a_key_that_is_named_twice_is_refused_by_its_path() {
+        for (language, text) in [
+            (Language::Json, r#"{"shop": {"open": true, "open": "hunter2"}}"#),
+            (Language::Json, r#"{"shop": [1, {"open": 1, "open": 2}]}"#),
+            (Language::Yaml, "shop:\n  open: true\n  name: a\n  open: hunter2\n"),
+            (Language::Yaml, "shop: {open: 1, open: 2}"),
+        ] {
+            let fault = language.json(text).expect_err("it says two things");
+            assert_eq!(fault.message, "the document names shop.open twice", "{text}");
+        }
+        for (language, text) in [
+            (Language::Json, r#"{"a": {"open": 1}, "b": {"open": 2}}"#),
+            (Language::Yaml, "a: {open: 1}\nb: {open: 2}\nc: ~\n"),
+        ] {
+            language.json(text).expect("each is named once");
+        }
     }
 
     #[test]

@@ -15,6 +15,7 @@ mod rollback;
 mod rotate;
 mod schema;
 mod set;
+mod unique;
 mod view;
 mod watch;
 
@@ -113,8 +114,8 @@ macro_rules! under {
     }};
 }
 use under;
-
 pub(super) use view::show_settings;
+
 pub(super) const SHAPES: &[Shapes] = &[
     canary::SHAPES,
     get::SHAPES,

@@ -134,9 +134,12 @@ impl Refusal {
         }
     }
 
-    /// 401, with how to say who one is (RFC 6750, 3).
+    /// 401, with how to say who one is (RFC 6750, 3); a request that could say so in no way stays what it is.
     #[must_use]
     pub fn ask_who(mut self) -> Self {
+        if self.fault.code == Code::Usage {
+            return self;
+        }
         self.status = StatusCode::UNAUTHORIZED;
         self.header(WWW_AUTHENTICATE, "Bearer realm=\"micro-node\"")
     }

@@ -113,6 +113,13 @@ async fn all_that_can_be_called_is_described() -> anyhow::Result<()> {
     let request = &echo["requestBody"]["content"]["application/json"]["schema"]["$ref"];
     let schema = document.pointer(request.as_str().expect("a reference").trim_start_matches('#'));
     assert_eq!(schema.expect("it is there")["properties"]["age"]["description"], "How old they are.");
+    // What a 405 says is taken is what is described.
+    let asked = &paths["/clerk/Clerk/echo"]["get"]["parameters"];
+    let named = asked.as_array().expect("there are fields").iter().any(|field| field["name"] == "age");
+    assert!(named, "{asked}");
+    let refused = ask(api, "PUT /clerk/Clerk/echo", &[], "{}").await?;
+    assert!(refused.status == 405 && refused.headers.contains("allow: GET, POST"), "{refused:?}");
+    assert_eq!(paths["/clerk/Clerk/echo"].as_object().expect("it has methods").len(), 2);
     let get = &paths["/orders/{id}"]["get"];
     assert_eq!((&get["parameters"][0]["name"], &get["parameters"][0]["in"]), (&"id".into(), &"path".into()));
     assert!(paths["/orders/{id}"]["put"]["requestBody"].is_object(), "{}", paths["/orders/{id}"]);

@@ -45,7 +45,13 @@ pub(super) fn described_at(
     let mut named = operation(id.clone());
     named["requestBody"] = body(&request);
     let path = format!("/{}/{}", offer.service, endpoint.name.replace('.', "/"));
-    let mut operations = vec![Operation { path, method: "post".to_owned(), document: named }];
+    let mut operations = vec![Operation { path: path.clone(), method: "post".to_owned(), document: named }];
+    // Its fields may stand in the query, if they are those of one message.
+    if !client {
+        let mut document = operation(format!("{id}.get"));
+        document["parameters"] = queries(&described.request, &[]).into();
+        operations.push(Operation { path, method: "get".to_owned(), document });
+    }
     for (number, route) in endpoint.routes.iter().enumerate() {
         let mut document = operation(format!("{id}.{}", number + 1));
         let captured = captured(route);
