@@ -24,12 +24,14 @@ pub enum Action {
 }
 
 /// The endpoints that only nodes may call, as service and endpoint.
-const NODE_ENDPOINTS: [(&str, &str); 19] = [
+const NODE_ENDPOINTS: [(&str, &str); 21] = [
     ("auth", "admit"),
     ("auth", "login"),
+    ("auth", "open-secret"),
     ("auth", "refresh"),
     ("auth", "renew"),
     ("auth", "rotate-keys"),
+    ("auth", "seal-secret"),
     ("auth", "service-token"),
     ("auth", "unseal"),
     ("blob", "fetch"),

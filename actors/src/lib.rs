@@ -6,6 +6,7 @@
 //!
 //! ractor mailboxes have no bound, so nothing enters one without a permit and a deadline.
 
+pub mod acme;
 mod address_book;
 pub mod audit;
 pub mod auth;

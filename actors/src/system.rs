@@ -2,6 +2,7 @@
 
 use crate::{
     AddressBook, Directory, Dispatch, Machines, Platform, Supervisor,
+    acme::{Acme, AcmeSettings, Showcase},
     audit::{Asker, Audit, AuditEvent, AuditLog, Origin, Verdict},
     auth::{Accounts, AccountsParts, AuthService, AuthState, Follower, Guard},
     blob::{BlobParts, BlobService, Keeper, Scrub},
@@ -59,6 +60,8 @@ pub struct SystemConfig {
     pub audit: Audit,
     /// Where they are kept, if they are.
     pub audit_log: Option<Arc<dyn AuditLog>>,
+    /// What certificates are ordered for the HTTP api, if some are.
+    pub acme: Option<AcmeSettings>,
 }
 
 /// The platform services of one node.
@@ -73,6 +76,7 @@ pub struct System {
     blobs: Arc<BlobService>,
     auth: Arc<AuthService>,
     accounts: Accounts,
+    showcase: Option<Arc<Showcase>>,
     left: Arc<Notify>,
     supervisor: ActorRef<crate::kit::SupervisorMessage>,
     tasks: Mutex<Vec<JoinHandle<()>>>,
@@ -100,6 +104,7 @@ impl System {
             scrub_round,
             audit,
             audit_log,
+            acme,
         } = parts;
         let directory = Directory::default();
         let registry = Registry::new(mesh.clone(), seams.clone());
@@ -182,6 +187,7 @@ impl System {
         let supervisor = Supervisor::start(directory.clone(), platforms).await.map_err(|error| {
             Fault::new(Code::Internal, format!("the platform services do not start: {error}"))
         })?;
+        let acme = acme.map(|settings| Acme::new(settings, &mesh, &store, &auth, &seams));
         let system = Arc::new(System {
             mesh: mesh.clone(),
             consensus: consensus.clone(),
@@ -193,6 +199,7 @@ impl System {
             blobs,
             auth: auth.clone(),
             accounts,
+            showcase: acme.as_ref().map(|acme| acme.showcase.clone()),
             left,
             supervisor,
             tasks: Mutex::default(),
@@ -229,6 +236,11 @@ impl System {
         tasks.push(tokio::spawn(scrub.run()));
         tasks.push(tokio::spawn(renewal.run()));
         tasks.push(tokio::spawn(housekeeping.run()));
+        if let Some(acme) = acme {
+            tasks.push(tokio::spawn(acme.follower.run()));
+            tasks.push(tokio::spawn(acme.answers.run()));
+            tasks.push(tokio::spawn(acme.clerk.run()));
+        }
         drop(tasks);
         Ok(system)
     }
@@ -251,6 +263,11 @@ impl System {
     /// When this node's certificate ends.
     pub fn certificate_ends(&self) -> SystemTime {
         self.mesh.identity().expires()
+    }
+
+    /// The certificates that callers of the HTTP api are shown, if the mesh orders them.
+    pub fn showcase(&self) -> Option<&Arc<Showcase>> {
+        self.showcase.as_ref()
     }
 
     /// Calls by name.

@@ -37,6 +37,7 @@ pub use gossip::{Gossip, Member};
 pub use handler::{BoxFuture, Handler};
 pub use identity::{
     Authority, CERTIFICATE_LIFE, Certificate, Identity, IdentityError, KeyRequest, NodeKey, Trust,
+    validity_of,
 };
 pub use join::{JoinGrant, JoinRequest, JoinToken, TokenError, join};
 pub use lane::Lane;

@@ -1,7 +1,7 @@
 //! What a node is told when it starts: meaning only, parsed and checked at the command line.
 
 use crate::audit::AuditBounds;
-use micro_actors::audit::AuditExtent;
+use micro_actors::{acme::AcmeSettings, audit::AuditExtent};
 use micro_mesh::{JoinToken, Place};
 use micro_sdk::wire::Fault;
 use std::{net::SocketAddr, num::NonZeroU32, path::PathBuf, str::FromStr, time::Duration};
@@ -94,7 +94,26 @@ pub struct HttpConfig {
     /// The origins whose pages may call it, each as `https://app.example.org`.
     pub cors_origins: Vec<String>,
     /// What it shows to those who call it over TLS; none for the clear.
-    pub tls: Option<TlsFiles>,
+    pub tls: Option<ApiTls>,
+}
+
+/// Where the certificates of the HTTP api come from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ApiTls {
+    /// From files.
+    Files(TlsFiles),
+    /// From an authority, of which the mesh orders them.
+    Acme(AcmeSettings),
+}
+
+impl HttpConfig {
+    /// What certificates are to be ordered, if some are.
+    pub fn acme(&self) -> Option<&AcmeSettings> {
+        match &self.tls {
+            Some(ApiTls::Acme(settings)) => Some(settings),
+            _ => None,
+        }
+    }
 }
 
 /// Where a certificate and its key are, in PEM (RFC 7468).

@@ -2,7 +2,8 @@
 
 use crate::{
     Dispatch, Invocation, Platform,
-    auth::{Accounts, AuthCommand, AuthOutcome, AuthState, NodeRecord, SealKey},
+    auth::{Accounts, AuthCommand, AuthOutcome, AuthState, Locker, NodeRecord, SealKey},
+    kit::Leader,
     machines::{MachineId, envelope},
 };
 use bincode::{Decode, Encode};
@@ -62,6 +63,7 @@ pub struct AuthService {
     pub(super) consensus: Consensus,
     pub(super) state: AuthState,
     accounts: Accounts,
+    locker: Locker,
     /// How long the certificates count that this node issues.
     pub(super) certificate_life: Duration,
     pub(super) seams: Seams,
@@ -79,7 +81,19 @@ impl AuthService {
         seams: Seams,
         dispatch: Dispatch,
     ) -> Self {
-        AuthService { mesh, consensus, state, accounts, certificate_life, seams, dispatch }
+        let leader = Leader {
+            mesh: mesh.clone(),
+            consensus: consensus.clone(),
+            dispatch: dispatch.clone(),
+            seams: seams.clone(),
+        };
+        let locker = Locker { state: state.clone(), leader };
+        AuthService { mesh, consensus, state, accounts, locker, certificate_life, seams, dispatch }
+    }
+
+    /// What seals and opens secrets for this node's other parts.
+    pub(crate) fn locker(&self) -> &Locker {
+        &self.locker
     }
 
     pub(super) fn now_s(&self) -> u64 {
@@ -362,6 +376,8 @@ impl Platform for AuthService {
                     self.unseal(caller, &decode(body)?)?;
                     Bytes::new()
                 }
+                "seal-secret" => Codec::encode(&self.locker.seal_here(&decode(body)?)?).into(),
+                "open-secret" => Codec::encode(&self.locker.open_here(&decode(body)?)?).into(),
                 "login" => {
                     let opener = self.accounts.need_opener()?;
                     Codec::encode(&self.accounts.login_here(decode(body)?, &opener, deadline).await?).into()

@@ -17,6 +17,7 @@ const ACTORS_KEY: &str = "node/actors";
 const COMPLAINTS_KEY: &str = "node/problems";
 const DAMAGE_KEY: &str = "node/damage";
 const ASIDE_KEY: &str = "node/aside";
+const TROUBLES_KEY: &str = "node/certificates";
 /// The longest text about damage: gossip's messages are small, and every node keeps it.
 const DAMAGE_BYTES_MAX: usize = 400;
 
@@ -83,6 +84,11 @@ impl NodeCard {
     /// Tells the others which damaged states lie in this node's data directory; empty if none does.
     pub(crate) fn publish_aside(mesh: &Mesh, aside: &str) {
         mesh.gossip().set(ASIDE_KEY, cut(aside).to_owned());
+    }
+
+    /// Tells the others what is wrong with the certificates that this node's HTTP api shows.
+    pub(crate) fn publish_troubles(mesh: &Mesh, troubles: &str) {
+        mesh.gossip().set(TROUBLES_KEY, troubles.to_owned());
     }
 
     /// Tells the others what is wrong with this node.
@@ -168,6 +174,11 @@ impl Heard<'_> {
     /// Whether its state is damaged: it ends then, so that this is of interest when it is down.
     pub fn is_damaged(&self) -> bool {
         self.value(DAMAGE_KEY).is_some_and(|damage| !damage.is_empty())
+    }
+
+    /// What is wrong with the certificates that its HTTP api shows, as it travelled.
+    pub fn troubles(&self) -> &str {
+        self.value(TROUBLES_KEY).unwrap_or("")
     }
 
     pub fn problems(&self) -> Vec<Problem> {

@@ -1,6 +1,7 @@
 //! What is wrong with the cluster, worst first: one rule, one function.
 
 use crate::{
+    acme,
     blob::{Health, Missing},
     network::{card::Heard, replicas::Replicas, status::View},
 };
@@ -42,6 +43,9 @@ pub(crate) fn problems(view: &View<'_>, nodes: &[NodeStatus], consensus: &Consen
         list.of_missing_blobs(&name_of(*node, nodes), missing);
     }
     list.0.extend(told.flat_map(|member| Heard(member).problems()));
+    let heard = view.members.iter().filter(|member| up(member.node)).map(Heard);
+    let troubles: Vec<_> = heard.map(|heard| (heard.name(), heard.troubles().to_owned())).collect();
+    list.0.extend(acme::problems(troubles.iter().map(|(node, told)| (node.clone(), &**told)), view.now_s()));
     list.0.sort_by_key(|problem| problem.severity);
     list.0
 }

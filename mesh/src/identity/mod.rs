@@ -15,7 +15,7 @@ pub use node_key::{KeyRequest, NodeKey};
 pub use trust::Trust;
 
 pub(crate) use name::{dns_name, of_certificate, parse as parse_name};
-pub(crate) use validity::of_certificate as validity_of;
+pub use validity::of_certificate as validity_of;
 
 use bincode::{Decode, Encode};
 use micro_sdk::wire::{ClusterId, Codec, CodecError, NodeId};

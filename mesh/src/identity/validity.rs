@@ -3,7 +3,7 @@
 use std::time::{Duration, SystemTime};
 
 /// The `notBefore` and `notAfter` of the X.509 certificate in `der` (RFC 5280, section 4.1), if they can be read.
-pub(crate) fn of_certificate(der: &[u8]) -> Option<(SystemTime, SystemTime)> {
+pub fn of_certificate(der: &[u8]) -> Option<(SystemTime, SystemTime)> {
     let certificate = expect(der, SEQUENCE)?.0;
     let mut fields = expect(certificate, SEQUENCE)?.0;
     if fields.first() == Some(&VERSION) {

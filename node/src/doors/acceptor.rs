@@ -8,7 +8,7 @@ use crate::doors::{
     listeners::SocketFile,
     tally::{CONNECTIONS_MAX, DoorName, Reason, Tally},
     threads::Threads,
-    tls::Certificate,
+    tls::Tls,
 };
 use http::Request;
 use micro_actors::audit::{Asker, AuditEvent, Origin};
@@ -183,8 +183,8 @@ impl Acceptor {
         .await;
     }
 
-    /// Serves HTTP/1 and HTTP/2 on a TCP port, inside TLS if there is a certificate.
-    pub async fn serve_http(self, listener: TcpListener, certificate: Option<Arc<Certificate>>) {
+    /// Serves HTTP/1 and HTTP/2 on a TCP port, inside TLS if that is wanted.
+    pub async fn serve_http(self, listener: TcpListener, tls: Option<Tls>) {
         let (limits, tally) = (self.limits.clone(), self.tally.clone());
         let listener = &listener;
         let accept = || accept_tcp(listener);
@@ -196,15 +196,16 @@ impl Acceptor {
             let (api, origin, tally) = (thread.api.clone(), Origin::Api(peer), tally.clone());
             // A WebSocket keeps it when there is no HTTP any more.
             let kept = Kept::new((permit, place));
-            match &certificate {
+            match &tls {
                 None => thread.spawn(connection::serve(stream, api, origin, draining, tally, kept)),
-                Some(certificate) => {
-                    let shaking = certificate.acceptor().accept(stream);
+                Some(tls) => {
+                    let shaking = tls.clone().shake(stream);
                     thread.spawn(async move {
                         match timeout(HANDSHAKE_TIMEOUT, shaking).await {
-                            Ok(Ok(stream)) => {
+                            Ok(Ok(Some(stream))) => {
                                 connection::serve(stream, api, origin, draining, tally, kept).await
                             }
+                            Ok(Ok(None)) => tracing::debug!("a challenge was answered"),
                             Ok(Err(error)) => tracing::debug!(%error, "no TLS came of a connection"),
                             Err(_late) => {
                                 tracing::debug!("a handshake of TLS took too long");

@@ -32,7 +32,7 @@ use micro_sdk::wire::{Code, Fault};
 use std::sync::Arc;
 use tally::{DoorName, Tally};
 use threads::Threads;
-use tls::Certificate;
+use tls::Tls;
 use tokio::{sync::watch, task::JoinSet};
 
 /// Reads a certificate as the HTTP api would.
@@ -48,7 +48,7 @@ pub struct Doors {
     draining: watch::Sender<bool>,
     acceptors: JoinSet<()>,
     limits: Arc<Limits>,
-    certificate: Option<Arc<Certificate>>,
+    tls: Option<Tls>,
 }
 
 impl Doors {
@@ -69,7 +69,7 @@ impl Doors {
             let (secret, guard) = (secret.clone(), local.guard().clone());
             Arc::new(Credentials { secret, guard, nobody: credentials::nobody(address) })
         };
-        let certificate = http.tls.clone().map(Certificate::load).transpose()?;
+        let tls = http.tls.clone().map(|tls| Tls::open(tls, local.showcase())).transpose()?;
         let tally = Tally::new();
         let limits = Limits::new(limits, tally.clone());
         let shared =
@@ -91,12 +91,11 @@ impl Doors {
         let peer = Guard::Peer(credentials(listeners.proxy_address));
         acceptors.spawn(acceptor(DoorName::Socket, peer).serve_unix(listeners.socket));
         acceptors.spawn(acceptor(DoorName::Proxy, bearer).serve_grpc(listeners.proxy));
-        acceptors
-            .spawn(acceptor(DoorName::Api, Guard::Nobody).serve_http(listeners.api, certificate.clone()));
-        if let Some(certificate) = certificate.clone() {
-            acceptors.spawn(certificate.follow(draining.subscribe()));
+        acceptors.spawn(acceptor(DoorName::Api, Guard::Nobody).serve_http(listeners.api, tls.clone()));
+        if let Some(tls) = tls.clone() {
+            acceptors.spawn(tls.follow(draining.subscribe()));
         }
-        Ok(Doors { draining, acceptors, limits, certificate })
+        Ok(Doors { draining, acceptors, limits, tls })
     }
 
     /// Bounds what callers may ask for in this way from now on.
@@ -104,12 +103,12 @@ impl Doors {
         self.limits.set(limits);
     }
 
-    /// Takes the certificate of the HTTP api up anew, if there is one and its files have changed.
+    /// Takes the certificate of the HTTP api up anew, if it is in files and they have changed.
     ///
     /// # Errors
     /// If what they hold can't be used.
     pub fn reload_certificate(&self) -> Option<Result<bool, Fault>> {
-        self.certificate.as_ref().map(|certificate| certificate.look())
+        self.tls.as_ref()?.look()
     }
 
     /// Takes no new connections, tells services to look elsewhere, and returns when all calls in work are done.

@@ -5,6 +5,7 @@ use bytes::Bytes;
 use http::Response;
 use micro_actors::{
     Answer, Body, System,
+    acme::Showcase,
     audit::{Asker, Origin},
     auth::{AUTH, Accounts, CreateTokenReply, CreateTokenRequest, Guard, READ, Resource, Verified, WRITE},
     blob::BlobService,
@@ -187,6 +188,11 @@ impl Local {
     /// How many other nodes are linked.
     pub fn links(&self) -> usize {
         self.system.links()
+    }
+
+    /// The certificates that callers of the HTTP api are shown, if the mesh orders them.
+    pub fn showcase(&self) -> Option<Arc<Showcase>> {
+        self.system.showcase().cloned()
     }
 
     /// Whether the node was told to do nothing for a while.

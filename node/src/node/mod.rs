@@ -9,13 +9,13 @@ mod authority;
 mod backup;
 mod blobs;
 mod bootstrap;
+mod card;
 mod configuration;
 mod founding;
 mod introduction;
 mod local;
 mod mend;
 mod name;
-
 mod place;
 mod readiness;
 mod records;
@@ -27,6 +27,7 @@ mod user;
 
 pub use accounts::Subject;
 pub use admin_secret::AdminSecret;
+pub use card::Card;
 pub use configuration::ConfigChange;
 pub use introduction::Introduction;
 pub use local::{Context, Local};
@@ -37,7 +38,7 @@ pub use seams::production_seams;
 
 use crate::{
     audit::Trail,
-    config::{AuditConfig, Config, LimitsConfig, Setting, SettingSource},
+    config::{AuditConfig, Config, LimitsConfig},
     doors::{Doors, Listeners},
 };
 use addresses::Addresses;
@@ -50,10 +51,10 @@ use micro_actors::{
     renew_by_proof,
 };
 use micro_consensus::{Consensus, ConsensusConfig};
-use micro_mesh::{Mesh, MeshConfig, Place, Socket};
-use micro_sdk::wire::{ClusterId, Code, Fault, NodeId, Seams};
+use micro_mesh::{Mesh, MeshConfig, Socket};
+use micro_sdk::wire::{Code, Fault, Seams};
 use micro_storage::{Storage, StorageError};
-use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 use tokio::time::{Instant, sleep, timeout};
 
 /// How often a node that can't read yet tries again, while it starts.
@@ -69,65 +70,6 @@ const DRAIN_PATIENCE: Duration = Duration::from_secs(4);
 const HAND_OVER_PATIENCE: Duration = Duration::from_secs(3);
 /// How often a node gossips: changes are known everywhere within two seconds.
 const GOSSIP_INTERVAL: Duration = Duration::from_millis(500);
-
-/// Who a node is and where it is reached.
-#[derive(Clone, Debug)]
-pub struct Card {
-    /// Its name.
-    pub name: String,
-    /// Its id.
-    pub id: NodeId,
-    /// The mesh.
-    pub cluster: ClusterId,
-    /// The HTTP api, as bound.
-    pub api: SocketAddr,
-    /// Whether that is inside TLS.
-    pub api_tls: bool,
-    /// The gRPC proxy, as bound.
-    pub proxy: SocketAddr,
-    /// The mesh listener, as bound.
-    pub mesh: SocketAddr,
-    /// Where other nodes reach it.
-    pub advertise: SocketAddr,
-    /// The local socket.
-    pub socket: PathBuf,
-    /// Its files.
-    pub data_dir: PathBuf,
-    /// The file with the admin secret.
-    pub admin_secret_file: PathBuf,
-    /// Where it stands.
-    pub place: Place,
-    /// Whether the data directory is new.
-    pub fresh: bool,
-    /// Whether it joined a mesh that existed.
-    pub joined: bool,
-}
-
-impl Card {
-    /// The settings, with what came of those that leave something open.
-    fn settle(&self, mut settings: Vec<Setting>) -> Vec<Setting> {
-        let bound = |address: SocketAddr| Some(address.to_string());
-        let said = |name: &String| Some(name.clone()).filter(|name| !name.is_empty());
-        for setting in &mut settings {
-            let kept = ["name", "cloud", "region", "zone", "mesh-listen"].contains(&setting.name.as_str());
-            if kept && !self.fresh && setting.source == SettingSource::Default {
-                setting.source = SettingSource::LastStart;
-            }
-            setting.value = match setting.name.as_str() {
-                "name" => Some(self.name.clone()),
-                "cloud" => said(&self.place.cloud),
-                "region" => said(&self.place.region),
-                "zone" => said(&self.place.zone),
-                "api" => bound(self.api),
-                "proxy" => bound(self.proxy),
-                "mesh-listen" => bound(self.mesh),
-                "advertise" => bound(self.advertise),
-                _ => setting.value.take(),
-            };
-        }
-        settings
-    }
-}
 
 /// What differs between a real host and a simulated one.
 pub struct Host {
@@ -295,6 +237,7 @@ impl Node {
             scrub_round,
             audit: audit.as_ref().map_or_else(Audit::off, Trail::audit),
             audit_log: audit.as_ref().map(|trail| audit::shared(trail.clone(), seams.clone())),
+            acme: config.http.acme().cloned(),
         })
         .await?;
         let card = Card {

@@ -144,6 +144,8 @@ async fn mistakes_are_answered_as_they_were() -> anyhow::Result<()> {
         "start --voters 4",
         "start --join 127.0.0.1:1",
         "start --api-tls-cert x",
+        "start --acme-domain shop.example.org",
+        "start --acme-domain *.example.org --acme-agree-tos",
         "cluster restore nothing --data-dir x",
         "completion nonsense",
         "env set nobody",

@@ -3,6 +3,7 @@
 #![allow(clippy::disallowed_methods, reason = "real processes live in real time, on the real disk")]
 
 mod access;
+mod acme;
 mod admission;
 mod audit;
 mod auth;

@@ -1,5 +1,6 @@
 //! `micro-node start`: the flags and the file, checked and turned into a node's [`Config`].
 
+mod acme;
 mod banner;
 mod check;
 mod file;
@@ -16,8 +17,9 @@ mod systemd;
 use super::{config, data_dir, failure::Failure, output::Output, unit};
 use crate::{
     audit::AuditBounds,
-    config::{AuditConfig, Config, HttpConfig, Setting, TlsFiles, VotersWanted},
+    config::{ApiTls, AuditConfig, Config, HttpConfig, Setting, TlsFiles, VotersWanted},
 };
+use acme::AcmeFlags;
 use clap::{Args, ValueEnum, builder::RangedU64ValueParser};
 use limits::LimitFlags;
 use log::LogFormat;
@@ -101,6 +103,9 @@ pub(super) struct Start {
     /// The private key of that certificate, as a file in PEM
     #[arg(long, env = "MICRO_NODE_API_TLS_KEY", value_name = "FILE", requires = "api_tls_cert")]
     api_tls_key: Option<PathBuf>,
+
+    #[command(flatten)]
+    acme: AcmeFlags,
 
     /// gRPC for who shows the admin secret or the token of an account; loopback only
     #[arg(long, env = "MICRO_NODE_PROXY", value_name = "IP:PORT", default_value = "127.0.0.1:8081",
@@ -239,20 +244,26 @@ impl Start {
             Some(address) => Some(joining::advertised(address).await?),
             None => None,
         };
+        let files = self.api_tls_cert.zip(self.api_tls_key);
+        let files = files.map(|(certificate, key)| ApiTls::Files(TlsFiles { certificate, key }));
+        let acme = self.acme.settings()?;
+        // Whoever has a certificate for a name answers to it.
+        let domains = acme.iter().flat_map(|acme| &acme.domains).map(ToString::to_string);
+        let hosts = self.api_host.into_iter().chain(domains).collect();
+        let ordered = acme.map(ApiTls::Acme);
+        if files.is_some() && ordered.is_some() {
+            let message = "the HTTP api has its certificate from files or from an authority, not both";
+            return Err(Fault::new(Code::Usage, message)
+                .help("leave out either --api-tls-cert and --api-tls-key or --acme-domain; the file may say them too")
+                .into());
+        }
         let mut config = Config {
             name: self.name,
             place: Place { cloud: self.cloud, region: self.region, zone: self.zone },
             data_dir: data_dir::choose(self.data_dir.as_deref())?,
             socket: socket(self.socket)?,
             api: self.api,
-            http: HttpConfig {
-                hosts: self.api_host,
-                cors_origins: self.api_cors_origin,
-                tls: self
-                    .api_tls_cert
-                    .zip(self.api_tls_key)
-                    .map(|(certificate, key)| TlsFiles { certificate, key }),
-            },
+            http: HttpConfig { hosts, cors_origins: self.api_cors_origin, tls: files.or(ordered) },
             proxy: self.proxy,
             mesh_listen: self.mesh_listen,
             advertise,

@@ -19,7 +19,9 @@ pub(super) struct Hosts(Vec<String>);
 
 impl Hosts {
     /// These names, and one label below each for a tenant.
-    pub fn new(names: Vec<String>) -> Self {
+    pub fn new(mut names: Vec<String>) -> Self {
+        // The longest first: where www.example.org is one of them, it is no tenant of example.org.
+        names.sort_by_key(|name| std::cmp::Reverse(name.len()));
         Hosts(names)
     }
 
@@ -121,7 +123,8 @@ mod tests {
         if let Some(header) = header {
             headers.insert(NAMESPACE_HEADER, HeaderValue::from_static(header));
         }
-        let hosts = Hosts::new(vec!["api.example.org".to_owned()]);
+        let hosts = ["api.example.org", "example.net", "www.example.net"].map(str::to_owned);
+        let hosts = Hosts::new(hosts.into());
         hosts.namespace(Some(host), &headers).map(|named| named.unwrap_or_default().into())
     }
 
@@ -135,6 +138,8 @@ mod tests {
             ("acme.localhost:8080", None, "acme"),
             ("api.example.org", None, "default"),
             ("Acme.api.example.org:443", None, "acme"),
+            ("shop.example.net", None, "shop"),
+            ("www.example.net", None, "default"),
             ("acme.localhost", Some("other"), "other"),
             ("127.0.0.1", Some("other"), "other"),
         ] {

@@ -67,6 +67,7 @@ pub(super) fn expose(local: &Local, tally: &Tally) -> String {
     );
     doors(&mut text, tally);
     audit(&mut text, local);
+    certificates(&mut text, local);
     group(&mut text, local);
     text.0
 }
@@ -119,6 +120,20 @@ fn audit(text: &mut Exposition, local: &Local) {
         "Entries of the audit log that came too fast, or that the disk did not take.",
     );
     text.sample(DROPPED, &[], dropped);
+}
+
+/// What the mesh orders for this api. No domain is named: whoever knows one may ask for its certificate.
+fn certificates(text: &mut Exposition, local: &Local) {
+    let Some(showcase) = local.showcase() else { return };
+    let ends = showcase.ends().and_then(|ends| ends.duration_since(SystemTime::UNIX_EPOCH).ok());
+    text.gauge(
+        "micro_node_acme_certificate_end_timestamp_seconds",
+        "When the first of the ordered certificates ends, in seconds since 1970; 0 while one is missing.",
+        ends.unwrap_or_default().as_secs(),
+    );
+    const FAILED: &str = "micro_node_acme_failures_total";
+    text.metric(FAILED, Kind::Counter, "Orders of certificates that have failed on this node.");
+    text.sample(FAILED, &[], showcase.failures());
 }
 
 fn group(text: &mut Exposition, local: &Local) {

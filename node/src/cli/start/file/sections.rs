@@ -1,8 +1,8 @@
 //! What a file may say: the type that reads it, and that its JSON Schema is made of.
 
 use super::value::{
-    Bound, Dialled, Files, Filter, Format, Host, Label, Life, Listener, Loopback, Name, Origin, Path,
-    SecretFile, Size, Threads, Told, Value, Voter,
+    Agreed, AuthorityUrl, Bound, Certified, Dialled, Files, Filter, Format, Host, Label, Life, Listener,
+    Loopback, Mailbox, Name, Origin, Path, SecretFile, Size, Threads, Told, Value, Voter,
 };
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -20,6 +20,8 @@ pub(in crate::cli) struct NodeFile {
     mesh: Mesh,
     /// The HTTP api.
     api: Api,
+    /// Certificates of the HTTP api from an authority (ACME), which the mesh orders and renews.
+    acme: Acme,
     /// gRPC for who shows the admin secret or the token of an account.
     proxy: Proxy,
     /// How much callers may ask for at the ports, each a number or "off". Taken up anew on SIGHUP.
@@ -90,6 +92,22 @@ struct Api {
     tls_cert: Option<Value<Path>>,
     /// The private key of that certificate, as a file in PEM.
     tls_key: Option<Value<Path>>,
+}
+
+#[derive(Default, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+struct Acme {
+    /// The names for which certificates are ordered. The api is then for TLS only, answers to these names, and has to be
+    /// reached at them on port 443.
+    domains: Option<Vec<Value<Certified>>>,
+    /// Whether the terms of service of the authority are agreed to: nothing is ordered without.
+    agree_tos: Option<Value<Agreed>>,
+    /// Where the authority writes to if something is wrong.
+    email: Option<Value<Mailbox>>,
+    /// The directory of the authority; that of Let's Encrypt if nothing is said.
+    directory: Option<Value<AuthorityUrl>>,
+    /// By whom that directory is believed, as a file in PEM; those whom the system believes if nothing is said.
+    root: Option<Value<Path>>,
 }
 
 #[derive(Default, Serialize, Deserialize, JsonSchema)]

@@ -1,9 +1,10 @@
 //! The values of the file: each is read by what reads the flag of the same meaning, so that what a file takes is what
 //! the flag takes.
 
-use super::super::{AUDIT_FILES, DOOR_THREADS, Extent, LogFormat, Voters, label, log, loopback};
+use super::super::{AUDIT_FILES, DOOR_THREADS, Extent, LogFormat, Voters, acme, label, log, loopback};
 use crate::{cli::unit, config::Limit};
 use clap::ValueEnum;
+use micro_actors::acme::Domain;
 use micro_mesh::JoinToken;
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::{
@@ -29,6 +30,8 @@ pub(super) trait Meaning {
     const NUMBER: bool;
     /// Whether it is a text in the file.
     const TEXT: bool;
+    /// Whether it is true or false in the file.
+    const TRUTH: bool;
 
     /// Refuses what it can't be.
     ///
@@ -87,6 +90,13 @@ impl<M: Meaning> Visitor<'_> for Reading<M> {
         }
     }
 
+    fn visit_bool<E: Error>(self, truth: bool) -> Result<Value<M>, E> {
+        match M::TRUTH {
+            true => self.take(truth.to_string()),
+            false => Err(E::invalid_type(serde::de::Unexpected::Bool(truth), &self)),
+        }
+    }
+
     fn visit_i64<E: Error>(self, number: i64) -> Result<Value<M>, E> {
         match M::NUMBER {
             true => self.take(number.to_string()),
@@ -102,12 +112,13 @@ impl<M: Meaning> Visitor<'_> for Reading<M> {
     }
 }
 
-/// Makes meanings: a name, whether it is written as a `text` or as a `number` or as `either`, what is expected, its
-/// JSON Schema and what reads it.
+/// Makes meanings: a name, whether it is written as a `text`, as a `number`, as `either` of them or as a `truth`, what is
+/// expected, its JSON Schema and what reads it.
 macro_rules! meanings {
-    (@ text) => { (true, false) };
-    (@ number) => { (false, true) };
-    (@ either) => { (true, true) };
+    (@ text) => { (true, false, false) };
+    (@ number) => { (false, true, false) };
+    (@ either) => { (true, true, false) };
+    (@ truth) => { (false, false, true) };
     ($($name:ident, $written:ident, $expected:literal, $schema:tt, $read:expr;)*) => {$(
         #[doc = concat!("It is ", $expected, ".")]
         pub(super) enum $name {}
@@ -116,6 +127,7 @@ macro_rules! meanings {
             const EXPECTED: &'static str = $expected;
             const TEXT: bool = meanings!(@ $written).0;
             const NUMBER: bool = meanings!(@ $written).1;
+            const TRUTH: bool = meanings!(@ $written).2;
 
             fn schema() -> serde_json::Value {
                 json!($schema)
@@ -143,6 +155,13 @@ meanings! {
     Host, text, "a name as \"api.example.org\"", {"type": "string", "examples": ["api.example.org"]}, label::host;
     Origin, text, "an origin as \"https://app.example.org\"",
         {"type": "string", "examples": ["https://app.example.org"]}, label::origin;
+    Certified, text, "a name as \"api.example.org\"",
+        {"type": "string", "examples": ["api.example.org"]}, str::parse::<Domain>;
+    Agreed, truth, "true or false", {"type": "boolean"}, str::parse::<bool>;
+    Mailbox, text, "an address as \"ops@example.org\"",
+        {"type": "string", "examples": ["ops@example.org"]}, acme::email;
+    AuthorityUrl, text, "an address as \"https://HOST/PATH\"",
+        {"type": "string", "examples": [acme::DIRECTORY]}, acme::directory;
     Voter, number, "3 or 5", {"enum": [3, 5]}, choice::<Voters>;
     Life, text, "a time from \"10s\" to \"2160h\"", {"type": "string", "examples": ["24h"]}, label::certificate_life;
     Threads, number, "a number from 0 to 64", {"type": "integer", "minimum": 0, "maximum": 64},

@@ -1,11 +1,9 @@
-//! TLS of the HTTP api with a certificate from files, which is taken up anew when they change.
+//! A certificate from files, which is taken up anew when they change.
 
+use super::{PROTOCOLS, tls13};
 use crate::config::TlsFiles;
 use micro_sdk::wire::{Code, Fault};
-use rustls::{
-    ServerConfig,
-    pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject},
-};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject};
 use std::{
     path::Path,
     sync::{Arc, RwLock},
@@ -19,11 +17,9 @@ use tokio_rustls::TlsAcceptor;
 const LOOK: Duration = Duration::from_secs(2);
 /// The largest file that is read: a chain of certificates has a few kilobytes.
 const FILE_BYTES_MAX: usize = 1 << 20;
-/// What is spoken inside, the better first (RFC 7301).
-const PROTOCOLS: [&[u8]; 2] = [b"h2", b"http/1.1"];
 
 /// The certificate as it is at present.
-pub(super) struct Certificate {
+pub(in crate::doors) struct Certificate {
     files: TlsFiles,
     /// What the files held when they were taken up, or when they were last refused.
     read: RwLock<(Vec<u8>, Vec<u8>)>,
@@ -114,10 +110,7 @@ fn acceptor(files: &TlsFiles, (certificate, key): &(Vec<u8>, Vec<u8>)) -> Result
     let key = PrivateKeyDer::from_pem_slice(key).map_err(|error| {
         bad(&files.key, error.to_string()).help("give the key in PEM, without a passphrase")
     })?;
-    // Version 1.3 alone: whoever can't speak it has gone without repairs for years.
-    let config = ServerConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
-        .with_protocol_versions(&[&rustls::version::TLS13])
-        .and_then(|builder| builder.with_no_client_auth().with_single_cert(chain, key));
+    let config = tls13().and_then(|builder| builder.with_single_cert(chain, key));
     let mut config = config.map_err(|error| bad(&files.certificate, format!("{error}, with that key")))?;
     config.alpn_protocols = PROTOCOLS.map(<[u8]>::to_vec).into();
     Ok(TlsAcceptor::from(Arc::new(config)))
