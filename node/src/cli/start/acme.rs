@@ -33,18 +33,17 @@ pub(super) struct AcmeFlags {
     acme_agree_tos: bool,
 
     /// Where the authority writes to if something is wrong. It is told when the mesh's account there is made
-    #[arg(long, env = "MICRO_NODE_ACME_EMAIL", value_name = "ADDRESS", requires = "acme_domain",
+    #[arg(long, env = "MICRO_NODE_ACME_EMAIL", value_name = "ADDRESS",
           value_parser = email)]
     acme_email: Option<String>,
 
     /// The directory of the authority
     #[arg(long, env = "MICRO_NODE_ACME_DIRECTORY", value_name = "URL", value_parser = directory,
-          requires = "acme_domain",
           default_value = DIRECTORY)]
     acme_directory: String,
 
     /// By whom that directory is believed, as a file in PEM [default: those whom the system believes]
-    #[arg(long, env = "MICRO_NODE_ACME_ROOT", value_name = "FILE", requires = "acme_domain")]
+    #[arg(long, env = "MICRO_NODE_ACME_ROOT", value_name = "FILE")]
     acme_root: Option<PathBuf>,
 }
 
@@ -61,7 +60,8 @@ impl AcmeFlags {
             }
         }
         if domains.is_empty() {
-            return Ok(None);
+            let vain = self.acme_agree_tos || self.acme_email.is_some() || self.acme_root.is_some();
+            return if vain { Err(nothing_to_order()) } else { Ok(None) };
         }
         if !self.acme_agree_tos {
             // No default agrees for somebody, and a file may say one and a flag the other.
@@ -79,6 +79,13 @@ impl AcmeFlags {
         let roots = self.acme_root.as_deref().map(roots).transpose()?;
         Ok(Some(AcmeSettings { domains, email: self.acme_email, directory: self.acme_directory, roots }))
     }
+}
+
+/// The refusal of words about an order that nobody gives.
+fn nothing_to_order() -> Failure {
+    Fault::new(Code::Usage, "an authority is spoken of, and nothing is to be ordered there")
+        .help("name what to order a certificate for: --acme-domain, or domains in [acme] of the file")
+        .into()
 }
 
 /// The authorities in a file.
