@@ -54,6 +54,8 @@ pub struct SystemConfig {
     pub card: NodeCard,
     /// How long the certificates count that it issues.
     pub certificate_life: Duration,
+    /// The comparisons and operations of a caller's transaction at most.
+    pub transaction_ops: usize,
     /// How long it takes to read all blobs on its disk through once.
     pub scrub_round: Duration,
     /// Where decisions are told.
@@ -101,6 +103,7 @@ impl System {
             seams,
             card,
             certificate_life,
+            transaction_ops,
             scrub_round,
             audit,
             audit_log,
@@ -117,6 +120,7 @@ impl System {
             storage.state.clone(),
             seams.clone(),
             machines.watchers().clone(),
+            transaction_ops,
         ));
         let follower = Follower::new(store.clone(), guard.clone());
         // Before anybody is let in: what was revoked before this start is revoked.

@@ -213,6 +213,8 @@ pub struct Config {
     pub certificate_life: Duration,
     /// The threads that serve connections beside the node's own; none means as many as suit the host's cores.
     pub door_threads: Option<usize>,
+    /// The comparisons and operations of a caller's transaction at most.
+    pub transaction_ops: usize,
     /// How much callers may ask for.
     pub limits: LimitsConfig,
     /// What is kept of who did what.

@@ -11,6 +11,7 @@ use crate::{
     socket::SimulatedSocket,
     workload::{self, Client},
 };
+use micro_actors::store::TRANSACTION_OPS_USUAL;
 use micro_consensus::ConsensusConfig;
 use micro_mesh::{Place, Socket};
 use micro_node::{
@@ -121,6 +122,7 @@ fn config(shared: &Shared, machine: &Machine, join: Option<Join>) -> Config {
         join,
         voters,
         door_threads: None,
+        transaction_ops: TRANSACTION_OPS_USUAL,
         limits: LimitsConfig::default(),
         certificate_life: shared.options.certificate_life,
         audit: AuditConfig::default(),

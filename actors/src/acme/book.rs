@@ -192,7 +192,7 @@ impl Book {
         let request = TransactRequest { compares: vec![compare], then, otherwise: Vec::new() };
         // A key of its own for each: repeated inside it is done once.
         let key = u128::from_le_bytes(self.seams.random());
-        let reply = self.store.transact(request, Some(key), Instant::now() + PATIENCE).await?;
+        let reply = self.store.transact_own(request, Some(key), Instant::now() + PATIENCE).await?;
         Ok(reply.held.then_some(reply.revision))
     }
 

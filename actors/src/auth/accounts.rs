@@ -313,7 +313,7 @@ impl Accounts {
                 Plan::Make(transaction, answer) => {
                     // A key of its own for each: repeated inside it is done once.
                     let key = u128::from_le_bytes(self.parts.seams.random());
-                    if self.store.transact(transaction, Some(key), deadline).await?.held {
+                    if self.store.transact_own(transaction, Some(key), deadline).await?.held {
                         return Ok(answer);
                     }
                 }

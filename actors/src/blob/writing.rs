@@ -203,7 +203,7 @@ impl BlobService {
         // A key of its own for each: repeated inside it is done once.
         let key = u128::from_le_bytes(self.parts.seams.random());
         let request = TransactRequest { compares, then, otherwise: Vec::new() };
-        self.store.transact(request, Some(key), deadline).await
+        self.store.transact_own(request, Some(key), deadline).await
     }
 }
 

@@ -103,7 +103,7 @@ impl ConfigService {
         // A key of its own for each: repeated inside it is done once, and what it compares keeps it from meeting
         // another.
         let key = u128::from_le_bytes(self.parts.seams.random());
-        Ok(self.store.transact(transaction, Some(key), deadline).await?.held)
+        Ok(self.store.transact_own(transaction, Some(key), deadline).await?.held)
     }
 
     /// Makes a key of secrets where none is at hand: there is none yet, or they are those of the mesh whose backup this

@@ -11,9 +11,11 @@ use micro_consensus::Transaction;
 use micro_storage::Family;
 use std::{cmp::Ordering, mem::take, ops::Range};
 
-/// The comparisons and operations of one transaction at most. Each is a look at the state, and the next entry waits for
-/// all of them.
-pub const TRANSACTION_OPS_MAX: usize = 1024;
+/// The comparisons and operations of one transaction at most, whatever a node is told: as many as one entry may change.
+/// Each is a look at the state, and the next entry waits for all of them.
+pub const TRANSACTION_OPS_MAX: usize = CHANGES_MAX;
+/// The same of callers, where a node is told nothing: each batch of the SDK has as many.
+pub const TRANSACTION_OPS_USUAL: usize = 1024;
 /// The records that one operation reads or removes at most.
 pub(crate) const OP_RECORDS_MAX: u32 = 1024;
 /// The records that one entry changes at most.

@@ -35,7 +35,7 @@ mod watch;
 mod watchers;
 mod writing;
 
-pub use branches::TRANSACTION_OPS_MAX;
+pub use branches::{TRANSACTION_OPS_MAX, TRANSACTION_OPS_USUAL};
 pub use command::{Comparand, Relation};
 pub use edit::ChangeKind;
 pub use expirer::Expirer;

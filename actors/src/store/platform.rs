@@ -24,17 +24,21 @@ pub struct StoreService {
     pub(super) consensus: Consensus,
     pub(super) replica: Replica,
     pub(super) watchers: Arc<Watchers>,
+    /// The comparisons and operations of a caller's transaction at most.
+    pub(super) transaction_ops: usize,
 }
 
 impl StoreService {
-    /// Serves the records that `consensus` keeps in `state`, as `watchers` are told of them.
+    /// Serves the records that `consensus` keeps in `state`, as `watchers` are told of them. Transactions of
+    /// callers have at most `transaction_ops` comparisons and operations.
     pub(crate) fn new(
         consensus: Consensus,
         state: Arc<dyn StateStore>,
         seams: Seams,
         watchers: Arc<Watchers>,
+        transaction_ops: usize,
     ) -> Self {
-        StoreService { consensus, replica: Replica { state, seams }, watchers }
+        StoreService { consensus, replica: Replica { state, seams }, watchers, transaction_ops }
     }
 
     /// Tells when records of these tables of the platform's have changed here: once in the life of a node.
@@ -57,6 +61,7 @@ impl StoreService {
             consensus: self.consensus.fork(),
             replica: self.replica.clone(),
             watchers: self.watchers.clone(),
+            transaction_ops: self.transaction_ops,
         }
     }
 }

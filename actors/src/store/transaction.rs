@@ -127,18 +127,30 @@ pub enum RecordResult {
 }
 
 impl TransactRequest {
+    /// Refuses more comparisons and operations than `most`.
+    ///
+    /// # Errors
+    /// [`Code::Usage`] if there are more.
+    pub(crate) fn check_count(&self, most: usize) -> Result<(), Fault> {
+        let count = self.compares.len() + self.then.len() + self.otherwise.len();
+        if count <= most {
+            return Ok(());
+        }
+        let message = format!("{count} comparisons and operations are more than the limit of {most}");
+        let fault = Fault::new(Code::Usage, message).help("split it over several transactions");
+        Err(match most < TRANSACTION_OPS_MAX {
+            true => fault.help(format!(
+                "or have the node take more: micro-node start --transaction-operations, up to {TRANSACTION_OPS_MAX}"
+            )),
+            false => fault,
+        })
+    }
+
     /// What the machine carries out.
     ///
     /// # Errors
     /// [`Code::Usage`] beyond the limits.
     pub(crate) fn branches(&self) -> Result<Branches, Fault> {
-        let count = self.compares.len() + self.then.len() + self.otherwise.len();
-        if count > TRANSACTION_OPS_MAX {
-            let message = format!(
-                "{count} comparisons and operations are more than the limit of {TRANSACTION_OPS_MAX}"
-            );
-            return Err(Fault::new(Code::Usage, message).help("split it over several transactions"));
-        }
         let ops = |ops: &[RecordOp]| ops.iter().map(RecordOp::op).collect::<Result<_, _>>();
         Ok(Branches {
             compares: self.compares.iter().map(RecordCompare::compare).collect::<Result<_, _>>()?,

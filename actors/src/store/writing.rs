@@ -107,6 +107,20 @@ impl StoreService {
         key: Option<u128>,
         deadline: Instant,
     ) -> Result<TransactReply, Fault> {
+        request.check_count(self.transaction_ops)?;
+        self.transact_own(request, key, deadline).await
+    }
+
+    /// The same for services of the platform, which have no more operations than one entry may change.
+    ///
+    /// # Errors
+    /// As [`transact`](Self::transact).
+    pub(crate) async fn transact_own(
+        &self,
+        request: TransactRequest,
+        key: Option<u128>,
+        deadline: Instant,
+    ) -> Result<TransactReply, Fault> {
         let command = StoreCommand::Transact { transaction: request.branches()?, idempotency_key: key };
         match self.propose(&command, key, deadline).await? {
             StoreOutcome::Transacted { revision, held, done } => request.reply(revision, held, done),

@@ -234,6 +234,7 @@ impl Node {
             seams: seams.clone(),
             card: node_card,
             certificate_life: config.certificate_life,
+            transaction_ops: config.transaction_ops,
             scrub_round,
             audit: audit.as_ref().map_or_else(Audit::off, Trail::audit),
             audit_log: audit.as_ref().map(|trail| audit::shared(trail.clone(), seams.clone())),

@@ -97,6 +97,26 @@ async fn a_transaction_is_done_whole_or_not_at_all() -> anyhow::Result<()> {
 }
 
 #[tokio::test]
+async fn a_transaction_has_as_many_operations_as_its_node_was_told() -> anyhow::Result<()> {
+    let mut cluster = Cluster::of(1).await?;
+    let node = cluster.client(0).await?;
+    let many = |node: &micro_sdk::Node| {
+        let table = node.store().table("many");
+        (0..1025).fold(table.txn(), |txn, number| txn.then(table.put(format!("k{number}"), "x")))
+    };
+    let fault = many(&node).await.expect_err("1024 are usual");
+    assert_eq!(fault.code, Code::Usage, "{fault}");
+    assert!(fault.help.iter().any(|help| help.contains("--transaction-operations")), "{:?}", fault.help);
+    assert!(node.store().table("many").scan("").try_collect::<Vec<_>>().await?.is_empty());
+    cluster.members[0].stop().await?;
+    cluster.members[0].start(&["--transaction-operations".to_owned(), "2048".to_owned()]).await?;
+    let node = cluster.client(0).await?;
+    assert!(many(&node).await?.held);
+    assert_eq!(node.store().table("many").scan("").try_collect::<Vec<_>>().await?.len(), 1025);
+    Ok(())
+}
+
+#[tokio::test]
 async fn a_watch_sees_all_of_it_once_whatever_becomes_of_nodes() -> anyhow::Result<()> {
     let mut cluster = Cluster::of(3).await?;
     let (watched, other) = (cluster.client(0).await?, cluster.client(1).await?);

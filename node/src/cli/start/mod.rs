@@ -23,7 +23,10 @@ use acme::AcmeFlags;
 use clap::{Args, ValueEnum, builder::RangedU64ValueParser};
 use limits::LimitFlags;
 use log::LogFormat;
-use micro_actors::audit::AuditExtent;
+use micro_actors::{
+    audit::AuditExtent,
+    store::{TRANSACTION_OPS_MAX, TRANSACTION_OPS_USUAL},
+};
 use micro_mesh::Place;
 use micro_sdk::{
     client::{Address, default_socket},
@@ -50,6 +53,8 @@ the node and keeps its membership; `micro-node leave` gives it up.";
 
 /// How many threads may serve connections: more than a host has cores are of no use, and 0 leaves it to the node's own.
 const DOOR_THREADS: RangeInclusive<usize> = 0..=64;
+/// How many operations a transaction may have: at least as many as the batches of the SDK, which are one each.
+const TRANSACTION_OPS: RangeInclusive<usize> = TRANSACTION_OPS_USUAL..=TRANSACTION_OPS_MAX;
 /// How many files of the audit log may be kept: the one that is written and another, or as many as a folder holds well.
 const AUDIT_FILES: RangeInclusive<usize> = 2..=10_000;
 
@@ -163,6 +168,11 @@ pub(super) struct Start {
           value_parser = number(&DOOR_THREADS))]
     door_threads: Option<usize>,
 
+    /// Comparisons and operations of one transaction of a caller at most: 1024 to 4096
+    #[arg(long, env = "MICRO_NODE_TRANSACTION_OPERATIONS", value_name = "N", default_value_t = TRANSACTION_OPS_USUAL,
+          value_parser = number(&TRANSACTION_OPS))]
+    transaction_operations: usize,
+
     #[command(flatten)]
     limits: LimitFlags,
 
@@ -274,6 +284,7 @@ impl Start {
             },
             certificate_life: self.certificate_life,
             door_threads: self.door_threads,
+            transaction_ops: self.transaction_operations,
             limits: self.limits.config(),
             audit: AuditConfig {
                 extent: match self.audit {

@@ -51,6 +51,7 @@ pub(super) const KEYS: &[Key] = &[
     of("acme", "directory", "acme-directory", Kind::Plain),
     of("acme", "root", "acme-root", Kind::Path),
     of("proxy", "listen", "proxy", Kind::Plain),
+    of("store", "transaction_operations", "transaction-operations", Kind::Plain),
     of("limits", "unknown", "limit-unknown", Kind::Plain),
     of("limits", "account", "limit-account", Kind::Plain),
     of("limits", "login", "limit-login", Kind::Plain),

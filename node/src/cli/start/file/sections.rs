@@ -2,7 +2,7 @@
 
 use super::value::{
     Agreed, AuthorityUrl, Bound, Certified, Dialled, Files, Filter, Format, Host, Label, Life, Listener,
-    Loopback, Mailbox, Name, Origin, Path, SecretFile, Size, Threads, Told, Value, Voter,
+    Loopback, Mailbox, Name, Operations, Origin, Path, SecretFile, Size, Threads, Told, Value, Voter,
 };
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -24,6 +24,8 @@ pub(in crate::cli) struct NodeFile {
     acme: Acme,
     /// gRPC for who shows the admin secret or the token of an account.
     proxy: Proxy,
+    /// The store.
+    store: Store,
     /// How much callers may ask for at the ports, each a number or "off". Taken up anew on SIGHUP.
     limits: Limits,
     /// What is kept of who did what, in the folder audit of the data directory.
@@ -115,6 +117,13 @@ struct Acme {
 struct Proxy {
     /// Where it listens, as IP:PORT, on loopback only; 127.0.0.1:8081 if nothing is said.
     listen: Option<Value<Loopback>>,
+}
+
+#[derive(Default, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+struct Store {
+    /// Comparisons and operations of one transaction of a caller at most; 1024 if nothing is said.
+    transaction_operations: Option<Value<Operations>>,
 }
 
 #[derive(Default, Serialize, Deserialize, JsonSchema)]

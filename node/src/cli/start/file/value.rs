@@ -1,7 +1,9 @@
 //! The values of the file: each is read by what reads the flag of the same meaning, so that what a file takes is what
 //! the flag takes.
 
-use super::super::{AUDIT_FILES, DOOR_THREADS, Extent, LogFormat, Voters, acme, label, log, loopback};
+use super::super::{
+    AUDIT_FILES, DOOR_THREADS, Extent, LogFormat, TRANSACTION_OPS, Voters, acme, label, log, loopback,
+};
 use crate::{cli::unit, config::Limit};
 use clap::ValueEnum;
 use micro_actors::acme::Domain;
@@ -166,6 +168,9 @@ meanings! {
     Life, text, "a time from \"10s\" to \"2160h\"", {"type": "string", "examples": ["24h"]}, label::certificate_life;
     Threads, number, "a number from 0 to 64", {"type": "integer", "minimum": 0, "maximum": 64},
         |text| within(text, &DOOR_THREADS);
+    Operations, number, "a number from 1024 to 4096",
+        {"type": "integer", "minimum": *TRANSACTION_OPS.start(), "maximum": *TRANSACTION_OPS.end()},
+        |text| within(text, &TRANSACTION_OPS);
     Bound, either, "a number above 0, or \"off\"",
         {"oneOf": [{"type": "integer", "minimum": 1, "maximum": u32::MAX}, {"const": "off"}]}, str::parse::<Limit>;
     Told, text, "\"changes\", \"all\" or \"off\"", {"enum": ["changes", "all", "off"]}, choice::<Extent>;
