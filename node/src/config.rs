@@ -194,7 +194,7 @@ pub struct Config {
     pub data_dir: PathBuf,
     /// The local door: gRPC for root and the node's own user.
     pub socket: PathBuf,
-    /// The HTTP api for people's services. Loopback only.
+    /// The HTTP api for people's services. Beyond loopback inside TLS only.
     pub api: SocketAddr,
     /// Who may call the HTTP api by what name.
     pub http: HttpConfig,

@@ -44,8 +44,8 @@ impl Listeners {
     /// # Errors
     /// Which address is in the way of what, and the flag that changes it.
     pub async fn bind(config: &Config, secret: AdminSecret) -> Result<Self, Fault> {
-        let api = tcp("the HTTP api", "--api", config.api).await?;
-        let proxy = tcp("the gRPC proxy", "--proxy", config.proxy).await?;
+        let api = tcp("the HTTP api", "--api", config.api, config.http.tls.is_some()).await?;
+        let proxy = tcp("the gRPC proxy", "--proxy", config.proxy, false).await?;
         let socket = unix(&config.socket)?;
         let address = |listener: &TcpListener| {
             listener.local_addr().map_err(|error| Fault::new(Code::Failed, error.to_string()))
@@ -61,10 +61,10 @@ impl Listeners {
     }
 }
 
-async fn tcp(what: &str, flag: &str, address: SocketAddr) -> Result<TcpListener, Fault> {
-    if !address.ip().is_loopback() {
+async fn tcp(what: &str, flag: &str, address: SocketAddr, inside_tls: bool) -> Result<TcpListener, Fault> {
+    if !inside_tls && !address.ip().is_loopback() {
         let message = format!(
-            "{what} can't listen on {address}: it has no TLS yet, so tokens would travel in the clear"
+            "{what} can't listen on {address}: it is not inside TLS, so tokens would travel in the clear"
         );
         return Err(Fault::new(Code::Usage, message).help(format!("give {flag} a loopback address")));
     }

@@ -84,7 +84,8 @@ pub(super) struct Start {
     #[arg(long, env = "MICRO_NODE_SOCKET", value_name = "PATH", hide_env_values = true)]
     socket: Option<PathBuf>,
 
-    /// The HTTP api for calls of services; loopback only. Port 0 takes a free one, here and below
+    /// The HTTP api for calls of services. Where other hosts reach it, it has to be inside TLS, and callers have to show
+    /// who they are. Port 0 takes a free one, here and below
     #[arg(long, env = "MICRO_NODE_API", value_name = "IP:PORT", default_value = "127.0.0.1:8080",
           value_parser = label::listener)]
     api: SocketAddr,
@@ -246,9 +247,7 @@ impl Start {
     /// # Errors
     /// If a flag asks for what can't be, or a name of the node's own can't be looked up.
     async fn config(self) -> Result<Config, Failure> {
-        for (flag, address) in [("--api", self.api), ("--proxy", self.proxy)] {
-            loopback(address).map_err(|why| elsewhere(flag, address, &why))?;
-        }
+        loopback(self.proxy).map_err(|why| elsewhere("--proxy", self.proxy, &why))?;
         let join = joining::join(&self.join, joining::join_token(self.join_token.as_deref())?).await;
         let advertise = match &self.advertise {
             Some(address) => Some(joining::advertised(address).await?),
@@ -267,13 +266,18 @@ impl Start {
                 .help("leave out either --api-tls-cert and --api-tls-key or --acme-domain; the file may say them too")
                 .into());
         }
+        let tls = files.or(ordered);
+        if let (Err(why), None) = (loopback(self.api), &tls) {
+            let within = "put it inside TLS: --api-tls-cert and --api-tls-key, or --acme-domain";
+            return Err(elsewhere("--api", self.api, &why).help(within).into());
+        }
         let mut config = Config {
             name: self.name,
             place: Place { cloud: self.cloud, region: self.region, zone: self.zone },
             data_dir: data_dir::choose(self.data_dir.as_deref())?,
             socket: socket(self.socket)?,
             api: self.api,
-            http: HttpConfig { hosts, cors_origins: self.api_cors_origin, tls: files.or(ordered) },
+            http: HttpConfig { hosts, cors_origins: self.api_cors_origin, tls },
             proxy: self.proxy,
             mesh_listen: self.mesh_listen,
             advertise,
@@ -311,12 +315,12 @@ fn number(range: &RangeInclusive<usize>) -> RangedU64ValueParser<usize> {
 fn loopback(address: SocketAddr) -> Result<(), String> {
     match address.ip().is_loopback() {
         true => Ok(()),
-        false => Err(format!("{address} would let other hosts in, and nobody there is asked who they are")),
+        false => Err(format!("{address} would let other hosts in")),
     }
 }
 
 fn elsewhere(flag: &str, address: SocketAddr, why: &str) -> Fault {
-    Fault::new(Code::Usage, format!("{flag} {why}"))
+    Fault::new(Code::Usage, format!("{flag} {why}, in the clear"))
         .help(format!("use a loopback address: {flag} 127.0.0.1:{}", address.port()))
         .help("other hosts reach services through a node of their own: micro-node token create")
 }

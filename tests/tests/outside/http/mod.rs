@@ -10,7 +10,7 @@ mod platform;
 mod programs;
 mod streams;
 mod talker;
-mod tls;
+pub mod tls;
 
 use anyhow::Context;
 use micro_tests::{Answer, send};

@@ -5,9 +5,12 @@ use micro_tests::{Cluster, CommandLine, Plan, until};
 use rcgen::{CertificateParams, DnType, KeyPair};
 use std::{fs, path::Path, time::Duration};
 
-/// Writes a certificate for this host, and its key. Its file is its own authority.
-fn renew(folder: &Path, name: &str) -> anyhow::Result<()> {
-    let mut params = CertificateParams::new(vec!["localhost".to_owned(), "127.0.0.1".to_owned()])?;
+/// What this host is called by itself.
+const HERE: [&str; 2] = ["localhost", "127.0.0.1"];
+
+/// Writes a certificate for these hosts, and its key. Its file is its own authority.
+pub fn renew(folder: &Path, hosts: &[&str], name: &str) -> anyhow::Result<()> {
+    let mut params = CertificateParams::new(hosts.iter().map(ToString::to_string).collect::<Vec<_>>())?;
     params.distinguished_name.push(DnType::CommonName, name);
     let key = KeyPair::generate()?;
     fs::write(folder.join("key.pem"), key.serialize_pem())?;
@@ -19,7 +22,7 @@ fn renew(folder: &Path, name: &str) -> anyhow::Result<()> {
 async fn the_api_is_inside_tls_and_takes_up_a_new_certificate() -> anyhow::Result<()> {
     let folder = tempfile::tempdir()?;
     let file = |name: &str| folder.path().join(name).display().to_string();
-    renew(folder.path(), "first")?;
+    renew(folder.path(), &HERE, "first")?;
     let extra =
         vec!["--api-tls-cert".to_owned(), file("cert.pem"), "--api-tls-key".to_owned(), file("key.pem")];
     let cluster = Cluster::start(Plan { size: 1, extra, ..Plan::default() }, &mut |_| ()).await?;
@@ -37,7 +40,7 @@ async fn the_api_is_inside_tls_and_takes_up_a_new_certificate() -> anyhow::Resul
         "it speaks old TLS"
     );
 
-    renew(folder.path(), "second")?;
+    renew(folder.path(), &HERE, "second")?;
     until("the new certificate", Duration::from_secs(20), async || {
         curl(&["--cacert", &file("cert.pem"), &url]).await.map(drop)
     })
@@ -55,7 +58,7 @@ async fn the_api_is_inside_tls_and_takes_up_a_new_certificate() -> anyhow::Resul
 async fn a_certificate_that_cannot_be_used_stops_the_start() -> anyhow::Result<()> {
     let folder = tempfile::Builder::new().prefix("micro-node-").tempdir_in("/tmp")?;
     let file = |name: &str| folder.path().join(name).display().to_string();
-    renew(folder.path(), "first")?;
+    renew(folder.path(), &HERE, "first")?;
     fs::write(folder.path().join("empty.pem"), "")?;
     let (data, socket) = (file("data"), file("node.sock"));
     let start = [

@@ -83,8 +83,9 @@ struct Mesh {
 #[derive(Default, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 struct Api {
-    /// Where it listens, as IP:PORT, on loopback only; 127.0.0.1:8080 if nothing is said. Port 0 takes a free one.
-    listen: Option<Value<Loopback>>,
+    /// Where it listens, as IP:PORT; 127.0.0.1:8080 if nothing is said. Port 0 takes a free one. Where other hosts reach
+    /// it, it has to be inside TLS, and callers have to show who they are.
+    listen: Option<Value<Listener>>,
     /// Names of this host that it answers to, and one label below each for each namespace.
     hosts: Option<Vec<Value<Host>>>,
     /// Origins whose pages may call it.
