@@ -24,6 +24,7 @@ mod join;
 mod lane;
 mod link;
 mod mesh;
+mod mesh_verifier;
 mod place;
 mod prelude;
 mod renewal;

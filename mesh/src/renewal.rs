@@ -13,10 +13,10 @@
 use crate::{
     Certificate, Identity, KeyRequest, Trust,
     call::parse_answer,
-    identity::{dns_name, of_certificate},
     join::JOIN_BYTES_MAX,
     link::{Outgoing, close_code, describe, gather},
     mesh::Inner,
+    mesh_verifier::{Believed, MeshVerifier},
     prelude::RENEWAL_PROTOCOL,
     tls,
 };
@@ -24,14 +24,6 @@ use bincode::{Decode, Encode};
 use bytes::Bytes;
 use micro_sdk::wire::{ClusterId, Code, Codec, Fault, NodeId, Seams};
 use quinn::Connection;
-use rustls::{
-    DigitallySignedStruct, SignatureScheme,
-    client::{
-        WebPkiServerVerifier,
-        danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier},
-    },
-    pki_types::{CertificateDer, ServerName, UnixTime},
-};
 use std::{net::SocketAddr, sync::Arc};
 
 /// What the exported secret is for; no other use of it has this name.
@@ -113,60 +105,13 @@ fn client(
     seams: &Seams,
     segments: bool,
 ) -> Result<quinn::ClientConfig, tls::TlsError> {
-    let verifier = MeshVerifier { inner: tls::verifier(tls::roots(trust)?)?, cluster };
+    let believed = Believed::Authorities(tls::verifier(tls::roots(trust)?)?);
+    let verifier = MeshVerifier { cluster, believed };
     let mut config = tls::client_builder(seams)?
         .with_custom_certificate_verifier(Arc::new(verifier))
         .with_no_client_auth();
     config.alpn_protocols = vec![RENEWAL_PROTOCOL.to_vec()];
     tls::finish_client(config, segments)
-}
-
-/// Believes any node of one mesh.
-#[derive(Debug)]
-struct MeshVerifier {
-    inner: Arc<WebPkiServerVerifier>,
-    cluster: ClusterId,
-}
-
-impl ServerCertVerifier for MeshVerifier {
-    fn verify_server_cert(
-        &self,
-        leaf: &CertificateDer<'_>,
-        intermediates: &[CertificateDer<'_>],
-        _server_name: &ServerName<'_>,
-        ocsp: &[u8],
-        now: UnixTime,
-    ) -> Result<ServerCertVerified, rustls::Error> {
-        let (node, cluster) = of_certificate(leaf).map_err(|error| tls::objection(error.to_string()))?;
-        if cluster != self.cluster {
-            return Err(tls::objection(format!("it is of mesh {cluster}, not {}", self.cluster)));
-        }
-        let name = ServerName::try_from(dns_name(node, cluster));
-        let name = name.map_err(|error| tls::objection(error.to_string()))?;
-        self.inner.verify_server_cert(leaf, intermediates, &name, ocsp, now)
-    }
-
-    fn verify_tls12_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signature: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        self.inner.verify_tls12_signature(message, certificate, signature)
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signature: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        self.inner.verify_tls13_signature(message, certificate, signature)
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.inner.supported_verify_schemes()
-    }
 }
 
 #[cfg(test)]

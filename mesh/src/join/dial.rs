@@ -2,23 +2,15 @@
 
 use super::{JOIN_BYTES_MAX, JoinGrant, JoinRequest, JoinToken};
 use crate::{
-    Socket, Trust,
+    Socket,
     call::parse_answer,
-    identity::{of_certificate, sha256},
     link::{GatherError, Outgoing, close_code, describe, gather},
+    mesh_verifier::{Believed, MeshVerifier},
     prelude::JOIN_PROTOCOL,
     tls,
 };
 use bytes::Bytes;
-use micro_sdk::wire::{ClusterId, Code, Codec, Fault, Seams};
-use rustls::{
-    CertificateError, DigitallySignedStruct, SignatureScheme,
-    client::{
-        WebPkiServerVerifier,
-        danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier},
-    },
-    pki_types::{CertificateDer, ServerName, UnixTime},
-};
+use micro_sdk::wire::{Code, Codec, Fault, Seams};
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 use tokio::time::timeout;
 
@@ -169,86 +161,10 @@ async fn exchange(connection: &quinn::Connection, request: &JoinRequest) -> Resu
 
 /// A client without a certificate that believes only the pinned authority.
 fn client(token: &JoinToken, seams: &Seams, segments: bool) -> Result<quinn::ClientConfig, tls::TlsError> {
-    let verifier = PinVerifier { pin: token.pin, cluster: token.cluster };
+    let verifier = MeshVerifier { cluster: token.cluster, believed: Believed::Pinned(token.pin) };
     let mut config = tls::client_builder(seams)?
         .with_custom_certificate_verifier(Arc::new(verifier))
         .with_no_client_auth();
     config.alpn_protocols = vec![JOIN_PROTOCOL.to_vec()];
     tls::finish_client(config, segments)
-}
-
-/// Believes nodes that the pinned authority has certified for the token's mesh.
-#[derive(Debug)]
-struct PinVerifier {
-    pin: [u8; 32],
-    cluster: ClusterId,
-}
-
-impl PinVerifier {
-    /// webpki's checks, with the authority that the peer shows, if that is the pinned one.
-    fn trusting(
-        &self,
-        leaf: &CertificateDer<'_>,
-        shown: &[CertificateDer<'_>],
-    ) -> Result<Arc<WebPkiServerVerifier>, rustls::Error> {
-        let Some(authority) = shown.iter().find(|certificate| sha256(certificate) == self.pin) else {
-            // What it says of itself is not believed, and tells what to do all the same.
-            let same = of_certificate(leaf).is_ok_and(|(_, cluster)| cluster == self.cluster);
-            return Err(tls::objection(match same {
-                true => "its authority is not the one that the token names: the mesh has another one since"
-                    .to_owned(),
-                false => {
-                    "it is of another mesh: its authority is not the one that the token names".to_owned()
-                }
-            }));
-        };
-        let garbled = |_| rustls::Error::InvalidCertificate(CertificateError::BadEncoding);
-        tls::roots(&Trust::of(authority)).and_then(tls::verifier).map_err(garbled)
-    }
-}
-
-impl ServerCertVerifier for PinVerifier {
-    fn verify_server_cert(
-        &self,
-        leaf: &CertificateDer<'_>,
-        intermediates: &[CertificateDer<'_>],
-        _server_name: &ServerName<'_>,
-        ocsp: &[u8],
-        now: UnixTime,
-    ) -> Result<ServerCertVerified, rustls::Error> {
-        let verifier = self.trusting(leaf, intermediates)?;
-        let (node, cluster) = of_certificate(leaf).map_err(|error| tls::objection(error.to_string()))?;
-        if cluster != self.cluster {
-            return Err(tls::objection(format!(
-                "it is of mesh {cluster}, but the token is of {}",
-                self.cluster
-            )));
-        }
-        let name = crate::identity::dns_name(node, cluster);
-        let name = ServerName::try_from(name).map_err(|error| tls::objection(error.to_string()))?;
-        verifier.verify_server_cert(leaf, intermediates, &name, ocsp, now)
-    }
-
-    fn verify_tls12_signature(
-        &self,
-        _message: &[u8],
-        _cert: &CertificateDer<'_>,
-        _dss: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        Err(tls::objection("TLS 1.2 is not spoken here".to_owned()))
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        cert: &CertificateDer<'_>,
-        dss: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        let algorithms = tls::provider().signature_verification_algorithms;
-        rustls::crypto::verify_tls13_signature(message, cert, dss, &algorithms)
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        tls::provider().signature_verification_algorithms.supported_schemes()
-    }
 }

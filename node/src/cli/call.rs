@@ -1,6 +1,7 @@
 //! `micro-node call`.
 
 use super::{
+    callee::Callee,
     failure::Failure,
     globals::Globals,
     input,
@@ -10,10 +11,7 @@ use super::{
     unit,
 };
 use clap::Args;
-use micro_sdk::{
-    client::Reply,
-    wire::{ServiceName, limits::BODY_BYTES_MAX},
-};
+use micro_sdk::{client::Reply, wire::limits::BODY_BYTES_MAX};
 use schemars::JsonSchema;
 use serde::Serialize;
 use std::time::Duration;
@@ -28,20 +26,12 @@ Examples:
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub(super) struct Call {
-    /// The service
-    service: ServiceName,
-
-    /// The endpoint, as Handler.method, or method where the service has a sole handler
-    endpoint: String,
+    #[command(flatten)]
+    callee: Callee,
 
     /// The request: JSON, @FILE, or - for stdin
     #[arg(default_value = "{}")]
     body: String,
-
-    /// A header to send along; may be given more than once
-    #[arg(short = 'H', long = "header", alias = "metadata", value_name = "KEY=VALUE",
-          value_parser = unit::pair)]
-    headers: Vec<(String, String)>,
 
     /// How long the service may take [default: that of --timeout]
     #[arg(long, alias = "request_timeout", value_name = "TIME", env = "MICRO_NODE_REQUEST_TIMEOUT",
@@ -72,8 +62,8 @@ impl Call {
     pub(super) fn run(self, globals: &Globals, output: &Output) -> Result<(), Failure> {
         let body = input::json(&self.body, BODY_BYTES_MAX)?;
         let reply = session::run(globals, async |node| {
-            let mut call = node.call(self.service, self.endpoint, body);
-            for (name, value) in self.headers {
+            let mut call = node.call(self.callee.service, self.callee.endpoint, body);
+            for (name, value) in self.callee.headers {
                 call = call.metadata(name, value);
             }
             if let Some(timeout) = self.request_timeout {

@@ -12,6 +12,7 @@ mod audit;
 mod auth;
 mod blob;
 mod call;
+mod callee;
 mod cluster;
 mod completion;
 mod config;

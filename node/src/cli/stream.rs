@@ -1,11 +1,13 @@
 //! `micro-node stream`.
 
-use super::{failure::Failure, globals::Globals, input, lines::Lines, output::Output, session, unit};
+use super::{
+    callee::Callee, failure::Failure, globals::Globals, input, lines::Lines, output::Output, session, unit,
+};
 use clap::Args;
 use futures::StreamExt;
 use micro_sdk::{
     client::{Conversation, Requests, StreamCall},
-    wire::{ServiceName, limits::BODY_BYTES_MAX},
+    wire::limits::BODY_BYTES_MAX,
 };
 use serde_json::Value;
 use std::{pin::pin, time::Duration};
@@ -23,20 +25,12 @@ read. It ends with the service, after --request-timeout, or with Ctrl-C.";
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub(super) struct Stream {
-    /// The service
-    service: ServiceName,
-
-    /// The endpoint, as Handler.method, or method where the service has a sole handler
-    endpoint: String,
+    #[command(flatten)]
+    callee: Callee,
 
     /// The message, as JSON; or @FILE, or - for stdin, with a message on each line
     #[arg(default_value = "{}")]
     body: String,
-
-    /// A header to send along; may be given more than once
-    #[arg(short = 'H', long = "header", alias = "metadata", value_name = "KEY=VALUE",
-          value_parser = unit::pair)]
-    headers: Vec<(String, String)>,
 
     /// How long it may go on [default: as long as it likes]
     #[arg(long, alias = "request_timeout", value_name = "TIME", env = "MICRO_NODE_REQUEST_TIMEOUT",
@@ -85,8 +79,8 @@ impl Stream {
     pub(super) fn run(self, globals: &Globals, output: &Output) -> Result<(), Failure> {
         let said = Said::read(&self.body)?;
         session::run(globals, async |node| {
-            let mut call = node.stream(self.service, self.endpoint);
-            for (name, value) in self.headers {
+            let mut call = node.stream(self.callee.service, self.callee.endpoint);
+            for (name, value) in self.callee.headers {
                 call = call.metadata(name, value);
             }
             if let Some(timeout) = self.request_timeout {
