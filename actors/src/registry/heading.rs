@@ -14,6 +14,21 @@ const ACCOUNT: HeaderName = HeaderName::from_static("micro-account");
 const ACCOUNT_NAMESPACE: HeaderName = HeaderName::from_static("micro-account-namespace");
 const ACCOUNT_SCOPES: HeaderName = HeaderName::from_static("micro-account-scopes");
 
+/// What the names of the node's own headers begin with.
+const RESERVED_PREFIX: &str = "micro-";
+
+/// Whether a header is the node's own to set. To a server that is given headers as variables, `_` and `-` are the same
+/// (RFC 3875, 4.1.18).
+pub fn is_reserved(name: &str) -> bool {
+    header_begins_with(name, RESERVED_PREFIX)
+}
+
+/// Whether the name of a header begins with `prefix`, of lower case, to such a server.
+pub fn header_begins_with(name: &str, prefix: &str) -> bool {
+    let mut letters = name.bytes().map(|byte| if byte == b'_' { b'-' } else { byte.to_ascii_lowercase() });
+    prefix.bytes().all(|byte| letters.next() == Some(byte))
+}
+
 /// The headers for a call with this head. A `traceparent` among its metadata stays the only one: it names the caller's
 /// place in the trace more exactly.
 pub(super) fn of(head: &Head) -> Vec<(HeaderName, String)> {
@@ -56,6 +71,16 @@ mod tests {
             hops: 0,
             idempotency_key: None,
             metadata: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn a_name_is_reserved_however_it_is_written() {
+        for reserved in ["micro-caller", "Micro-Caller", "micro_caller", "micro-"] {
+            assert!(is_reserved(reserved), "{reserved}");
+        }
+        for free in ["micro", "x-micro-caller", "microscope", ""] {
+            assert!(!is_reserved(free), "{free}");
         }
     }
 

@@ -6,12 +6,15 @@ mod attachment;
 mod channel;
 mod collision;
 mod heading;
+mod hops;
 mod plain;
 mod platform;
 mod table;
 mod translation;
 
 pub use attachment::{Attachment, Backend, Encoding, InsideHandler};
+pub use heading::{header_begins_with, is_reserved};
+pub use hops::strip_hops;
 pub use platform::{DescribeReply, REGISTRY, RegistryService};
 pub(crate) use table::NAME_KEY;
 pub use table::Table;

@@ -1,14 +1,8 @@
 //! How an instance that takes HTTP as it is gets it: the request of the caller, over HTTP/1.1, streamed both ways.
 
-use super::heading;
+use super::{heading, hops::strip_hops};
 use crate::{Body, kit::RawRequest};
-use http::{
-    HeaderMap, HeaderName, Request, Response,
-    header::{
-        AUTHORIZATION, CONNECTION, HOST, PROXY_AUTHENTICATE, PROXY_AUTHORIZATION, TE, TRAILER,
-        TRANSFER_ENCODING, UPGRADE,
-    },
-};
+use http::{HeaderName, Request, Response, header::AUTHORIZATION};
 use http_body_util::BodyExt;
 use hyper_util::{
     client::legacy::{Client, connect::HttpConnector},
@@ -17,12 +11,6 @@ use hyper_util::{
 use micro_sdk::wire::{Code, Fault, Head};
 use std::{net::SocketAddr, time::Duration};
 
-/// What is between two neighbours and no others (RFC 9110, 7.6.1).
-const HOP_BY_HOP: [HeaderName; 7] =
-    [CONNECTION, PROXY_AUTHENTICATE, PROXY_AUTHORIZATION, TE, TRAILER, TRANSFER_ENCODING, UPGRADE];
-/// The same, by names that have no constant.
-const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
-const PROXY_CONNECTION: HeaderName = HeaderName::from_static("proxy-connection");
 /// How long a connection without a request is kept: less than what servers close theirs after.
 const IDLE: Duration = Duration::from_secs(4);
 
@@ -48,7 +36,7 @@ impl Plain {
     /// [`Code::Unavailable`] if it can't be reached, with nothing done if it could not be connected to.
     pub(super) async fn send(&self, head: &Head, body: Body) -> Result<Response<Body>, Fault> {
         let mut request = RawRequest::of(head)?.into_request(self.address, body)?;
-        strip(request.headers_mut());
+        strip_hops(request.headers_mut());
         put_in(head, &mut request);
         let response = self.client.request(request).await.map_err(|error| {
             let message = format!("the instance of {} can't be reached: {error}", head.service);
@@ -63,25 +51,8 @@ impl Plain {
             };
             body.map_err(broken).boxed_unsync()
         });
-        strip(response.headers_mut());
+        strip_hops(response.headers_mut());
         Ok(response)
-    }
-}
-
-/// Takes away what is between two neighbours, and what the header `Connection` says is.
-fn strip(headers: &mut HeaderMap) {
-    let named: Vec<HeaderName> = headers
-        .get_all(CONNECTION)
-        .into_iter()
-        .filter_map(|list| list.to_str().ok())
-        .flat_map(|list| list.split(','))
-        .filter_map(|name| name.trim().parse().ok())
-        .collect();
-    for name in named.into_iter().chain(HOP_BY_HOP).chain([KEEP_ALIVE, PROXY_CONNECTION]) {
-        // Without its host a request is none.
-        if name != HOST {
-            headers.remove(name);
-        }
     }
 }
 
@@ -90,40 +61,12 @@ fn put_in(head: &Head, request: &mut Request<Body>) {
     let headers = request.headers_mut();
     headers.remove(AUTHORIZATION);
     let own: Vec<HeaderName> =
-        headers.keys().filter(|name| name.as_str().starts_with("micro-")).cloned().collect();
+        headers.keys().filter(|name| heading::is_reserved(name.as_str())).cloned().collect();
     own.into_iter().for_each(|name| drop(headers.remove(name)));
     for (name, value) in heading::of(head) {
         let theirs = name == heading::TRACEPARENT && headers.contains_key(&name);
         if let (false, Ok(value)) = (theirs, value.parse()) {
             headers.insert(name, value);
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use http::HeaderValue;
-
-    #[test]
-    fn what_is_between_neighbours_goes_no_further() {
-        let mut headers = HeaderMap::new();
-        for (name, value) in [
-            ("connection", "close, X-Hop, host"),
-            ("x-hop", "1"),
-            ("keep-alive", "timeout=5"),
-            ("transfer-encoding", "chunked"),
-            ("te", "trailers"),
-            ("upgrade", "h2c"),
-            ("proxy-authorization", "Basic eA=="),
-            ("host", "shop.example"),
-            ("cookie", "a=b"),
-        ] {
-            headers.append(name, HeaderValue::from_static(value));
-        }
-        strip(&mut headers);
-        let mut left: Vec<&str> = headers.keys().map(HeaderName::as_str).collect();
-        left.sort_unstable();
-        assert_eq!(left, ["cookie", "host"]);
     }
 }

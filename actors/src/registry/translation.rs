@@ -16,7 +16,7 @@ use micro_sdk::{
 };
 use prost_reflect::MethodDescriptor;
 use std::sync::{Arc, OnceLock};
-use tonic::Status;
+use tonic::{Code as TonicCode, Status};
 use tower::service_fn;
 
 /// What gRPC says for itself, and not to the other end.
@@ -55,11 +55,23 @@ pub(super) async fn to_protobuf(
     let mut grpc = tonic::client::Grpc::new(server).max_decoding_message_size(MESSAGE_BYTES_MAX);
     grpc.ready().await?;
     // The channel knows the path by the head.
-    let answer = grpc.unary(tonic::Request::new(message), PathAndQuery::from_static("/"), RawCodec).await?;
-    to_json(method.output(), answer.into_inner()).map_err(|fault| {
-        Fault::new(Code::Failed, format!("the answer of {} is wrong: {}", head.service, fault.message))
-            .effect_unknown()
-    })
+    let answer = grpc.unary(tonic::Request::new(message), PathAndQuery::from_static("/"), RawCodec).await;
+    let answer = answer.map_err(|status| match is_too_long(&status) {
+        true => wrong_answer(&head, status.message()),
+        false => status.into(),
+    });
+    to_json(method.output(), answer?.into_inner()).map_err(|fault| wrong_answer(&head, &fault.message))
+}
+
+/// Whether an answer was longer than one that is taken apart may be. tonic has no other way to say so, and a server
+/// that says the same of something else does not say it in these words.
+fn is_too_long(status: &Status) -> bool {
+    status.code() == TonicCode::OutOfRange && status.message().contains("decoded message length too large")
+}
+
+/// That the server answered what can't be an answer: the call was done.
+fn wrong_answer(head: &Head, why: &str) -> Fault {
+    Fault::new(Code::Failed, format!("the answer of {} is wrong: {why}", head.service)).effect_unknown()
 }
 
 /// Whether the messages of a gRPC call are JSON.
@@ -92,7 +104,12 @@ pub(super) async fn messages_to_protobuf(
     response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(JSON));
     Ok(response.map(|body| {
         let answers = each(body, move |message| to_json(output.clone(), message));
-        answers.map_err(move |fault| wrong.or(fault)).boxed_unsync()
+        let told = move |fault: Fault| match fault.code {
+            // Of an answer that is no message, or too long, the caller is not to blame.
+            Code::Usage => wrong_answer(&head, &fault.message),
+            _ => wrong.or(fault),
+        };
+        answers.map_err(told).boxed_unsync()
     }))
 }
 

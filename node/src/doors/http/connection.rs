@@ -6,6 +6,7 @@ use super::{
         tally::{DoorName, Reason, Tally},
     },
     Api,
+    compression::compressed,
 };
 use axum::body::Body;
 use http::Request;
@@ -93,7 +94,7 @@ pub(in crate::doors) async fn serve<S>(
         let api = api.clone();
         async move { Ok::<_, Infallible>(api.answer(request.map(Body::new)).await) }
     });
-    let service = TowerToHyperService::new(Api::compressed(answers));
+    let service = TowerToHyperService::new(compressed(answers));
     let late = async {
         sleep(HEAD_TIMEOUT).await;
         // From then on each version of HTTP has its own way to find out who is gone.

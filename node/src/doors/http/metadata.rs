@@ -1,6 +1,7 @@
 //! What the headers of a request say about the call: its trace, its deadline, its key, and what it carries along.
 
 use http::{HeaderMap, HeaderName, HeaderValue};
+use micro_actors::is_reserved;
 use micro_sdk::wire::{Code, Fault, TraceId};
 use std::time::Duration;
 
@@ -8,8 +9,6 @@ use std::time::Duration;
 const DEADLINE_HEADER: &str = "micro-deadline-ms";
 /// Makes a repeated write the same write.
 const KEY_HEADER: &str = "idempotency-key";
-/// Headers that begin so are the node's own: callers can't set them.
-const RESERVED_PREFIX: &str = "micro-";
 /// How many headers a call may carry along, and how long all of them.
 const METADATA_ENTRIES_MAX: usize = 32;
 const METADATA_BYTES_MAX: usize = 8 << 10;
@@ -67,7 +66,7 @@ pub(in crate::doors) fn metadata(
             name.as_str(),
             "host" | "content-length" | "content-type" | "transfer-encoding" | "connection"
         );
-        if hop || name.starts_with(RESERVED_PREFIX) {
+        if hop || is_reserved(&name) {
             return Err(Fault::new(Code::Usage, format!("the header {name:?} is set by the node")));
         }
         metadata.push((name, value));

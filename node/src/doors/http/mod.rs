@@ -7,6 +7,7 @@
 mod blobs;
 mod body;
 mod call;
+mod compression;
 pub(super) mod connection;
 mod cors;
 mod frames;
@@ -49,8 +50,6 @@ use problem::Refusal;
 use routes::{Latest, Routes};
 use std::sync::Arc;
 use tokio::{sync::watch, time::Instant};
-use tower::Layer;
-use tower_http::compression::{Compression, CompressionLayer, predicate::Predicate};
 
 /// Says the trace that a request belonged to.
 const TRACE_HEADER: HeaderName = HeaderName::from_static("micro-trace-id");
@@ -58,8 +57,6 @@ const TRACE_HEADER: HeaderName = HeaderName::from_static("micro-trace-id");
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 /// The longest name of a request that is given back.
 const REQUEST_ID_BYTES_MAX: usize = 128;
-/// The smallest answer that is worth to be compressed: less fits into a packet of Ethernet as it is.
-const COMPRESSED_BYTES_MIN: u64 = 1024;
 
 /// What all threads of the door share.
 pub(super) struct Shared {
@@ -158,11 +155,6 @@ impl Api {
         let response = self.0.handle(request).await;
         if is_head { without_body(response) } else { response }
     }
-
-    /// Compresses what `inner` answers, where that is worth it and wanted.
-    pub fn compressed<S>(inner: S) -> Compression<S, Text> {
-        CompressionLayer::new().compress_when(Text).layer(inner)
-    }
 }
 
 /// The answer to a HEAD: all but the body, whose length is told (RFC 9110, 9.3.2).
@@ -172,23 +164,6 @@ fn without_body(response: Response) -> Response {
         head.headers.entry(CONTENT_LENGTH).or_insert(HeaderValue::from(length));
     }
     Response::from_parts(head, Body::empty())
-}
-
-/// Answers that are compressed for who takes that: texts of some size. The bytes of blobs may be anything, and their
-/// length is told.
-#[derive(Clone, Copy)]
-pub(super) struct Text;
-
-impl Predicate for Text {
-    fn should_compress<B: hyper::body::Body>(&self, response: &http::Response<B>) -> bool {
-        let kind = response.headers().get(http::header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok());
-        let text = kind.is_some_and(|kind| {
-            ["application/json", "application/problem+json", "text/plain"]
-                .iter()
-                .any(|text| kind.starts_with(text))
-        });
-        text && response.body().size_hint().lower() >= COMPRESSED_BYTES_MIN
-    }
 }
 
 impl Door {

@@ -8,12 +8,13 @@ use super::{Door, Entry, path::Path, problem::Refusal};
 use crate::doors::grpc::Target as Called;
 use axum::{body::Body, response::Response};
 use http::{
-    HeaderMap, HeaderName, StatusCode,
-    header::{AUTHORIZATION, FORWARDED, HOST},
+    HeaderMap, HeaderName, Method, StatusCode,
+    header::{AUTHORIZATION, CONTENT_LENGTH, FORWARDED, HOST},
     request::Parts,
 };
 use http_body_util::BodyExt;
-use micro_actors::{RawRequest, audit::Origin};
+use hyper::body::Body as _;
+use micro_actors::{RawRequest, audit::Origin, header_begins_with, is_reserved, strip_hops};
 use micro_sdk::wire::{Code, Fault, ServiceName};
 use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 use std::time::Duration;
@@ -65,11 +66,20 @@ pub(super) async fn answer(
     path: String,
 ) -> Result<Response, Refusal> {
     door.local.may_call(&entry.context, &entry.namespace, service.as_str(), &path)?;
+    // What it answers holds what the node says of the caller, and is for who may read it (RFC 9110, 9.3.8).
+    if parts.method == Method::TRACE {
+        return Err(Refusal::method(&parts.method, "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS"));
+    }
+    let mut headers = passed_on(&parts.headers, entry)?;
+    let length_told = parts.headers.contains_key(CONTENT_LENGTH);
+    if !length_told && body.is_end_stream() && !matches!(parts.method, Method::GET | Method::HEAD) {
+        headers.push((CONTENT_LENGTH.to_string(), "0".to_owned()));
+    }
     let request = RawRequest {
         method: parts.method.clone(),
         path: path.clone(),
         query: parts.uri.query().map(str::to_owned),
-        headers: passed_on(&parts.headers, entry)?,
+        headers,
     };
     let called = Called { namespace: entry.namespace.clone(), service, endpoint: path };
     let gone = |error| Fault::new(Code::Unreachable, format!("the request broke off: {error}"));
@@ -85,6 +95,9 @@ pub(super) async fn answer(
 /// The headers that the service is given.
 fn passed_on(headers: &HeaderMap, entry: &Entry<'_>) -> Result<Vec<(String, String)>, Refusal> {
     let mut passed = Vec::new();
+    // Before the node says its own: else a caller could have that taken for what is between neighbours.
+    let mut headers = headers.clone();
+    strip_hops(&mut headers);
     for (name, value) in headers.iter().filter(|(name, _)| !is_kept_back(name)) {
         if let Ok(value) = value.to_str() {
             passed.push((name.as_str().to_owned(), value.to_owned()));
@@ -105,11 +118,12 @@ fn passed_on(headers: &HeaderMap, entry: &Entry<'_>) -> Result<Vec<(String, Stri
     Ok(passed)
 }
 
-/// What is for the node, or can't be a caller's word. What is between neighbours is dropped where it is sent on.
+/// What is for the node, or can't be a caller's word.
 fn is_kept_back(name: &HeaderName) -> bool {
     *name == AUTHORIZATION
         || *name == FORWARDED
-        || ["micro-", "x-forwarded-", "sec-websocket-"].iter().any(|own| name.as_str().starts_with(own))
+        || is_reserved(name.as_str())
+        || ["x-forwarded-", "sec-websocket-"].iter().any(|own| header_begins_with(name.as_str(), own))
 }
 
 #[cfg(test)]

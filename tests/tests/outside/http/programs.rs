@@ -54,7 +54,10 @@ async fn a_program_is_sent_what_callers_send_and_who_they_are() -> anyhow::Resul
             "cookie: k=v",
             "micro-caller: admin",
             "micro-account: root",
-            "connection: close, x-hop",
+            "micro_caller: admin",
+            "x_forwarded_for: 1.2.3.4",
+            // Nor is what the node says taken away so.
+            "connection: close, x-hop, x-forwarded-for",
             "x-hop: 1",
         ];
         let sent = [&sent[..], &["x-forwarded-for: 1.2.3.4", "content-type: text/plain"]].concat();
@@ -65,13 +68,14 @@ async fn a_program_is_sent_what_callers_send_and_who_they_are() -> anyhow::Resul
         assert_eq!(header(&told, "cookie"), Some("k=v"), "{told}");
         assert_eq!(header(&told, "micro-caller"), Some("anonymous"), "{told}");
         assert_eq!(header(&told, "x-forwarded-for"), Some("127.0.0.1"), "{told}");
-        for gone in ["micro-account", "x-hop", "authorization"] {
+        for gone in ["micro-account", "x-hop", "authorization", "micro_caller", "x_forwarded_for"] {
             assert_eq!(header(&told, gone), None, "{told}");
         }
         let head = answer.headers.to_ascii_lowercase();
         assert!(head.contains("set-cookie: a=1") && head.contains("set-cookie: b=2"), "{head}");
         assert!(!head.contains("keep-alive: timeout=5"), "{head}");
     }
+    assert_eq!(ask(api, "TRACE /app", &[], "").await?.status, 405);
     assert_eq!(ask(api, "GET /app/teapot", &[], "").await?.status, 418);
     for (line, status) in [("GET /app/../store", 400), ("GET /app//x", 400), ("GET /app/%2e%2e/x", 400)] {
         assert_eq!(ask(api, line, &[], "").await?.status, status, "{line}");

@@ -1,18 +1,18 @@
 //! What a caller sends along with a gRPC call, as far as it is for the service.
 
 use http::HeaderMap;
+use micro_actors::is_reserved;
 use micro_sdk::wire::{Code, Fault};
 
 /// How many entries a call may carry along, and how long all of them: their head has to fit that of a call.
 const ENTRIES_MAX: usize = 64;
 const BYTES_MAX: usize = 8 << 10;
-/// Names that begin so are the node's own: what callers say under them is for the node, or is nothing.
-const RESERVED_PREFIX: &str = "micro-";
 /// What is between two neighbours of HTTP, or for the node itself: who calls is told by the node, and with what they
 /// show for it they could be taken for them.
 const KEPT_BACK: [&str; 6] = ["te", "host", "connection", "content-length", "grpc-timeout", "authorization"];
 
-/// The entries that go with the call, in their order. What is no text has no place in gRPC, and is left out.
+/// The entries that go with the call, in their order. What callers say under names of the node's own is for the node,
+/// or is nothing. What is no text has no place in gRPC, and is left out.
 ///
 /// # Errors
 /// [`Code::Limited`] if it is too much.
@@ -21,7 +21,7 @@ pub(super) fn carried(headers: &HeaderMap) -> Result<Vec<(String, String)>, Faul
     let mut bytes = 0;
     for (name, value) in headers {
         let name = name.as_str();
-        if KEPT_BACK.contains(&name) || name.starts_with(RESERVED_PREFIX) {
+        if KEPT_BACK.contains(&name) || is_reserved(name) {
             continue;
         }
         if let Ok(value) = value.to_str() {
@@ -51,6 +51,7 @@ mod tests {
             ("grpc-encoding", "gzip"),
             ("authorization", "Bearer a.b.c"),
             ("micro-caller", "admin"),
+            ("micro_caller", "admin"),
             ("micro-service", "shop"),
             ("te", "trailers"),
             ("colour", "red"),

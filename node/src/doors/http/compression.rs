@@ -1,0 +1,90 @@
+//! Answers are compressed for who takes that, where it is worth it.
+
+use axum::body::Body;
+use http::{
+    HeaderMap, HeaderValue, Request, Response,
+    header::{ACCEPT_ENCODING, CONTENT_TYPE},
+};
+use hyper::body::{Body as _, Incoming};
+use tower::{Layer, Service, ServiceExt, util::MapRequest};
+use tower_http::compression::{Compression, CompressionLayer, predicate::Predicate};
+
+/// The smallest answer that is worth to be compressed: less fits into a packet of Ethernet as it is.
+const BYTES_MIN: u64 = 1024;
+
+/// Compresses what `inner` answers, where that is worth it and wanted.
+pub(super) fn compressed<S>(
+    inner: S,
+) -> MapRequest<Compression<S, Text>, fn(Request<Incoming>) -> Request<Incoming>>
+where
+    S: Service<Request<Incoming>, Response = Response<Body>>,
+{
+    fn tolerant(mut request: Request<Incoming>) -> Request<Incoming> {
+        tolerate(request.headers_mut());
+        request
+    }
+    CompressionLayer::new().compress_when(Text).layer(inner).map_request(tolerant)
+}
+
+/// Answers that may be compressed: texts of some size. The bytes of blobs may be anything, and their length is told.
+#[derive(Clone, Copy)]
+pub(super) struct Text;
+
+impl Predicate for Text {
+    fn should_compress<B: hyper::body::Body>(&self, response: &Response<B>) -> bool {
+        let kind = response.headers().get(CONTENT_TYPE).and_then(|kind| kind.to_str().ok());
+        let text = kind.is_some_and(|kind| {
+            ["application/json", "application/problem+json", "text/plain"]
+                .iter()
+                .any(|text| kind.starts_with(text))
+        });
+        text && response.body().size_hint().lower() >= BYTES_MIN
+    }
+}
+
+/// Takes out of `Accept-Encoding` that an answer as it is would not be taken. It is told when all is done, and then an
+/// answer that is not liked is better than none (RFC 9110, 12.5.3 leaves it open).
+fn tolerate(headers: &mut HeaderMap) {
+    let lists = || headers.get_all(ACCEPT_ENCODING).iter().filter_map(|list| list.to_str().ok());
+    let items = || lists().flat_map(|list| list.split(',')).map(str::trim);
+    if !items().any(refuses_plain) {
+        return;
+    }
+    let rest: Vec<&str> = items().filter(|item| !refuses_plain(item)).collect();
+    match HeaderValue::from_str(&rest.join(", ")) {
+        Ok(list) if !list.is_empty() => drop(headers.insert(ACCEPT_ENCODING, list)),
+        _ => drop(headers.remove(ACCEPT_ENCODING)),
+    }
+}
+
+/// Whether an item of `Accept-Encoding` says that an answer as it is will not be taken.
+fn refuses_plain(item: &str) -> bool {
+    let Some((coding, weight)) = item.split_once(';') else { return false };
+    let weight = weight.trim().strip_prefix(['q', 'Q']).and_then(|weight| weight.trim().strip_prefix('='));
+    let none = weight.is_some_and(|weight| weight.trim().parse() == Ok(0.0));
+    none && ["identity", "*"].iter().any(|plain| coding.trim().eq_ignore_ascii_case(plain))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nobody_refuses_an_answer_as_it_is() {
+        for (said, left) in [
+            ("gzip, br;q=0.5", Some("gzip, br;q=0.5")),
+            ("identity", Some("identity")),
+            ("identity;q=0", None),
+            ("*;q=0.000", None),
+            ("gzip, *; q=0", Some("gzip")),
+            ("identity ; Q=0, gzip;q=0", Some("gzip;q=0")),
+            ("*;q=0.1", Some("*;q=0.1")),
+        ] {
+            let mut headers =
+                HeaderMap::from_iter([(ACCEPT_ENCODING, HeaderValue::from_str(said).expect("a list"))]);
+            tolerate(&mut headers);
+            let list = headers.get(ACCEPT_ENCODING).map(|list| list.to_str().expect("a list"));
+            assert_eq!(list, left, "{said}");
+        }
+    }
+}
