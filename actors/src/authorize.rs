@@ -98,12 +98,13 @@ impl Action {
 
 /// Allows or refuses. Denies unless something grants:
 ///
-/// | caller | people's services | platform services | the same by name | public blobs | node endpoints |
+/// | caller | people's services | platform services | the same by name | what is public | node endpoints |
 /// |---|---|---|---|---|---|
 /// | admin | yes | yes | yes | yes | no |
 /// | node | yes | yes | yes | yes | yes |
 /// | account | rules | rules | no | yes | no |
-/// | anonymous, on loopback or not | rules | rules | no | yes | no |
+/// | anonymous, on loopback | rules | rules | no | yes | no |
+/// | anonymous, elsewhere | rules | rules | no | blobs only | no |
 ///
 /// The admin is whoever holds the node itself, and so could do all of it in other ways: no rule shuts them out.
 ///
@@ -123,6 +124,8 @@ pub fn authorize(
 /// What [`authorize`] would say, for whoever has another way if it says no. Nothing may be done because of it alone.
 pub(crate) fn grants(guard: &Guard, caller: &Caller, action: Action, resource: &Resource<'_>) -> bool {
     match (caller, action) {
+        // What a node counts is for its own host, and for who shows who they are.
+        (Caller::Stranger, Action::ReadPublic) => resource.kind != "network",
         (_, Action::ReadPublic) | (Caller::Node(_), _) => true,
         (Caller::Admin, action) => action != Action::ActAsNode,
         (_, Action::ActAsNode | Action::UseByName) => false,
@@ -136,11 +139,7 @@ pub(crate) fn grants(guard: &Guard, caller: &Caller, action: Action, resource: &
 /// # Errors
 /// [`Code::Denied`].
 pub fn may_reach(guard: &Guard, asker: Asker<'_>, kinds: &[&str]) -> Result<(), Fault> {
-    let reached = match asker.caller {
-        Caller::Admin | Caller::Node(_) => true,
-        caller => kinds.iter().any(|kind| guard.policy().reaches(caller, kind)),
-    };
-    if reached {
+    if would_reach(guard, asker.caller, kinds) {
         return Ok(());
     }
     let what = if kinds.is_empty() { "this".to_owned() } else { format!("any {}", kinds.join(" or ")) };
@@ -150,11 +149,23 @@ pub fn may_reach(guard: &Guard, asker: Asker<'_>, kinds: &[&str]) -> Result<(), 
         .help("who runs the mesh can allow it: `micro-node auth create rule`"))
 }
 
+/// What [`may_reach`] would say, for lists of what there is.
+pub fn would_reach(guard: &Guard, caller: &Caller, kinds: &[&str]) -> bool {
+    match caller {
+        Caller::Admin | Caller::Node(_) => true,
+        caller => kinds.iter().any(|kind| guard.policy().reaches(caller, kind)),
+    }
+}
+
 /// What [`authorize`] says of a call of a service or a use of the platform, and why.
 pub fn explain(guard: &Guard, caller: &Caller, resource: &Resource<'_>) -> Decision {
     match caller {
         Caller::Admin => Decision::without_rules(true, "the admin may do everything: no rule is asked"),
         Caller::Node(_) => Decision::without_rules(true, "nodes may do everything: no rule is asked"),
+        Caller::Anonymous | Caller::Stranger if resource.kind != "service" => Decision::without_rules(
+            false,
+            "the platform is used by those only who show who they are: no rule is asked",
+        ),
         _ => guard.policy().explain(caller, resource),
     }
 }
@@ -163,8 +174,11 @@ pub fn explain(guard: &Guard, caller: &Caller, resource: &Resource<'_>) -> Decis
 fn refusal(caller: &Caller, resource: &Resource<'_>) -> Fault {
     let fault = Fault::new(Code::Denied, format!("{caller} may not use {resource}"));
     match caller {
-        Caller::Account(_) => fault
-            .help(format!("`micro-node auth check {}` says which rule comes closest", resource.as_rules_name_it()))
+        Caller::Account(account) => fault
+            .help(format!(
+                "`micro-node auth check {}` says which rule comes closest",
+                resource.as_asked_from(&account.namespace)
+            ))
             .help("who runs the mesh can give it: `micro-node auth create rule`"),
         _ => fault.help(
             "use the local socket as root or the node's user, log in with `micro-node login`, or send the admin secret \
@@ -203,7 +217,7 @@ mod tests {
             (account("default", &[]), [true, false, false, true, false]),
             (account("acme", &["admin"]), [false, false, false, true, false]),
             (Caller::Anonymous, [true, false, false, true, false]),
-            (Caller::Stranger, [false, false, false, true, false]),
+            (Caller::Stranger, [false; 5]),
         ] {
             for ((action, resource), granted) in asked.iter().zip(expected) {
                 let allowed = authorize(&guard, Asker::of(&caller), *action, resource).is_ok();

@@ -25,7 +25,7 @@ mod system;
 
 pub use address_book::{AddressBook, Peers};
 pub(crate) use authorize::grants;
-pub use authorize::{Action, authorize, explain, may_reach};
+pub use authorize::{Action, authorize, explain, may_reach, would_reach};
 pub use kit::{
     Answer, Body, Directory, Dispatch, Invocation, Platform, RAW, RawRequest, STOP_GRACE, ServiceRef,
     Supervisor, shut_down,

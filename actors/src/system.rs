@@ -112,6 +112,8 @@ impl System {
         let directory = Directory::default();
         let registry = Registry::new(mesh.clone(), seams.clone());
         let guard = Guard::new(mesh.cluster(), seams.clock.clone(), audit);
+        guard.set_starting(true);
+        registry.set_starting(true);
         let dispatch = Dispatch::new(mesh.clone(), directory.clone(), registry.clone(), guard.clone());
         let auth_state = AuthState::new(mesh.cluster(), storage.state.clone(), storage.files.clone());
         let left = Arc::new(Notify::new());
@@ -321,6 +323,10 @@ impl System {
 
     /// Tells the others how far this node is.
     pub fn publish_phase(&self, phase: Phase) {
+        if phase == Phase::Ready {
+            self.dispatch.guard().set_starting(false);
+            self.registry.set_starting(false);
+        }
         NodeCard::publish_phase(&self.mesh, phase);
     }
 

@@ -1,6 +1,6 @@
 //! Several nodes on this machine, joined to one mesh.
 
-use crate::{CommandLine, Member, until};
+use crate::{CommandLine, Greeter, Member, until};
 use anyhow::{Context, ensure};
 use micro_sdk::Node;
 use rustix::process::Signal;
@@ -12,6 +12,9 @@ use tempfile::TempDir;
 
 /// From the last node's readiness to the voters that were asked for.
 const VOTERS_LIMIT: Duration = Duration::from_secs(60);
+
+/// From an attach until all nodes know of it: gossip takes a second, on a machine that may be busy compiling.
+const KNOWN_LIMIT: Duration = Duration::from_secs(20);
 
 /// The names of nodes, in order. Later ones are called `node-27` and so on.
 const NAMES: [&str; 26] = [
@@ -99,6 +102,23 @@ impl Cluster {
     /// If it does not answer.
     pub async fn client(&self, index: usize) -> anyhow::Result<Node> {
         self.members[index].client().await
+    }
+
+    /// The example service, attached to the node with this index and known to all.
+    ///
+    /// # Errors
+    /// If it does not start, or is not known in time.
+    pub async fn greeter(&self, index: usize) -> anyhow::Result<Greeter> {
+        let greeter = Greeter::start(&self.root, &self.members[index], false)?;
+        until("the service is known everywhere", KNOWN_LIMIT, async || {
+            for index in 0..self.members.len() {
+                let services = self.client(index).await?.services().await?;
+                ensure!(services.iter().any(|service| service.name == "helloworld"), "not on {index}");
+            }
+            Ok(())
+        })
+        .await?;
+        Ok(greeter)
     }
 
     /// The status document as the node with this index sees it.

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //!   look at what this replica has ──► something is due ──► take the turn, if nobody has it
-//!        ▲                                                     └─► look again, certainly ──► note that an order is begun
+//!        ▲                                                     └─► look again, certainly ──► note that one is begun
 //!        │                                                               └─► order, and keep the turn alive meanwhile
 //!        └──────────────── end the turn ◄── note the certificate, or what was in the way ◄──┘
 //! ```

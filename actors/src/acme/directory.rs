@@ -1,4 +1,5 @@
-//! HTTP to an authority: each request on a connection of its own, inside TLS by those whom the node was told to believe.
+//! HTTP to an authority: each request on a connection of its own, inside TLS by those whom the node is told to
+//! believe.
 //! An order is a dozen of them.
 
 use bytes::Bytes;

@@ -2,8 +2,8 @@
 //!
 //! ```text
 //!   clerk: something is due? ──► its turn? ──► order ──► challenge ──► record ─┐
-//!                                  │                                           ├─► answers, on any node: the authority looks
-//!                                  └─► certificate, its key sealed ──► record ─┴─► follower, on each node: showcase ──► door
+//!                                  │                                           ├─► answers, on any node
+//!                                  └─► certificate, its key sealed ──► record ─┴─► follower, on each node ──► door
 //! ```
 //!
 //! The mesh is one to the authority: the account, the certificates and what is asked of them are records (`book`), and

@@ -55,6 +55,8 @@ pub struct AuditEvent {
     pub action: &'static str,
     /// To what: `type:name:endpoint`, or the path that was asked for.
     pub resource: String,
+    /// What of it, where that names no more than a kind.
+    pub about: Option<String>,
     /// Whose that is.
     pub namespace: Option<String>,
     /// What was said.
@@ -100,6 +102,7 @@ impl AuditEvent {
             account: asker.caller.account().map(|own| format!("{}/{}", own.namespace, own.name)),
             action,
             resource: cut(resource),
+            about: (!asker.about.is_empty()).then(|| cut(asker.about.to_owned())),
             namespace: None,
             verdict,
             why: None,

@@ -21,7 +21,7 @@ use crate::{
     config::CONFIG,
     network::NETWORK,
 };
-use micro_sdk::wire::{Caller, Clock};
+use micro_sdk::wire::{Caller, Seams};
 use std::{
     sync::{
         Arc,
@@ -68,7 +68,7 @@ pub struct Audit(Option<Arc<Inner>>);
 
 struct Inner {
     extent: AuditExtent,
-    clock: Arc<dyn Clock>,
+    seams: Seams,
     queue: SyncSender<Message>,
     dropped: Arc<AtomicU64>,
 }
@@ -103,11 +103,11 @@ impl Audit {
     }
 
     /// One that tells what `extent` says, and the other end of it.
-    pub fn new(extent: AuditExtent, clock: Arc<dyn Clock>) -> (Self, AuditIntake) {
+    pub fn new(extent: AuditExtent, seams: Seams) -> (Self, AuditIntake) {
         let (queue, taken) = sync_channel(QUEUE);
         let dropped = Arc::new(AtomicU64::new(0));
         let intake = AuditIntake { queue: taken, dropped: dropped.clone(), told: 0 };
-        (Audit(Some(Arc::new(Inner { extent, clock, queue, dropped }))), intake)
+        (Audit(Some(Arc::new(Inner { extent, seams, queue, dropped }))), intake)
     }
 
     /// How many events found no room so far.
@@ -130,7 +130,9 @@ impl Audit {
     /// Tells of what is no decision by rules: a login, a caller that a door does not let in.
     pub fn tell(&self, mut event: AuditEvent) {
         let Some(inner) = self.0.as_ref().filter(|inner| inner.extent != AuditExtent::Off) else { return };
-        event.time = inner.clock.now();
+        event.time = inner.seams.clock.now();
+        // What began in no trace begins one here: each entry can be named.
+        event.trace.get_or_insert_with(|| inner.seams.trace_id());
         if inner.queue.try_send(Message::Event(Box::new(event))).is_err() {
             inner.dropped.fetch_add(1, Ordering::Relaxed);
         }
@@ -221,7 +223,7 @@ mod tests {
         ];
         let jane = account("default", &[]);
         for extent in [AuditExtent::Changes, AuditExtent::All, AuditExtent::Off] {
-            let (audit, mut intake) = Audit::new(extent, seams().clock);
+            let (audit, mut intake) = Audit::new(extent, seams());
             for (action, resource, matters) in cases {
                 for (caller, granted, again, expected) in [
                     (&jane, true, false, matters || extent == AuditExtent::All),
@@ -246,7 +248,7 @@ mod tests {
 
     #[test]
     fn what_finds_no_room_is_counted_and_told_once() {
-        let (audit, mut intake) = Audit::new(AuditExtent::Changes, seams().clock);
+        let (audit, mut intake) = Audit::new(AuditExtent::Changes, seams());
         let refused = || AuditEvent::refused(Asker::of(&Caller::Stranger), "enter", "/x", "no");
         for _ in 0..QUEUE + 7 {
             audit.tell(refused());

@@ -76,11 +76,19 @@ pub struct Asker<'a> {
     pub trace: Option<TraceId>,
     /// Whether the same is asked once more, before or after: then only a refusal is news.
     pub again: bool,
+    /// What of the resource, where a rule knows no more than its kind: `create account jane`. Empty for nothing.
+    pub about: &'a str,
 }
 
 impl<'a> Asker<'a> {
     /// One of whom nothing else is known.
     pub fn of(caller: &'a Caller) -> Self {
-        Asker { caller, origin: Origin::Process, trace: None, again: false }
+        Asker { caller, origin: Origin::Process, trace: None, again: false, about: "" }
+    }
+
+    /// The same about something.
+    #[must_use]
+    pub fn about(self, about: &'a str) -> Self {
+        Asker { about, ..self }
     }
 }

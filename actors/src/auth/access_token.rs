@@ -35,6 +35,9 @@ pub enum TokenError {
     /// No key here is called so: it was given up, it is of another mesh, or it is so new that this node has not heard.
     #[error("the key that signed it is not one of this mesh's any more, or not known here yet")]
     UnknownKey,
+    /// No key here is called so, and the node has just started: it may have come in since.
+    #[error("this node has just started, and does not know all keys yet")]
+    Starting,
     /// The signature is not that key's.
     #[error("its signature is wrong")]
     Signature,

@@ -14,7 +14,10 @@ use micro_sdk::wire::{Caller, Clock, ClusterId, Code, Fault};
 use ring::digest;
 use std::{
     collections::HashMap,
-    sync::{Arc, Mutex, PoisonError, RwLock},
+    sync::{
+        Arc, Mutex, PoisonError, RwLock,
+        atomic::{AtomicBool, Ordering},
+    },
     time::SystemTime,
 };
 use tokio::sync::watch;
@@ -46,6 +49,8 @@ struct Inner {
     /// By the SHA-256 of the token, so that none lies about in memory.
     verified: Mutex<HashMap<[u8; 32], Arc<Verified>>>,
     changes: watch::Sender<u64>,
+    /// Whether what is known here may be of before this node's start.
+    starting: AtomicBool,
 }
 
 impl Guard {
@@ -58,7 +63,18 @@ impl Guard {
             policy: RwLock::default(),
             verified: Mutex::default(),
             changes: watch::channel(0).0,
+            starting: AtomicBool::new(false),
         }))
+    }
+
+    /// Says whether the node is starting: keys may have come in since it was there last.
+    pub(crate) fn set_starting(&self, starting: bool) {
+        self.0.starting.store(starting, Ordering::Relaxed);
+    }
+
+    /// That a key is not known.
+    fn unknown_key(&self) -> TokenError {
+        if self.0.starting.load(Ordering::Relaxed) { TokenError::Starting } else { TokenError::UnknownKey }
     }
 
     /// Where decisions are told.
@@ -110,7 +126,11 @@ impl Guard {
             return good.map(|()| verified);
         }
         let policy = self.policy();
-        let (claims, key) = access_token::verify(token, &self.0.issuer, &policy.keys, self.now_s())?;
+        let verified = access_token::verify(token, &self.0.issuer, &policy.keys, self.now_s());
+        let (claims, key) = verified.map_err(|error| match error {
+            TokenError::UnknownKey => self.unknown_key(),
+            other => other,
+        })?;
         let verified = Arc::new(Verified { caller: Caller::Account(Arc::new(claims.caller())), claims, key });
         self.still_good(&verified)?;
         let mut known = self.verified();
@@ -137,7 +157,7 @@ impl Guard {
     pub fn not_revoked(&self, verified: &Verified) -> Result<(), TokenError> {
         let policy = self.policy();
         if !policy.keys.knows(&verified.key) {
-            return Err(TokenError::UnknownKey);
+            return Err(self.unknown_key());
         }
         if policy.revocations.cover(&verified.claims) { Err(TokenError::Revoked) } else { Ok(()) }
     }
@@ -149,6 +169,10 @@ impl Guard {
 
 impl From<TokenError> for Fault {
     fn from(error: TokenError) -> Self {
+        if error == TokenError::Starting {
+            return Fault::new(Code::Unavailable, error.to_string())
+                .help("try again in a moment, or ask another node");
+        }
         Fault::new(Code::Denied, format!("the token is not taken: {error}"))
             .help("log in again: micro-node login ACCOUNT")
     }
@@ -196,6 +220,9 @@ mod tests {
         let claims = Claims::new(guard.issuer().to_owned(), &caller(), 3, ids, guard.now_s());
         let token = access_token::sign(&first, &claims);
         let taken = || guard.verify(&token).map(|verified| verified.claims.sub.to_string());
+        guard.set_starting(true);
+        assert_eq!(taken(), Err(TokenError::Starting));
+        guard.set_starting(false);
         assert_eq!(taken(), Err(TokenError::UnknownKey));
         let good = || Ok("jane".to_owned());
         for (keys, revoked, expected) in [

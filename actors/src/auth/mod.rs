@@ -80,7 +80,7 @@ pub use rule::{Access, RuleView};
 pub use rule_set::Nearest;
 pub use seal::{SealError, SealKey};
 pub use secret::{SECRET_BYTES_MAX, SECRET_BYTES_MIN, Secret};
-pub use service_token::{ServiceToken, ServiceTokenRequest};
+pub use service_token::{ServiceToken, ServiceTokenRequest, service_caller};
 pub use state::AuthState;
 #[cfg(test)]
 pub(crate) use state::tests;

@@ -246,9 +246,13 @@ impl AuthService {
         self.dispatch.call_at(node, head, Codec::encode(&UnsealRequest { key }).into()).await.map(drop)
     }
 
-    /// The name of a node when it was let in.
+    /// The name of a node when it was let in, or as it tells it.
     pub(crate) fn name_of(&self, node: NodeId) -> Option<String> {
-        self.state.node(node).ok().flatten().map(|record| record.name)
+        let recorded = self.state.node(node).ok().flatten().map(|record| record.name);
+        recorded.or_else(|| {
+            // The node that founded the mesh was never let in, and is known by what it tells.
+            Some(self.dispatch.registry().node_name(node)).filter(|name| *name != node.to_string())
+        })
     }
 
     /// How many nodes have left or were removed.

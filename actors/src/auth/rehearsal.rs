@@ -32,7 +32,7 @@ impl Rehearsal {
         let (cluster, namespace) = (seams.cluster_id(), Namespace::default());
         let (guard, key) = (Guard::new(cluster, seams.clock.clone(), audit), Key::generate(seams, cluster));
         let rule = |number: usize| {
-            let star = if number % PATTERN_EVERY == 0 { "*" } else { "" };
+            let star = if number.is_multiple_of(PATTERN_EVERY) { "*" } else { "" };
             let id = format!("r{number}");
             let view = RuleView {
                 id: id.clone(),

@@ -9,12 +9,14 @@
 //! | `registry` | of a service | `read`, `write` |
 //! | `network`, `auth` | what of it | `read`, `write` |
 //!
+//! A method of a service may be written without its handler in a rule.
+//!
 //! What belongs to the mesh as a whole, such as leases, members and keys, is judged as of the namespace `default`,
 //! whose accounts run the mesh.
 
 use crate::auth::glob::Glob;
 use micro_sdk::wire::{Code, Fault, Namespace};
-use std::{borrow::Cow, fmt, str::FromStr};
+use std::{borrow::Cow, collections::BTreeSet, fmt, str::FromStr};
 
 /// The longest part of a resource in a rule: the longest path of the configuration and more.
 const PART_BYTES_MAX: usize = 512;
@@ -24,6 +26,17 @@ pub const READ: &str = "read";
 pub const WRITE: &str = "write";
 /// Reads secrets as they are.
 pub const SECRETS: &str = "secrets";
+
+/// The types that there are, and the endpoints of each; those of services are what people make them.
+const TYPES: [(&str, &[&str]); 7] = [
+    ("service", &[]),
+    ("store", &[READ, WRITE]),
+    ("config", &[READ, WRITE, SECRETS]),
+    ("blob", &[READ, WRITE]),
+    ("registry", &[READ, WRITE]),
+    ("network", &[READ, WRITE]),
+    ("auth", &[READ, WRITE]),
+];
 
 /// The name of a resource.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -113,11 +126,11 @@ impl<'a> Resource<'a> {
         Resource { below: Some(separator), ..self }
     }
 
-    /// As it is written where it is asked for, with the tenant if that is not the usual one.
-    pub(crate) fn as_rules_name_it(&self) -> String {
+    /// As it is written where an account of `own` asks for it, with the tenant if that is another.
+    pub(crate) fn as_asked_from(&self, own: &Namespace) -> String {
         let Resource { kind, name, endpoint, .. } = self;
         match self.tenant() {
-            "default" => format!("{kind}:{name}:{endpoint}"),
+            tenant if tenant == own.as_str() => format!("{kind}:{name}:{endpoint}"),
             tenant => format!("{kind}:{name}:{endpoint} --namespace {tenant}"),
         }
     }
@@ -152,12 +165,46 @@ pub(crate) struct Pattern {
 }
 
 impl Pattern {
+    /// Refuses what is about nothing that there is: a rule that was meant to deny something, and says it wrong, denies
+    /// nothing.
+    ///
+    /// # Errors
+    /// [`Code::Usage`] for another type, or an endpoint that the type has not.
+    pub fn check_known(&self) -> Result<(), Fault> {
+        let meant: Vec<_> = TYPES.iter().filter(|(kind, _)| self.kind.matches(kind)).collect();
+        if meant.is_empty() {
+            let all = TYPES.map(|(kind, _)| kind).join(", ");
+            return Err(Fault::new(
+                Code::Usage,
+                format!("there is no resource of type {:?}", self.kind.as_str()),
+            )
+            .help(format!("the types are {all}")));
+        }
+        let has = |endpoints: &[&str]| endpoints.iter().any(|endpoint| self.endpoint.matches(endpoint));
+        if meant.iter().any(|(_, endpoints)| endpoints.is_empty() || has(endpoints)) {
+            return Ok(());
+        }
+        let message = format!("no {} has an endpoint {:?}", self.kind, self.endpoint.as_str());
+        let all: BTreeSet<&str> = meant.iter().flat_map(|(_, endpoints)| endpoints.iter().copied()).collect();
+        let all: Vec<&str> = all.into_iter().collect();
+        Err(Fault::new(Code::Usage, message).help(format!("the endpoints are {}", all.join(", "))))
+    }
+
     /// Whether it is about this resource, whose name is given as one text. `deny` says that it takes away: then it is
     /// about what has such a part.
     pub fn matches(&self, resource: &Resource<'_>, name: &str, deny: bool) -> bool {
-        self.endpoint.matches(resource.endpoint)
+        self.has_endpoint(resource)
             && self.kind.matches(resource.kind)
             && (self.name.matches(name) || (deny && self.has_part(resource, name)))
+    }
+
+    /// Whether it is about what is done. A method of a service may be written without its handler, and is then meant
+    /// whichever handler has it: else a rule that denies it would deny nothing.
+    pub fn has_endpoint(&self, resource: &Resource<'_>) -> bool {
+        let whole = resource.endpoint;
+        let bare = resource.kind == "service" && !self.endpoint.as_str().contains(['.', '/']);
+        let method = whole.rsplit_once('.').filter(|_| bare && !whole.starts_with('/'));
+        self.endpoint.matches(whole) || method.is_some_and(|(_, method)| self.endpoint.matches(method))
     }
 
     fn has_part(&self, resource: &Resource<'_>, name: &str) -> bool {
@@ -219,6 +266,52 @@ mod tests {
         for bad in ["", "service", "service:x", ":x:y", "x:y:", &format!("a:{}:b", "x".repeat(600))] {
             assert!(bad.parse::<Pattern>().is_err_and(|fault| fault.code == Code::Usage), "{bad}");
         }
+    }
+
+    #[test]
+    fn a_method_is_meant_without_its_handler_too() {
+        let namespace = Namespace::default();
+        let matches = |pattern: &str, endpoint: &str| {
+            let pattern: Pattern = pattern.parse().expect("a good resource");
+            let resource = Resource::of_service(&namespace, "shop", endpoint);
+            pattern.matches(&resource, "shop", false)
+        };
+        for (pattern, endpoint, expected) in [
+            ("service:shop:Wipe", "Cart.Wipe", true),
+            ("service:shop:Wipe", "acme.v1.Cart.Wipe", true),
+            ("service:shop:Wi*", "Cart.Wipe", true),
+            ("service:shop:Wipe", "Wipe", true),
+            ("service:shop:Stock.Wipe", "Cart.Wipe", false),
+            ("service:shop:Cart", "Cart.Wipe", false),
+            ("service:shop:txt", "/shop/a.txt", false),
+            ("service:shop:*", "/shop/a.txt", true),
+        ] {
+            assert_eq!(matches(pattern, endpoint), expected, "{pattern} {endpoint}");
+        }
+    }
+
+    #[test]
+    fn a_rule_is_about_what_there_is() {
+        let refused = |text: &str| {
+            let pattern: Pattern = text.parse().expect("it has three parts");
+            pattern.check_known().err().map(|fault| fault.help[0].clone())
+        };
+        for good in [
+            "*:*:*",
+            "service:shop:Cart.add",
+            "store:crm/*:read",
+            "config:a:s*",
+            "s*:x:anything",
+            "auth:rules:*",
+        ] {
+            assert_eq!(refused(good), None, "{good}");
+        }
+        assert_eq!(
+            refused("stor:crm/*:read").as_deref(),
+            Some("the types are service, store, config, blob, registry, network, auth")
+        );
+        assert_eq!(refused("store:crm/*:reed").as_deref(), Some("the endpoints are read, write"));
+        assert_eq!(refused("config:a:raed").as_deref(), Some("the endpoints are read, secrets, write"));
     }
 
     #[test]

@@ -100,7 +100,7 @@ impl RuleScope {
                 (other.map_err(|error| Fault::new(Code::Usage, error.to_string()))?, scope)
             }
             None => match text {
-                "" | "public" => return Ok(RuleScope::Public),
+                "public" => return Ok(RuleScope::Public),
                 "loopback" => return Ok(RuleScope::Loopback),
                 "+" => return Ok(RuleScope::AnyAccount),
                 scope => (namespace.clone(), scope),
@@ -229,7 +229,6 @@ mod tests {
             (account("default", &[]), account("default", &["ops"]), account("acme", &["ops"]));
         let callers = [&Caller::Anonymous, &Caller::Stranger, &own, &ops, &other];
         for (scope, expected) in [
-            ("", [true; 5]),
             ("public", [true; 5]),
             ("loopback", [true, false, false, false, false]),
             ("+", [false, false, true, true, true]),

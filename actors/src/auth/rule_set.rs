@@ -117,10 +117,9 @@ impl RuleSet {
         for rule in
             self.rules.iter().filter(|rule| !rule.denies() && rule.pattern.kind.matches(resource.kind))
         {
-            let (named, done) =
-                (rule.pattern.name.matches(&name), rule.pattern.endpoint.matches(resource.endpoint));
+            let (named, done) = (rule.pattern.name.matches(&name), rule.pattern.has_endpoint(resource));
             let covered = rule.scope.covers(caller);
-            let fit = 4 * u8::from(named) + 2 * u8::from(done) + u8::from(covered);
+            let fit = 2 * u8::from(named) + u8::from(covered) + u8::from(done);
             // Of those that fit as well, the one that says most of what it is about.
             let closeness = (fit, rule.pattern.kind.as_str().len() + rule.pattern.name.as_str().len());
             // What is about another name altogether explains nothing, unless the caller is whom it is about.
@@ -211,6 +210,13 @@ mod tests {
         assert_eq!((nearest.id.as_str(), nearest.unfit.as_str()), ("billing-ops", "scope billing"));
         let other = Resource::new(&namespace, "store", Name::Whole("billing"), "Refund");
         assert_eq!(set.nearest(&account(&[]), &other), None);
+        // A rule about everything explains less than one about the thing.
+        let set = RuleSet::new(vec![
+            rule("admins", "admin", "*:*:*", Granted, 0),
+            rule("readers", "*", "service:billing:Read*", Granted, 0),
+        ]);
+        let nearest = set.nearest(&account(&[]), &resource).expect("there is one");
+        assert_eq!((nearest.id.as_str(), nearest.unfit.as_str()), ("readers", "endpoint Read*"));
     }
 
     /// A generator that repeats itself: xorshift64.

@@ -27,7 +27,7 @@ impl Accounts {
         let time_ms = self.parts.consensus.time_ms();
         let CreateRuleRequest { namespace, id, scope, resource, access, priority, who } = request;
         let rule = RuleView { id: rule_id(&id)?, scope, resource, access, priority, who, time_ms };
-        Rule::compile(&namespace, &rule)?;
+        Rule::compile(&namespace, &rule)?.pattern.check_known()?;
         self.change(deadline, move |book| {
             let rules = rules(book, &namespace)?;
             if rules.contains_key(&rule.id) {

@@ -33,6 +33,11 @@ pub struct ServiceToken {
     pub life_s: u64,
 }
 
+/// A service as a caller.
+pub fn service_caller(namespace: Namespace, service: &ServiceName) -> AccountCaller {
+    AccountCaller { namespace, name: account_of(service), kind: AccountKind::Service, scopes: Vec::new() }
+}
+
 impl Accounts {
     /// Makes a token for a service that is attached to this node.
     ///
@@ -56,12 +61,7 @@ impl Accounts {
         deadline: Instant,
     ) -> Result<ServiceToken, Fault> {
         let key = self.signing_key(opener, deadline).await?;
-        let caller = AccountCaller {
-            namespace,
-            name: account_of(&service),
-            kind: AccountKind::Service,
-            scopes: Vec::new(),
-        };
+        let caller = service_caller(namespace, &service);
         let id = || format!("{:032x}", u128::from_be_bytes(self.parts.seams.random()));
         let guard = &self.parts.guard;
         // An account of the same name that is revoked takes with it what was made before.

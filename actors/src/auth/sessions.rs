@@ -20,7 +20,7 @@ enum Refreshed {
     /// The session goes on.
     On(Box<(Session, Account)>),
     /// It is over, with the reason.
-    Over(&'static str),
+    Over(String),
 }
 
 impl Accounts {
@@ -94,14 +94,13 @@ impl Accounts {
             .change(deadline, move |book| {
                 let id = shown.session();
                 let Some((session, version)) = book.session(&id)? else {
-                    return Ok(Plan::Answer(Refreshed::Over(
-                        "it is not known: it has expired, or was given back",
-                    )));
+                    let why = "it is not known: it has expired, or was given back";
+                    return Ok(Plan::Answer(Refreshed::Over(why.to_owned())));
                 };
                 let compares = vec![RecordCompare::version(book::sessions(), id.clone(), version)];
                 let account = book.account(&session.namespace, &session.account)?;
                 let account = account.filter(|(account, _)| account.generation == session.generation);
-                let end = |why| {
+                let end = |why: String| {
                     let then = vec![
                         RecordOp::Delete { table: book::sessions(), key: id.clone() },
                         book::revoke(session_key(&id), &Revocation::Session),
@@ -109,12 +108,14 @@ impl Accounts {
                     Plan::make(compares.clone(), then, Refreshed::Over(why))
                 };
                 let Some((account, _)) = account else {
-                    return Ok(end("the account was changed or deleted"));
+                    let (namespace, name) = (&session.namespace, &session.account);
+                    return Ok(end(format!("the account {namespace}/{name} was changed or deleted")));
                 };
                 if !shown.is_good_for(&session) {
-                    return Ok(end(
-                        "it was used before, so somebody else may have it: its session has ended",
-                    ));
+                    let (namespace, name) = (&session.namespace, &session.account);
+                    return Ok(end(format!(
+                        "it was used before, so somebody else may have it: that session of {namespace}/{name} has ended"
+                    )));
                 }
                 let next = Session { hash, ..session };
                 let then = vec![book::write_for(book::sessions(), id, &next, LIFE_MS)];
@@ -126,26 +127,31 @@ impl Accounts {
                 let (session, account) = *on;
                 self.tokens(&session.namespace, &session.account, &account, &next, opener, deadline).await
             }
-            Refreshed::Over(why) => Err(over(why)),
+            Refreshed::Over(why) => Err(over(&why)),
         }
     }
 
-    /// Ends the session of a refresh token, with the access tokens that it has. One that is not known is no error.
+    /// Ends the session of a refresh token, with the access tokens that it has. Returns whose it was; one that is not
+    /// known is no error.
     ///
     /// # Errors
     /// [`Code::Denied`] if it is no refresh token, or why the group did not take it.
-    pub async fn logout(&self, token: Secret, deadline: Instant) -> Result<(), Fault> {
+    pub async fn logout(
+        &self,
+        token: Secret,
+        deadline: Instant,
+    ) -> Result<Option<(Namespace, AccountName)>, Fault> {
         let shown = RefreshToken::parse(token.expose()).ok_or_else(|| over("it is no refresh token"))?;
         self.change(deadline, move |book| {
             let id = shown.session();
-            let Some((_, version)) = book.session(&id)? else { return Ok(Plan::Answer(())) };
+            let Some((session, version)) = book.session(&id)? else { return Ok(Plan::Answer(None)) };
             // Whoever has an old token of the session may end it too: better too often than not at all.
             let compares = vec![RecordCompare::version(book::sessions(), id.clone(), version)];
             let then = vec![
                 RecordOp::Delete { table: book::sessions(), key: id.clone() },
                 book::revoke(session_key(&id), &Revocation::Session),
             ];
-            Ok(Plan::make(compares, then, ()))
+            Ok(Plan::make(compares, then, Some((session.namespace, session.account))))
         })
         .await
     }

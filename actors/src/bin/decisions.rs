@@ -49,7 +49,7 @@ fn main() {
     let host = Arc::new(Host);
     let seams = Seams { clock: host.clone(), entropy: host.clone(), blocking: host };
     // As a node has it that was told nothing: what is granted to a caller of a service is no news to it.
-    let (audit, _intake) = Audit::new(AuditExtent::Changes, seams.clock.clone());
+    let (audit, _intake) = Audit::new(AuditExtent::Changes, seams.clone());
     let rehearsal = Rehearsal::new(&seams, audit, RULES);
     let caller = rehearsal.verify().expect("the token is good");
     let verify = median_ns(runs, || drop(black_box(rehearsal.verify().expect("it still is"))));

@@ -5,7 +5,7 @@ use super::{
     conversation::{Body, RAW, Replay, holding, reply, request_of, said_by, said_to},
     dispatch::{endpoint, remaining_ms, try_next, unreached},
 };
-use crate::audit::Origin;
+use crate::{audit::Origin, protobuf::is_reflection};
 use futures::{StreamExt, stream};
 use http::Response;
 use http_body_util::BodyExt;
@@ -111,6 +111,10 @@ pub(crate) fn method(instance: &Instance, asked: &str) -> Result<String, Fault> 
     let names = &instance.endpoints;
     // A path is what it is.
     if asked.starts_with(RAW) && names.iter().any(|name| name == RAW) {
+        return Ok(asked.to_owned());
+    }
+    // What it is called by is asked of its descriptors, or of itself.
+    if is_reflection(asked) {
         return Ok(asked.to_owned());
     }
     let Some((service, method)) = asked.rsplit_once('.') else { return endpoint(instance, asked) };

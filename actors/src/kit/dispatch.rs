@@ -1,5 +1,6 @@
 //! Calls by name: to an actor of this node, an instance attached here, or another node.
 
+use super::conversation::RAW;
 use crate::{
     Action, Directory, Invocation, ServiceRef,
     audit::{Asker, AuditEvent, Origin},
@@ -200,7 +201,7 @@ impl Dispatch {
         &self.0.mesh
     }
 
-    pub(super) fn registry(&self) -> &Registry {
+    pub(crate) fn registry(&self) -> &Registry {
         &self.0.registry
     }
 
@@ -218,6 +219,8 @@ impl Dispatch {
         let asker = Asker { origin, trace: Some(head.trace), ..Asker::of(&head.caller) };
         let platform = self.0.directory.contains(head.service.as_str());
         let (action, resource) = Action::of(head, platform);
+        // A rule knows less of the platform than which endpoint it is.
+        let asker = if action == Action::UsePlatform { asker.about(&head.endpoint) } else { asker };
         authorize(&self.0.guard, asker, action, &resource)
     }
 
@@ -298,6 +301,11 @@ pub(super) fn endpoint(instance: &Instance, asked: &str) -> Result<String, Fault
         if instance.endpoints.contains(&full) {
             return Ok(full);
         }
+    }
+    if instance.endpoints.iter().any(|name| name == RAW) {
+        let message = format!("service {:?} takes requests of HTTP as they are", instance.service.as_str());
+        return Err(Fault::new(Code::NotFound, message)
+            .help(format!("send them to the HTTP api, below /{}", instance.service)));
     }
     let known = instance.endpoints.join(", ");
     Err(Fault::new(

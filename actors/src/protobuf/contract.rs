@@ -20,6 +20,7 @@ pub struct Contract {
     /// By name, as `package.Service.Method`.
     methods: BTreeMap<String, MethodDescriptor>,
     schemas: Schemas,
+    pool: DescriptorPool,
 }
 
 impl Contract {
@@ -55,7 +56,12 @@ impl Contract {
                 format!("the service has {} methods, over the limit of {METHODS_MAX}", methods.len());
             return Err(Fault::new(Code::Usage, message).help("attach its parts as services of their own"));
         }
-        Ok(Contract { methods, schemas: Schemas::of(PROTO_JSON, pool) })
+        Ok(Contract { methods, schemas: Schemas::of(PROTO_JSON, pool), pool: pool.clone() })
+    }
+
+    /// All of it as a `google.protobuf.FileDescriptorSet`.
+    pub(super) fn descriptors(&self) -> Vec<u8> {
+        self.pool.encode_to_vec()
     }
 
     /// Whether it says nothing.

@@ -3,9 +3,11 @@
 
 mod contract;
 mod dialect;
+mod mirror;
 mod reflection;
 
 pub use contract::Contract;
 pub(crate) use contract::{MESSAGE_BYTES_MAX, from_json, to_json};
 pub use dialect::{Dialect, PROTO_JSON, Schemas};
+pub(crate) use mirror::{is_reflection, reflect};
 pub use reflection::reflected;

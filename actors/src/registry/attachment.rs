@@ -3,7 +3,7 @@
 use super::{channel::Channel, heading, plain::Plain, translation};
 use crate::{
     kit::{Body, RAW, holding},
-    protobuf::Contract,
+    protobuf::{Contract, is_reflection, reflect},
 };
 use bytes::Bytes;
 use futures::future::BoxFuture;
@@ -122,6 +122,10 @@ impl Attachment {
     /// As [`call`](Self::call) before anything is done, and [`Code::NotFound`] if it does not speak gRPC.
     pub async fn converse(self: Arc<Self>, head: &Head, body: Body) -> Result<Response<Body>, Fault> {
         let permit = self.permit(head)?;
+        if let Some(contract) = self.contract().filter(|_| is_reflection(&head.endpoint)) {
+            let response = reflect(contract, &head.endpoint, body).await?;
+            return Ok(response.map(|body| holding(body, permit)));
+        }
         match &self.connection {
             Connection::Inside(_) => {
                 Err(Fault::new(Code::NotFound, format!("{} takes no gRPC calls", head.service)))
@@ -148,6 +152,15 @@ impl Attachment {
                 let response = channel.converse(head, body).await?;
                 Ok(response.map(|body| holding(body, permit)))
             }
+        }
+    }
+
+    /// What its methods and messages are, if it has told.
+    fn contract(&self) -> Option<&Contract> {
+        match &self.connection {
+            Connection::Http { encoding: Encoding::Json(contract), .. } => contract.as_ref(),
+            Connection::Http { encoding: Encoding::Protobuf(contract), .. } => Some(contract),
+            Connection::Inside(_) => None,
         }
     }
 

@@ -4,8 +4,9 @@
 //! the same; then all nodes agree on the one whose name comes first.
 
 use super::Table;
+use crate::kit::RAW;
 use micro_sdk::wire::{Code, Endpoint, Fault, Namespace, Route, Segment, ServiceName};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Names that people's services can't have: a call by such a name is for the platform, on every node, now or in a later
 /// version. An instance attached under one would be announced and never called.
@@ -32,10 +33,7 @@ pub(super) fn refuse(
     table: &Table,
 ) -> Result<(), Fault> {
     refuse_reserved(service)?;
-    if let Some(endpoint) = endpoints.iter().find(|endpoint| endpoint.name.starts_with('-')) {
-        let message = format!("an endpoint {:?} can't be offered", endpoint.name);
-        return Err(Fault::new(Code::Usage, message).help("what begins with a dash is the platform's own"));
-    }
+    refuse_endpoints(endpoints)?;
     let own: Vec<&Route> = endpoints.iter().flat_map(|endpoint| &endpoint.routes).collect();
     refuse_excess(&own)?;
     let others = table.others(namespace, service);
@@ -69,12 +67,48 @@ pub(super) fn refuse(
 }
 
 fn refuse_reserved(service: &ServiceName) -> Result<(), Fault> {
+    // `/v1/foo/bar` is of the service v1-foo.
+    let digits = service.as_str().strip_prefix('v').filter(|digits| !digits.is_empty());
+    if digits.is_some_and(|digits| digits.bytes().all(|byte| byte.is_ascii_digit())) {
+        let message = format!("the name {service} is a version where it begins a path");
+        return Err(
+            Fault::new(Code::Conflict, message).help(format!("name it with what it serves: {service}-shop"))
+        );
+    }
     if !RESERVED.contains(&service.as_str()) {
         return Ok(());
     }
     Err(Fault::new(Code::Conflict, format!("the name {service} is taken by the platform itself"))
         .help("give the service another name")
         .help(format!("reserved are: {}", RESERVED.join(", "))))
+}
+
+/// Refuses endpoints that callers could not tell apart, or could not call: case, dashes and underscores do not matter
+/// to them, since languages differ in those.
+fn refuse_endpoints(endpoints: &[Endpoint]) -> Result<(), Fault> {
+    let refused = |why: String| Err(Fault::new(Code::Usage, why));
+    let mut known = BTreeMap::new();
+    for Endpoint { name, request_schema, response_schema, .. } in endpoints {
+        if name.is_empty() || name.starts_with('-') {
+            return refused(format!("an endpoint {name:?} can't be offered"))
+                .map_err(|fault| fault.help("what begins with a dash is the platform's own"));
+        }
+        if name == RAW && endpoints.len() > 1 {
+            return refused(format!("a service that takes HTTP as it is ({RAW:?}) has no other endpoints"));
+        }
+        let letters = name.chars().filter(|letter| !matches!(letter, '-' | '_'));
+        if let Some(other) = known.insert(letters.collect::<String>().to_lowercase(), name) {
+            return refused(format!("the endpoints {other:?} and {name:?} are the same to callers"))
+                .map_err(|fault| fault.help("case, dashes and underscores do not tell names apart"));
+        }
+        for schema in [request_schema, response_schema] {
+            let read = serde_json::from_str::<serde_json::Value>(schema);
+            if !schema.is_empty() && !read.is_ok_and(|schema| schema.is_object() || schema.is_boolean()) {
+                return refused(format!("a schema of the endpoint {name:?} is no JSON Schema"));
+            }
+        }
+    }
+    Ok(())
 }
 
 fn refuse_excess(routes: &[&Route]) -> Result<(), Fault> {
@@ -128,7 +162,34 @@ mod tests {
             assert_eq!(fault.code, Code::Conflict);
             assert!(fault.message.contains(name) && fault.help[0].contains("another name"), "{fault:?}");
         }
-        assert_eq!(refused("stores"), Ok(()));
+        assert_eq!(refused("v1").map_err(|fault| fault.code), Err(Code::Conflict));
+        for free in ["stores", "v", "v1-shop", "v1b"] {
+            assert_eq!(refused(free), Ok(()), "{free}");
+        }
+    }
+
+    #[test]
+    fn endpoints_are_told_apart_by_callers() {
+        let offered = |names: &[&str], schema: &str| {
+            let one = |name: &&str| Endpoint {
+                name: (*name).to_owned(),
+                request_schema: schema.to_owned(),
+                ..endpoint("GET", "/x", "")
+            };
+            refuse_endpoints(&names.iter().map(one).collect::<Vec<_>>()).map_err(|fault| fault.code)
+        };
+        for good in [&["Cart.add", "Cart.remove"][..], &["/"], &["call"], &["Cart.add", "Stock.add"]] {
+            assert_eq!(offered(good, "true"), Ok(()), "{good:?}");
+        }
+        for bad in
+            [&["Cart.add", "Cart.add"][..], &["H.ping_pong", "H.pingPong"], &["/", "H.call"], &[""], &["-.x"]]
+        {
+            assert_eq!(offered(bad, "true"), Err(Code::Usage), "{bad:?}");
+        }
+        assert_eq!(offered(&["call"], ""), Ok(()));
+        for schema in ["{bad", "7", "[]"] {
+            assert_eq!(offered(&["call"], schema), Err(Code::Usage), "{schema}");
+        }
     }
 
     fn name(text: &str) -> ServiceName {

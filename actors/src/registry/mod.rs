@@ -29,7 +29,10 @@ use micro_sdk::wire::{
 };
 use std::{
     collections::BTreeMap,
-    sync::{Arc, RwLock},
+    sync::{
+        Arc, RwLock,
+        atomic::{AtomicBool, Ordering},
+    },
 };
 use table::{announcement_key, announcement_value, drained_key};
 use tokio::sync::watch;
@@ -47,6 +50,8 @@ struct Inner {
     attached: RwLock<BTreeMap<InstanceId, Arc<Attachment>>>,
     /// Whether this node's instances may be called.
     work: watch::Sender<Work>,
+    /// Whether other nodes may not have told yet what they have.
+    starting: AtomicBool,
     /// The table made of the gossip of this version.
     table: RwLock<(u64, Arc<Table>)>,
 }
@@ -100,7 +105,8 @@ impl Registry {
     pub(crate) fn new(mesh: Mesh, seams: Seams) -> Self {
         let table = RwLock::new((u64::MAX, Arc::new(Table::default())));
         let (attached, work) = (RwLock::default(), watch::Sender::new(Work::Open));
-        Registry(Arc::new(Inner { mesh, seams, attached, work, table }))
+        let starting = AtomicBool::new(false);
+        Registry(Arc::new(Inner { mesh, seams, attached, work, starting, table }))
     }
 
     /// Attaches an instance to this node for as long as the guard is kept.
@@ -282,7 +288,17 @@ impl Registry {
         Ok(candidates)
     }
 
+    /// Says whether the node is starting: others may have services that it has not heard of.
+    pub(crate) fn set_starting(&self, starting: bool) {
+        self.0.starting.store(starting, Ordering::Relaxed);
+    }
+
     fn not_found(&self, namespace: &Namespace, service: &ServiceName, table: &Table) -> Fault {
+        if self.0.starting.load(Ordering::Relaxed) {
+            let message =
+                format!("no service {:?} is known yet: this node has just started", service.as_str());
+            return Fault::new(Code::Unavailable, message).help("try again in a moment, or ask another node");
+        }
         let names: Vec<String> =
             table.names(namespace).into_iter().map(|name| name.as_str().to_owned()).collect();
         let known = if names.is_empty() { "none".to_owned() } else { names.join(", ") };

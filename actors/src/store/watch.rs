@@ -103,14 +103,24 @@ impl StoreService {
     /// Watches records.
     ///
     /// # Errors
-    /// [`Code::Compacted`] if the revision is; why the beginning can't be made linearizable, unless it is
-    /// asked for as it is.
+    /// [`Code::Compacted`] if the revision is; [`Code::Usage`] if it is to come; why the beginning can't be made
+    /// linearizable, unless it is asked for as it is.
     pub async fn watch(&self, request: WatchRequest, deadline: Instant) -> Result<Watch, Fault> {
         if !request.stale {
             self.consensus.barrier(deadline).await?;
         }
         let applied = self.consensus.applied_index().0;
         let next = request.from_revision.unwrap_or(applied + 1);
+        // Whoever waits for a revision to come would never hear of those before it. A replica that is asked as it is
+        // may only be behind whoever told of that revision.
+        if !request.stale && next > applied + 1 {
+            let message = format!("there is no revision {} yet: the last one is {applied}", next - 1);
+            return Err(Fault::new(Code::Usage, message)
+                .help("watch from that one on, or from now on if nothing is said")
+                .help(
+                    "if it was told by this mesh, that was before it was restored from a backup: read anew",
+                ));
+        }
         self.replica.look(|view| check(view, next))?;
         Ok(Watch::new(self.replica.clone(), self.watchers.clone(), request.range, next, applied))
     }
@@ -205,7 +215,8 @@ impl Watch {
             self.covered = self.covered.max(published);
             self.next = self.next.max(self.covered + 1);
         }
-        WatchEvent::Mark { revision: self.covered }
+        // Of what comes before its beginning the watcher has said itself that it was told.
+        WatchEvent::Mark { revision: self.covered.max(self.next.saturating_sub(1)) }
     }
 
     /// Why the queue has ended.

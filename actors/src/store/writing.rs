@@ -290,8 +290,10 @@ fn conflict(key: &str, wanted: Option<u64>, version: u64) -> Fault {
 
 fn refusal(outcome: StoreOutcome) -> Fault {
     match outcome {
-        StoreOutcome::NoLease { lease } => Fault::new(Code::NotFound, format!("lease {lease} has ended"))
-            .help("grant another, and write again what belonged to it"),
+        StoreOutcome::NoLease { lease } => {
+            Fault::new(Code::NotFound, format!("there is no lease {lease}, or not any more"))
+                .help("grant another, and write again what belonged to it")
+        }
         StoreOutcome::KeyUsed => Fault::new(
             Code::Conflict,
             "this idempotency key was used for another change before: nothing was done",

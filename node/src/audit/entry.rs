@@ -34,6 +34,9 @@ pub struct Entry {
     /// To what.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub resource: String,
+    /// What of it, such as `create account jane`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub about: Option<String>,
     /// Whose that is.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub namespace: Option<String>,
@@ -76,6 +79,7 @@ impl Entry {
             uid: event.origin.uid(),
             action: event.action.to_owned(),
             resource: event.resource,
+            about: event.about,
             namespace: event.namespace,
             verdict: event.verdict.name().to_owned(),
             why: event.why,

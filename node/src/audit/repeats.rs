@@ -9,8 +9,8 @@ use super::Entry;
 /// How many different refusals are known at once; further ones are told each.
 const KNOWN_MAX: usize = 1024;
 
-/// What is the same: who, what, where, from which address.
-type Key = (String, &'static str, String, &'static str, Option<IpAddr>);
+/// What is the same: who, what, of what and what of it, where, from which address.
+type Key = (String, &'static str, String, Option<String>, &'static str, Option<IpAddr>);
 
 /// The refusals since the last [`settle`](Self::settle).
 #[derive(Default)]
@@ -23,7 +23,8 @@ impl Repeats {
             return Some(Entry::decision(event));
         }
         let who = event.account.clone().unwrap_or_else(|| event.caller.to_owned());
-        let key = (who, event.action, event.resource.clone(), event.origin.door(), event.origin.ip());
+        let (resource, about) = (event.resource.clone(), event.about.clone());
+        let key = (who, event.action, resource, about, event.origin.door(), event.origin.ip());
         match self.0.get_mut(&key) {
             Some((last, count)) => {
                 *count += 1;

@@ -10,7 +10,7 @@ use super::{
     writer::{Progress, Writer},
 };
 use micro_actors::audit::{Audit, AuditExtent};
-use micro_sdk::wire::{Clock, Code, Fault};
+use micro_sdk::wire::{Code, Fault, Seams};
 use micro_storage::FileStore;
 use std::{
     io,
@@ -47,15 +47,16 @@ impl Trail {
         extent: AuditExtent,
         bounds: AuditBounds,
         files: Arc<dyn FileStore>,
-        clock: Arc<dyn Clock>,
+        seams: &Seams,
     ) -> Result<Self, Fault> {
+        let clock = seams.clock.clone();
         let directory = micro_storage::disk::audit_path(data_dir);
         let failed = |error: io::Error| {
             let message = format!("the audit log in {} can't be opened: {error}", directory.display());
             Fault::new(Code::Failed, message).help("see to the directory's rights and its disk")
         };
         let (chain, found) = Chain::open(&directory, bounds, kept(&*files)).map_err(failed)?;
-        let (audit, intake) = Audit::new(extent, clock.clone());
+        let (audit, intake) = Audit::new(extent, seams.clone());
         let (sender, last) = watch::channel(chain.last().seq);
         let progress = Arc::new(Progress::default());
         let mut writer = Writer {

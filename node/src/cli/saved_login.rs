@@ -61,6 +61,11 @@ impl SavedLogin {
         Token::new(self.access_token.clone())
     }
 
+    /// When the access token ends, as RFC 3339.
+    pub(super) fn access_ends(&self) -> String {
+        rfc3339(SystemTime::UNIX_EPOCH + Duration::from_secs(self.expires))
+    }
+
     pub(super) fn refresh(&self) -> Token {
         Token::new(self.refresh_token.clone())
     }

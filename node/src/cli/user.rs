@@ -110,10 +110,29 @@ struct UserItem<'a> {
     expires: Option<String>,
 }
 
+/// An access token.
+#[derive(Serialize, JsonSchema)]
+struct TokenItem<'a> {
+    /// What is sent as bearer token.
+    token: &'a str,
+    /// Until when it is good: RFC 3339.
+    expires: String,
+}
+
+/// What a change of a secret gave.
+#[derive(Serialize, JsonSchema)]
+struct PasswordItem<'a> {
+    /// The secret that the node made, shown this once; none if it was given one.
+    secret: Option<&'a str>,
+}
+
 const USER: ItemShape<UserItem<'static>> = ItemShape::new("user", &["user"]);
 const NAMESPACE: ItemShape<NamespaceItem<'static>> = ItemShape::new("user-namespace", &["user namespace"]);
 
-pub(super) const SHAPES: Shapes = &[&USER, &NAMESPACE];
+const TOKEN: ItemShape<TokenItem<'static>> = ItemShape::new("user-token", &["user token"]);
+const PASSWORD: ItemShape<PasswordItem<'static>> = ItemShape::new("user-password", &["user set password"]);
+
+pub(super) const SHAPES: Shapes = &[&USER, &NAMESPACE, &TOKEN, &PASSWORD];
 
 impl UserCommand {
     pub(super) fn run(self, globals: &Globals, output: &Output) -> Result<(), Failure> {
@@ -167,7 +186,7 @@ fn show(identity: &Identity, output: &Output) -> Result<(), Failure> {
     output.table(&table, "nobody")
 }
 
-/// Prints the token alone: it is for other programs.
+/// Prints the token alone, unless more is asked for: it is for other programs.
 fn token(globals: &Globals, output: &Output) -> Result<(), Failure> {
     let saved = session::run_as_nobody(globals, async |node| {
         let address = node.address().to_string();
@@ -177,7 +196,11 @@ fn token(globals: &Globals, output: &Output) -> Result<(), Failure> {
                 .into()
         })
     })?;
-    output.text(saved.access().expose())
+    let access = saved.access();
+    if output.json() {
+        return output.item(&TOKEN, &TokenItem { token: access.expose(), expires: saved.access_ends() });
+    }
+    output.text(access.expose())
 }
 
 impl SetPassword {
@@ -197,6 +220,9 @@ impl SetPassword {
         let made = session::run(globals, async |node| {
             Ok(node.auth().set_secret(self.account.as_deref(), old.as_ref(), new.as_ref()).await?)
         })?;
+        if output.json() {
+            return output.item(&PASSWORD, &PasswordItem { secret: made.as_ref().map(Token::expose) });
+        }
         if let Some(made) = made {
             output.text(made.expose())?;
             output.remark("this is the new secret: it is shown this once");

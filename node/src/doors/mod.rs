@@ -35,12 +35,12 @@ use threads::Threads;
 use tls::Tls;
 use tokio::{sync::watch, task::JoinSet};
 
-/// Reads a certificate as the HTTP api would.
+/// Reads the files of a certificate as the HTTP api would.
 ///
 /// # Errors
 /// [`Code::Usage`] with the file that is wrong.
 pub fn check_certificate(files: TlsFiles) -> Result<(), Fault> {
-    Certificate::load(files).map(drop)
+    tls::Certificate::load(files).map(drop)
 }
 
 /// The open doors of one node.

@@ -6,10 +6,10 @@ use micro_actors::{
     auth::{
         AUTH, AccountsPage, CreateAccountRequest, CreateRuleRequest, CreatedAccount, Decision, LoginRequest,
         READ, Resource, RotatedKeys, RuleView, Secret, ServiceToken, ServiceTokenRequest, SetSecretRequest,
-        TokenError, Tokens, Verified, WRITE,
+        TokenError, Tokens, Verified, WRITE, service_caller,
     },
 };
-use micro_sdk::wire::{AccountName, Caller, Code, Fault, Namespace};
+use micro_sdk::wire::{AccountCaller, AccountName, Caller, Code, Fault, Namespace, ServiceName};
 use std::sync::Arc;
 use tokio::{sync::OwnedSemaphorePermit, time::Instant};
 
@@ -41,9 +41,10 @@ impl Local {
         namespace: &Namespace,
         part: &str,
         endpoint: &str,
+        about: &str,
     ) -> Result<OwnedSemaphorePermit, Fault> {
         let resource = Resource::of(namespace, AUTH, part, endpoint);
-        self.system.dispatch().admit(context.asker(), AUTH, &resource)
+        self.system.dispatch().admit(context.asker().about(about), AUTH, &resource)
     }
 
     /// Gives tokens to whoever knows an account's secret. Anybody may ask.
@@ -98,8 +99,9 @@ impl Local {
             self.accounts.logout(token, context.until()).await
         };
         let ended = ended.await;
-        self.tell_entrance(context, "logout", None, &ended);
-        ended
+        let account = ended.as_ref().ok().cloned().flatten();
+        self.tell_entrance(context, "logout", account, &ended);
+        ended.map(drop)
     }
 
     /// Tells what became of somebody who wanted to be let in or out, or to change their own secret: no rule is asked
@@ -144,16 +146,46 @@ impl Local {
                 self.system.dispatch().may(context.asker(), &resource.beside(AUTH, RULES, READ))?;
                 match other {
                     Subject::Account(namespace, name) => {
-                        let account = self.accounts.account(namespace, name, context.until()).await?;
-                        Caller::Account(Arc::new(account.caller()))
+                        // What an account has is told to who may look at its own namespace.
+                        let own = Resource::of(&namespace, AUTH, RULES, READ);
+                        self.system.dispatch().may(context.asker(), &own)?;
+                        Caller::Account(Arc::new(self.account_caller(context, namespace, name).await?))
                     }
                     Subject::Anonymous { loopback: true } => Caller::Anonymous,
                     _ => Caller::Stranger,
                 }
             }
         };
-        let decision = micro_actors::explain(self.guard(), &caller, resource);
+        // As a call of it would find it.
+        let full = match (resource.kind, resource.name.text().parse::<ServiceName>()) {
+            ("service", Ok(service)) => {
+                let namespace = resource.namespace.cloned().unwrap_or_default();
+                self.table().endpoint(&namespace, &service, resource.endpoint)
+            }
+            _ => None,
+        };
+        let resource = Resource { endpoint: full.as_deref().unwrap_or(resource.endpoint), ..*resource };
+        let decision = micro_actors::explain(self.guard(), &caller, &resource);
         Ok((caller, decision))
+    }
+
+    /// An account as a caller; also that of a service, which has one for as long as it is attached somewhere.
+    async fn account_caller(
+        &self,
+        context: &Context,
+        namespace: Namespace,
+        name: AccountName,
+    ) -> Result<AccountCaller, Fault> {
+        let service = name.as_str().parse::<ServiceName>().ok();
+        let attached = service.filter(|service| !self.table().instances(&namespace, service).is_empty());
+        match self.accounts.account(namespace.clone(), name, context.until()).await {
+            Ok(account) => Ok(account.caller()),
+            Err(fault) if fault.code == Code::NotFound => match attached {
+                Some(service) => Ok(service_caller(namespace, &service)),
+                None => Err(fault),
+            },
+            Err(fault) => Err(fault),
+        }
     }
 
     /// What a token says, if it is good. Whoever has it may ask.
@@ -178,7 +210,8 @@ impl Local {
         context: &Context,
         request: CreateAccountRequest,
     ) -> Result<CreatedAccount, Fault> {
-        let _permit = self.admit_auth(context, &request.namespace, ACCOUNTS, WRITE)?;
+        let about = format!("create account {}", request.name);
+        let _permit = self.admit_auth(context, &request.namespace, ACCOUNTS, WRITE, &about)?;
         let request = CreateAccountRequest { who: who(context), ..request };
         self.accounts.create_account(request, context.until()).await
     }
@@ -193,7 +226,7 @@ impl Local {
         namespace: Namespace,
         after: String,
     ) -> Result<AccountsPage, Fault> {
-        let _permit = self.admit_auth(context, &namespace, ACCOUNTS, READ)?;
+        let _permit = self.admit_auth(context, &namespace, ACCOUNTS, READ, "")?;
         self.accounts.list_accounts(namespace, after, context.until()).await
     }
 
@@ -207,7 +240,8 @@ impl Local {
         namespace: Namespace,
         name: AccountName,
     ) -> Result<(), Fault> {
-        let _permit = self.admit_auth(context, &namespace, ACCOUNTS, WRITE)?;
+        let about = format!("delete account {name}");
+        let _permit = self.admit_auth(context, &namespace, ACCOUNTS, WRITE, &about)?;
         self.accounts.delete_account(namespace, name, context.until()).await
     }
 
@@ -222,7 +256,8 @@ impl Local {
         name: AccountName,
     ) -> Result<(), Fault> {
         if !is_own(context, &namespace, &name) {
-            let _permit = self.admit_auth(context, &namespace, ACCOUNTS, WRITE)?;
+            let about = format!("revoke account {name}");
+            let _permit = self.admit_auth(context, &namespace, ACCOUNTS, WRITE, &about)?;
             return self.accounts.revoke_account(namespace, name, context.until()).await;
         }
         let _permit = self.system.dispatch().permit(AUTH)?;
@@ -244,7 +279,8 @@ impl Local {
         let accounts = Resource::of(&request.namespace, AUTH, ACCOUNTS, WRITE);
         let by_rule = self.system.dispatch().would_grant(&context.caller, &accounts);
         if by_rule || !is_own(context, &request.namespace, &request.name) {
-            let _permit = self.admit_auth(context, &request.namespace, ACCOUNTS, WRITE)?;
+            let about = format!("set secret of account {}", request.name);
+            let _permit = self.admit_auth(context, &request.namespace, ACCOUNTS, WRITE, &about)?;
             return self.accounts.set_secret(request, context.until()).await;
         }
         let _permit = self.system.dispatch().permit(AUTH)?;
@@ -266,7 +302,8 @@ impl Local {
         context: &Context,
         request: CreateRuleRequest,
     ) -> Result<RuleView, Fault> {
-        let _permit = self.admit_auth(context, &request.namespace, RULES, WRITE)?;
+        let about = format!("create rule {}", request.id);
+        let _permit = self.admit_auth(context, &request.namespace, RULES, WRITE, &about)?;
         let request = CreateRuleRequest { who: who(context), ..request };
         self.accounts.create_rule(request, context.until()).await
     }
@@ -276,7 +313,7 @@ impl Local {
     /// # Errors
     /// As the service answers.
     pub async fn list_rules(&self, context: &Context, namespace: Namespace) -> Result<Vec<RuleView>, Fault> {
-        let _permit = self.admit_auth(context, &namespace, RULES, READ)?;
+        let _permit = self.admit_auth(context, &namespace, RULES, READ, "")?;
         self.accounts.list_rules(namespace, context.until()).await
     }
 
@@ -290,7 +327,8 @@ impl Local {
         namespace: Namespace,
         id: String,
     ) -> Result<(), Fault> {
-        let _permit = self.admit_auth(context, &namespace, RULES, WRITE)?;
+        let about = format!("delete rule {id}");
+        let _permit = self.admit_auth(context, &namespace, RULES, WRITE, &about)?;
         self.accounts.delete_rule(namespace, id, context.until()).await
     }
 
@@ -300,7 +338,7 @@ impl Local {
     /// As the service answers.
     pub async fn rotate_keys(&self, context: &Context) -> Result<RotatedKeys, Fault> {
         let keys = Resource::of_mesh(AUTH, KEYS, WRITE);
-        let _permit = self.system.dispatch().admit(context.asker(), AUTH, &keys)?;
+        let _permit = self.system.dispatch().admit(context.asker().about("rotate keys"), AUTH, &keys)?;
         self.accounts.rotate_keys(context.until()).await
     }
 }

@@ -64,7 +64,7 @@ impl Context {
 
     /// Who asks, for decisions.
     pub fn asker(&self) -> Asker<'_> {
-        Asker { caller: &self.caller, origin: self.origin, trace: self.trace, again: self.again }
+        Asker { caller: &self.caller, origin: self.origin, trace: self.trace, again: self.again, about: "" }
     }
 
     /// The same for what is asked once more.

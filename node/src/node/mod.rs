@@ -156,7 +156,7 @@ impl Node {
         let socket = Socket::bind(chosen.mesh)
             .map_err(|error| crate::doors::bind_fault("the mesh", "--mesh-listen", chosen.mesh, &error))?;
         let AuditConfig { extent, bounds } = config.audit;
-        let audit = Trail::open(&config.data_dir, extent, bounds, files.clone(), seams.clock.clone())?;
+        let audit = Trail::open(&config.data_dir, extent, bounds, files.clone(), &seams)?;
         let host = Host {
             storage,
             socket,

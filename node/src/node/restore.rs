@@ -43,6 +43,10 @@ pub fn restore(
 ) -> Result<Restored, Fault> {
     let restoration = Restoration::open(source).map_err(restore_fault)?;
     let dir = data_dir.display();
+    if let Some(found) = micro_storage::disk::foreign(data_dir).map_err(failed)? {
+        return Err(Fault::new(Code::Conflict, format!("{dir} holds other things already, such as {found}"))
+            .help("restore into a directory of its own, which is made if it is not there: --data-dir DIR"));
+    }
     let storage = micro_storage::disk::open(data_dir).map_err(|error| storage_fault(error, data_dir))?;
     if Bootstrap::check(data_dir, None, &storage)?.is_some() {
         return Err(Fault::new(Code::Conflict, format!("a node lives in {dir} already"))

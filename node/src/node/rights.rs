@@ -56,6 +56,11 @@ impl Local {
         micro_actors::may_reach(self.guard(), context.asker(), kinds)
     }
 
+    /// The same, for lists of what there is: a refusal is no news then.
+    pub fn would_reach(&self, context: &Context, kinds: &[&str]) -> bool {
+        micro_actors::would_reach(self.guard(), &context.caller, kinds)
+    }
+
     /// Whether the caller may see what this node tells everybody of itself.
     ///
     /// # Errors

@@ -7,6 +7,7 @@ use super::{Kinds, Schema};
 use base64::{Engine, engine::general_purpose::STANDARD};
 use bytes::Bytes;
 use micro_sdk::wire::{Code, Fault};
+use percent_encoding::percent_decode;
 use serde_json::{Map, Number, Value};
 
 /// The most fields of one request: each is a step of work that a few bytes ask for.
@@ -66,6 +67,9 @@ impl<'s> Fields<'s> {
     /// # Errors
     /// As [`add`](Self::add).
     pub fn add_encoded(&mut self, encoded: &[u8]) -> Result<(), Fault> {
+        if percent_decode(encoded).decode_utf8().is_err() {
+            return Err(bad("the fields are no text in UTF-8".to_owned()));
+        }
         for (name, value) in form_urlencoded::parse(encoded) {
             self.add(&name, Given::Text(value.into_owned()))?;
         }

@@ -48,6 +48,8 @@ pub struct AuditEntry {
     pub action: String,
     /// To what.
     pub resource: String,
+    /// What of it, such as `create account jane`.
+    pub about: String,
     /// Whose that is.
     pub namespace: String,
     /// `allowed`, `denied` or `failed`.
@@ -196,6 +198,7 @@ impl AuditEntries {
             uid: entry.uid,
             action: entry.action,
             resource: entry.resource,
+            about: entry.about,
             namespace: entry.namespace,
             verdict: entry.verdict,
             why: entry.why,

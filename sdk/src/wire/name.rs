@@ -9,7 +9,7 @@ pub const NAME_BYTES_MAX: usize = 63;
 
 /// A text that is not a name.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{text:?} is not a {kind} name: {rule}")]
+#[error("{text:?} is not {} {kind} name: {rule}", article(kind))]
 pub struct NameError {
     kind: &'static str,
     text: String,
@@ -18,6 +18,11 @@ pub struct NameError {
 
 /// What services and namespaces are called by.
 const RULE: &str = "it takes 1 to 63 of a-z, 0-9 and '-', and starts and ends with a letter or digit";
+
+/// What stands before a word.
+fn article(word: &str) -> &'static str {
+    if word.starts_with(['a', 'e', 'i', 'o', 'u']) { "an" } else { "a" }
+}
 
 impl NameError {
     /// The same where the name is that of another kind of thing.
@@ -132,6 +137,10 @@ mod tests {
         for bad in ["", "A", "-a", "a-", "a.b", "a/b", "a b", "ü", &"a".repeat(64)] {
             assert!(bad.parse::<ServiceName>().is_err(), "{bad:?} was taken for a name");
         }
+        let error = "A".parse::<ServiceName>().expect_err("it is none");
+        assert!(error.to_string().starts_with("\"A\" is not a service name: "), "{error}");
+        let error = error.of("account");
+        assert!(error.to_string().starts_with("\"A\" is not an account name: "), "{error}");
     }
 
     #[test]

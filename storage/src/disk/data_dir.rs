@@ -145,6 +145,28 @@ fn lock(path: &Path) -> Result<File, StorageError> {
     Ok(file)
 }
 
+/// The name of something in the directory at `path` that no node has put there, if there is such a thing. One that is
+/// not there holds nothing.
+///
+/// # Errors
+/// If it can't be read.
+pub fn foreign(path: &Path) -> io::Result<Option<String>> {
+    let entries = match path.read_dir() {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(error),
+    };
+    for entry in entries {
+        let name = entry?.file_name().to_string_lossy().into_owned();
+        // What was damaged or given up has the name that it had, and a number behind it; a file system has its own.
+        let ours = OWNED.iter().chain(&[LOCK, RESET, "lost+found"]).any(|own| name.starts_with(own));
+        if !ours {
+            return Ok(Some(name));
+        }
+    }
+    Ok(None)
+}
+
 /// Where the [`FileStore`](crate::FileStore) of the data directory at `path` keeps `name`: for the command line, which
 /// tells people where their admin secret is and reads it while the node runs.
 pub fn file_path(path: &Path, name: &str) -> PathBuf {

@@ -40,7 +40,7 @@ mod state;
 mod tests;
 mod trims;
 
-pub use data_dir::{audit_path, file_path, owned, reset};
+pub use data_dir::{audit_path, file_path, foreign, owned, reset};
 pub use remains::Remains;
 
 use crate::{Fence, Storage, StorageError};

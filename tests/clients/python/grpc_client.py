@@ -69,24 +69,29 @@ def platform(node):
     same((read.record.value, read.record.version), (b"\x00\xff", written.version))
 
 
+def reflected(node, version, symbol, metadata):
+    """The names that reflection lists, and the methods of the file that it gives for a symbol."""
+    ask = node.channel.stream_stream(
+        f"/grpc.reflection.{version}.ServerReflection/ServerReflectionInfo",
+        request_serializer=reflection_pb2.ServerReflectionRequest.SerializeToString,
+        response_deserializer=reflection_pb2.ServerReflectionResponse.FromString,
+    )
+    requests = [
+        reflection_pb2.ServerReflectionRequest(list_services=""),
+        reflection_pb2.ServerReflectionRequest(file_containing_symbol=symbol),
+    ]
+    listed, described = ask(iter(requests), metadata=metadata, timeout=PATIENCE)
+    file = descriptor_pb2.FileDescriptorProto.FromString(described.file_descriptor_response.file_descriptor_proto[0])
+    names = {service.name for service in listed.list_services_response.service}
+    return names, [method.name for service in file.service for method in service.method]
+
+
 def reflection(node):
     """What grpcurl's `list` and `describe` ask, in both versions."""
     for version in ("v1", "v1alpha"):
-        ask = node.channel.stream_stream(
-            f"/grpc.reflection.{version}.ServerReflection/ServerReflectionInfo",
-            request_serializer=reflection_pb2.ServerReflectionRequest.SerializeToString,
-            response_deserializer=reflection_pb2.ServerReflectionResponse.FromString,
-        )
-        requests = [
-            reflection_pb2.ServerReflectionRequest(list_services=""),
-            reflection_pb2.ServerReflectionRequest(file_containing_symbol="micro.v1.Store"),
-        ]
-        listed, described = ask(iter(requests), metadata=node.metadata, timeout=PATIENCE)
-        names = {service.name for service in listed.list_services_response.service}
+        names, methods = reflected(node, version, "micro.v1.Store", node.metadata)
         for name in ("micro.v1.Store", "micro.v1.Registry", "grpc.health.v1.Health", f"grpc.reflection.{version}.ServerReflection"):
             assert name in names, f"{name} is not in {names}"
-        file = descriptor_pb2.FileDescriptorProto.FromString(described.file_descriptor_response.file_descriptor_proto[0])
-        methods = [method.name for service in file.service for method in service.method]
         assert "Write" in methods, methods
     # A person's service has its own.
     stub = reflection_pb2_grpc.ServerReflectionStub(node.channel)
@@ -94,6 +99,15 @@ def reflection(node):
     metadata = node.metadata + [("micro-service", "py-echo")]
     (listed,) = stub.ServerReflectionInfo(request, metadata=metadata, timeout=PATIENCE)
     assert "acme.echo.v1.Echo" in {service.name for service in listed.list_services_response.service}, listed
+
+
+def described(node):
+    """What a service of protobuf is, which its node tells."""
+    for version in ("v1", "v1alpha"):
+        metadata = node.metadata + [("micro-service", sys.argv[3])]
+        names, methods = reflected(node, version, "acme.till.v1.Till", metadata)
+        assert "acme.till.v1.Till" in names, names
+        assert "Price" in methods, methods
 
 
 def health(node):

@@ -153,6 +153,13 @@ async fn the_keys_are_rotated_and_tokens_of_the_last_one_stay_good() -> anyhow::
     who(&last.access).await?;
     let keys = others[0].auth().keys().await?;
     ensure!(keys["keys"].as_array().is_some_and(|keys| keys.len() == 2), "{keys}");
+    let document = get(cluster.members[1].at().api, "/.well-known/jwks.json").await?;
+    ensure!(document.status == 200 && document.json()? == keys, "{document:?}");
+    // Of the platform somebody without a rule is told what everybody may use.
+    let document =
+        get_as(cluster.members[1].at().api, "/openapi.json", last.access.expose()).await?.json()?;
+    let described = |path: &str| document["paths"].get(path).is_some();
+    ensure!(described("/-/v1/auth/login") && !described("/-/v1/store/write"), "{}", document["paths"]);
     Ok(())
 }
 

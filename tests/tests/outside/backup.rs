@@ -41,6 +41,12 @@ async fn a_mesh_at_work_is_backed_up_and_goes_on_as_one_of_another_size() -> any
         tool.json(&["-o", "json", "cluster", "restore", &text(&file), "--data-dir", &text(&data)]).await?;
     assert_eq!(restored["item"]["revision"], taken["item"]["revision"]);
     assert_eq!(restored["item"]["from_cluster"], taken["item"]["cluster"]);
+    let other = folder.path().join("other");
+    fs::create_dir(&other)?;
+    fs::write(other.join("notes.txt"), "mine")?;
+    let mixed = tool.run(&["cluster", "restore", &text(&file), "--data-dir", &text(&other)]).await?;
+    assert!(mixed.code == 6 && mixed.stderr.contains("notes.txt"), "{}", mixed.stderr);
+    assert_eq!(fs::read_dir(&other)?.count(), 1, "nothing was put beside it");
     let twice = tool.run(&["cluster", "restore", &text(&file), "--data-dir", &text(&data)]).await?;
     assert_eq!(twice.code, 6, "{}", twice.stderr);
 

@@ -1,7 +1,7 @@
 //! Certificates of nodes end soon and are renewed; the authority is replaced while the mesh works.
 
 use anyhow::{Context, ensure};
-use micro_tests::{Cluster, Greeter, Member, Plan, get, until};
+use micro_tests::{Cluster, Member, Plan, get, until};
 use std::{
     collections::BTreeMap,
     fs,
@@ -74,23 +74,10 @@ impl Work {
     }
 }
 
-async fn greeter(cluster: &Cluster) -> anyhow::Result<Greeter> {
-    let greeter = Greeter::start(cluster.root(), &cluster.members[1], false)?;
-    until("the service is known everywhere", SOON, async || {
-        for index in 0..cluster.members.len() {
-            let services = cluster.client(index).await?.services().await?;
-            ensure!(services.iter().any(|service| service.name == "helloworld"), "not on {index}");
-        }
-        Ok(())
-    })
-    .await?;
-    Ok(greeter)
-}
-
 #[tokio::test]
 async fn certificates_are_renewed_again_and_again_and_no_call_fails() -> anyhow::Result<()> {
     let cluster = cluster(4).await?;
-    let _greeter = greeter(&cluster).await?;
+    let _greeter = cluster.greeter(1).await?;
     let first = until("all have told their certificates", SOON, async || {
         let all = certificates(&cluster, 0).await?;
         ensure!(all.len() == 4, "{all:?}");
@@ -178,7 +165,7 @@ async fn dropped(members: &[Member]) -> anyhow::Result<()> {
 async fn the_authority_is_replaced_under_load_with_leaders_and_nodes_that_go_and_come() -> anyhow::Result<()>
 {
     let mut cluster = Cluster::of(3).await?;
-    let _greeter = greeter(&cluster).await?;
+    let _greeter = cluster.greeter(1).await?;
     let (old, none) = authority(&cluster, 0).await?;
     assert_eq!(none, None);
     let invitations = [cluster.invitation("delta").await?, cluster.invitation("echo").await?];

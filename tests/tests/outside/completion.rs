@@ -26,9 +26,16 @@ async fn shells_are_told_of_commands_services_endpoints_and_fields() -> anyhow::
     let cluster = Cluster::of(1).await?;
     let _clerk = clerk::serve(&cluster, 0, "default", 64).await?;
     let address = cluster.members[0].address();
+    cluster.cli(0)?.ok(&["auth", "create", "account", "jane"]).await?;
     for (line, expected) in [
         ("micro-node sto", &["store"][..]),
         ("micro-node store wri", &["write"]),
+        ("micro-node kv wri", &["write"]),
+        ("micro-node drain al", &[cluster.members[0].name()]),
+        ("micro-node audit verify --node al", &[cluster.members[0].name()]),
+        ("micro-node auth delete rule lo", &["loopback"]),
+        ("micro-node auth revoke ja", &["jane"]),
+        ("micro-node auth check --account ja", &["jane"]),
         ("micro-node cle", &["clerk"]),
         ("micro-node -o json cle", &["clerk"]),
         ("micro-node clerk ec", &["echo"]),

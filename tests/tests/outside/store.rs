@@ -154,6 +154,8 @@ async fn a_watch_of_what_was_given_up_says_so() -> anyhow::Result<()> {
     assert_eq!(watch.seen(), last);
     let early = store.compact(last + 1000).await.expect_err("it is not there yet");
     assert_eq!(early.code, Code::Usage, "{early}");
+    let early = store.watch("").since(last + 1000).await.expect_err("nobody was told of that");
+    assert!(matches!(&early, WatchError::Fault(fault) if fault.code == Code::Usage), "{early:?}");
     assert_eq!(store.compact(last).await?, last);
     let error = store.watch("").since(first).await.expect_err("it is compacted");
     assert!(matches!(error, WatchError::Compacted { next, .. } if next == first), "{error:?}");

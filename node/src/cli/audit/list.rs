@@ -113,8 +113,11 @@ fn cells(entry: &AuditEntry) -> [String; 8] {
         "" | "default" => entry.resource.clone(),
         namespace => format!("{} of {namespace}", entry.resource),
     };
-    let count = entry.count.map(|count| format!("{count} times"));
-    let note = [Some(entry.why.clone()).filter(|why| !why.is_empty()), count];
+    let count = entry
+        .count
+        .map(|count| if count == 1 { "once more".to_owned() } else { format!("{count} times more") });
+    let said = |text: &String| Some(text.clone()).filter(|text| !text.is_empty());
+    let note = [said(&entry.about), said(&entry.why), count];
     [
         entry.time.clone(),
         verdict.to_uppercase(),
@@ -160,6 +163,7 @@ mod tests {
             uid: None,
             action: "login".to_owned(),
             resource: "auth:jane:login".to_owned(),
+            about: String::new(),
             namespace: "default".to_owned(),
             verdict: "denied".to_owned(),
             why: "the account or\nits secret is wrong".to_owned(),
@@ -173,7 +177,7 @@ mod tests {
         assert_eq!(
             line(&denied),
             "2026-01-01T00:00:00.000Z  DENIED  anonymous as jane  login  auth:jane:login  proxy  127.0.0.1:4711  \
-             the account or\\nits secret is wrong, 3 times"
+             the account or\\nits secret is wrong, 3 times more"
         );
         let admin = AuditEntry { caller: "admin".to_owned(), account: String::new(), uid: Some(0), ..denied };
         assert_eq!(who(&admin), "admin (uid 0)");

@@ -4,6 +4,7 @@ use super::{
     failure::Failure,
     globals::Globals,
     item::BlobItem,
+    list::listing,
     output::Output,
     part::{Part, failed},
     progress::Progress,
@@ -19,6 +20,7 @@ use ring::digest::{Context, SHA256};
 use std::{
     io::{IsTerminal, Write, stdout},
     path::{Path, PathBuf},
+    slice,
 };
 
 /// Get a blob, into a file or to stdout
@@ -69,7 +71,10 @@ impl Get {
     pub(super) fn run(self, globals: &Globals, output: &Output) -> Result<(), Failure> {
         if self.info {
             let blob = session::run(globals, async |node| Ok(node.blobs().head(&self.name).await?))?;
-            return output.item(&GET, &BlobItem::from(&blob));
+            if output.json() {
+                return output.item(&GET, &BlobItem::from(&blob));
+            }
+            return output.table(&listing(slice::from_ref(&blob), true), "");
         }
         if self.file == "-" {
             let blob = session::run(globals, async |node| {

@@ -78,7 +78,8 @@ impl List {
     }
 }
 
-fn listing(blobs: &[Blob], wide: bool) -> Table {
+/// Blobs as a table, with all that is known of them if it is to be `wide`.
+pub(super) fn listing(blobs: &[Blob], wide: bool) -> Table {
     let narrow = ["NAME", "SIZE", "TYPE", "COPIES", "MODIFIED"];
     let more: &[&'static str] = if wide { &["VERSION", "PUBLIC", "BY", "NODES", "SHA256"] } else { &[] };
     let mut table = Table::new(narrow.into_iter().chain(more.iter().copied()));

@@ -37,6 +37,15 @@ pub(super) fn command(profile: &Profile) -> Command {
         let named = named.clone();
         command.mut_arg("name", |arg| arg.add(ArgValueCandidates::new(named)))
     };
+    let known = |names: fn(&Typed) -> Vec<CompletionCandidate>| {
+        let asked = typed.clone();
+        ArgValueCandidates::new(move || asked.as_ref().map(names).unwrap_or_default())
+    };
+    let node = |command: Command| command.mut_arg("node", |arg| arg.add(known(Typed::nodes)));
+    let account = |name: &'static str| {
+        let known = known(Typed::accounts);
+        move |command: Command| command.mut_arg(name, |arg| arg.add(known))
+    };
     let command = Cli::command()
         .mut_arg("target", |arg| arg.add(ArgValueCandidates::new(named.clone())))
         .mut_subcommand("services", |command| {
@@ -50,11 +59,32 @@ pub(super) fn command(profile: &Profile) -> Command {
         .mut_subcommand("env", |command| {
             command.mut_subcommand("get", one).mut_subcommand("set", one).mut_subcommand("del", one)
         })
+        .mut_subcommand("drain", node)
+        .mut_subcommand("audit", |command| command.mut_subcommand("verify", node))
+        .mut_subcommand("cluster", |command| {
+            command.mut_subcommand("remove", node).mut_subcommand("transfer", node)
+        })
+        .mut_subcommand("auth", |command| {
+            let rule = |command: Command| command.mut_arg("id", |arg| arg.add(known(Typed::rules)));
+            command
+                .mut_subcommand("check", account("account"))
+                .mut_subcommand("revoke", account("account"))
+                .mut_subcommand("delete", |command| {
+                    command.mut_subcommand("account", account("name")).mut_subcommand("rule", rule)
+                })
+        })
         .add(SubcommandCandidates::new(services));
+    let command = with_one_name_each(command);
     match typed.as_ref().and_then(|typed| typed.describe(typed.service.as_deref()?)) {
         Some(service) => command.subcommand(as_command(&service)),
         None => command,
     }
+}
+
+/// Has other names of commands understood, and not offered beside the first.
+fn with_one_name_each(command: Command) -> Command {
+    let others: Vec<String> = command.get_all_aliases().map(str::to_owned).collect();
+    command.visible_alias(None).aliases(others).mut_subcommands(with_one_name_each)
 }
 
 /// What is typed, without the word at its end, which is not finished.
@@ -105,6 +135,23 @@ impl Typed {
         let candidate =
             |name: String| CompletionCandidate::new(name).help(Some("a service of the mesh".into()));
         services.into_iter().map(|service| candidate(service.name)).collect()
+    }
+
+    /// The nodes of the mesh, by name.
+    fn nodes(&self) -> Vec<CompletionCandidate> {
+        let status = self.ask(async |node| node.status().await);
+        let nodes = status.map(|status| status.nodes).unwrap_or_default();
+        nodes.into_iter().map(|node| CompletionCandidate::new(node.name)).collect()
+    }
+
+    fn accounts(&self) -> Vec<CompletionCandidate> {
+        let accounts = self.ask(async |node| node.auth().accounts().await).unwrap_or_default();
+        accounts.into_iter().map(|account| CompletionCandidate::new(account.name)).collect()
+    }
+
+    fn rules(&self) -> Vec<CompletionCandidate> {
+        let rules = self.ask(async |node| node.auth().rules().await).unwrap_or_default();
+        rules.into_iter().map(|rule| CompletionCandidate::new(rule.id)).collect()
     }
 
     fn describe(&self, service: &str) -> Option<ServiceDescription> {

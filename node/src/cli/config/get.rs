@@ -34,7 +34,7 @@ pub(super) struct Get {
     #[arg(default_value = "", hide_default_value = true)]
     path: String,
 
-    /// With secrets as they are; else each is \"[secret]\"
+    /// With secrets as they are; else each is `[secret]`
     #[arg(long, visible_alias = "secret")]
     show_secrets: bool,
 

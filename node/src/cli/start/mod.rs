@@ -84,8 +84,8 @@ pub(super) struct Start {
     #[arg(long, env = "MICRO_NODE_SOCKET", value_name = "PATH", hide_env_values = true)]
     socket: Option<PathBuf>,
 
-    /// The HTTP api for calls of services. Where other hosts reach it, it has to be inside TLS, and callers have to show
-    /// who they are. Port 0 takes a free one, here and below
+    /// The HTTP api for calls of services. Where other hosts reach it, it has to be inside TLS, and callers have to
+    /// show who they are. Port 0 takes a free one, here and below
     #[arg(long, env = "MICRO_NODE_API", value_name = "IP:PORT", default_value = "127.0.0.1:8080",
           value_parser = label::listener)]
     api: SocketAddr,

@@ -167,5 +167,6 @@ fn told((entry, hash): (Entry, Digest)) -> AuditEntry {
         count: entry.count,
         hash: hash.to_string(),
         prev: entry.prev,
+        about: entry.about.unwrap_or_default(),
     }
 }

@@ -245,11 +245,21 @@ fn context_of(headers: &HeaderMap, extensions: &Extensions) -> Result<Context, F
         caller,
         origin: extensions.get::<Origin>().copied().unwrap_or_default(),
         again: false,
-        deadline: text("grpc-timeout").and_then(grpc_timeout).map(|time| time - (time / 20).min(MARGIN_MAX)),
+        deadline: deadline(headers)?,
         trace: text("traceparent").and_then(crate::doors::http::trace_of),
         idempotency_key: None,
         token: extensions.get::<Arc<Verified>>().cloned(),
     })
+}
+
+/// The time that a request gives to its call, less what its answer needs.
+fn deadline(headers: &HeaderMap) -> Result<Option<Duration>, Fault> {
+    let Some(value) = headers.get("grpc-timeout") else { return Ok(None) };
+    let time = value.to_str().ok().and_then(grpc_timeout);
+    let time = time.ok_or_else(|| {
+        Fault::new(Code::Usage, format!("grpc-timeout takes up to eight digits and a unit, not {value:?}"))
+    })?;
+    Ok(Some(time - (time / 20).min(MARGIN_MAX)))
 }
 
 /// The duration in a `grpc-timeout` header: up to eight digits and a unit (gRPC over HTTP/2, requests).

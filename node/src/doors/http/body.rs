@@ -32,6 +32,9 @@ const HELD_BYTES_MAX: usize = 256 << 20;
 /// What room is given out in: a body takes one at least.
 const PAGE_BYTES: usize = 4 << 10;
 
+/// A long body may take longer than its call, if it comes at least so fast: a mobile line does.
+const BYTES_A_SECOND_MIN: usize = 128 << 10;
+
 /// The room for bodies of all connections. Clones share it.
 #[derive(Clone)]
 pub(super) struct Room(Arc<Semaphore>);
@@ -54,8 +57,8 @@ impl Room {
     /// The whole of a body. Of a long one, no more than its beginning is read unless `more` says so.
     ///
     /// # Errors
-    /// What `more` says; 413 over the limit, 408 after `patience`, 503 if too much is held already, 400 if it
-    /// breaks off.
+    /// What `more` says; 413 over the limit, 408 after `patience` or what a long body needs, 503 if too much is held
+    /// already, 400 if it breaks off.
     pub async fn collect(
         &self,
         headers: &HeaderMap,
@@ -71,6 +74,7 @@ impl Room {
         if told.is_some_and(|told| told > BEGINNING_BYTES) {
             more.take().map_or(Ok(()), |more| more()).map_err(|fault| Refusal::from(fault).close())?;
         }
+        let patience = patience.max(Duration::from_secs((told.unwrap_or(0) / BYTES_A_SECOND_MIN) as u64));
         match timeout(patience, self.gather(body, more)).await {
             Ok(held) => held,
             Err(_late) => {

@@ -5,17 +5,18 @@ use http::{
     HeaderMap, HeaderValue, Request, Response,
     header::{ACCEPT_ENCODING, CONTENT_TYPE},
 };
-use hyper::body::{Body as _, Incoming};
+use hyper::body::Incoming;
 use tower::{Layer, Service, ServiceExt, util::MapRequest};
 use tower_http::compression::{Compression, CompressionLayer, predicate::Predicate};
 
 /// The smallest answer that is worth to be compressed: less fits into a packet of Ethernet as it is.
 const BYTES_MIN: u64 = 1024;
 
+/// Compresses answers, whatever callers say that they don't take.
+type Tolerant<S> = MapRequest<Compression<S, Text>, fn(Request<Incoming>) -> Request<Incoming>>;
+
 /// Compresses what `inner` answers, where that is worth it and wanted.
-pub(super) fn compressed<S>(
-    inner: S,
-) -> MapRequest<Compression<S, Text>, fn(Request<Incoming>) -> Request<Incoming>>
+pub(super) fn compressed<S>(inner: S) -> Tolerant<S>
 where
     S: Service<Request<Incoming>, Response = Response<Body>>,
 {

@@ -76,7 +76,11 @@ impl Origins {
             }
         }
         // Images and links of a foreign page send no origin, but browsers say this of all that they send.
-        if headers.get(SEC_FETCH_SITE).is_some_and(|site| site == "cross-site") {
+        // Those of a sibling are foreign too, where it is not all one host.
+        let here =
+            authority.is_some_and(|own| is_loopback(name_of(own)) || name_of(own).ends_with(".localhost"));
+        let foreign = |site: &HeaderValue| site == "cross-site" || (site == "same-site" && !here);
+        if headers.get(SEC_FETCH_SITE).is_some_and(foreign) {
             return Err(Fault::new(Code::Denied, "pages of other sites may not call this api")
                 .help("start the node with --api-cors-origin, if they should"));
         }
@@ -148,6 +152,20 @@ mod tests {
             &[(SEC_FETCH_SITE, "cross-site")],
         ] {
             assert!(page(pairs).is_err(), "{pairs:?}");
+        }
+    }
+
+    #[test]
+    fn pages_of_siblings_are_foreign_but_on_this_host() {
+        let origins = Origins::new(Vec::new());
+        let sibling = headers(&[(SEC_FETCH_SITE, "same-site")]);
+        for (authority, own) in [
+            ("localhost:8080", true),
+            ("acme.localhost:8080", true),
+            ("127.0.0.1", true),
+            ("api.example.org", false),
+        ] {
+            assert_eq!(origins.page(&sibling, Some(authority)).is_ok(), own, "{authority}");
         }
     }
 

@@ -40,7 +40,7 @@ use cors::{Origins, Page};
 use host::Hosts;
 use http::{
     HeaderName, HeaderValue, Method, Version,
-    header::{CONTENT_LENGTH, TRANSFER_ENCODING},
+    header::{CONTENT_LENGTH, CONTENT_TYPE, TRANSFER_ENCODING},
     request::Parts,
 };
 use hyper::body::Body as _;
@@ -101,6 +101,7 @@ enum Document {
     Ready,
     Metrics,
     OpenApi,
+    Keys,
 }
 
 impl Document {
@@ -110,6 +111,7 @@ impl Document {
             "/ready" => Some(Document::Ready),
             "/metrics" => Some(Document::Metrics),
             "/openapi.json" => Some(Document::OpenApi),
+            "/.well-known/jwks.json" => Some(Document::Keys),
             _ => None,
         }
     }
@@ -155,6 +157,13 @@ impl Api {
         let response = self.0.handle(request).await;
         if is_head { without_body(response) } else { response }
     }
+}
+
+/// A document of this kind.
+fn of_kind(text: String, kind: &'static str) -> Response {
+    let mut response = Response::new(Body::from(text));
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(kind));
+    response
 }
 
 /// The answer to a HEAD: all but the body, whose length is told (RFC 9110, 9.3.2).
@@ -224,7 +233,10 @@ impl Door {
             );
             Refusal::from(fault).ask_who()
         })?;
-        self.shared.limits.admit(&known.caller, origin)?;
+        // Who looks whether the node lives must not be told that it is asked too often.
+        if !matches!(Document::at(parts.uri.path()), Some(Document::Health | Document::Ready)) {
+            self.shared.limits.admit(&known.caller, origin)?;
+        }
         let own = known.caller.account().map(|own| own.namespace.clone());
         let namespace = named.or(own).unwrap_or_default();
         let mut context = Context { token: known.token, ..Context::of(known.caller) };
@@ -264,14 +276,12 @@ impl Door {
         match document {
             Document::Health => Ok(health::health()),
             Document::Ready => health::ready(self).await,
+            // Whoever is shown a token may look who signed it.
+            Document::Keys => Ok(of_kind(self.local.public_keys(), "application/jwk-set+json")),
             Document::OpenApi => Ok(call::answered(openapi::document(self, entry).await.to_string().into())),
             Document::Metrics => {
                 self.local.may_read_public(&entry.context, "metrics")?;
-                let mut response =
-                    Response::new(Body::from(metrics::expose(&self.local, &self.shared.tally)));
-                let kind = HeaderValue::from_static(metrics::CONTENT_TYPE);
-                response.headers_mut().insert(http::header::CONTENT_TYPE, kind);
-                Ok(response)
+                Ok(of_kind(metrics::expose(&self.local, &self.shared.tally), metrics::CONTENT_TYPE))
             }
         }
     }

@@ -12,7 +12,7 @@ use http::{
         WWW_AUTHENTICATE,
     },
 };
-use micro_sdk::wire::{Caller, Code, Fault, TraceId};
+use micro_sdk::wire::{Caller, Code, Effect, Fault, TraceId};
 use serde_json::{Value, json};
 use tonic::Status;
 
@@ -134,10 +134,10 @@ impl Refusal {
         }
     }
 
-    /// 401, with how to say who one is (RFC 6750, 3); a request that could say so in no way stays what it is.
+    /// 401, with how to say who one is (RFC 6750, 3), for who is denied; anything else stays what it is.
     #[must_use]
     pub fn ask_who(mut self) -> Self {
-        if self.fault.code == Code::Usage {
+        if self.fault.code != Code::Denied {
             return self;
         }
         self.status = StatusCode::UNAUTHORIZED;
@@ -147,6 +147,15 @@ impl Refusal {
     /// What it is about, for who does not speak HTTP.
     pub fn into_fault(self) -> Fault {
         self.fault
+    }
+
+    /// 502 for who was reached and gave no answer.
+    #[must_use]
+    pub fn of_gateway(mut self) -> Self {
+        if self.fault.code == Code::Unavailable && self.fault.effect == Effect::Unknown {
+            self.status = StatusCode::BAD_GATEWAY;
+        }
+        self
     }
 
     /// The answer that tells it.
@@ -166,7 +175,9 @@ impl Refusal {
         response.headers_mut().extend(headers);
         let kind = HeaderValue::from_static("application/problem+json");
         response.headers_mut().insert(CONTENT_TYPE, kind);
-        if matches!(status, StatusCode::SERVICE_UNAVAILABLE | StatusCode::TOO_MANY_REQUESTS) {
+        let busy = matches!(status, StatusCode::SERVICE_UNAVAILABLE | StatusCode::TOO_MANY_REQUESTS);
+        // Whether to ask again is the caller's to know where it may have been done.
+        if busy && fault.effect == Effect::None {
             response.headers_mut().entry(RETRY_AFTER).or_insert(RETRY_AFTER_S.into());
         }
         response

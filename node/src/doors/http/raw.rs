@@ -4,12 +4,12 @@
 //! What is between two neighbours is not, nor what a caller shows to say who it is: the node says that, under names
 //! that callers can't use.
 
-use super::{Door, Entry, path::Path, problem::Refusal};
+use super::{Door, Entry, host, path::Path, problem::Refusal};
 use crate::doors::grpc::Target as Called;
 use axum::{body::Body, response::Response};
 use http::{
     HeaderMap, HeaderName, Method, StatusCode,
-    header::{AUTHORIZATION, CONTENT_LENGTH, FORWARDED, HOST},
+    header::{AUTHORIZATION, CONTENT_LENGTH, FORWARDED, HOST, VIA},
     request::Parts,
 };
 use http_body_util::BodyExt;
@@ -42,6 +42,10 @@ const ESCAPED: &AsciiSet = &CONTROLS
     .add(b'{')
     .add(b'|')
     .add(b'}');
+/// How often a request may pass doors of the mesh on its way: services may call each other, and not in a circle.
+const PASSES_MAX: usize = 8;
+/// What doors of the mesh are called in `Via` (RFC 9110, 7.6.3).
+const PSEUDONYM: &str = "micro-node";
 /// What a proxy says of its client; nobody is believed who says it here.
 const FORWARDED_FOR: &str = "x-forwarded-for";
 const FORWARDED_HOST: &str = "x-forwarded-host";
@@ -70,7 +74,12 @@ pub(super) async fn answer(
     if parts.method == Method::TRACE {
         return Err(Refusal::method(&parts.method, "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS"));
     }
-    let mut headers = passed_on(&parts.headers, entry)?;
+    if passed_here(&parts.headers) >= PASSES_MAX {
+        let message = "the request comes back here again and again: its services lead to each other";
+        return Err(Refusal::of(StatusCode::LOOP_DETECTED, message));
+    }
+    let authority = host::authority(parts.version, &parts.uri, &parts.headers)?.unwrap_or(entry.host);
+    let mut headers = passed_on(&parts.headers, authority, entry)?;
     let length_told = parts.headers.contains_key(CONTENT_LENGTH);
     if !length_told && body.is_end_stream() && !matches!(parts.method, Method::GET | Method::HEAD) {
         headers.push((CONTENT_LENGTH.to_string(), "0".to_owned()));
@@ -89,11 +98,16 @@ pub(super) async fn answer(
     let late = |_| {
         Fault::new(Code::Timeout, format!("the service gave no answer within {patience:?}")).effect_unknown()
     };
-    Ok(timeout(patience, answer).await.map_err(late)??.map(Body::new))
+    let answer = timeout(patience, answer).await.map_err(late)?;
+    Ok(answer.map_err(|fault| Refusal::from(fault).of_gateway())?.map(Body::new))
 }
 
 /// The headers that the service is given.
-fn passed_on(headers: &HeaderMap, entry: &Entry<'_>) -> Result<Vec<(String, String)>, Refusal> {
+fn passed_on(
+    headers: &HeaderMap,
+    authority: &str,
+    entry: &Entry<'_>,
+) -> Result<Vec<(String, String)>, Refusal> {
     let mut passed = Vec::new();
     // Before the node says its own: else a caller could have that taken for what is between neighbours.
     let mut headers = headers.clone();
@@ -103,9 +117,13 @@ fn passed_on(headers: &HeaderMap, entry: &Entry<'_>) -> Result<Vec<(String, Stri
             passed.push((name.as_str().to_owned(), value.to_owned()));
         }
     }
-    if let Some(host) = headers.get(HOST).and_then(|host| host.to_str().ok()).or(Some(entry.host)) {
-        passed.push((FORWARDED_HOST.to_owned(), host.to_owned()));
+    // In HTTP/2 the target says it, and the service is spoken to in HTTP/1.1, where there has to be a header.
+    let host = headers.get(HOST).and_then(|host| host.to_str().ok());
+    if host.is_none() && !authority.is_empty() {
+        passed.push((HOST.to_string(), authority.to_owned()));
     }
+    passed.push((VIA.to_string(), format!("1.1 {PSEUDONYM}")));
+    passed.push((FORWARDED_HOST.to_owned(), host.unwrap_or(authority).to_owned()));
     if let Origin::Api(peer) = entry.context.origin {
         passed.push((FORWARDED_FOR.to_owned(), peer.ip().to_string()));
     }
@@ -116,6 +134,13 @@ fn passed_on(headers: &HeaderMap, entry: &Entry<'_>) -> Result<Vec<(String, Stri
         return Err(Refusal::of(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE, message));
     }
     Ok(passed)
+}
+
+/// How often a request says that it has passed a door of a mesh.
+fn passed_here(headers: &HeaderMap) -> usize {
+    let lists = headers.get_all(VIA).iter().filter_map(|list| list.to_str().ok());
+    let by = lists.flat_map(|list| list.split(',')).filter_map(|pass| pass.split_whitespace().nth(1));
+    by.filter(|by| *by == PSEUDONYM).count()
 }
 
 /// What is for the node, or can't be a caller's word.

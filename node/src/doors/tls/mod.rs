@@ -4,7 +4,7 @@ mod files;
 mod ordered;
 
 use crate::config::ApiTls;
-use files::Certificate;
+pub(super) use files::Certificate;
 use micro_actors::acme::Showcase;
 use micro_sdk::wire::Fault;
 use ordered::Ordered;

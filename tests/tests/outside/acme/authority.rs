@@ -1,10 +1,11 @@
-//! A certificate authority as RFC 8555 has it, in this process: it checks what it is sent, looks at what it is promised,
-//! and can be told to be difficult.
+//! A certificate authority as RFC 8555 has it, in this process: it checks what it is sent, looks at what it is
+//! promised, and can be told to be difficult.
 
 use super::{
     issuer::Issuer,
     jws::{PublicKey, Request, Signer, decoded},
     look,
+    reply::{Answer, Reply},
 };
 use anyhow::{Context, bail, ensure};
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
@@ -84,25 +85,6 @@ struct Desk {
     base: String,
     issuer: Issuer,
     state: Mutex<State>,
-}
-
-/// An answer, or why there is none: the kind of problem, and words.
-type Answer = Result<Reply, (&'static str, String)>;
-
-struct Reply {
-    status: StatusCode,
-    location: Option<String>,
-    body: Vec<u8>,
-}
-
-impl Reply {
-    fn json(value: &Value) -> Self {
-        Reply { status: StatusCode::OK, location: None, body: value.to_string().into_bytes() }
-    }
-
-    fn made(self, at: String) -> Self {
-        Reply { status: StatusCode::CREATED, location: Some(at), ..self }
-    }
 }
 
 fn random() -> String {
@@ -195,10 +177,9 @@ impl Drop for Authority {
 
 async fn serve(listener: TcpListener, acceptor: TlsAcceptor, desk: Arc<Desk>) {
     while let Ok((stream, _)) = listener.accept().await {
-        if desk.state().mood == Mood::Down {
-            continue;
+        if desk.state().mood != Mood::Down {
+            tokio::spawn(connection(stream, acceptor.clone(), desk.clone()));
         }
-        tokio::spawn(connection(stream, acceptor.clone(), desk.clone()));
     }
 }
 
@@ -294,14 +275,12 @@ impl Desk {
         ensure!(asked["termsOfServiceAgreed"] == true, "it does not agree: {asked}");
         ensure!(asked["contact"] == json!(["mailto:ops@example.org"]), "another contact: {asked}");
         let mut state = self.state();
+        let known = state.accounts.iter().position(|known| *known == key);
+        let number = known.unwrap_or(state.accounts.len());
+        if known.is_none() {
+            state.accounts.push(key);
+        }
         let reply = Reply::json(&json!({ "status": "valid" }));
-        let number = match state.accounts.iter().position(|known| *known == key) {
-            Some(number) => number,
-            None => {
-                state.accounts.push(key);
-                state.accounts.len() - 1
-            }
-        };
         Ok(reply.made(format!("{}/account/{number}", self.base)))
     }
 
@@ -365,9 +344,9 @@ impl Desk {
                 if order.status == "processing" {
                     order.status = "valid";
                 }
-                return Ok(reply);
+                Ok(reply)
             }
-            ("authorization", None) => return Ok(self.authorization(order, number)),
+            ("authorization", None) => Ok(self.authorization(order, number)),
             ("challenge", Some(_)) => {
                 ensure!(order.status == "pending", "it is {} already", order.status);
                 tokio::spawn(self.clone().look(number, thumbprint));
@@ -415,12 +394,24 @@ impl Desk {
         }))
     }
 
+    /// Where it looks, if it is well.
+    fn to_look_at(&self) -> Vec<SocketAddr> {
+        let state = self.state();
+        if state.mood == Mood::Well { state.places.clone() } else { Vec::new() }
+    }
+
+    /// The name and the token of an order.
+    fn asked(&self, number: usize) -> (String, String) {
+        let order = &self.state().orders[number];
+        (order.names[0].clone(), order.token.clone())
+    }
+
     /// Looks at the challenge of an order, at all places.
     async fn look(self: Arc<Self>, number: usize, thumbprint: String) {
         let end = Instant::now() + PATIENCE;
         let places = loop {
-            let (places, mood) = (self.state().places.clone(), self.state().mood);
-            if !places.is_empty() && mood == Mood::Well {
+            let places = self.to_look_at();
+            if !places.is_empty() {
                 break places;
             }
             if Instant::now() > end {
@@ -428,10 +419,7 @@ impl Desk {
             }
             sleep(PERIOD).await;
         };
-        let (name, token) = {
-            let state = self.state();
-            (state.orders[number].names[0].clone(), state.orders[number].token.clone())
-        };
+        let (name, token) = self.asked(number);
         let expected = digest(&SHA256, format!("{token}.{thumbprint}").as_bytes());
         let mut found = Ok(());
         for place in places {

@@ -5,11 +5,12 @@ mod authority;
 mod issuer;
 mod jws;
 mod look;
+mod reply;
 
 use anyhow::{Context, ensure};
 use authority::{Authority, Mood};
 use base64::{Engine, engine::general_purpose::STANDARD};
-use micro_tests::{Cluster, CommandLine, Greeter, Member, Plan, get, until};
+use micro_tests::{Cluster, CommandLine, Member, Plan, get, until};
 use std::{
     fs,
     net::SocketAddr,
@@ -79,19 +80,6 @@ async fn shown(authority: &Authority, apis: &[SocketAddr], domain: &str) -> anyh
     .await
 }
 
-async fn greeter(cluster: &Cluster, index: usize) -> anyhow::Result<Greeter> {
-    let greeter = Greeter::start(cluster.root(), &cluster.members[index], false)?;
-    until("the service is known everywhere", SOON, async || {
-        for index in 0..cluster.members.len() {
-            let services = cluster.client(index).await?.services().await?;
-            ensure!(services.iter().any(|service| service.name == "helloworld"), "not on {index}");
-        }
-        Ok(())
-    })
-    .await?;
-    Ok(greeter)
-}
-
 fn files_below(folder: &Path) -> anyhow::Result<Vec<PathBuf>> {
     let mut found = Vec::new();
     for entry in fs::read_dir(folder)? {
@@ -117,7 +105,7 @@ fn look_through(member: &Member, certificate: &[u8]) -> anyhow::Result<()> {
         let Ok(bytes) = fs::read(&file) else { continue };
         found |= holds(&bytes, certificate);
         // Without the last letter, which depends on what follows.
-        for key in [PRIVATE_KEY, encoded[..encoded.len() - 1].as_bytes(), b"PRIVATE KEY"] {
+        for key in [PRIVATE_KEY, &encoded.as_bytes()[..encoded.len() - 1], b"PRIVATE KEY"] {
             ensure!(!holds(&bytes, key), "a private key is in {}", file.display());
         }
     }
@@ -152,7 +140,7 @@ async fn a_certificate_is_ordered_once_and_every_node_shows_it() -> anyhow::Resu
     let www = shown(&authority, &apis, WWW).await?;
     ensure!(shop != www, "each has its own");
     no_problems(&cluster).await?;
-    let _greeter = greeter(&cluster, 1).await?;
+    let _greeter = cluster.greeter(1).await?;
     for api in &apis {
         for domain in [SHOP, WWW] {
             caller.call(*api, domain).await.with_context(|| format!("{domain} at {api}"))?;
@@ -176,7 +164,7 @@ async fn certificates_are_renewed_under_calls_of_which_none_fails() -> anyhow::R
     let apis = apis(&cluster);
     authority.look_at(&apis);
     let first = shown(&authority, &apis, SHOP).await?;
-    let _greeter = greeter(&cluster, 0).await?;
+    let _greeter = cluster.greeter(0).await?;
     let caller = authority.caller()?;
     let mut lines = Vec::new();
     for api in &apis {

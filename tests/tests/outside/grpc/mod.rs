@@ -15,10 +15,10 @@ use tokio::{
 /// For what has to become true, but promises no time.
 const PATIENCE: Duration = Duration::from_secs(20);
 
-/// Has the client make checks at an address.
+/// Has the client make checks at an address, by name; what follows the name is for them.
 async fn check(checks: &str, address: &str, token: Option<&str>) -> anyhow::Result<()> {
     let mut command = Python::with_clients().await?.client("grpc_client.py");
-    command.args([checks, address]);
+    command.args(checks.split(' ').take(1)).arg(address).args(checks.split(' ').skip(1));
     if let Some(token) = token {
         command.env("MICRO_NODE_TOKEN", token);
     }

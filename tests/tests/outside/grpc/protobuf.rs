@@ -1,6 +1,6 @@
 //! Services of protobuf for callers with JSON, and the reverse.
 
-use super::{PATIENCE, known};
+use super::{PATIENCE, check, known};
 use anyhow::{Context, bail, ensure};
 use bytes::Bytes;
 use futures::future::BoxFuture;
@@ -44,6 +44,7 @@ async fn a_server_that_knows_protobuf_only_is_called_with_json_on_every_node() -
     let _till = till(&cluster, 1).await?;
     for index in 0..2 {
         known(&cluster, index, "till").await?;
+        check("described till", &cluster.members[index].at().proxy.to_string(), None).await?;
         let api = cluster.members[index].at().api;
         let asked = json!({
             "itemName": "tea", "count": "9007199254740993", "tags": ["a"], "at": "2026-01-02T03:04:05Z", "unit": "KILO",

@@ -1,6 +1,6 @@
 //! Programs that take HTTP as it is: one in Python, which knows nothing of the mesh, called through another node.
 
-use super::ask;
+use super::{ask, curl};
 use anyhow::{Context, ensure};
 use micro_sdk::{client::Address, serve::Server};
 use micro_tests::{Cluster, Python, until};
@@ -75,6 +75,19 @@ async fn a_program_is_sent_what_callers_send_and_who_they_are() -> anyhow::Resul
         assert!(head.contains("set-cookie: a=1") && head.contains("set-cookie: b=2"), "{head}");
         assert!(!head.contains("keep-alive: timeout=5"), "{head}");
     }
+    // HTTP/2 says the host with the target; HTTP/1.1 has to have a header.
+    let url = format!("http://{api}/app/x");
+    let told: Value = serde_json::from_str(&curl(&["--http2-prior-knowledge", &url]).await?)?;
+    let host = api.to_string();
+    for name in ["host", "x-forwarded-host"] {
+        assert_eq!(header(&told, name), Some(host.as_str()), "{told}");
+    }
+    let told: Value = serde_json::from_str(&curl(&["-X", "DELETE", &url]).await?)?;
+    assert_eq!(
+        (header(&told, "transfer-encoding"), header(&told, "content-length")),
+        (None, Some("0")),
+        "{told}"
+    );
     assert_eq!(ask(api, "TRACE /app", &[], "").await?.status, 405);
     assert_eq!(ask(api, "GET /app/teapot", &[], "").await?.status, 418);
     for (line, status) in [("GET /app/../store", 400), ("GET /app//x", 400), ("GET /app/%2e%2e/x", 400)] {
@@ -89,6 +102,20 @@ async fn a_program_is_sent_what_callers_send_and_who_they_are() -> anyhow::Resul
         "{told}"
     );
     Ok(())
+}
+
+#[tokio::test]
+async fn a_program_that_leads_back_to_the_api_is_no_circle_without_an_end() -> anyhow::Result<()> {
+    let cluster = Cluster::of(1).await?;
+    let (api, node) = (cluster.members[0].at().api, cluster.members[0].address().parse::<Address>()?);
+    tokio::spawn(Server::http("circle", api).node(node).run_until(futures::future::pending()));
+    until("it ends", PATIENCE, async || {
+        // What comes back has the name of the host that it was sent to, and the service once more before its path.
+        let answer = ask(api, "GET /circle/x", &[], "").await?;
+        ensure!(answer.status == 508, "{} {}", answer.status, answer.body);
+        Ok(())
+    })
+    .await
 }
 
 #[tokio::test]

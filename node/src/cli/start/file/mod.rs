@@ -54,10 +54,17 @@ pub(super) struct Said {
 /// takes the host's only, since `sudo` may leave it another's home. None if there is none.
 ///
 /// # Errors
-/// If one that nobody named is there, and could have been written by somebody else.
+/// If everybody can write it, or one that nobody named is there, and somebody else's.
 pub(super) fn choose(given: Option<&Path>) -> Result<Option<PathBuf>, Failure> {
     if let Some(path) = given {
-        return std::path::absolute(path).map(Some).map_err(|error| kept::unusable(path, &error));
+        let path = std::path::absolute(path).map_err(|error| kept::unusable(path, &error))?;
+        // One that is not there is told of by who reads it.
+        if path.metadata().is_ok_and(|found| found.is_file() && found.mode() & WRITABLE_BY_ALL != 0) {
+            let message = format!("{} is not taken: everybody can write it", path.display());
+            let help = format!("take that from them: chmod o-w {}", path.display());
+            return Err(Fault::new(Code::Usage, message).help(help).into());
+        }
+        return Ok(Some(path));
     }
     let user = kept::folder().filter(|_| !geteuid().is_root());
     let places = user.into_iter().chain([PathBuf::from(HOST_FOLDER)]).map(|folder| folder.join(FILE));

@@ -83,8 +83,8 @@ struct Mesh {
 #[derive(Default, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 struct Api {
-    /// Where it listens, as IP:PORT; 127.0.0.1:8080 if nothing is said. Port 0 takes a free one. Where other hosts reach
-    /// it, it has to be inside TLS, and callers have to show who they are.
+    /// Where it listens, as IP:PORT; 127.0.0.1:8080 if nothing is said. Port 0 takes a free one. Where other hosts
+    /// reach it, it has to be inside TLS, and callers have to show who they are.
     listen: Option<Value<Listener>>,
     /// Names of this host that it answers to, and one label below each for each namespace.
     hosts: Option<Vec<Value<Host>>>,
@@ -100,8 +100,8 @@ struct Api {
 #[derive(Default, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 struct Acme {
-    /// The names for which certificates are ordered. The api is then for TLS only, answers to these names, and has to be
-    /// reached at them on port 443.
+    /// The names for which certificates are ordered. The api is then for TLS only, answers to these names, and has to
+    /// be reached at them on port 443.
     domains: Option<Vec<Value<Certified>>>,
     /// Whether the terms of service of the authority are agreed to: nothing is ordered without.
     agree_tos: Option<Value<Agreed>>,

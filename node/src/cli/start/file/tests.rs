@@ -117,8 +117,9 @@ fn a_file_that_nobody_named_is_taken_only_if_nobody_else_could_write_it() {
     fs::set_permissions(&own, fs::Permissions::from_mode(0o646)).expect("it is ours");
     let Err(Failure::Fault(fault)) = first() else { panic!("everybody can write it") };
     assert!(fault.message.contains("own.toml is not taken"), "{fault}");
-    // Whoever names one says that it is good.
-    assert_eq!(choose(Some(&own)).expect("it was named"), Some(own));
+    let Err(Failure::Fault(fault)) = choose(Some(&own)) else { panic!("everybody can write it") };
+    assert!(fault.help[0].starts_with("take that from them: chmod o-w /"), "{fault}");
+    assert_eq!(choose(Some(&host)).expect("nobody can write it"), Some(host));
 }
 
 #[test]

@@ -114,8 +114,8 @@ impl<M: Meaning> Visitor<'_> for Reading<M> {
     }
 }
 
-/// Makes meanings: a name, whether it is written as a `text`, as a `number`, as `either` of them or as a `truth`, what is
-/// expected, its JSON Schema and what reads it.
+/// Makes meanings: a name, whether it is written as a `text`, as a `number`, as `either` of them or as a `truth`, what
+/// is expected, its JSON Schema and what reads it.
 macro_rules! meanings {
     (@ text) => { (true, false, false) };
     (@ number) => { (false, true, false) };
@@ -136,7 +136,7 @@ macro_rules! meanings {
             }
 
             fn check(text: &str) -> Result<(), String> {
-                ($read)(text).map(drop)
+                ($read)(text).map(drop).map_err(|why| why.to_string())
             }
         }
     )*};

@@ -24,7 +24,7 @@ use http_body_util::{BodyExt, BodyStream, Empty, StreamBody};
 use hyper::body::Frame;
 use micro_actors::Body as Carried;
 use micro_sdk::wire::{Caller, Code, Fault, limits::DEADLINE_MS_NONE};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use tonic::{Status, body::Body};
 
 /// Calls what a request names, and answers as it does.
@@ -52,7 +52,12 @@ where
     let own = context.caller.account().map(|own| &own.namespace);
     let target = Target::of(parts.uri.path(), &parts.headers, own, &door.local.table())?;
     let carried = metadata::carried(&parts.headers)?;
-    let response = door.converse(&context, target, carried, body.map_err(gone).boxed_unsync()).await?;
+    let broken = Arc::new(OnceLock::new());
+    let seen = broken.clone();
+    let body = body.map_err(move |error| seen.get_or_init(|| unreadable(error)).clone()).boxed_unsync();
+    let response = door.converse(&context, target, carried, body).await;
+    // To the service the request only broke off; what was wrong with it is the caller's to know.
+    let response = response.map_err(|fault| broken.get().cloned().unwrap_or(fault))?;
     // An answer of trailers only ends with its head.
     let bare = response.headers().contains_key(Status::GRPC_STATUS);
     Ok(response.map(|body| if bare { Body::empty() } else { Body::new(StreamBody::new(told(body))) }))
@@ -146,7 +151,7 @@ fn status(fault: Fault, nobody: bool) -> Status {
     }
 }
 
-/// That the caller's request broke off: it has gone away.
-fn gone(error: impl std::fmt::Display) -> Fault {
-    Fault::new(Code::Unreachable, format!("the caller has gone away: {error}"))
+/// That a request broke off: its caller has gone away, or sends what can't be read.
+fn unreadable(error: impl std::fmt::Display) -> Fault {
+    Fault::new(Code::Usage, format!("the request can't be read to its end: {error}"))
 }

@@ -7,14 +7,16 @@ mod schema;
 mod tool;
 mod toolbox;
 
-use super::{Door, Entry, problem::Refusal};
+use super::{Door, Entry, call::answered, problem::Refusal};
 use axum::{body::Body, response::Response};
-use http::{Method, Request, request::Parts};
+use http::{Method, Request, StatusCode, header::CONTENT_TYPE, request::Parts};
 use http_body_util::Full;
 use micro_sdk::wire::limits::BODY_BYTES_MAX;
 use rmcp::transport::streamable_http_server::{
     StreamableHttpServerConfig, StreamableHttpService, session::never::NeverSessionManager,
 };
+use serde::de::IgnoredAny;
+use serde_json::json;
 use std::sync::Arc;
 use toolbox::Toolbox;
 
@@ -44,7 +46,26 @@ pub(super) async fn answer(
         Toolbox { door: door.clone(), context: entry.context.clone(), namespace: entry.namespace.clone() };
     let sessions = Arc::new(NeverSessionManager::default());
     let service = StreamableHttpService::new(move || Ok(toolbox.clone()), sessions, config());
-    Ok(service.handle(request).await.map(Body::new))
+    let response = service.handle(request).await.map(Body::new);
+    let json =
+        parts.headers.get(CONTENT_TYPE).is_some_and(|kind| kind.as_bytes().starts_with(b"application/json"));
+    // Of JSON that is no message the library says that it is of another kind.
+    if response.status() == StatusCode::UNSUPPORTED_MEDIA_TYPE && json {
+        return Ok(not_understood(&held.bytes));
+    }
+    Ok(response)
+}
+
+/// The answer to what is no message of JSON-RPC (its specification, 5.1).
+fn not_understood(body: &[u8]) -> Response {
+    let (code, message) = match serde_json::from_slice::<IgnoredAny>(body) {
+        Ok(_) => (-32600, "the body is no request of JSON-RPC 2.0, of which each is sent by itself"),
+        Err(_) => (-32700, "the body is no JSON"),
+    };
+    let answer = json!({"jsonrpc": "2.0", "id": null, "error": {"code": code, "message": message}});
+    let mut response = answered(answer.to_string().into());
+    *response.status_mut() = StatusCode::BAD_REQUEST;
+    response
 }
 
 /// Without sessions, answers as JSON. Hosts and pages were looked at by the door, as for all that it takes.

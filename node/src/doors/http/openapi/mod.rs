@@ -8,7 +8,10 @@ mod operation;
 mod platform;
 
 use super::{Door, Entry, offer::Described};
-use crate::doors::credentials::is_nobody;
+use crate::doors::{
+    credentials::{is_nobody, is_open},
+    grpc::kinds_of,
+};
 use component::Components;
 use futures::future::join_all;
 use micro_actors::RAW;
@@ -37,9 +40,11 @@ pub(super) async fn document(door: &Door, entry: &Entry<'_>) -> Value {
             }
         }
     }
-    if !is_nobody(&entry.context.caller) {
-        platform::operations(&mut components).into_iter().for_each(|operation| add(&mut paths, operation));
-    }
+    let may = |path: &str| {
+        is_open(path)
+            || (!is_nobody(&entry.context.caller) && door.local.would_reach(&entry.context, kinds_of(path)))
+    };
+    platform::operations(&mut components, may).into_iter().for_each(|operation| add(&mut paths, operation));
     platform::documents().into_iter().for_each(|operation| add(&mut paths, operation));
     json!({
         "openapi": "3.1.0",

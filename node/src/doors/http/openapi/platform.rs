@@ -7,14 +7,14 @@ use super::{
 };
 use serde_json::{Value, json};
 
-/// The operations of all methods of the platform.
-pub(super) fn operations(components: &mut Components) -> Vec<Operation> {
+/// The operations of those methods of the platform whose path in gRPC `may` be used.
+pub(super) fn operations(components: &mut Components, may: impl Fn(&str) -> bool) -> Vec<Operation> {
     let methods = Methods::all();
     for (name, schema) in methods.schemas().all() {
         components.add_as_is(name, schema.clone());
     }
     let mut operations = Vec::new();
-    for method in methods.iter() {
+    for method in methods.iter().filter(|method| may(method.uri().path())) {
         let descriptor = method.descriptor();
         let doc = methods.schemas().comment(&descriptor.parent_file(), descriptor.path());
         let reference = |name: &str| json!({"$ref": format!("{PLACE}{name}")});
@@ -56,6 +56,12 @@ pub(super) fn documents() -> Vec<Operation> {
             "metrics",
             "What the node counts, as Prometheus reads it.",
             content("text/plain", &json!({"type": "string"})),
+        ),
+        (
+            "/.well-known/jwks.json",
+            "jwks",
+            "The public keys that tokens of accounts are verified with (RFC 7517).",
+            content("application/jwk-set+json", &json!({"type": "object"})),
         ),
         ("/openapi.json", "openapi", "This document.", json_of(&json!({"type": "object"}))),
     ];

@@ -19,6 +19,7 @@ use super::{
     call::answered,
     frames::framed,
     problem::Refusal,
+    stream::wants_events,
 };
 use crate::doors::{
     credentials::{is_nobody, is_open, missing},
@@ -29,7 +30,7 @@ use axum::{body::Body, response::Response};
 use bytes::Bytes;
 use http::{
     HeaderValue, Method as HttpMethod, Request,
-    header::{ACCEPT, CONTENT_TYPE, HeaderName},
+    header::{CONTENT_TYPE, HeaderName},
     request::Parts,
 };
 use http_body_util::Full;
@@ -67,8 +68,7 @@ pub(super) async fn answer(
     if method.is_stream() {
         let request = message::read(method.input(), json, &entry.namespace)?;
         let mut answers = Answers::of(ask(door, entry, method, request).await, method.output())?;
-        let events = parts.headers.get(ACCEPT).and_then(|accept| accept.to_str().ok());
-        let events = events.is_some_and(|accept| accept.contains("text/event-stream"));
+        let events = wants_events(&parts.headers);
         // What is refused at once is a problem like any other, and not the beginning of a stream.
         let first = answers.next().await?;
         return Ok(events::stream(first, answers, events, door.draining.clone()));

@@ -110,7 +110,13 @@ fn carried(headers: &HeaderMap) -> Result<Vec<(String, String)>, Fault> {
 }
 
 /// Whether a caller asks for events.
-fn wants_events(headers: &HeaderMap) -> bool {
-    let accept = headers.get(ACCEPT).and_then(|accept| accept.to_str().ok());
-    accept.is_some_and(|accept| accept.contains("text/event-stream"))
+pub(super) fn wants_events(headers: &HeaderMap) -> bool {
+    let lists = headers.get_all(ACCEPT).iter().filter_map(|accept| accept.to_str().ok());
+    lists.flat_map(|list| list.split(',')).any(|item| {
+        let mut parts = item.split(';').map(str::trim);
+        let named = parts.next().is_some_and(|kind| kind.eq_ignore_ascii_case("text/event-stream"));
+        // With a weight of nothing it is named to be left out (RFC 9110, 12.4.2).
+        let weights = parts.filter_map(|part| part.strip_prefix("q=")?.parse::<f32>().ok());
+        named && weights.into_iter().all(|weight| weight > 0.0)
+    })
 }

@@ -192,6 +192,8 @@ mod tests {
         };
         assert_eq!(form(&[(ACCEPT, "*/*")]), Form::Lines);
         assert_eq!(form(&[(ACCEPT, "text/event-stream")]), Form::Events(0));
+        assert_eq!(form(&[(ACCEPT, "application/json, Text/Event-Stream; q=0.5")]), Form::Events(0));
+        assert_eq!(form(&[(ACCEPT, "application/x-ndjson, text/event-stream;q=0")]), Form::Lines);
         assert_eq!(form(&[(ACCEPT, "text/event-stream"), (LAST_EVENT_ID, "41")]), Form::Events(41));
         assert_eq!(form(&[(ACCEPT, "text/event-stream"), (LAST_EVENT_ID, "a-1")]), Form::Events(0));
     }
