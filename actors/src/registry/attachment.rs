@@ -1,24 +1,33 @@
 //! An instance attached to this node: its connection and its permits.
 
-use super::{channel::Channel, heading, plain::Plain, translation};
+use super::{
+    channel::Channel,
+    heading,
+    line::{Line, LineError},
+    plain::Plain,
+    translation,
+};
 use crate::{
     kit::{Body, RAW, holding},
     protobuf::{Contract, is_reflection, reflect},
 };
 use bytes::Bytes;
 use futures::future::BoxFuture;
-use http::{Request, Response, header::CONTENT_TYPE};
-use http_body_util::{BodyExt, Full, Limited};
-use hyper_util::{
-    client::legacy::{Client, connect::HttpConnector},
-    rt::{TokioExecutor, TokioTimer},
+use http::{
+    HeaderName, HeaderValue, Request, Response, StatusCode, Uri,
+    header::CONTENT_TYPE,
+    uri::{Authority, Scheme},
 };
+use hyper_util::client::legacy::connect::HttpConnector;
 use micro_sdk::wire::{Code, Endpoint, Fault, Head, Instance, limits::BODY_BYTES_MAX};
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 use tokio::{
     sync::{OwnedSemaphorePermit, Semaphore},
     time::timeout,
 };
+
+/// How long a call may take, in milliseconds.
+const DEADLINE: HeaderName = HeaderName::from_static("micro-deadline-ms");
 
 /// Answers calls inside this process: services in simulations.
 pub type InsideHandler = Arc<dyn Fn(Head, Bytes) -> BoxFuture<'static, Result<Bytes, Fault>> + Send + Sync>;
@@ -40,13 +49,7 @@ pub enum Encoding {
 }
 
 enum Connection {
-    Http {
-        client: Client<HttpConnector, Full<Bytes>>,
-        address: SocketAddr,
-        channel: Channel,
-        plain: Plain,
-        encoding: Encoding,
-    },
+    Http { line: Line, authority: Authority, channel: Channel, plain: Plain, encoding: Encoding },
     Inside(InsideHandler),
 }
 
@@ -73,16 +76,11 @@ impl Attachment {
                 let mut connector = HttpConnector::new();
                 connector.set_nodelay(true);
                 connector.set_connect_timeout(Some(Duration::from_secs(1)));
-                // One HTTP/2 connection carries all calls; it is opened by the first and again after a break.
-                let client = Client::builder(TokioExecutor::new())
-                    .http2_only(true)
-                    .timer(TokioTimer::new())
-                    .http2_initial_stream_window_size(1 << 20)
-                    .http2_initial_connection_window_size(8 << 20)
-                    .build(connector.clone());
+                let authority = address.to_string().parse().expect("an address is an authority");
+                let line = Line::new(address);
                 let plain = Plain::new(connector.clone(), address);
                 let channel = Channel::new(connector, address);
-                Connection::Http { client, address, channel, plain, encoding }
+                Connection::Http { line, authority, channel, plain, encoding }
             }
         };
         Attachment { instance, endpoints, connection, permits: Arc::new(Semaphore::new(permits)) }
@@ -106,7 +104,7 @@ impl Attachment {
                 Connection::Http { channel, encoding: Encoding::Protobuf(contract), .. } => {
                     translation::to_protobuf(contract, channel, head, body).await
                 }
-                Connection::Http { client, address, .. } => call_http(client, *address, head, body).await,
+                Connection::Http { line, authority, .. } => call_http(line, authority, head, body).await,
             }
         };
         timeout(deadline, answer).await.unwrap_or_else(|_| {
@@ -172,47 +170,44 @@ impl Attachment {
     }
 }
 
-async fn call_http(
-    client: &Client<HttpConnector, Full<Bytes>>,
-    address: SocketAddr,
-    head: &Head,
-    body: Bytes,
-) -> Result<Bytes, Fault> {
-    let path = head.endpoint.replace('.', "/");
-    let mut request = Request::post(format!("http://{address}/{path}"))
-        .header(CONTENT_TYPE, "application/json")
-        .header("micro-deadline-ms", head.deadline_ms);
-    for (name, value) in heading::of(head) {
-        request = request.header(name, value);
-    }
-    for (name, value) in &head.metadata {
-        request = request.header(name, value);
-    }
-    let request = request.body(Full::new(body)).map_err(|error| {
+async fn call_http(line: &Line, authority: &Authority, head: &Head, body: Bytes) -> Result<Bytes, Fault> {
+    let request = request(authority, head).map_err(|error| {
         Fault::new(Code::Usage, format!("the call can't be put into an HTTP request: {error}"))
     })?;
-    let response = client.request(request).await.map_err(|error| broken(head, &error))?;
-    let status = response.status();
-    let collected = Limited::new(response.into_body(), BODY_BYTES_MAX).collect().await;
-    let body = collected
-        .map_err(|error| {
-            Fault::new(Code::Failed, format!("the answer of {} broke off: {error}", head.service))
-                .effect_unknown()
-        })?
-        .to_bytes();
+    let answered = line.ask(request, body, BODY_BYTES_MAX).await;
+    let (status, body) = answered.map_err(|error| {
+        let message = format!("the instance of {} can't be reached: {error}", head.service);
+        match error {
+            LineError::Unreached(_) => Fault::new(Code::Unavailable, message),
+            LineError::Broken(_) => Fault::new(Code::Unavailable, message).effect_unknown(),
+            LineError::TooLong(_) => {
+                Fault::new(Code::Failed, format!("{}: {error}", head.service)).effect_unknown()
+            }
+        }
+    })?;
     if status.is_success() {
         return Ok(body);
     }
     // The SDK answers with a fault in JSON; any other program with whatever it likes.
     Err(serde_json::from_slice(&body).unwrap_or_else(|_| {
         let text: String = String::from_utf8_lossy(&body).chars().take(200).collect();
-        let code = if status == 404 { Code::NotFound } else { Code::Failed };
+        let code = if status == StatusCode::NOT_FOUND { Code::NotFound } else { Code::Failed };
         Fault::new(code, format!("{} answered {status}: {text}", head.service))
     }))
 }
 
-fn broken(head: &Head, error: &hyper_util::client::legacy::Error) -> Fault {
-    let message = format!("the instance of {} can't be reached: {error}", head.service);
-    let fault = Fault::new(Code::Unavailable, message);
-    if error.is_connect() { fault } else { fault.effect_unknown() }
+/// The request that a call is.
+fn request(authority: &Authority, head: &Head) -> Result<Request<()>, http::Error> {
+    let path = ["/", &head.endpoint.replace('.', "/")].concat();
+    let uri = Uri::builder().scheme(Scheme::HTTP).authority(authority.clone()).path_and_query(path);
+    let mut request = Request::post(uri.build()?)
+        .header(CONTENT_TYPE, HeaderValue::from_static("application/json"))
+        .header(DEADLINE, head.deadline_ms);
+    for (name, value) in heading::of(head) {
+        request = request.header(name, value);
+    }
+    for (name, value) in &head.metadata {
+        request = request.header(name, value);
+    }
+    request.body(())
 }

@@ -7,6 +7,7 @@ mod channel;
 mod collision;
 mod heading;
 mod hops;
+mod line;
 mod plain;
 mod platform;
 mod table;
@@ -273,6 +274,9 @@ impl Registry {
                 [] => self.not_found(namespace, service, &table),
                 nodes => drained(service, nodes),
             });
+        }
+        if others.is_empty() {
+            return Ok(candidates);
         }
         let routes = self.0.mesh.routes();
         // A node that has said that it shuts down is not dialled for a call: gossip is only late with the news.

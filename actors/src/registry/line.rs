@@ -1,0 +1,246 @@
+//! How an instance is asked what has one request and one answer: over HTTP/2, on a connection of each thread that asks.
+//!
+//! It stands on h2 itself. A client around that puts a pool, two channels and a task between each caller and the
+//! connection, which is more than the rest of the way through a node. Callers of one thread share a connection, and
+//! never wait for another thread.
+
+use bytes::{Bytes, BytesMut};
+use h2::{
+    Reason, RecvStream,
+    client::{Builder, SendRequest},
+};
+use http::{Request, StatusCode};
+use std::{
+    collections::HashMap,
+    net::SocketAddr,
+    sync::{Mutex, PoisonError},
+    time::Duration,
+};
+use tokio::{
+    net::TcpStream,
+    runtime::{Handle, Id},
+    sync::Mutex as Turn,
+    time::timeout,
+};
+
+/// How long it may take to be connected on this host.
+const DIAL_LIMIT: Duration = Duration::from_secs(1);
+/// What an instance may send ahead on one stream, and on all of them together.
+const STREAM_WINDOW: u32 = 1 << 20;
+const CONNECTION_WINDOW: u32 = 8 << 20;
+/// How often a connection that has ended meanwhile is replaced within one call: the second one is new.
+const TRIES: usize = 2;
+
+/// Why there is no answer.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum LineError {
+    /// Nothing was done.
+    #[error("{0}")]
+    Unreached(String),
+    /// It may have been done.
+    #[error("{0}")]
+    Broken(String),
+    /// It was done, and what came of it is too much.
+    #[error("the answer has more than {0} bytes")]
+    TooLong(usize),
+}
+
+/// The connections to one instance.
+pub(super) struct Line {
+    address: SocketAddr,
+    senders: Mutex<HashMap<Id, SendRequest<Bytes>>>,
+    /// Held by who dials, so that callers who come together dial once.
+    dialling: Turn<()>,
+}
+
+impl Line {
+    pub(super) fn new(address: SocketAddr) -> Self {
+        Line { address, senders: Mutex::default(), dialling: Turn::default() }
+    }
+
+    /// Sends a request and reads the whole answer, of at most `most` bytes.
+    ///
+    /// # Errors
+    /// Why there is none, and whether anything may have been done.
+    pub(super) async fn ask(
+        &self,
+        request: Request<()>,
+        body: Bytes,
+        most: usize,
+    ) -> Result<(StatusCode, Bytes), LineError> {
+        let mut last = None;
+        for _ in 0..TRIES {
+            let mut sender = self.sender().await?;
+            match sender.send_request(request.clone(), body.is_empty()) {
+                Ok((answer, mut rest)) => {
+                    if !body.is_empty() {
+                        rest.send_data(body, true).map_err(broken)?;
+                    }
+                    let (head, answer) = answer.await.map_err(broken)?.into_parts();
+                    return Ok((head.status, gather(answer, most).await?));
+                }
+                // It has ended since it was found ready.
+                Err(error) => last = Some(error),
+            }
+        }
+        Err(LineError::Unreached(last.map_or_else(String::new, |error| error.to_string())))
+    }
+
+    /// A connection of this thread that takes another request: the one that there is, else a new one.
+    async fn sender(&self) -> Result<SendRequest<Bytes>, LineError> {
+        let thread = Handle::current().id();
+        if let Some(ready) = self.ready(thread).await {
+            return Ok(ready);
+        }
+        let _turn = self.dialling.lock().await;
+        // Whoever had the turn before may have dialled for this thread.
+        if let Some(ready) = self.ready(thread).await {
+            return Ok(ready);
+        }
+        let sender = timeout(DIAL_LIMIT, self.dial()).await;
+        let sender = sender.map_err(|_| LineError::Unreached("it takes no connection".to_owned()))??;
+        self.senders().insert(thread, sender.clone());
+        sender.ready().await.map_err(|error| LineError::Unreached(error.to_string()))
+    }
+
+    async fn ready(&self, thread: Id) -> Option<SendRequest<Bytes>> {
+        let known = self.senders().get(&thread).cloned()?;
+        known.ready().await.ok()
+    }
+
+    fn senders(&self) -> std::sync::MutexGuard<'_, HashMap<Id, SendRequest<Bytes>>> {
+        self.senders.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    async fn dial(&self) -> Result<SendRequest<Bytes>, LineError> {
+        let unreached = |error: &dyn std::fmt::Display| LineError::Unreached(error.to_string());
+        let stream = TcpStream::connect(self.address).await.map_err(|error| unreached(&error))?;
+        // Waiting for more to send would only delay what there is. Failing costs 40 ms at most.
+        let _ = stream.set_nodelay(true);
+        let mut builder = Builder::new();
+        builder
+            .enable_push(false)
+            .initial_window_size(STREAM_WINDOW)
+            .initial_connection_window_size(CONNECTION_WINDOW);
+        let (sender, connection) = builder.handshake(stream).await.map_err(|error| unreached(&error))?;
+        tokio::spawn(async move {
+            // Each caller is told by its own stream.
+            if let Err(error) = connection.await {
+                tracing::debug!(%error, "a connection to an instance broke");
+            }
+        });
+        Ok(sender)
+    }
+}
+
+/// Reads a body to its end.
+async fn gather(mut body: RecvStream, most: usize) -> Result<Bytes, LineError> {
+    let (mut first, mut whole) = (Bytes::new(), BytesMut::new());
+    while let Some(data) = body.data().await {
+        let data = data.map_err(|error| LineError::Broken(error.to_string()))?;
+        // What the window was narrowed by is read. A stream that has ended has none.
+        let _ = body.flow_control().release_capacity(data.len());
+        if first.len() + whole.len() + data.len() > most {
+            return Err(LineError::TooLong(most));
+        }
+        // Nearly all answers come in one piece, which needs no copy.
+        if first.is_empty() && whole.is_empty() {
+            first = data;
+            continue;
+        }
+        whole.extend_from_slice(&std::mem::take(&mut first));
+        whole.extend_from_slice(&data);
+    }
+    Ok(if whole.is_empty() { first } else { whole.freeze() })
+}
+
+/// What an error of a stream comes to: an instance that says that it will not look at it has done nothing.
+fn broken(error: h2::Error) -> LineError {
+    let refused = error.reason() == Some(Reason::REFUSED_STREAM);
+    let going = error.is_go_away() && error.reason() == Some(Reason::NO_ERROR);
+    match error.is_remote() && (refused || going) {
+        true => LineError::Unreached("it takes no more requests".to_owned()),
+        false => LineError::Broken(error.to_string()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use http::Response;
+    use std::sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    };
+    use tokio::net::TcpListener;
+
+    /// A server that answers each connection's first `requests` with what it was sent, and then ends it.
+    async fn echo(requests: usize) -> (SocketAddr, Arc<AtomicUsize>) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let address = listener.local_addr().expect("it has one");
+        let connections = Arc::new(AtomicUsize::new(0));
+        let counted = connections.clone();
+        tokio::spawn(async move {
+            while let Ok((stream, _)) = listener.accept().await {
+                counted.fetch_add(1, Ordering::Relaxed);
+                tokio::spawn(async move {
+                    let mut connection = h2::server::handshake(stream).await.expect("HTTP/2");
+                    let mut left = requests;
+                    while let Some(Ok((request, mut respond))) = connection.accept().await {
+                        left -= 1;
+                        tokio::spawn(async move {
+                            let body = gather(request.into_body(), 1 << 24).await.expect("a body");
+                            let mut answer =
+                                respond.send_response(Response::new(()), false).expect("it is there");
+                            answer.send_data(body, true).expect("it is there");
+                        });
+                        if left == 0 {
+                            connection.graceful_shutdown();
+                        }
+                    }
+                });
+            }
+        });
+        (address, connections)
+    }
+
+    fn request(address: SocketAddr) -> Request<()> {
+        Request::post(format!("http://{address}/x")).body(()).expect("a good request")
+    }
+
+    #[tokio::test]
+    async fn callers_of_a_thread_share_a_connection_and_bodies_of_any_length_pass() {
+        let (address, connections) = echo(1000).await;
+        let line = Arc::new(Line::new(address));
+        let asked = (0..50).map(|number: usize| {
+            let line = line.clone();
+            tokio::spawn(async move {
+                let body = Bytes::from(vec![b'x'; number * 40_000]);
+                let (status, answer) =
+                    line.ask(request(address), body.clone(), 1 << 24).await.expect("it answers");
+                assert!(status == StatusCode::OK && answer == body, "{number}");
+            })
+        });
+        for asked in asked.collect::<Vec<_>>() {
+            asked.await.expect("it was answered");
+        }
+        assert_eq!(connections.load(Ordering::Relaxed), 1);
+        let long = line.ask(request(address), Bytes::from(vec![0; 5000]), 4999).await;
+        assert!(matches!(long, Err(LineError::TooLong(4999))), "{long:?}");
+    }
+
+    #[tokio::test]
+    async fn a_connection_that_has_ended_is_replaced_and_nobody_there_is_nothing_done() {
+        let (address, connections) = echo(1).await;
+        let line = Line::new(address);
+        for number in 1..=5 {
+            let answer = line.ask(request(address), Bytes::from_static(b"a"), 10).await;
+            assert_eq!(answer.expect("it answers").1, "a");
+            assert_eq!(connections.load(Ordering::Relaxed), number);
+        }
+        let nobody =
+            TcpListener::bind("127.0.0.1:0").await.expect("a port").local_addr().expect("it has one");
+        let answer = Line::new(nobody).ask(request(nobody), Bytes::new(), 10).await;
+        assert!(matches!(answer, Err(LineError::Unreached(_))), "{answer:?}");
+    }
+}
