@@ -101,7 +101,7 @@ impl ConfigService {
         let OriginsRequest { namespace, service } = request;
         // Refuses with what there is.
         registry.candidates(&namespace, &service)?;
-        let instances: Vec<Instance> =
+        let instances: Vec<_> =
             registry.table().instances(&namespace, &service).iter().take(INSTANCES_MAX).cloned().collect();
         let deadline = deadline.min(Instant::now() + PATIENCE);
         let asked = instances.into_iter().map(|instance| async move {
@@ -111,7 +111,7 @@ impl ConfigService {
                 Ok(report) => (report.version, report.values.into_iter().map(Origin::from).collect(), None),
                 Err(fault) => (0, Vec::new(), Some(problem(fault))),
             };
-            InstanceReply { instance, node_name, version, values, problem }
+            InstanceReply { instance: (*instance).clone(), node_name, version, values, problem }
         });
         Ok(stream::iter(asked).buffered(ASKED_AT_ONCE).collect().await)
     }

@@ -250,7 +250,7 @@ impl Dispatch {
             } else if head.hops >= HOPS_MAX {
                 continue;
             } else {
-                self.call_at(instance.node, head.clone(), body.clone()).await
+                Box::pin(self.call_at(instance.node, head.clone(), body.clone())).await
             };
             match answer {
                 Ok(body) => return Ok(Answer { body, node: instance.node }),

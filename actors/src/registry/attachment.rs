@@ -26,6 +26,8 @@ use tokio::{
     time::timeout,
 };
 
+/// How often an instance is asked that has certainly done nothing: its connection may have ended under the first.
+const TRIES: usize = 2;
 /// How long a call may take, in milliseconds.
 const DEADLINE: HeaderName = HeaderName::from_static("micro-deadline-ms");
 
@@ -56,7 +58,7 @@ enum Connection {
 /// An instance attached to this node.
 pub struct Attachment {
     /// As it is announced.
-    pub instance: Instance,
+    pub instance: Arc<Instance>,
     /// Its endpoints with their schemas.
     pub endpoints: Vec<Endpoint>,
     connection: Connection,
@@ -83,7 +85,12 @@ impl Attachment {
                 Connection::Http { line, authority, channel, plain, encoding }
             }
         };
-        Attachment { instance, endpoints, connection, permits: Arc::new(Semaphore::new(permits)) }
+        Attachment {
+            instance: Arc::new(instance),
+            endpoints,
+            connection,
+            permits: Arc::new(Semaphore::new(permits)),
+        }
     }
 
     /// Calls the instance and waits for its answer within the call's deadline.
@@ -102,7 +109,7 @@ impl Attachment {
             match &self.connection {
                 Connection::Inside(handler) => handler(head.clone(), body).await,
                 Connection::Http { channel, encoding: Encoding::Protobuf(contract), .. } => {
-                    translation::to_protobuf(contract, channel, head, body).await
+                    Box::pin(translation::to_protobuf(contract, channel, head, body)).await
                 }
                 Connection::Http { line, authority, .. } => call_http(line, authority, head, body).await,
             }
@@ -171,10 +178,17 @@ impl Attachment {
 }
 
 async fn call_http(line: &Line, authority: &Authority, head: &Head, body: Bytes) -> Result<Bytes, Fault> {
-    let request = request(authority, head).map_err(|error| {
-        Fault::new(Code::Usage, format!("the call can't be put into an HTTP request: {error}"))
-    })?;
-    let answered = line.ask(request, body, BODY_BYTES_MAX).await;
+    let mut tries = 0;
+    let answered = loop {
+        let request = request(authority, head).map_err(|error| {
+            Fault::new(Code::Usage, format!("the call can't be put into an HTTP request: {error}"))
+        })?;
+        tries += 1;
+        match line.ask(request, body.clone(), BODY_BYTES_MAX).await {
+            Err(LineError::Unreached(_)) if tries < TRIES => {}
+            answered => break answered,
+        }
+    };
     let (status, body) = answered.map_err(|error| {
         let message = format!("the instance of {} can't be reached: {error}", head.service);
         match error {

@@ -41,6 +41,9 @@ use tokio::sync::watch;
 /// The most instances attached to one node: each is a few hundred bytes of gossip on every node.
 const ATTACHED_MAX: usize = 1024;
 
+/// Instances of one service.
+pub type Instances = Vec<Arc<Instance>>;
+
 /// The registry as one node sees it. Clones share everything.
 #[derive(Clone)]
 pub struct Registry(Arc<Inner>);
@@ -252,22 +255,16 @@ impl Registry {
     ///
     /// # Errors
     /// [`Code::NotFound`], with what was looked up where; [`Code::Unavailable`] if they are on drained nodes only.
-    pub fn candidates(&self, namespace: &Namespace, service: &ServiceName) -> Result<Vec<Instance>, Fault> {
+    pub fn candidates(&self, namespace: &Namespace, service: &ServiceName) -> Result<Instances, Fault> {
         let here = self.0.mesh.node();
-        let attached = if self.is_drained() { Vec::new() } else { self.attached() };
-        let mut candidates: Vec<Instance> = attached
-            .iter()
-            .map(|attachment| &attachment.instance)
-            .filter(|instance| instance.service == *service && instance.namespace == *namespace)
-            .cloned()
-            .collect();
+        let mut candidates = if self.is_drained() { Vec::new() } else { self.here(namespace, service) };
         // Spread over the instances here: start at another one each time.
         if candidates.len() > 1 {
             let start = u16::from_le_bytes(self.0.seams.random()) as usize % candidates.len();
             candidates.rotate_left(start);
         }
         let table = self.table();
-        let mut others: Vec<&Instance> =
+        let mut others: Vec<&Arc<Instance>> =
             table.instances(namespace, service).iter().filter(|instance| instance.node != here).collect();
         if candidates.is_empty() && others.is_empty() {
             return Err(match &table.drained(namespace, service)[..] {
@@ -290,6 +287,15 @@ impl Registry {
         });
         candidates.extend(others.into_iter().cloned());
         Ok(candidates)
+    }
+
+    /// The instances of a service that are attached to this node.
+    fn here(&self, namespace: &Namespace, service: &ServiceName) -> Instances {
+        let attached = self.0.attached.read().expect("no code panics while it holds the instances");
+        let instances = attached.values().map(|attachment| &attachment.instance);
+        let meant =
+            |instance: &&Arc<Instance>| instance.service == *service && instance.namespace == *namespace;
+        instances.filter(meant).cloned().collect()
     }
 
     /// Says whether the node is starting: others may have services that it has not heard of.
@@ -366,7 +372,7 @@ impl Registry {
     }
 
     /// All services of a namespace with their instances, by name.
-    pub fn services(&self, namespace: &Namespace) -> Vec<(ServiceName, Vec<Instance>)> {
+    pub fn services(&self, namespace: &Namespace) -> Vec<(ServiceName, Instances)> {
         let table = self.table();
         let names = table.names(namespace);
         names.into_iter().map(|name| (name.clone(), table.instances(namespace, &name).to_vec())).collect()

@@ -4,7 +4,10 @@ use crate::kit::method;
 use micro_mesh::Member;
 use micro_sdk::wire::{Instance, Namespace, NodeId, Route, ServiceName, Streams, status::ServiceStatus};
 use serde::{Deserialize, Serialize};
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 /// Announcements are under keys that begin so: `svc/NAMESPACE/SERVICE/INSTANCE`.
 const PREFIX: &str = "svc/";
@@ -100,7 +103,7 @@ fn read_behind(prefix: &str, node: NodeId, key: &str, value: &str) -> Option<Ins
 /// All instances on live nodes, and the names of nodes.
 #[derive(Debug, Default)]
 pub struct Table {
-    services: BTreeMap<(Namespace, ServiceName), Vec<Instance>>,
+    services: BTreeMap<(Namespace, ServiceName), Vec<Arc<Instance>>>,
     /// The drained nodes that have instances, by service.
     drained: BTreeMap<(Namespace, ServiceName), BTreeSet<NodeId>>,
     names: BTreeMap<NodeId, String>,
@@ -122,7 +125,7 @@ impl Table {
             for (key, value) in &member.values {
                 if let Some(instance) = read(member.node, key, value) {
                     let service = (instance.namespace.clone(), instance.service.clone());
-                    table.services.entry(service).or_default().push(instance);
+                    table.services.entry(service).or_default().push(Arc::new(instance));
                 } else if let Some(instance) = read_behind(DRAINED_PREFIX, member.node, key, value) {
                     let service = (instance.namespace, instance.service);
                     table.drained.entry(service).or_default().insert(member.node);
@@ -165,14 +168,14 @@ impl Table {
         let mut table = Table::default();
         for instance in instances {
             let service = (instance.namespace.clone(), instance.service.clone());
-            table.services.entry(service).or_default().push(instance);
+            table.services.entry(service).or_default().push(Arc::new(instance));
         }
         table.index_grpc();
         table
     }
 
     /// All services with their instances, by namespace and name.
-    pub fn all(&self) -> &BTreeMap<(Namespace, ServiceName), Vec<Instance>> {
+    pub fn all(&self) -> &BTreeMap<(Namespace, ServiceName), Vec<Arc<Instance>>> {
         &self.services
     }
 
@@ -192,7 +195,7 @@ impl Table {
     }
 
     /// The instances of one service.
-    pub fn instances(&self, namespace: &Namespace, service: &ServiceName) -> &[Instance] {
+    pub fn instances(&self, namespace: &Namespace, service: &ServiceName) -> &[Arc<Instance>] {
         let instances = self.services.get(&(namespace.clone(), service.clone()));
         instances.map_or(&[], Vec::as_slice)
     }
@@ -228,13 +231,14 @@ impl Table {
 
     /// All services in the form of the status document.
     pub fn status(&self) -> Vec<ServiceStatus> {
-        let status = |((_, service), instances): (&(Namespace, ServiceName), &Vec<Instance>)| ServiceStatus {
-            name: service.as_str().to_owned(),
-            versions: unique(instances.iter().map(|instance| instance.version.clone())),
-            instances: instances.len() as u64,
-            nodes: unique(instances.iter().map(|instance| self.node_name(instance.node))),
-            endpoints: unique(instances.iter().flat_map(|instance| instance.endpoints.iter().cloned())),
-        };
+        let status =
+            |((_, service), instances): (&(Namespace, ServiceName), &Vec<Arc<Instance>>)| ServiceStatus {
+                name: service.as_str().to_owned(),
+                versions: unique(instances.iter().map(|instance| instance.version.clone())),
+                instances: instances.len() as u64,
+                nodes: unique(instances.iter().map(|instance| self.node_name(instance.node))),
+                endpoints: unique(instances.iter().flat_map(|instance| instance.endpoints.iter().cloned())),
+            };
         self.services.iter().map(status).collect()
     }
 }

@@ -11,12 +11,12 @@ use micro_actors::{
     blob::BlobService,
     config::ConfigService,
     network::{DrainRequest, LeaveRequest, MemberReply, NETWORK, RemoveRequest, TransferRequest},
-    registry::{AttachGuard, Backend, DescribeReply, InsideHandler, REGISTRY, Table},
+    registry::{AttachGuard, Backend, DescribeReply, InsideHandler, Instances, REGISTRY, Table},
     store::StoreService,
 };
 use micro_consensus::Observation;
 use micro_sdk::wire::{
-    Caller, Code, Codec, Endpoint, Fault, Head, Instance, Namespace, NodeId, Seams, ServiceName, TraceId,
+    Caller, Code, Codec, Endpoint, Fault, Head, Namespace, NodeId, Seams, ServiceName, TraceId,
     limits::{BODY_BYTES_MAX, DEADLINE_MS_DEFAULT, DEADLINE_MS_MAX},
     status::Status,
 };
@@ -335,7 +335,7 @@ impl Local {
         &self,
         context: &Context,
         namespace: &Namespace,
-    ) -> Result<Vec<(ServiceName, Vec<Instance>)>, Fault> {
+    ) -> Result<Vec<(ServiceName, Instances)>, Fault> {
         let all = Resource::of(namespace, REGISTRY, "", READ).and_below("");
         self.may(context, &all)?;
         Ok(self.system.registry().services(namespace))
@@ -350,7 +350,7 @@ impl Local {
         context: &Context,
         namespace: &Namespace,
         service: &ServiceName,
-    ) -> Result<(Vec<Instance>, Vec<Endpoint>), Fault> {
+    ) -> Result<(Instances, Vec<Endpoint>), Fault> {
         let asked = Resource::of(namespace, REGISTRY, service.as_str(), READ);
         self.may(context, &asked)?;
         let registry = self.system.registry();

@@ -9,7 +9,7 @@ use super::{
 };
 use crate::node::Introduction;
 use futures::{Stream, StreamExt};
-use micro_actors::auth::ServiceTokenRequest;
+use micro_actors::{auth::ServiceTokenRequest, registry::Instances};
 use micro_sdk::{
     proto::{
         self, AttachEvent, AttachRequest, GetServiceRequest, GetServiceResponse, ListServicesRequest,
@@ -17,17 +17,17 @@ use micro_sdk::{
     },
     wire::{Endpoint, Instance, ServiceName},
 };
-use std::{net::SocketAddr, pin::Pin};
+use std::{net::SocketAddr, pin::Pin, sync::Arc};
 use tonic::{Request, Response, Status};
 
 impl Door {
-    fn service(&self, name: String, instances: Vec<Instance>) -> proto::Service {
-        let instance = |instance: Instance| proto::Instance {
+    fn service(&self, name: String, instances: Instances) -> proto::Service {
+        let instance = |instance: Arc<Instance>| proto::Instance {
             id: format!("{:016x}", instance.id),
-            version: instance.version,
+            version: instance.version.clone(),
             node: instance.node.to_string(),
             node_name: self.local.node_name(instance.node),
-            endpoints: instance.endpoints,
+            endpoints: instance.endpoints.clone(),
         };
         proto::Service { name, instances: instances.into_iter().map(instance).collect() }
     }

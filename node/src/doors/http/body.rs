@@ -220,7 +220,7 @@ pub(super) async fn input(kind: Kind, body: Bytes, beside: Beside<'_>) -> Result
         fields.add_encoded(&body)?;
         object = fields.over(object);
     } else if let Kind::Multipart(boundary) = kind {
-        object = parts(boundary, body, beside.schema).await?.over(object);
+        object = Box::pin(parts(boundary, body, beside.schema)).await?.over(object);
     }
     let mut captured = Fields::new(beside.schema);
     for (name, text) in beside.captured {

@@ -40,7 +40,7 @@ pub(super) async fn call(
         && endpoint == RAW
     {
         let path = raw::canonical(&path, slashed.is_some());
-        return raw::answer(door, entry, parts, body, service.clone(), path).await;
+        return Box::pin(raw::answer(door, entry, parts, body, service.clone(), path)).await;
     }
     Path::parse(whole)?;
     let target = found?;
@@ -55,7 +55,7 @@ pub(super) async fn call(
     }
     let streams = target.offer.as_ref().map(|offer| offer.streams_of(&target.endpoint)).unwrap_or_default();
     if streams.any() {
-        return stream::answer(door, entry, parts, body, target, streams).await;
+        return Box::pin(stream::answer(door, entry, parts, body, target, streams)).await;
     }
     let (input, _held) = input(door, entry, parts, body, &target).await?;
     let mut head = door.local.head(&entry.context, target.service, &target.endpoint);
@@ -85,7 +85,7 @@ pub(super) async fn input(
     let mut beside = Beside { query: parts.uri.query(), captured: &target.captured, schema: None };
     let typed = kind != Kind::Json || beside.query.is_some() || !beside.captured.is_empty();
     if let Some(offer) = target.offer.as_ref().filter(|_| typed) {
-        let described = offer.described(&door.local).await;
+        let described = Box::pin(offer.described(&door.local)).await;
         let found = described.iter().find(|described| described.endpoint.name == target.endpoint);
         beside.schema = found.map(|described| Schema::of(&described.request));
     }

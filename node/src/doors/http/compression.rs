@@ -5,26 +5,31 @@ use http::{
     HeaderMap, HeaderValue, Request, Response,
     header::{ACCEPT_ENCODING, CONTENT_TYPE},
 };
-use hyper::body::Incoming;
-use tower::{Layer, Service, ServiceExt, util::MapRequest};
-use tower_http::compression::{Compression, CompressionLayer, predicate::Predicate};
+use std::{convert::Infallible, future::ready};
+use tower::{Layer, ServiceExt, service_fn};
+use tower_http::compression::{CompressionLayer, predicate::Predicate};
 
 /// The smallest answer that is worth to be compressed: less fits into a packet of Ethernet as it is.
 const BYTES_MIN: u64 = 1024;
 
-/// Compresses answers, whatever callers say that they don't take.
-type Tolerant<S> = MapRequest<Compression<S, Text>, fn(Request<Incoming>) -> Request<Incoming>>;
-
-/// Compresses what `inner` answers, where that is worth it and wanted.
-pub(super) fn compressed<S>(inner: S) -> Tolerant<S>
-where
-    S: Service<Request<Incoming>, Response = Response<Body>>,
-{
-    fn tolerant(mut request: Request<Incoming>) -> Request<Incoming> {
-        tolerate(request.headers_mut());
-        request
+/// An answer as it goes to who has sent `asked` as `Accept-Encoding`: compressed, where that is worth it and wanted.
+/// Most are not, and go as they are.
+pub(super) async fn compressed(asked: Vec<HeaderValue>, response: Response<Body>) -> Response<Body> {
+    if !Text.should_compress(&response) {
+        return response;
     }
-    CompressionLayer::new().compress_when(Text).layer(inner).map_request(tolerant)
+    let mut request = Request::new(());
+    request.headers_mut().extend(asked.into_iter().map(|list| (ACCEPT_ENCODING, list)));
+    tolerate(request.headers_mut());
+    let mut response = Some(response);
+    let answer = service_fn(|_: Request<()>| {
+        let response = response.take().expect("it is asked once");
+        ready(Ok::<_, Infallible>(response))
+    });
+    match CompressionLayer::new().compress_when(Text).layer(answer).oneshot(request).await {
+        Ok(response) => response.map(Body::new),
+        Err(never) => match never {},
+    }
 }
 
 /// Answers that may be compressed: texts of some size. The bytes of blobs may be anything, and their length is told.

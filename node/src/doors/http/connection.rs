@@ -6,15 +6,13 @@ use super::{
         tally::{DoorName, Reason, Tally},
     },
     Api,
-    compression::compressed,
 };
 use axum::body::Body;
 use http::Request;
-use hyper::body::Incoming;
+use hyper::{body::Incoming, service::service_fn};
 use hyper_util::{
     rt::{TokioExecutor, TokioIo, TokioTimer},
     server::conn::auto,
-    service::TowerToHyperService,
 };
 use micro_actors::audit::Origin;
 use std::{
@@ -35,7 +33,6 @@ use tokio::{
     sync::watch,
     time::sleep,
 };
-use tower::service_fn;
 
 /// The largest head of an HTTP/1 request: twice what other servers take, and far less than would be a burden before it
 /// is known who sends it.
@@ -87,14 +84,13 @@ pub(in crate::doors) async fn serve<S>(
     let begun = Arc::new(AtomicBool::new(false));
     let seen = begun.clone();
     // Where a request came in goes with it as an extension, and nothing else puts it there.
-    let answers = service_fn(move |mut request: Request<Incoming>| {
+    let service = service_fn(move |mut request: Request<Incoming>| {
         seen.store(true, Ordering::Relaxed);
         request.extensions_mut().insert(origin);
         request.extensions_mut().insert(kept.clone());
         let api = api.clone();
         async move { Ok::<_, Infallible>(api.answer(request.map(Body::new)).await) }
     });
-    let service = TowerToHyperService::new(compressed(answers));
     let late = async {
         sleep(HEAD_TIMEOUT).await;
         // From then on each version of HTTP has its own way to find out who is gone.

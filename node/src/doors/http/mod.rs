@@ -36,11 +36,12 @@ use crate::{
 };
 use axum::{body::Body, extract::Request, response::Response};
 use body::Room;
+use compression::compressed;
 use cors::{Origins, Page};
 use host::Hosts;
 use http::{
     HeaderName, HeaderValue, Method, Version,
-    header::{CONTENT_LENGTH, CONTENT_TYPE, TRANSFER_ENCODING},
+    header::{ACCEPT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, TRANSFER_ENCODING},
     request::Parts,
 };
 use hyper::body::Body as _;
@@ -154,8 +155,9 @@ impl Api {
     /// Answers a request. Where it came in is among its extensions.
     pub async fn answer(&self, request: Request) -> Response {
         let is_head = request.method() == Method::HEAD;
+        let encodings = request.headers().get_all(ACCEPT_ENCODING).iter().cloned().collect();
         let response = self.0.handle(request).await;
-        if is_head { without_body(response) } else { response }
+        if is_head { without_body(response) } else { compressed(encodings, response).await }
     }
 }
 
@@ -247,26 +249,27 @@ impl Door {
         self.named(&entry, parts, body).await
     }
 
-    /// What the path names answers.
+    /// What the path names answers. All but calls is boxed, so that the future of a call, which is moved about, is not
+    /// as large as the largest of the others.
     async fn named(&self, entry: &Entry<'_>, parts: &Parts, body: Body) -> Result<Response, Refusal> {
         if grpc_web::is_asked(&parts.headers) {
-            return Ok(grpc_web::answer(self, entry, parts, body).await);
+            return Ok(Box::pin(grpc_web::answer(self, entry, parts, body)).await);
         }
         if blobs::wanted(parts) {
-            return blobs::answer(&self.local, &entry.context, parts).await;
+            return Box::pin(blobs::answer(&self.local, &entry.context, parts)).await;
         }
         if parts.uri.path().starts_with(platform::PREFIX) {
-            let answer = platform::answer(self, entry, parts, body).await;
+            let answer = Box::pin(platform::answer(self, entry, parts, body)).await;
             return answer.map_err(|refusal| refusal.told_to(&entry.context.caller));
         }
         if let Some(document) = Document::at(parts.uri.path()) {
             if !matches!(parts.method, Method::GET | Method::HEAD) {
                 return Err(Refusal::method(&parts.method, "GET, HEAD"));
             }
-            return self.document(document, entry).await;
+            return Box::pin(self.document(document, entry)).await;
         }
         if parts.uri.path() == mcp::PATH {
-            return mcp::answer(self, entry, parts, body).await;
+            return Box::pin(mcp::answer(self, entry, parts, body)).await;
         }
         call::call(self, entry, parts, body).await
     }

@@ -42,7 +42,7 @@ pub(super) struct Offer {
 
 impl Offer {
     /// What these instances offer.
-    pub fn of(namespace: &Namespace, service: &ServiceName, instances: &[Instance]) -> Self {
+    pub fn of(namespace: &Namespace, service: &ServiceName, instances: &[Arc<Instance>]) -> Self {
         let endpoints: BTreeSet<&str> =
             instances.iter().flat_map(|instance| &instance.endpoints).map(String::as_str).collect();
         Offer {
@@ -56,7 +56,7 @@ impl Offer {
     }
 
     /// Whether it is still what these instances offer.
-    pub fn holds_for(&self, instances: &[Instance]) -> bool {
+    pub fn holds_for(&self, instances: &[Arc<Instance>]) -> bool {
         self.instances == ids(instances)
     }
 
@@ -83,7 +83,7 @@ impl Offer {
     }
 }
 
-fn ids(instances: &[Instance]) -> BTreeSet<InstanceId> {
+fn ids(instances: &[Arc<Instance>]) -> BTreeSet<InstanceId> {
     instances.iter().map(|instance| instance.id).collect()
 }
 
