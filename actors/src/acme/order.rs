@@ -43,7 +43,7 @@ const NO_ACCOUNT: &str = "urn:ietf:params:acme:error:accountDoesNotExist";
 pub(crate) struct Failure {
     /// In words.
     pub why: String,
-    /// Whether the authority has had enough for now.
+    /// Whether the authority takes no more orders for a while.
     pub limited: bool,
     /// Whether it does not know the mesh's account any more.
     forgotten: bool,
