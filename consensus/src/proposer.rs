@@ -14,7 +14,7 @@ use crate::{
     timekeeper::Timekeeper,
 };
 use bytes::Bytes;
-use futures::StreamExt;
+use futures::{FutureExt, StreamExt, future::ready};
 use micro_mesh::{FrameReceiver, FrameSender, Lane, Mesh, frame_into};
 use micro_sdk::wire::{NodeId, limits::PROPOSAL_BYTES_MAX};
 use std::{
@@ -25,7 +25,7 @@ use std::{
 use tokio::{
     sync::{mpsc, oneshot, watch},
     task::JoinHandle,
-    time::{Instant, sleep, timeout_at},
+    time::{Instant, error::Elapsed, sleep, timeout_at},
 };
 
 /// How many proposals go to another node in one batch at most.
@@ -81,19 +81,10 @@ impl Proposer {
 
     /// Proposes a command, now, and waits until it is applied here or at the leader, or `deadline` passes.
     pub fn propose(&self, command: Bytes, deadline: Instant) -> impl Future<Output = Outcome> + use<> {
-        let sent = self.send(command, deadline);
-        async move {
-            let mut waiting = sent?;
-            match timeout_at(deadline, &mut waiting).await {
-                Ok(Ok(outcome)) => outcome,
-                Ok(Err(_)) => Err(ProposeError::Unknown("the node is shutting down".to_owned())),
-                Err(_) => {
-                    waiting.close();
-                    waiting
-                        .try_recv()
-                        .unwrap_or_else(|_| Err(ProposeError::Unknown("the deadline passed".to_owned())))
-                }
-            }
+        // No async block: one that waits for what it was given has room for it twice, and so has each around it.
+        match self.send(command, deadline) {
+            Ok(waiting) => timeout_at(deadline, waiting).map(outcome_of).left_future(),
+            Err(error) => ready(Err(error)).right_future(),
         }
     }
 
@@ -108,6 +99,15 @@ impl Proposer {
             mpsc::error::TrySendError::Closed(_) => ProposeError::Stopped("it is shutting down".to_owned()),
         })?;
         Ok(waiting)
+    }
+}
+
+/// What came of waiting for a proposal.
+fn outcome_of(waited: Result<Result<Outcome, oneshot::error::RecvError>, Elapsed>) -> Outcome {
+    match waited {
+        Ok(Ok(outcome)) => outcome,
+        Ok(Err(_)) => Err(ProposeError::Unknown("the node is shutting down".to_owned())),
+        Err(_) => Err(ProposeError::Unknown("the deadline passed".to_owned())),
     }
 }
 

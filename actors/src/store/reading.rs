@@ -88,7 +88,8 @@ impl StoreService {
                     check_compacted(view, at)?;
                     Past::new(view, at, Some(deadline)).get(&key)
                 };
-                self.replica.look_aside(look).await?
+                // On the heap, since it is seldom, and each read that waits would carry it.
+                Box::pin(self.replica.look_aside(look)).await?
             }
         };
         let record = row.map(|row| Record::of(request.key, row)).transpose()?;

@@ -18,7 +18,7 @@ use bincode::{
 };
 use bytes::Bytes;
 use micro_sdk::wire::{
-    Code, Fault, NameError, Namespace, ServiceName,
+    COORDINATION, Code, Fault, NameError, Namespace, ServiceName,
     limits::{KEY_BYTES_MAX, VALUE_BYTES_MAX},
 };
 use std::{collections::BTreeMap, ops::Range};
@@ -223,10 +223,17 @@ pub(crate) fn check_ttl(ttl_ms: u64) -> Result<(), Fault> {
     Ok(())
 }
 
-/// Refuses what is beyond the limits of a record.
+/// Refuses what is beyond the limits of a record, and what would hold a lock for ever.
 pub(crate) fn check_write(write: &WriteRequest) -> Result<(), Fault> {
     check_key(&write.key)?;
     check_ttl(write.ttl_ms)?;
+    if write.lease == 0 && write.table.database.as_str() == COORDINATION {
+        let message = format!(
+            "database {COORDINATION:?} is that of locks and elections: it takes no record without a lease"
+        );
+        return Err(Fault::new(Code::Usage, message)
+            .help("acquire the lock with `micro-node lock`, or keep the record in another database"));
+    }
     let value = write.value.0.len();
     if value > VALUE_BYTES_MAX {
         let message = format!("a value of {value} bytes is larger than the limit of {VALUE_BYTES_MAX} bytes");

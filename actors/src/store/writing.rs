@@ -12,6 +12,7 @@ use crate::{
     },
 };
 use bytes::Bytes;
+use futures::{FutureExt, future::ready};
 use micro_consensus::{Consensus, ProposeError};
 use micro_sdk::wire::{Code, Codec, Fault, limits::PROPOSAL_BYTES_MAX};
 use tokio::time::{Duration, Instant, sleep};
@@ -35,18 +36,18 @@ impl StoreService {
     ) -> impl Future<Output = Result<WriteReply, Fault>> + use<> {
         // Proposed here and now, so that who waits carries nothing but what it waits with.
         let if_version = request.if_version;
-        let proposed = put(&request).map(|put| {
-            let command = StoreCommand::Write { put, if_version, idempotency_key: key };
-            self.propose_while(envelope(MachineId::Store, &command), key.is_some(), deadline)
-        });
+        let command = match put(&request) {
+            Ok(put) => StoreCommand::Write { put, if_version, idempotency_key: key },
+            Err(fault) => return ready(Err(fault)).right_future(),
+        };
+        let proposed = self.propose_while(envelope(MachineId::Store, &command), key.is_some(), deadline);
         let name = request.key;
-        async move {
-            match proposed?.await? {
-                StoreOutcome::Written { version } => Ok(WriteReply { version }),
-                StoreOutcome::Conflict { version } => Err(conflict(&name, if_version, version)),
-                other => Err(refusal(other)),
-            }
-        }
+        let written = move |outcome: Result<StoreOutcome, Fault>| match outcome? {
+            StoreOutcome::Written { version } => Ok(WriteReply { version }),
+            StoreOutcome::Conflict { version } => Err(conflict(&name, if_version, version)),
+            other => Err(refusal(other)),
+        };
+        proposed.map(written).left_future()
     }
 
     /// Deletes a record.
@@ -239,21 +240,25 @@ impl StoreService {
     ) -> impl Future<Output = Result<StoreOutcome, Fault>> + use<> {
         let again = repeatable.then(|| (self.consensus.clone(), command.clone()));
         let first = self.consensus.propose(command, deadline);
-        async move {
-            let outcome = match (first.await, again) {
-                (Ok((_, outcome)), _) => outcome,
-                // On the heap, since it is seldom, and each write that waits would carry it.
-                (Err(ProposeError::Unknown(why)), Some((consensus, command))) => {
-                    Box::pin(repeated(&consensus, command, deadline, why)).await?
-                }
-                (Err(error), _) => return Err(error.into()),
-            };
-            Codec::decode::<_, OUTCOME_BYTES_MAX>(&outcome).map_err(|error| {
-                let message = format!("the outcome of a write is garbled: {error}");
-                Fault::new(Code::Internal, message).effect_unknown()
-            })
-        }
+        // No async block: one that waits for what it was given has room for it twice, and so has each around it.
+        first.then(move |answer| match (answer, again) {
+            (Ok((_, outcome)), _) => ready(outcome_of(&outcome)).left_future(),
+            // On the heap, since it is seldom, and each write that waits would carry it.
+            (Err(ProposeError::Unknown(why)), Some((consensus, command))) => {
+                let repeated =
+                    async move { outcome_of(&repeated(&consensus, command, deadline, why).await?) };
+                repeated.boxed().right_future()
+            }
+            (Err(error), _) => ready(Err(error.into())).left_future(),
+        })
     }
+}
+
+fn outcome_of(encoded: &[u8]) -> Result<StoreOutcome, Fault> {
+    Codec::decode::<_, OUTCOME_BYTES_MAX>(encoded).map_err(|error| {
+        let message = format!("the outcome of a write is garbled: {error}");
+        Fault::new(Code::Internal, message).effect_unknown()
+    })
 }
 
 /// The one place where changes are repeated: `why` says what is not known of the first try. A later one that did

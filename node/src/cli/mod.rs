@@ -17,6 +17,7 @@ mod cluster;
 mod completion;
 mod config;
 mod confirmation;
+mod contact;
 mod data_dir;
 mod drain;
 mod dynamic;

@@ -36,7 +36,7 @@ const NAMES: [&str; 6] = ["name", "key", "path", "id", "kid", "version"];
 const LISTS: [&str; 3] = ["items", "nodes", "keys"];
 
 /// The two streams of a command, and how it was asked to use them.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Output {
     format: Format,
     headers: bool,

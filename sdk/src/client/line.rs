@@ -8,11 +8,8 @@
 //! the line, and gives up what it has, by itself. Each one watches only the place before its own, so that one goes on
 //! when one leaves, in the order in which they came, and no others are woken.
 
-use super::{
-    Compare, Fence, Lease, Node, Store, WatchError,
-    store::{DATABASE, OpResult},
-};
-use crate::wire::{Code, Fault};
+use super::{Compare, Fence, Lease, Node, Store, WatchError, store::OpResult};
+use crate::wire::{COORDINATION, Code, Fault};
 use bytes::Bytes;
 use futures::{StreamExt, TryStreamExt};
 use std::time::Duration;
@@ -56,11 +53,11 @@ impl Line {
 
     /// The records of what is had.
     pub fn records(&self) -> Store {
-        self.node.store().database(DATABASE).table(self.table)
+        self.node.store().database(COORDINATION).table(self.table)
     }
 
     fn places(&self) -> Store {
-        self.node.store().database(DATABASE).table(self.places)
+        self.node.store().database(COORDINATION).table(self.places)
     }
 
     /// Takes the last place in line. Dropped, it is given up.

@@ -49,6 +49,7 @@ mod backup;
 mod blob;
 mod call;
 mod config;
+mod contact;
 mod conversation;
 mod dial;
 mod directory;
@@ -79,6 +80,7 @@ pub use config::{
     ConfigReading, ConfigRotation, ConfigTree, ConfigUpdate, ConfigWatch, DeleteConfig, EndCanary, GetConfig,
     InstanceConfig, ListConfigHistory, RollBackConfig, SECRET, SetConfig, WatchConfig,
 };
+pub use contact::Contact;
 pub use conversation::{Answers, Conversation, Requests, StreamCall};
 pub use directory::{ServiceDescription, ServiceInstance, ServiceListing};
 pub use election::{Election, Leader, Leadership, Observer};

@@ -23,7 +23,7 @@ pub use codec::{Codec, CodecError};
 pub use fault::{Code, Effect, Fault};
 pub use head::{Caller, HOPS_MAX, Head};
 pub use id::{ClusterId, LogIndex, NodeId, ParseIdError, Term, TraceId};
-pub use name::{NameError, Namespace, ServiceName};
+pub use name::{COORDINATION, NameError, Namespace, ServiceName};
 pub use route::{ROUTE_BYTES_MAX, ROUTE_METHODS, Route, RouteError, Segment};
 pub use seam::{Blocking, Clock, Entropy, Job, Seams, Timer};
 pub use service::{Endpoint, Instance, InstanceAddress, InstanceId, Streams};

@@ -49,3 +49,4 @@ mod store_copies;
 mod tidy;
 mod tokens;
 mod tools;
+mod watches;

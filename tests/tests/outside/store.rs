@@ -197,6 +197,12 @@ async fn a_lock_is_held_by_one_at_a_time_in_the_order_in_which_they_came() -> an
     let fault =
         node.lock("nightly").acquire_within(Duration::from_millis(300)).await.expect_err("it is held");
     assert_eq!(fault.code, Code::Timeout);
+    // What is tied to no lease would hold a lock for ever: it is refused, also as a part of a transaction.
+    let locks = node.store().database("coordination").table("locks");
+    let plain = locks.put("weekly", "mine").await.expect_err("it has no lease");
+    assert!(plain.code == Code::Usage && plain.help[0].contains("micro-node lock"), "{plain:?}");
+    let plain = locks.txn().then(locks.put("weekly", "mine")).await.expect_err("it has no lease");
+    assert_eq!(plain.code, Code::Usage);
     let mut waiting = Vec::new();
     let places = node.store().database("coordination").table("lock-lines");
     for number in 0..3u64 {

@@ -20,7 +20,7 @@ mod view;
 mod watch;
 
 use super::{
-    confirmation,
+    confirmation, contact,
     failure::{self, Failure},
     globals::{self, Globals},
     input,

@@ -1,7 +1,7 @@
 //! `micro-node config watch`.
 
 use super::{
-    document,
+    contact, document,
     failure::Failure,
     globals::Globals,
     item::{EditItem, excerpt},
@@ -72,7 +72,8 @@ fn line(update: &ConfigUpdate, edit: &ConfigEdit) -> String {
 impl Watch {
     pub(super) fn run(self, globals: &Globals, output: &Output) -> Result<(), Failure> {
         session::run(globals, async |node| {
-            let asked = node.config().watch(&self.path).instance(&self.instance);
+            let asked =
+                node.config().watch(&self.path).instance(&self.instance).on_contact(contact::remarks(output));
             let mut watch = if self.show_secrets { asked.show_secrets() } else { asked }.await?;
             let mut left = self.limit.unwrap_or(u64::MAX);
             let mut first = true;

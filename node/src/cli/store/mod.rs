@@ -24,7 +24,7 @@ mod write;
 mod writer;
 
 use super::{
-    confirmation,
+    confirmation, contact,
     failure::{self, Failure},
     globals::{self, Globals},
     input,

@@ -1,7 +1,7 @@
 //! `micro-node store watch`.
 
 use super::{
-    Place,
+    Place, contact,
     failure::Failure,
     globals::Globals,
     item::{RecordItem, excerpt, rfc3339},
@@ -88,7 +88,7 @@ impl Watch {
             if let Some(revision) = self.from {
                 asked = asked.since(revision);
             }
-            let mut watch = asked.await.map_err(explained)?;
+            let mut watch = asked.on_contact(contact::remarks(output)).await.map_err(explained)?;
             output.detail(&format!("watching from revision {}", watch.seen() + 1));
             let mut left = self.limit.unwrap_or(u64::MAX);
             while let Some(next) = watch.next().await {

@@ -3,23 +3,20 @@
 //! A node tells the whole value each time, so that a watch that was cut off has missed nothing once it is asked again:
 //! what was told before is not told again, and several changes may be told as one.
 
-use super::{super::node::Stake, ConfigEdit, ConfigLeaf, ConfigReading, ConfigTree, SECRET};
+use super::{
+    super::{
+        contact::{Contact, Reconnection},
+        node::Stake,
+    },
+    ConfigEdit, ConfigLeaf, ConfigReading, ConfigTree, SECRET,
+};
 use crate::{
-    chance,
     proto::{self, WatchConfigResponse},
     wire::{Code, Fault},
 };
 use futures::{Stream, future::BoxFuture, stream};
-use std::{collections::BTreeMap, time::Duration};
-use tokio::time::{Instant, sleep};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 use tonic::Streaming;
-
-/// The first pause before a watch is asked for again: a new leader is there after about as long.
-const PAUSE_MIN: Duration = Duration::from_millis(100);
-/// The longest one: how long a watch may lag behind a node that came back.
-const PAUSE_MAX: Duration = Duration::from_secs(2);
-/// How long a watch is asked for in vain before it ends: longer than the restart of a node.
-const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A watch that is being made up. Await it to begin it.
 #[derive(Debug)]
@@ -29,7 +26,7 @@ pub struct WatchConfig {
     path: String,
     show_secrets: bool,
     instance: String,
-    patience: Duration,
+    reconnection: Reconnection,
 }
 
 /// A watch. Dropping it ends it.
@@ -39,8 +36,6 @@ pub struct ConfigWatch {
     answers: Option<Streaming<WatchConfigResponse>>,
     /// What was told last.
     told: Option<ConfigReading>,
-    /// How often the node was asked in vain, and since when.
-    failing: Option<(u32, Instant)>,
     ended: bool,
 }
 
@@ -57,7 +52,8 @@ pub struct ConfigUpdate {
 
 impl WatchConfig {
     pub(super) fn new(tree: ConfigTree, path: String) -> WatchConfig {
-        WatchConfig { tree, path, show_secrets: false, instance: String::new(), patience: PATIENCE }
+        let reconnection = Reconnection::default();
+        WatchConfig { tree, path, show_secrets: false, instance: String::new(), reconnection }
     }
 
     /// With secrets as they are; else each is [`SECRET`].
@@ -74,7 +70,14 @@ impl WatchConfig {
 
     /// Ends once no node has answered for this long.
     pub fn patience(mut self, patience: Duration) -> WatchConfig {
-        self.patience = patience;
+        self.reconnection.patience = patience;
+        self
+    }
+
+    /// Tells `listener` when the node does not answer any more, and when it does again: changes come late meanwhile. It
+    /// is called from within the watch, and must not block.
+    pub fn on_contact(mut self, listener: impl Fn(Contact) + Send + Sync + 'static) -> WatchConfig {
+        self.reconnection.listener = Some(Arc::new(listener));
         self
     }
 
@@ -102,7 +105,7 @@ impl IntoFuture for WatchConfig {
     fn into_future(self) -> Self::IntoFuture {
         Box::pin(async move {
             let answers = Some(self.ask().await?);
-            Ok(ConfigWatch { asked: self, answers, told: None, failing: None, ended: false })
+            Ok(ConfigWatch { asked: self, answers, told: None, ended: false })
         })
     }
 }
@@ -135,7 +138,7 @@ impl ConfigWatch {
             };
             let fault = match answers.message().await {
                 Ok(Some(response)) => {
-                    self.failing = None;
+                    self.asked.reconnection.answered();
                     match self.update(response) {
                         Some(update) => return Ok(update),
                         None => continue,
@@ -169,16 +172,10 @@ impl ConfigWatch {
     /// Gets ready to ask again after a pause.
     async fn recover(&mut self, fault: Fault) -> Result<(), Fault> {
         self.answers = None;
-        let (times, since) = self.failing.unwrap_or((0, Instant::now()));
-        let is_final = matches!(fault.code, Code::Usage | Code::Denied | Code::NotFound | Code::Internal);
-        if is_final || since.elapsed() >= self.asked.patience {
-            return Err(fault);
+        match matches!(fault.code, Code::Usage | Code::Denied | Code::NotFound | Code::Internal) {
+            true => Err(fault),
+            false => self.asked.reconnection.pause(fault).await,
         }
-        self.failing = Some((times + 1, since));
-        let pause = (PAUSE_MIN * 2u32.saturating_pow(times.min(8))).min(PAUSE_MAX);
-        // From half the pause to all of it, so that watchers do not come back all at once.
-        sleep(pause.mul_f64(0.5 + chance::fraction() / 2.0)).await;
-        Ok(())
     }
 }
 

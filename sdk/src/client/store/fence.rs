@@ -3,11 +3,9 @@
 use super::{Compare, OpResult, Store, Transacted, Transaction};
 use crate::{
     client::Node,
-    wire::{Code, Fault},
+    wire::{COORDINATION, Code, Fault},
 };
 
-/// The database in which locks and elections are.
-pub(crate) const DATABASE: &str = "coordination";
 /// The table of the locks that are held.
 pub(crate) const LOCKS: &str = "locks";
 
@@ -41,7 +39,7 @@ impl Fence {
     }
 
     fn store(&self, node: &Node) -> Store {
-        node.store().database(DATABASE).table(self.table)
+        node.store().database(COORDINATION).table(self.table)
     }
 }
 

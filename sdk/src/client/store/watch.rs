@@ -6,28 +6,28 @@
 //! ```
 
 use super::{
-    super::{Node, node::Stake},
+    super::{
+        Node,
+        contact::{Contact, Reconnection},
+        node::Stake,
+    },
     Record, Store,
     range::Range,
     record::{Reading, time_of},
 };
 use crate::{
-    chance,
     proto::{self, WatchResponse, watch_response::Event},
     wire::{Code, Fault},
 };
 use bytes::Bytes;
 use futures::{Stream, future::BoxFuture, stream};
-use std::time::{Duration, SystemTime};
-use tokio::time::{Instant, sleep, timeout};
+use std::{
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
+use tokio::time::timeout;
 use tonic::Streaming;
 
-/// The first pause before a watch is asked for again: a new leader is there after about as long.
-const PAUSE_MIN: Duration = Duration::from_millis(100);
-/// The longest one: how long a watch may lag behind a node that came back.
-const PAUSE_MAX: Duration = Duration::from_secs(2);
-/// How long a watch is asked for in vain before it ends: longer than the restart of a node.
-const PATIENCE: Duration = Duration::from_secs(60);
 /// How long a node may say nothing: it marks each second how far it is.
 const SILENCE_MAX: Duration = Duration::from_secs(15);
 
@@ -40,7 +40,7 @@ pub struct WatchRange<V = Bytes> {
     since: Option<u64>,
     stale: bool,
     others: Vec<Node>,
-    patience: Duration,
+    reconnection: Reconnection,
     reading: Reading<V>,
 }
 
@@ -51,8 +51,6 @@ pub struct Watch<V = Bytes> {
     /// Everything up to this revision was told.
     seen: Option<u64>,
     answers: Option<Streaming<WatchResponse>>,
-    /// How often a node was asked in vain, and since when.
-    failing: Option<(u32, Instant)>,
     /// Which node is asked: the store's own, then the others in turn.
     turn: usize,
     ended: bool,
@@ -123,7 +121,7 @@ impl<V> WatchRange<V> {
             since: None,
             stale: false,
             others: Vec::new(),
-            patience: PATIENCE,
+            reconnection: Reconnection::default(),
             reading,
         }
     }
@@ -160,7 +158,14 @@ impl<V> WatchRange<V> {
 
     /// Ends once no node has answered for this long.
     pub fn patience(mut self, patience: Duration) -> WatchRange<V> {
-        self.patience = patience;
+        self.reconnection.patience = patience;
+        self
+    }
+
+    /// Tells `listener` when no node answers any more, and when one does again: changes come late meanwhile. It is
+    /// called from within the watch, and must not block.
+    pub fn on_contact(mut self, listener: impl Fn(Contact) + Send + Sync + 'static) -> WatchRange<V> {
+        self.reconnection.listener = Some(Arc::new(listener));
         self
     }
 }
@@ -172,7 +177,7 @@ impl<V: Send + 'static> IntoFuture for WatchRange<V> {
     /// Begins the watch: what is written from now on, it tells.
     fn into_future(self) -> Self::IntoFuture {
         let seen = self.since.map(|since| since.saturating_sub(1));
-        let mut watch = Watch { asked: self, seen, answers: None, failing: None, turn: 0, ended: false };
+        let mut watch = Watch { asked: self, seen, answers: None, turn: 0, ended: false };
         Box::pin(async move {
             // The first answer says from where on it tells: without it, a watch that is cut off at once would have to
             // begin anew, and miss what came between.
@@ -274,7 +279,7 @@ impl<V> Watch<V> {
                     return Err(Fault::new(Code::Unreachable, message));
                 }
             };
-            self.failing = None;
+            self.asked.reconnection.answered();
             // One without an event is of a newer node.
             if let Some(event) = response.event {
                 return Ok(event);
@@ -285,16 +290,11 @@ impl<V> Watch<V> {
     /// Gets ready to ask again after a pause.
     async fn recover(&mut self, fault: Fault) -> Result<(), WatchError> {
         self.answers = None;
-        let (times, since) = self.failing.unwrap_or((0, Instant::now()));
-        if is_final(&fault) || since.elapsed() >= self.asked.patience {
+        if is_final(&fault) {
             return Err(self.error(fault));
         }
-        self.failing = Some((times + 1, since));
         self.turn += 1;
-        let pause = (PAUSE_MIN * 2u32.saturating_pow(times.min(8))).min(PAUSE_MAX);
-        // From half the pause to all of it, so that watchers do not come back all at once.
-        sleep(pause.mul_f64(0.5 + chance::fraction() / 2.0)).await;
-        Ok(())
+        self.asked.reconnection.pause(fault).await.map_err(|fault| self.error(fault))
     }
 
     fn error(&self, fault: Fault) -> WatchError {

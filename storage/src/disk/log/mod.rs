@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! raft/<sequence, 16 hex digits>.log      segments, oldest first; the last one is written
-//! raft/spare                              the file of the next segment
+//! raft/spare.0                            files of the next segments
 //! ```
 //!
 //! A log that lives on appends, syncs and drops of its beginning has no use for an ordered, compacted store: each

@@ -1,8 +1,11 @@
-//! The file that becomes the next segment: filled in the background, or one whose records were purged.
+//! Files that become the next segments: filled in the background, or those whose records were purged.
 //!
-//! It is asked for when the current segment is half full. Before that, one that was purged may come back for nothing,
+//! One is asked for when the current segment is half full. Before that, one that was purged may come back for nothing,
 //! and a node that does little never needs it. The writer never waits for it: if none is ready it takes a new empty
 //! file, which costs each sync more until the next segment begins, and loses nothing.
+//!
+//! A purge gives back all that came since the last snapshot, at once. To fill as many files anew until the next one
+//! took a twentieth of all CPU under load, so they are kept, no more than a busy node needs between two purges.
 
 use super::segment::{self, Segment};
 use crate::{
@@ -19,9 +22,11 @@ use std::{
     thread::{self, JoinHandle},
 };
 
-/// The next segment before it has its name, and before it is filled.
+/// What spare files are called, with a number behind it, and one that is being filled.
 const SPARE: &str = "spare";
 const SPARE_PART: &str = "spare.part";
+/// The most files that are kept: 128 MiB, less than twice of what the log of a busy node holds between two purges.
+const SPARES_MAX: usize = 8;
 
 enum Errand {
     /// There should be a spare file.
@@ -38,27 +43,25 @@ pub struct Spares {
     thread: Option<JoinHandle<()>>,
 }
 
-/// Where the one spare file is.
+/// Where the spare files are.
 struct Shelf {
     directory: PathBuf,
     segment_bytes: u64,
-    /// Whether the file called `spare` is whole. Held while the name changes hands.
-    ready: Mutex<Option<File>>,
+    /// The whole ones: the first is called `spare.0`, the next `spare.1`. Held while a name changes hands.
+    ready: Mutex<Vec<File>>,
     /// Keeps the lock until the thread has ended.
     _data_dir: Arc<DataDir>,
 }
 
 impl Spares {
-    /// Starts the thread, and takes up the file that an earlier start has left.
+    /// Starts the thread, and takes up the files that an earlier start has left.
     pub fn start(
         directory: &Path,
         segment_bytes: u64,
         data_dir: &Arc<DataDir>,
     ) -> Result<Self, StorageError> {
         durable::remove(&directory.join(SPARE_PART))?;
-        let path = directory.join(SPARE);
-        let left = OpenOptions::new().read(true).write(true).open(&path).ok();
-        let left = left.filter(|file| file.metadata().is_ok_and(|meta| meta.len() == segment_bytes));
+        let left = left(directory, segment_bytes)?;
         let shelf = Arc::new(Shelf {
             directory: directory.to_owned(),
             segment_bytes,
@@ -77,17 +80,17 @@ impl Spares {
         self.send(Errand::Prepare);
     }
 
-    /// Gives the spare file the name of the segment `sequence`. None if there is no spare file yet.
+    /// Gives a spare file the name of the segment `sequence`. None if there is no spare file yet.
     pub fn take(&self, sequence: u64) -> Result<Option<Segment>, StorageError> {
         // Held until the file has its name: the thread may put the next one there at once.
         let mut ready = self.shelf.ready();
-        let Some(file) = ready.take() else { return Ok(None) };
+        let Some(file) = ready.pop() else { return Ok(None) };
         let directory = &self.shelf.directory;
-        let path = segment::put_in_place(directory, &directory.join(SPARE), sequence)?;
+        let path = segment::put_in_place(directory, &directory.join(name(ready.len())), sequence)?;
         Ok(Some(Segment { sequence, path, file }))
     }
 
-    /// Makes the file of a segment that is not needed any more a spare one, or removes it.
+    /// Makes the file of a segment that is not needed any more a spare one, or removes it if there are enough.
     pub fn retire(&self, segment: Arc<Segment>) {
         self.send(Errand::Retire(segment));
     }
@@ -111,7 +114,7 @@ impl Drop for Spares {
 }
 
 impl Shelf {
-    fn ready(&self) -> MutexGuard<'_, Option<File>> {
+    fn ready(&self) -> MutexGuard<'_, Vec<File>> {
         self.ready.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -129,7 +132,7 @@ impl Shelf {
     }
 
     fn prepare(&self) -> Result<(), StorageError> {
-        if self.ready().is_some() {
+        if !self.ready().is_empty() {
             return Ok(());
         }
         let part = self.directory.join(SPARE_PART);
@@ -142,7 +145,9 @@ impl Shelf {
         let path = segment.path.clone();
         let whole = |file: &File| file.metadata().is_ok_and(|meta| meta.len() == self.segment_bytes);
         match Arc::try_unwrap(segment) {
-            Ok(Segment { file, .. }) if self.ready().is_none() && whole(&file) => self.put(&path, file),
+            Ok(Segment { file, .. }) if self.ready().len() < SPARES_MAX && whole(&file) => {
+                self.put(&path, file)
+            }
             // Synced, so that a power cut never leaves an old file without the ones between.
             _ => durable::remove(&path).and_then(|()| durable::sync_directory(&self.directory)),
         }
@@ -152,10 +157,39 @@ impl Shelf {
     /// name that it had.
     fn put(&self, path: &Path, file: File) -> Result<(), StorageError> {
         let mut ready = self.ready();
-        durable::rename(path, &self.directory.join(SPARE))?;
-        *ready = Some(file);
+        durable::rename(path, &self.directory.join(name(ready.len())))?;
+        ready.push(file);
         Ok(())
     }
+}
+
+/// The name of the spare file with this number.
+fn name(number: usize) -> String {
+    format!("{SPARE}.{number}")
+}
+
+/// The spare files in `directory`, under their names; those that are not whole are removed.
+fn left(directory: &Path, segment_bytes: u64) -> Result<Vec<File>, StorageError> {
+    let mut names = durable::names(directory)?;
+    names.retain(|name| name.starts_with(SPARE));
+    // The one of a version that knew only one comes last, so that it takes nobody's name.
+    names.sort_by_key(|name| (name == SPARE, name.clone()));
+    let mut ready = Vec::new();
+    for found in names {
+        let path = directory.join(&found);
+        let file = OpenOptions::new().read(true).write(true).open(&path).ok();
+        let whole = file.filter(|file| file.metadata().is_ok_and(|meta| meta.len() == segment_bytes));
+        let Some(file) = whole.filter(|_| ready.len() < SPARES_MAX) else {
+            durable::remove(&path)?;
+            continue;
+        };
+        // A number is missing where one was taken and put into place before the next was.
+        if found != name(ready.len()) {
+            durable::rename(&path, &directory.join(name(ready.len())))?;
+        }
+        ready.push(file);
+    }
+    Ok(ready)
 }
 
 #[cfg(test)]
@@ -176,20 +210,26 @@ mod tests {
         let read = retired(1, 4096);
         spares.retire(read.clone());
         spares.retire(retired(2, 1024)); // Too short.
-        spares.retire(retired(3, 4096));
+        (3..13).for_each(|sequence| spares.retire(retired(sequence, 4096)));
         spares.prepare();
-        spares.retire(retired(4, 4096));
         drop(spares);
-        let content = std::fs::read(home.path().join(SPARE)).expect("it is there");
-        assert_eq!((content.len(), content[0]), (4096, 3));
+        let first_byte = |name: &str| std::fs::read(home.path().join(name)).map(|bytes| bytes[0]).ok();
+        let kept: Vec<_> = (0..10).filter_map(|number| first_byte(&name(number))).collect();
+        assert_eq!(kept, [3, 4, 5, 6, 7, 8, 9, 10], "no more than there may be");
         let logs = durable::names(home.path()).expect("it is there");
         assert!(!logs.iter().any(|name| name.ends_with(".log")), "{logs:?}");
 
+        // As an earlier version left it, one that was cut off, and a number that is missing.
+        std::fs::rename(home.path().join(name(2)), home.path().join(SPARE)).expect("it is there");
+        std::fs::write(home.path().join(name(4)), [4; 100]).expect("there is room");
         let spares = Spares::start(home.path(), 4096, &data_dir).expect("it starts");
-        let taken = spares.take(9).expect("the disk is well").expect("an earlier start left it");
-        assert_eq!(taken.read(0, 1).expect("it is whole"), [3]);
+        let mut taken = Vec::new();
+        while let Some(segment) = spares.take(9 + taken.len() as u64).expect("the disk is well") {
+            taken.push(segment.read(0, 1).expect("it is whole")[0]);
+        }
+        assert_eq!(taken, [5, 10, 9, 8, 6, 4, 3]);
         spares.prepare();
         drop(spares);
-        assert_eq!(std::fs::read(home.path().join(SPARE)).expect("it is there"), [0; 4096]);
+        assert_eq!(std::fs::read(home.path().join(name(0))).expect("it is there"), [0; 4096]);
     }
 }
