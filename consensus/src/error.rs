@@ -56,12 +56,24 @@ pub enum ReadError {
     /// No leader could prove within the deadline that it still leads a quorum.
     #[error("no leader with a quorum answered in time")]
     NoQuorum,
+    /// There is a quorum, but this node's own replica did not come to where it is.
+    #[error("this node's replica is {entries} entries behind the quorum{}", why_behind(*.full))]
+    Behind {
+        /// How many entries it lacks.
+        entries: u64,
+        /// Whether it takes none in, since the disk is nearly full.
+        full: bool,
+    },
     /// Too many reads wait already.
     #[error("too many reads are waiting")]
     Overloaded,
     /// Raft has stopped on this node.
     #[error("consensus has stopped on this node: {0}")]
     Stopped(String),
+}
+
+fn why_behind(full: bool) -> &'static str {
+    if full { ", and takes nothing in: its disk is nearly full" } else { ", and did not catch up in time" }
 }
 
 const NO_QUORUM_HELP: &str = "see `micro-node status`: a majority of the voters must be reachable";
@@ -92,6 +104,12 @@ impl From<ReadError> for Fault {
         let message = error.to_string();
         match error {
             ReadError::NoQuorum => Fault::new(Code::Unavailable, message).help(NO_QUORUM_HELP),
+            ReadError::Behind { full: true, .. } => Fault::new(Code::Unavailable, message)
+                .help("free some space there, or give it more: it catches up by itself")
+                .help("ask another node meanwhile"),
+            ReadError::Behind { full: false, .. } => {
+                Fault::new(Code::Unavailable, message).help("ask another node, or try again later")
+            }
             ReadError::Overloaded => Fault::new(Code::Unavailable, message).help("try again later"),
             ReadError::Stopped(_) => {
                 Fault::new(Code::Unavailable, message).help("see the node's log and start it again")

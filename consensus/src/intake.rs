@@ -35,8 +35,8 @@ impl Intake {
     /// Starts the tasks that drain the queues.
     pub fn start(ground: Ground) -> Self {
         let (proposer, proposing) = Proposer::start(ground.clone());
-        let Ground { raft, replica, mesh, office, planted_bug, .. } = ground;
-        let (reader, reading) = Reader::start(raft, replica, mesh, office.leader(), planted_bug);
+        let Ground { raft, replica, read_only, mesh, office, planted_bug, .. } = ground;
+        let (reader, reading) = Reader::start(raft, replica, read_only, mesh, office.leader(), planted_bug);
         Intake { proposer, reader, tasks: [proposing, reading] }
     }
 

@@ -5,6 +5,7 @@ use crate::{
     PlantedBug, ReadError,
     message::{ReadAnswer, put, take},
     raft::Raft,
+    read_only::ReadOnly,
     replica::Replica,
 };
 use micro_mesh::{FrameReceiver, FrameSender, Lane, Mesh};
@@ -23,6 +24,8 @@ const WAITING_MAX: usize = 65_536;
 const ROUND_TTL: Duration = Duration::from_millis(1000);
 /// How often a round lets other work go first at most, so that a flood of reads can't put it off for ever.
 const YIELDS_MAX: usize = 16;
+/// How long a read waits for a replica that takes nothing in: what it has taken in before may still be applied.
+const FULL_PATIENCE: Duration = Duration::from_millis(500);
 /// The pause after a round that failed.
 const RETRY_PAUSE: Duration = Duration::from_millis(50);
 
@@ -34,6 +37,7 @@ struct Waiting {
 /// Gives read barriers.
 pub(crate) struct Reader {
     replica: Replica,
+    read_only: ReadOnly,
     planted_bug: Option<PlantedBug>,
     queue: mpsc::Sender<Waiting>,
 }
@@ -43,13 +47,14 @@ impl Reader {
     pub fn start(
         raft: Raft,
         replica: Replica,
+        read_only: ReadOnly,
         mesh: Mesh,
         leader: watch::Receiver<Option<NodeId>>,
         planted_bug: Option<PlantedBug>,
     ) -> (Self, JoinHandle<()>) {
         let (queue, waiting) = mpsc::channel(WAITING_MAX);
         let rounds = Rounds { raft, mesh, leader, lane: None, round: 0 };
-        (Reader { replica, planted_bug, queue }, tokio::spawn(rounds.run(waiting)))
+        (Reader { replica, read_only, planted_bug, queue }, tokio::spawn(rounds.run(waiting)))
     }
 
     /// Returns once this node's state shows every write that was acknowledged anywhere before the call.
@@ -62,16 +67,28 @@ impl Reader {
             mpsc::error::TrySendError::Full(_) => ReadError::Overloaded,
             mpsc::error::TrySendError::Closed(_) => ReadError::Stopped("it is shutting down".to_owned()),
         })?;
-        let wait = async {
-            let next = index.await.map_err(|_| ReadError::NoQuorum)?;
-            if self.replica.applied_end() >= next {
-                return Ok(());
+        let next = timeout_at(deadline, index).await.map_err(|_| ReadError::NoQuorum)?;
+        let next = next.map_err(|_| ReadError::NoQuorum)?;
+        match self.replica.applied_end() >= next {
+            true => Ok(()),
+            false => self.catch_up(next, deadline).await,
+        }
+    }
+
+    /// Waits until this replica shows what comes before `next`.
+    async fn catch_up(&self, next: u64, deadline: Instant) -> Result<(), ReadError> {
+        let mut applied = self.replica.watch_applied();
+        let full = self.read_only.get();
+        let until = if full { deadline.min(Instant::now() + FULL_PATIENCE) } else { deadline };
+        let reached = timeout_at(until, applied.wait_for(|applied| *applied >= next)).await;
+        match reached.map(|reached| reached.map(drop)) {
+            Ok(Ok(())) => Ok(()),
+            Ok(Err(_)) => Err(ReadError::Stopped("it is shutting down".to_owned())),
+            Err(_) => {
+                let entries = next.saturating_sub(self.replica.applied_end());
+                Err(ReadError::Behind { entries, full: self.read_only.get() })
             }
-            let mut applied = self.replica.watch_applied();
-            let reached = applied.wait_for(|applied| *applied >= next).await;
-            reached.map(drop).map_err(|_| ReadError::Stopped("it is shutting down".to_owned()))
-        };
-        timeout_at(deadline, wait).await.unwrap_or(Err(ReadError::NoQuorum))
+        }
     }
 }
 

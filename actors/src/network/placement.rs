@@ -43,6 +43,28 @@ pub(crate) fn next_voters(
     Some(next.into_keys().collect())
 }
 
+/// The voters that are spread over zones better, with one of them exchanged for a candidate, or none if they are as well
+/// spread as they can be. For a group whose voters are all alive: what takes a vote away must be sure of the others.
+///
+/// The zone with the most voters gives one to a zone with at least two fewer, so that each exchange brings their numbers
+/// nearer to each other, and the last one is soon reached. The leader keeps its vote; of the others the higher id goes.
+pub(crate) fn spread_voters(
+    voters: &BTreeMap<NodeId, String>,
+    candidates: &[Candidate],
+    leader: NodeId,
+) -> Option<BTreeSet<NodeId>> {
+    let crowd = |zone: &str| voters.values().filter(|other| *other == zone).count();
+    let fit = candidates.iter().filter(|candidate| candidate.fit && !voters.contains_key(&candidate.node));
+    let comes = fit.min_by_key(|candidate| (crowd(&candidate.zone), candidate.node))?;
+    let may_go = voters.iter().filter(|(node, _)| **node != leader);
+    let (goes, zone) = may_go.max_by_key(|(node, zone)| (crowd(zone), **node))?;
+    if crowd(zone) < crowd(&comes.zone) + 2 {
+        return None;
+    }
+    let staying = voters.keys().copied().filter(|node| node != goes);
+    Some(staying.chain([comes.node]).collect())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -91,5 +113,43 @@ mod tests {
     fn zones_are_spread() {
         check(&[(1, "a")], &[(2, "a", true), (3, "b", true), (4, "c", true)], 3, Some(&[1, 3, 4]));
         check(&[(1, "a")], &[(2, "a", true), (3, "b", true), (4, "b", true)], 3, Some(&[1, 2, 3]));
+    }
+
+    #[track_caller]
+    fn check_spread(
+        have: &[(u64, &str)],
+        could: &[(u64, &str, bool)],
+        leader: u64,
+        expected: Option<&[u64]>,
+    ) {
+        let expected = expected.map(|nodes| nodes.iter().map(|node| NodeId(*node)).collect());
+        assert_eq!(spread_voters(&voters(have), &candidates(could), NodeId(leader)), expected);
+    }
+
+    #[test]
+    fn a_zone_that_comes_later_gets_a_voter_of_a_crowded_one() {
+        let crowded = [(1, "a"), (2, "a"), (3, "a")];
+        check_spread(&crowded, &[(4, "b", true)], 3, Some(&[1, 3, 4]));
+        check_spread(&crowded, &[(4, "b", false)], 3, None);
+        check_spread(&crowded, &[(4, "a", true)], 3, None);
+        let less = [(1, "a"), (3, "a"), (4, "b")];
+        check_spread(&less, &[(5, "b", true)], 3, None);
+        check_spread(&less, &[(5, "b", true), (6, "c", true)], 3, Some(&[3, 4, 6]));
+        check_spread(&[(1, "a"), (2, "b"), (3, "c")], &[(4, "d", true)], 1, None);
+        check_spread(&[(1, "a")], &[(4, "d", true)], 1, None);
+    }
+
+    #[test]
+    fn exchanges_come_to_an_end() {
+        let mut have = voters(&[(1, "a"), (2, "a"), (3, "a"), (4, "a"), (5, "a")]);
+        let could = candidates(&[(6, "b", true), (7, "b", true), (8, "c", true), (9, "c", true)]);
+        let zone = |node: &NodeId| could.iter().find(|one| one.node == *node).map_or("a", |one| &one.zone);
+        let mut exchanges = 0;
+        while let Some(next) = spread_voters(&have, &could, NodeId(1)) {
+            have = next.iter().map(|node| (*node, zone(node).to_owned())).collect();
+            exchanges += 1;
+        }
+        assert_eq!(exchanges, 3);
+        assert_eq!(have.values().collect::<BTreeSet<_>>().len(), 3, "{have:?}");
     }
 }

@@ -1,6 +1,6 @@
-//! Grows the voters while this node leads, gives voters that have lost the key of the seal that key again, drops a
-//! former authority that nobody needs any more, and parts with nodes that are gone for good. Gossip alone never takes a
-//! vote away: a node that is silent may come back.
+//! Grows the voters and spreads them over zones while this node leads, gives voters that have lost the key of the seal
+//! that key again, drops a former authority that nobody needs any more, and parts with nodes that are gone for good.
+//! Gossip alone never takes a vote away: a node that is silent may come back.
 
 use crate::{
     auth::AuthService,
@@ -8,7 +8,7 @@ use crate::{
         Complaint, Complaints,
         card::Heard,
         membership::stays,
-        placement::{Candidate, next_voters},
+        placement::{Candidate, next_voters, spread_voters},
     },
     registry::Registry,
 };
@@ -56,16 +56,22 @@ pub(crate) fn caught_up(matched: Option<u64>, last_log: Option<u64>) -> bool {
 
 /// The learners that could vote at once: alive, staying, and caught up. Known to the leader only.
 pub(crate) fn fit_learners(seen: &Observation, members: &[Member]) -> Vec<NodeId> {
-    let fit = |node: &NodeId| {
-        let matched = seen.replication.iter().find(|replica| replica.node == *node);
-        let matched = matched.and_then(|replica| replica.matched);
-        let alive = members.iter().any(|member| {
-            let goes = matches!(Heard(member).state(), NodeState::Leaving | NodeState::Drained);
-            member.node == *node && member.alive && !goes
-        });
-        alive && caught_up(matched, seen.last_log)
-    };
-    seen.learners.iter().copied().filter(fit).collect()
+    seen.learners.iter().copied().filter(|node| is_fit(*node, seen, members)).collect()
+}
+
+/// Whether all voters but this node, which leads, are alive, staying, and caught up.
+fn all_voters_fit(seen: &Observation, members: &[Member]) -> bool {
+    seen.voters.iter().all(|node| *node == seen.node || is_fit(*node, seen, members))
+}
+
+fn is_fit(node: NodeId, seen: &Observation, members: &[Member]) -> bool {
+    let matched = seen.replication.iter().find(|replica| replica.node == node);
+    let matched = matched.and_then(|replica| replica.matched);
+    let alive = members.iter().any(|member| {
+        let goes = matches!(Heard(member).state(), NodeState::Leaving | NodeState::Drained);
+        member.node == node && member.alive && !goes
+    });
+    alive && caught_up(matched, seen.last_log)
 }
 
 impl Steward {
@@ -185,7 +191,13 @@ impl Steward {
         let fit = fit_learners(seen, &members);
         let candidate = |node: &NodeId| Candidate { node: *node, zone: zone(node), fit: fit.contains(node) };
         let candidates: Vec<Candidate> = seen.learners.iter().map(candidate).collect();
-        let Some(next) = next_voters(&voters, &candidates, self.voters_wanted) else { return };
+        let next = next_voters(&voters, &candidates, self.voters_wanted);
+        let spread = || {
+            let steady =
+                all_voters_fit(seen, &members).then(|| spread_voters(&voters, &candidates, seen.node));
+            steady.flatten()
+        };
+        let Some(next) = next.or_else(spread) else { return };
         for node in next.iter().filter(|node| !seen.voters.contains(node)) {
             let deadline = Instant::now() + SEAL_DEADLINE;
             if let Err(fault) = self.auth.hand_seal_to(*node, deadline).await {

@@ -43,7 +43,7 @@ impl StoreService {
         if !stale {
             let barrier = self.consensus.barrier(deadline).await;
             barrier.map_err(|error| match error {
-                ReadError::NoQuorum => {
+                ReadError::NoQuorum | ReadError::Behind { .. } => {
                     Fault::from(error).help("`--stale` reads this node's replica as it is")
                 }
                 _ => error.into(),

@@ -18,7 +18,13 @@ use micro_sdk::{
 use schemars::JsonSchema;
 use serde::Serialize;
 use std::time::Duration;
-use tokio::time::timeout;
+use tokio::time::{Instant, sleep, timeout_at};
+
+/// How long blobs that find no other node are tried again: a node that joins is known to all, and takes copies, within
+/// a few seconds.
+const STUCK_PATIENCE: Duration = Duration::from_secs(20);
+/// The pause before they are.
+const RETRY_PAUSE: Duration = Duration::from_secs(1);
 
 const EXAMPLES: &str = "\
 Examples:
@@ -88,16 +94,27 @@ impl Leave {
 
 impl Leave {
     /// Has the blobs copied, as long as there is time. Whether all are is the node's to say, when it leaves.
+    ///
+    /// A node that has just joined takes no copies yet, so that those that are stuck are tried again for a while.
     async fn hand_over(&self, node: &Node, output: &Output) -> Result<(), Failure> {
-        let progress = Progress::count(output, "handing over blobs");
-        let blobs = node.blobs();
-        let handing = blobs.hand_over(|so_far: BlobsHandedOver| progress.of(so_far.done, so_far.blobs));
-        if let Ok(handed) = timeout(self.wait, handing).await {
+        let deadline = Instant::now() + self.wait;
+        let (mut fewest, mut gained) = (u64::MAX, Instant::now());
+        loop {
+            let progress = Progress::count(output, "handing over blobs");
+            let blobs = node.blobs();
+            let handing = blobs.hand_over(|so_far: BlobsHandedOver| progress.of(so_far.done, so_far.blobs));
+            let Ok(handed) = timeout_at(deadline, handing).await else { return Ok(()) };
             let BlobsHandedOver { blobs, stuck, .. } = handed?;
             drop(progress);
             output.detail(&format!("{blobs} blobs were looked at, of which {stuck} have too few copies"));
+            if stuck < fewest {
+                (fewest, gained) = (stuck, Instant::now());
+            }
+            if stuck == 0 || gained.elapsed() >= STUCK_PATIENCE || Instant::now() + RETRY_PAUSE >= deadline {
+                return Ok(());
+            }
+            sleep(RETRY_PAUSE).await;
         }
-        Ok(())
     }
 }
 

@@ -3,13 +3,12 @@
 use super::{
     Fence, Node, Record, Watch, WatchError,
     line::{Holding, Line, TTL_DEFAULT},
+    store::ELECTIONS,
 };
 use crate::wire::Fault;
 use bytes::Bytes;
 use std::time::Duration;
 
-/// The table of those who lead.
-const ELECTIONS: &str = "elections";
 /// The table of those who would.
 const ELECTION_LINES: &str = "election-lines";
 

@@ -49,3 +49,28 @@ async fn a_command_that_cannot_be_run_is_told_of_and_the_lock_is_free_again() ->
     cli.ok(&["lock", "nightly", "--wait", "5s", "--", "true"]).await?;
     Ok(())
 }
+
+#[tokio::test]
+async fn what_a_leader_writes_is_written_only_while_it_leads() -> anyhow::Result<()> {
+    let cluster = Cluster::of(1).await?;
+    let (cli, node) = (cluster.cli(0)?, cluster.client(0).await?);
+    let lead = node.election("scheduler").campaign("host-1").await?;
+    let held = format!("scheduler:{}", lead.token());
+    cli.ok(&["store", "write", "plan", "1", "--lead", &held]).await?;
+    let compared = format!(
+        r#"{{"if":[{{"election":"scheduler","token":{}}}],"then":[{{"write":"plan","value":"2"}}]}}"#,
+        lead.token()
+    );
+    cli.ok(&["store", "txn", &compared]).await?;
+    lead.resign().await?;
+    let next = node.election("scheduler").campaign("host-2").await?;
+    let late = cli.run(&["store", "write", "plan", "3", "--lead", &held]).await?;
+    assert!(late.code == 6 && late.stderr.contains("is not held under token"), "{late:?}");
+    assert_eq!(cli.run(&["store", "txn", &compared]).await?.code, 6);
+    assert_eq!(cli.run(&["store", "delete", "plan", "--lead", &held]).await?.code, 6);
+    assert_eq!(cli.ok(&["store", "read", "plan"]).await?, "2");
+    let both = ["store", "write", "plan", "3", "--lead", &held, "--fence", "a:1"];
+    assert_eq!(cli.run(&both).await?.code, 2);
+    next.resign().await?;
+    Ok(())
+}

@@ -1,7 +1,7 @@
 //! Coming, going, and being too few.
 
 use anyhow::{Context, ensure};
-use micro_tests::{Cluster, Member, until};
+use micro_tests::{Cluster, Member, Plan, until};
 use std::{fs, net::UdpSocket, time::Duration};
 
 const SOON: Duration = Duration::from_secs(20);
@@ -285,6 +285,44 @@ async fn nodes_that_join_while_another_leaves_are_all_let_in() -> anyhow::Result
         let key = format!("from-{index}");
         cluster.cli(index)?.ok(&["store", "write", &key, "1"]).await?;
         assert_eq!(cluster.cli(0)?.ok(&["store", "read", &key]).await?, "1");
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_zone_that_comes_later_gets_a_voter() -> anyhow::Result<()> {
+    let zone = |name: &str| vec!["--zone".to_owned(), name.to_owned()];
+    let plan = Plan { size: 3, extra: zone("a"), ..Plan::default() };
+    let mut cluster = Cluster::start(plan, &mut |_| ()).await?;
+    let mut elsewhere = cluster.further("delta")?;
+    elsewhere.start(&[cluster.invitation("delta").await?, zone("b")].concat()).await?;
+    cluster.members.push(elsewhere);
+    until("it votes in the place of another", SOON, async || {
+        let status = cluster.status(3).await?;
+        let voters = status["consensus"]["voters"].as_array().context("a list")?;
+        ensure!(voters.len() == 3 && voters.contains(&status["seen_by"]), "{}", status["consensus"]);
+        Ok(())
+    })
+    .await?;
+    cluster.cli(3)?.ok(&["store", "write", "k", "1"]).await?;
+    Ok(())
+}
+
+#[tokio::test]
+async fn who_leaves_waits_for_one_that_has_just_joined_to_take_its_blobs() -> anyhow::Result<()> {
+    let mut cluster = Cluster::of(3).await?;
+    for number in 0..3 {
+        let name = format!("blob-{number}");
+        cluster.cli(0)?.run_with_input(&["blob", "put", &name, "-", "--copies", "3"], &name).await?;
+    }
+    let mut joining = cluster.further("delta")?;
+    joining.start(&cluster.invitation("delta").await?).await?;
+    // At once, without the time that the mesh takes to see that the new one may be given something.
+    cluster.cli(1)?.ok(&["leave", "--yes"]).await?;
+    cluster.members[1].ended().await?;
+    cluster.members.push(joining);
+    for index in [0, 2, 3] {
+        assert_eq!(cluster.cli(index)?.ok(&["blob", "get", "blob-1", "-"]).await?, "blob-1");
     }
     Ok(())
 }

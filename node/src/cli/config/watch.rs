@@ -17,7 +17,8 @@ use serde::Serialize;
 
 /// Tell each change of what is at a path, as it happens
 ///
-/// It goes on by itself when connections are lost or leaders change, and ends with Ctrl-C.
+/// It goes on by itself when connections are lost or leaders change, and ends with Ctrl-C, or when no node has answered
+/// for a minute.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:

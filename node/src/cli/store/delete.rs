@@ -78,11 +78,11 @@ impl Delete {
     fn one(self, key: String, place: &Place, globals: &Globals, output: &Output) -> Result<(), Failure> {
         let deleted = session::run(globals, async |node| {
             let mut delete = place.store(&node).delete(&key);
-            let Condition { if_version, fence, idempotency_key } = self.condition;
+            let Condition { if_version, fence, lead, idempotency_key } = self.condition;
             if let Some(version) = if_version {
                 delete = delete.if_version(version);
             }
-            if let Some(fence) = fence {
+            if let Some(fence) = fence.or(lead) {
                 delete = delete.fence(fence);
             }
             if let Some(key) = idempotency_key {
@@ -100,8 +100,8 @@ impl Delete {
     }
 
     fn range(self, place: &Place, globals: &Globals, output: &Output) -> Result<(), Failure> {
-        let Condition { if_version, fence, idempotency_key } = &self.condition;
-        if if_version.is_some() || fence.is_some() || idempotency_key.is_some() {
+        let Condition { if_version, fence, lead, idempotency_key } = &self.condition;
+        if if_version.is_some() || fence.is_some() || lead.is_some() || idempotency_key.is_some() {
             return Err(Failure::usage(
                 "a range is deleted without conditions\nuse micro-node store txn for a range with a condition",
             ));

@@ -133,6 +133,10 @@ struct Condition {
     #[arg(long, value_name = "LOCK:TOKEN", value_parser = fence)]
     fence: Option<Fence>,
 
+    /// Only while this election is led under this token, as micro-node election gives it
+    #[arg(long, value_name = "ELECTION:TOKEN", value_parser = lead, conflicts_with = "fence")]
+    lead: Option<Fence>,
+
     /// Makes a repeated change the same change: 1 to 32 hexadecimal digits
     #[arg(long, value_name = "KEY", value_parser = unit::key)]
     idempotency_key: Option<u128>,
@@ -140,9 +144,19 @@ struct Condition {
 
 /// Reads `LOCK:TOKEN`; the name may hold more colons.
 fn fence(text: &str) -> Result<Fence, String> {
-    let parts = text.rsplit_once(':').filter(|(lock, _)| !lock.is_empty());
-    let parts = parts.and_then(|(lock, token)| Some(Fence::new(lock, token.parse().ok()?)));
-    parts.ok_or_else(|| "write it as LOCK:TOKEN, such as nightly:42".to_owned())
+    let held = held(text).map(|(lock, token)| Fence::new(lock, token));
+    held.ok_or_else(|| "write it as LOCK:TOKEN, such as nightly:42".to_owned())
+}
+
+/// The same of an election.
+fn lead(text: &str) -> Result<Fence, String> {
+    let held = held(text).map(|(election, token)| Fence::lead(election, token));
+    held.ok_or_else(|| "write it as ELECTION:TOKEN, such as scheduler:42".to_owned())
+}
+
+fn held(text: &str) -> Option<(&str, u64)> {
+    let (name, token) = text.rsplit_once(':').filter(|(name, _)| !name.is_empty())?;
+    Some((name, token.parse().ok()?))
 }
 
 /// How fresh a reading has to be.

@@ -47,7 +47,8 @@ If all comparisons of "if" hold, "then" is done, else "else"; all of it or nothi
 at most. Each one may name its "table" and "database"; otherwise those of the flags are meant.
 
 A comparison has a "key" and one of "version" (0: no record), "created", "exists", "value", "value_base64", "lease", and
-maybe a "relation": equal (by itself), not_equal, less, greater. Or it has a "lock" and the "token" that it is held under.
+maybe a "relation": equal (by itself), not_equal, less, greater. Or it has a "lock", or an
+"election", and the "token" that it is held under.
 
 An operation is one of
   {"write": KEY, "value": TEXT, or "value_base64", "expiry": TIME, "lease": N, "meta": {…}}
@@ -94,6 +95,7 @@ struct CompareItem {
     value_base64: Option<String>,
     lease: Option<u64>,
     lock: Option<String>,
+    election: Option<String>,
     token: Option<u64>,
 }
 
@@ -222,6 +224,9 @@ impl Document {
     }
 }
 
+/// What a comparison may be.
+const COMPARED: &str = "a comparison has a key, or a lock or an election and a token";
+
 impl CompareItem {
     fn compare(self, tables: &Tables<'_>) -> Result<Compare, Fault> {
         let base64 = self.value_base64.as_deref().map(decoded).transpose()?;
@@ -233,15 +238,19 @@ impl CompareItem {
             base64.map(Comparand::Value),
             self.lease.map(Comparand::Lease),
         ];
-        if let (Some(lock), Some(token), None) = (&self.lock, self.token, &self.key) {
-            return match with.iter().flatten().next() {
-                None => Ok(Fence::new(lock, token).compare(tables.node)),
-                Some(_) => Err(usage(format!("the lock {lock:?} is compared by its token alone"))),
+        let fence = match (self.lock, self.election, self.token) {
+            (Some(lock), None, Some(token)) => Some(Fence::new(lock, token)),
+            (None, Some(election), Some(token)) => Some(Fence::lead(election, token)),
+            (None, None, None) => None,
+            _ => return Err(usage(COMPARED)),
+        };
+        if let Some(fence) = fence {
+            return match (with.iter().flatten().next(), self.key) {
+                (None, None) => Ok(fence.compare(tables.node)),
+                _ => Err(usage("what is held, a lock or a lead, is compared by its token alone")),
             };
         }
-        let (Some(key), None, None) = (self.key, self.lock, self.token) else {
-            return Err(usage("a comparison has a key, or a lock and a token"));
-        };
+        let key = self.key.ok_or_else(|| usage(COMPARED))?;
         let with = sole(with, &format!("what {key:?} is compared with"))?;
         let relation = match self.relation {
             RelationItem::Equal => Relation::Equal,
@@ -372,7 +381,7 @@ mod tests {
         for (document, named) in [
             (r#"{"if":[{"key":"a"}]}"#, "what \"a\" is compared with: none"),
             (r#"{"if":[{"key":"a","version":1,"exists":true}]}"#, "more than one"),
-            (r#"{"if":[{"lock":"a"}]}"#, "a lock and a token"),
+            (r#"{"if":[{"lock":"a"}]}"#, "a lock or an election and a token"),
             (r#"{"then":[{"write":"a"}]}"#, "the value of \"a\": none"),
             (r#"{"then":[{"read":"a","delete":"a"}]}"#, "more than one"),
             (r#"{"then":[{"delete":"a","value":"x"}]}"#, "only a write has a value"),

@@ -11,14 +11,17 @@ use super::{
     table::{NOTHING, clean},
 };
 use clap::Args;
-use micro_sdk::client::{Change, ChangeKind, Revision, WatchError};
+use micro_sdk::{
+    client::{Change, ChangeKind, Revision, WatchError},
+    wire::Code,
+};
 use schemars::JsonSchema;
 use serde::Serialize;
 
 /// Tell each change of a record, or of all in a table, as it happens
 ///
 /// It goes on by itself when connections are lost or leaders change, without a gap or a repetition, and ends with
-/// Ctrl-C.
+/// Ctrl-C, or when no node has answered for a minute: then it says from which revision to go on.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -92,7 +95,7 @@ impl Watch {
             output.detail(&format!("watching from revision {}", watch.seen() + 1));
             let mut left = self.limit.unwrap_or(u64::MAX);
             while let Some(next) = watch.next().await {
-                let revision = next.map_err(explained)?;
+                let revision = next.map_err(|error| go_on(error, watch.seen() + 1))?;
                 for change in &revision.changes {
                     show(&revision, change, output)?;
                     left -= 1;
@@ -118,6 +121,16 @@ fn show(revision: &Revision, change: &Change, output: &Output) -> Result<(), Fai
         record: change.record.as_ref().map(RecordItem::from),
     };
     output.line(&WATCH, &item)
+}
+
+/// Why a watch ended that had begun, and how nothing is missed.
+fn go_on(error: WatchError, next: u64) -> Failure {
+    match error {
+        WatchError::Fault(fault) if fault.code != Code::Denied => {
+            fault.help(format!("go on with --from {next}: nothing is missed then")).into()
+        }
+        error => explained(error),
+    }
 }
 
 fn explained(error: WatchError) -> Failure {

@@ -71,11 +71,11 @@ impl Write {
         let value = input::read(&self.value, VALUE_BYTES_MAX)?;
         let version = session::run(globals, async |node| {
             let mut put = place.store(&node).put(&self.key, value);
-            let Condition { if_version, fence, idempotency_key } = self.condition;
+            let Condition { if_version, fence, lead, idempotency_key } = self.condition;
             if let Some(version) = if_version.or(self.if_absent.then_some(0)) {
                 put = put.if_version(version);
             }
-            if let Some(fence) = fence {
+            if let Some(fence) = fence.or(lead) {
                 put = put.fence(fence);
             }
             if let Some(key) = idempotency_key {

@@ -8,9 +8,11 @@ use crate::{
 
 /// The table of the locks that are held.
 pub(crate) const LOCKS: &str = "locks";
+/// The table of those who lead.
+pub(crate) const ELECTIONS: &str = "elections";
 
-/// A lock that was given to somebody: its name, and the token, which is the revision that gave it. A write with a fence
-/// is done only while that lock is held under that token.
+/// A lock that was given to somebody, or an election that somebody won: its name, and the token, which is the revision
+/// that gave it. A write with a fence is done only while that lock is held, or that lead, under that token.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Fence {
     table: &'static str,
@@ -22,6 +24,11 @@ impl Fence {
     /// The fence of the lock with this name.
     pub fn new(lock: impl Into<String>, token: u64) -> Fence {
         Fence::of(LOCKS, lock, token)
+    }
+
+    /// The fence of the lead in the election with this name.
+    pub fn lead(election: impl Into<String>, token: u64) -> Fence {
+        Fence::of(ELECTIONS, election, token)
     }
 
     pub(crate) fn of(table: &'static str, name: impl Into<String>, token: u64) -> Fence {

@@ -17,7 +17,7 @@ mod watch;
 pub use batch::{Batch, BatchError, Batched};
 pub use delete::{Delete, DeleteRange};
 pub use fence::Fence;
-pub(super) use fence::LOCKS;
+pub(super) use fence::{ELECTIONS, LOCKS};
 pub use get::{Found, Get};
 pub use history::History;
 pub use lease::{Lease, LeaseListing};
