@@ -3,7 +3,7 @@
 use crate::{
     AddressBook, Directory, Dispatch, Machines, Platform, Supervisor,
     acme::{Acme, AcmeSettings, Showcase},
-    audit::{Asker, Audit, AuditEvent, AuditLog, Origin, Verdict},
+    audit::{Asker, Audit, AuditEvent, AuditLog, AuditWatch, Origin, Verdict},
     auth::{Accounts, AccountsParts, AuthService, AuthState, Follower, Guard},
     blob::{BlobParts, BlobService, Keeper, Scrub},
     config::{ConfigParts, ConfigService},
@@ -174,7 +174,7 @@ impl System {
             dispatch: dispatch.clone(),
             auth: auth.clone(),
             blobs: blobs.clone(),
-            audit_log,
+            audit_log: audit_log.clone(),
             card: card.clone(),
             seams: seams.clone(),
             left: left.clone(),
@@ -224,6 +224,7 @@ impl System {
             seams,
             complaints: complaints.clone(),
         };
+        let watch = audit_log.map(|log| AuditWatch { log, complaints: complaints.clone() });
         let housekeeping = Housekeeping {
             mesh,
             auth: system.auth.clone(),
@@ -242,6 +243,7 @@ impl System {
         tasks.push(tokio::spawn(scrub.run()));
         tasks.push(tokio::spawn(renewal.run()));
         tasks.push(tokio::spawn(housekeeping.run()));
+        tasks.extend(watch.map(|watch| tokio::spawn(watch.run())));
         if let Some(acme) = acme {
             tasks.push(tokio::spawn(acme.follower.run()));
             tasks.push(tokio::spawn(acme.answers.run()));

@@ -10,10 +10,12 @@
 mod event;
 mod log;
 mod origin;
+mod watch;
 
 pub use event::{AuditEvent, Verdict};
 pub use log::{AuditLog, AuditReading};
 pub use origin::{Asker, Origin};
+pub(crate) use watch::AuditWatch;
 
 use crate::{
     Action,

@@ -12,13 +12,12 @@ use crate::{
     Dispatch,
     auth::{
         AUTH, AccountsPage, AuthState, CreateAccountRequest, CreatedAccount, SealKey, Secret,
-        SetSecretRequest,
         account::{self, Account, AccountView},
         book::{self, Book},
         follower::InStep,
         guard::Guard,
-        revocation::{Revocation, account_key},
         secret::Hasher,
+        standing::must_have_all_of,
     },
     kit::Leader,
     store::{Glimpse, RecordCompare, RecordOp, StoreService, TransactRequest},
@@ -26,7 +25,7 @@ use crate::{
 use bincode::{Decode, Encode};
 use micro_consensus::Consensus;
 use micro_mesh::Mesh;
-use micro_sdk::wire::{AccountName, ClusterId, Code, Fault, Namespace, Seams};
+use micro_sdk::wire::{AccountName, Caller, ClusterId, Code, Fault, Namespace, Seams};
 use std::sync::Arc;
 use tokio::{
     sync::{OwnedSemaphorePermit, Semaphore},
@@ -40,13 +39,13 @@ const PAUSE_MAX_MS: u64 = 20;
 /// The accounts in one page of a list.
 const PAGE: usize = 500;
 
-/// Accounts and all that belongs to them. What it answers is in here, `rules`, `sessions` and `keyring`. Clones share
-/// everything.
+/// Accounts and all that belongs to them. What it answers is in here, `amendment`, `rules`, `sessions` and `keyring`.
+/// Clones share everything.
 #[derive(Clone)]
 pub struct Accounts {
     store: Arc<StoreService>,
     pub(super) parts: Arc<AccountsParts>,
-    hasher: Hasher,
+    pub(super) hasher: Hasher,
     /// Bounds what those may have in work who are not known yet.
     entrance: Arc<Semaphore>,
 }
@@ -116,13 +115,15 @@ impl Accounts {
     /// Makes an account.
     ///
     /// # Errors
-    /// [`Code::Conflict`] if there is one of this name, [`Code::Usage`] if its secret or its notes are not fit, or why
-    /// the group did not take it.
+    /// [`Code::Denied`] if it would have more than who makes it, [`Code::Conflict`] if there is one of this name,
+    /// [`Code::Usage`] if its secret or its notes are not fit, or why the group did not take it.
     pub async fn create_account(
         &self,
+        by: &Caller,
         request: CreateAccountRequest,
         deadline: Instant,
     ) -> Result<CreatedAccount, Fault> {
+        must_have_all_of(by, &request.caller())?;
         account::check(&request.scopes, &request.metadata)?;
         let made = request.secret.is_none().then(|| Secret::generate(&self.parts.seams));
         let secret = request.secret.as_ref().or(made.as_ref()).expect("one of the two is there");
@@ -189,87 +190,6 @@ impl Accounts {
             Ok(account.view(&namespace, name.clone()))
         };
         self.look(deadline, look).await
-    }
-
-    /// Takes an account away, with all its sessions and tokens.
-    ///
-    /// # Errors
-    /// [`Code::NotFound`] if there is none, or why the group did not take it.
-    pub async fn delete_account(
-        &self,
-        namespace: Namespace,
-        name: AccountName,
-        deadline: Instant,
-    ) -> Result<(), Fault> {
-        self.change(deadline, move |book| {
-            let found = book.account(&namespace, &name)?;
-            let (account, version) = found.ok_or_else(|| no_account(&namespace, &name))?;
-            let key = book::within(&namespace, name.as_str());
-            let then = vec![
-                RecordOp::Delete { table: book::accounts(), key: key.clone() },
-                revoked(&namespace, &name, &account),
-            ];
-            Ok(Plan::make(vec![RecordCompare::version(book::accounts(), key, version)], then, ()))
-        })
-        .await
-    }
-
-    /// Ends all sessions and tokens of an account, which may log in again.
-    ///
-    /// # Errors
-    /// As [`delete_account`](Self::delete_account).
-    pub async fn revoke_account(
-        &self,
-        namespace: Namespace,
-        name: AccountName,
-        deadline: Instant,
-    ) -> Result<(), Fault> {
-        self.renew(namespace, name, |_| {}, deadline).await
-    }
-
-    /// Gives an account another secret, and ends all its sessions and tokens. Returns the secret if it was made here.
-    ///
-    /// # Errors
-    /// [`Code::Denied`] if the old secret is given and is another, [`Code::NotFound`] if there is no such account,
-    /// [`Code::Usage`] if the new one is not fit, or why the group did not take it.
-    pub async fn set_secret(
-        &self,
-        request: SetSecretRequest,
-        deadline: Instant,
-    ) -> Result<Option<Secret>, Fault> {
-        let SetSecretRequest { namespace, name, old, new } = request;
-        if let Some(old) = &old {
-            self.check_secret(&namespace, &name, old, deadline).await?;
-        }
-        let made = new.is_none().then(|| Secret::generate(&self.parts.seams));
-        let secret = new.as_ref().or(made.as_ref()).expect("one of the two is there");
-        secret.check()?;
-        let hash = self.hasher.hash(secret, deadline).await?;
-        self.renew(namespace, name, move |account| account.secret = hash.clone(), deadline).await?;
-        Ok(made)
-    }
-
-    /// Makes the next state of an account, and ends what the ones before it had.
-    async fn renew(
-        &self,
-        namespace: Namespace,
-        name: AccountName,
-        edit: impl Fn(&mut Account) + Send + Sync + 'static,
-        deadline: Instant,
-    ) -> Result<(), Fault> {
-        let now_ms = self.parts.consensus.time_ms();
-        self.change(deadline, move |book| {
-            let found = book.account(&namespace, &name)?;
-            let (account, version) = found.ok_or_else(|| no_account(&namespace, &name))?;
-            let key = book::within(&namespace, name.as_str());
-            let mut next = account.clone();
-            next.generation = book.next_generation(&namespace, &name, Some(&account), now_ms)?;
-            edit(&mut next);
-            let compares = vec![RecordCompare::version(book::accounts(), key.clone(), version)];
-            let then = vec![book::write(book::accounts(), key, &next), revoked(&namespace, &name, &account)];
-            Ok(Plan::make(compares, then, ()))
-        })
-        .await
     }
 
     /// Refuses a secret that is not the account's, in the same words and time whether there is such an account.
@@ -353,13 +273,7 @@ impl Accounts {
     }
 }
 
-/// A note that all that an account had is good no more.
-fn revoked(namespace: &Namespace, name: &AccountName, account: &Account) -> RecordOp {
-    let through = account.generation;
-    book::revoke(account_key(namespace, name), &Revocation::Account { through })
-}
-
-fn no_account(namespace: &Namespace, name: &AccountName) -> Fault {
+pub(super) fn no_account(namespace: &Namespace, name: &AccountName) -> Fault {
     Fault::new(Code::NotFound, format!("no account {name} in namespace {namespace}"))
         .help("see `micro-node auth list accounts`")
 }

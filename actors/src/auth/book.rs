@@ -187,6 +187,17 @@ impl Book<'_> {
         Ok(revocations)
     }
 
+    /// The least number of a state of an account that is not revoked, and the version of the record that says so: 0 if
+    /// there is none.
+    pub fn open_generation(&self, namespace: &Namespace, name: &AccountName) -> Result<(u64, u64), Fault> {
+        let found = self.one::<Revocation>(&revoked(), &account_key(namespace, name))?;
+        Ok(match found {
+            Some((Revocation::Account { through }, version)) => (through + 1, version),
+            Some((Revocation::Session, version)) => (0, version),
+            None => (0, 0),
+        })
+    }
+
     /// The number of the next state of an account: greater than any that it, or one of its name, had.
     pub fn next_generation(
         &self,
@@ -195,11 +206,7 @@ impl Book<'_> {
         now: Option<&Account>,
         now_ms: u64,
     ) -> Result<u64, Fault> {
-        let revoked = self.one::<Revocation>(&revoked(), &account_key(namespace, name))?;
-        let through = match revoked {
-            Some((Revocation::Account { through }, _)) => through + 1,
-            _ => 0,
-        };
-        Ok(now_ms.max(through).max(now.map_or(0, |account| account.generation + 1)))
+        let (open, _) = self.open_generation(namespace, name)?;
+        Ok(now_ms.max(open).max(now.map_or(0, |account| account.generation + 1)))
     }
 }

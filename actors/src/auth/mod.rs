@@ -29,6 +29,7 @@
 mod access_token;
 mod account;
 mod accounts;
+mod amendment;
 mod book;
 mod certification;
 mod command;
@@ -54,6 +55,7 @@ mod secret;
 mod service_token;
 mod sessions;
 mod signing_key;
+mod standing;
 mod state;
 mod succession;
 
@@ -73,10 +75,10 @@ pub use policy::Policy;
 pub use rehearsal::Rehearsal;
 pub use request::{
     AccountsPage, CreateAccountRequest, CreateRuleRequest, CreatedAccount, KeyView, LoginRequest,
-    RotatedKeys, SetSecretRequest, Tokens,
+    RevokeAccountRequest, RotatedKeys, SetSecretRequest, Tokens, UpdateAccountRequest, UpdateRuleRequest,
 };
 pub use resource::{Name, READ, Resource, SECRETS, WRITE};
-pub use rule::{Access, RuleView};
+pub use rule::{Access, RuleView, STARTING_RULES, StartingRule};
 pub use rule_set::Nearest;
 pub use seal::{SealError, SealKey};
 pub use secret::{SECRET_BYTES_MAX, SECRET_BYTES_MIN, Secret};

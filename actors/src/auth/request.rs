@@ -2,7 +2,7 @@
 
 use crate::auth::{account::AccountView, rule::Access, secret::Secret};
 use bincode::{Decode, Encode};
-use micro_sdk::wire::{AccountKind, AccountName, Namespace, Scope};
+use micro_sdk::wire::{AccountCaller, AccountKind, AccountName, Namespace, Scope};
 use std::collections::BTreeMap;
 
 /// An account that is to be made.
@@ -24,6 +24,18 @@ pub struct CreateAccountRequest {
     pub who: String,
 }
 
+impl CreateAccountRequest {
+    /// The account that it would be, as a caller.
+    pub(crate) fn caller(&self) -> AccountCaller {
+        AccountCaller {
+            namespace: self.namespace.clone(),
+            name: self.name.clone(),
+            kind: self.kind,
+            scopes: self.scopes.clone(),
+        }
+    }
+}
+
 /// An account that was made, and the secret that was made for it: said once.
 #[derive(Clone, Debug)]
 pub struct CreatedAccount {
@@ -40,6 +52,18 @@ pub struct AccountsPage {
     pub accounts: Vec<AccountView>,
     /// Whether there are more.
     pub more: bool,
+}
+
+/// Whose sessions and tokens are to end.
+#[derive(Clone, Debug)]
+pub struct RevokeAccountRequest {
+    /// The tenant.
+    pub namespace: Namespace,
+    /// What it is called there.
+    pub name: AccountName,
+    /// Whether a service is meant, which has tokens whether or not an account was made for it, and for a while after it
+    /// has detached.
+    pub service: bool,
 }
 
 /// Another secret for an account.
@@ -71,6 +95,40 @@ pub struct CreateRuleRequest {
     /// Of those that apply, the highest decide.
     pub priority: i32,
     /// Who makes it, as the door has made sure of it.
+    pub who: String,
+}
+
+/// What of an account is to be another.
+#[derive(Clone, Debug)]
+pub struct UpdateAccountRequest {
+    /// The tenant.
+    pub namespace: Namespace,
+    /// Which account.
+    pub name: AccountName,
+    /// What it may act as besides.
+    pub add_scopes: Vec<Scope>,
+    /// What it may act as no more.
+    pub remove_scopes: Vec<Scope>,
+    /// Notes that are set; one without text is taken away.
+    pub metadata: BTreeMap<String, String>,
+}
+
+/// What of a rule is to be another.
+#[derive(Clone, Debug)]
+pub struct UpdateRuleRequest {
+    /// Whose things it is about.
+    pub namespace: Namespace,
+    /// Which rule.
+    pub id: String,
+    /// Whom it is about; none to leave that.
+    pub scope: Option<String>,
+    /// What it is about; none to leave that.
+    pub resource: Option<String>,
+    /// Whether it gives or takes; none to leave that.
+    pub access: Option<Access>,
+    /// Of those that apply, the highest decide; none to leave that.
+    pub priority: Option<i32>,
+    /// Who changes it, as the door has made sure of it.
     pub who: String,
 }
 

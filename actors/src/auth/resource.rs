@@ -107,9 +107,10 @@ impl<'a> Resource<'a> {
     /// One as a person writes it: `type:name:endpoint`.
     ///
     /// # Errors
-    /// [`Code::Usage`] if it has not three parts.
-    pub fn parse(namespace: &'a Namespace, text: &'a str) -> Result<Self, Fault> {
+    /// [`Code::Usage`] if it has not three parts, or is of no type or endpoint that there is.
+    pub fn parse_known(namespace: &'a Namespace, text: &'a str) -> Result<Self, Fault> {
         let [kind, name, endpoint] = parts(text)?;
+        text.parse::<Pattern>()?.check_known()?;
         let resource = Resource::of(namespace, kind, name, endpoint);
         // Whoever reads or writes at a path does so to all below it.
         Ok(if kind == "config" { resource.and_below(".") } else { resource })
@@ -174,11 +175,13 @@ impl Pattern {
         let meant: Vec<_> = TYPES.iter().filter(|(kind, _)| self.kind.matches(kind)).collect();
         if meant.is_empty() {
             let all = TYPES.map(|(kind, _)| kind).join(", ");
-            return Err(Fault::new(
-                Code::Usage,
-                format!("there is no resource of type {:?}", self.kind.as_str()),
-            )
-            .help(format!("the types are {all}")));
+            let unknown = self.kind.as_str();
+            let fault = Fault::new(Code::Usage, format!("there is no resource of type {unknown:?}"));
+            let fault = match TYPES.iter().find(|(kind, _)| is_one_slip_from(kind, unknown)) {
+                Some((kind, _)) => fault.help(format!("did you mean `{kind}`?")),
+                None => fault,
+            };
+            return Err(fault.help(format!("the types are {all}")));
         }
         let has = |endpoints: &[&str]| endpoints.iter().any(|endpoint| self.endpoint.matches(endpoint));
         if meant.iter().any(|(_, endpoints)| endpoints.is_empty() || has(endpoints)) {
@@ -215,6 +218,14 @@ impl Pattern {
             None => false,
         }
     }
+}
+
+/// Whether one letter too many, too few or other makes one word of the other.
+fn is_one_slip_from(word: &str, typed: &str) -> bool {
+    let same = word.bytes().zip(typed.bytes()).take_while(|(one, other)| one == other).count();
+    let (rest, typed) = (&word.as_bytes()[same..], &typed.as_bytes()[same..]);
+    let (tail, typed_tail) = (rest.get(1..).unwrap_or_default(), typed.get(1..).unwrap_or_default());
+    tail == typed || rest == typed_tail || tail == typed_tail
 }
 
 /// A resource as a person writes it, of three parts with colons between them. A name may hold colons itself.
@@ -306,8 +317,13 @@ mod tests {
         ] {
             assert_eq!(refused(good), None, "{good}");
         }
+        for near in ["stor:crm/*:read", "storre:crm/*:read", "stores:x:read", "stare:x:read"] {
+            assert_eq!(refused(near).as_deref(), Some("did you mean `store`?"), "{near}");
+        }
+        let home = Namespace::default();
+        assert!(Resource::parse_known(&home, "storre:t:x").is_err_and(|fault| fault.code == Code::Usage));
         assert_eq!(
-            refused("stor:crm/*:read").as_deref(),
+            refused("table:crm/*:read").as_deref(),
             Some("the types are service, store, config, blob, registry, network, auth")
         );
         assert_eq!(refused("store:crm/*:reed").as_deref(), Some("the endpoints are read, write"));

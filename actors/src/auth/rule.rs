@@ -191,16 +191,48 @@ pub(crate) fn rule_id(text: &str) -> Result<String, Fault> {
     id.map(String::from).map_err(|error| Fault::new(Code::Usage, error.to_string()))
 }
 
-/// The rules that a new mesh begins with, all in the namespace `default`:
-///
-/// - who calls from the host itself may call people's services, so that the first `curl` works;
-/// - so may accounts, wherever they call from;
-/// - accounts with the scope `admin` may do everything that is not between nodes.
+/// A rule that a new mesh begins with, in the namespace `default`. All of them grant, at priority 0.
+#[derive(Clone, Copy, Debug)]
+pub struct StartingRule {
+    /// What it is called.
+    pub id: &'static str,
+    /// Whom it is about.
+    pub scope: &'static str,
+    /// What it is about.
+    pub resource: &'static str,
+    /// The same for people.
+    pub meaning: &'static str,
+}
+
+/// The rules that a new mesh begins with.
 ///
 /// They are not records, so that nothing has to be written before the first call. One that is taken away leaves a
 /// record that says so, and never comes back by itself.
+pub const STARTING_RULES: [StartingRule; 3] = [
+    // So that the first `curl` works.
+    StartingRule {
+        id: "loopback",
+        scope: "loopback",
+        resource: "service:*:*",
+        meaning: "who calls from this host may call services, without a token",
+    },
+    StartingRule {
+        id: "accounts",
+        scope: "*",
+        resource: "service:*:*",
+        meaning: "accounts may call services, wherever they call from",
+    },
+    StartingRule {
+        id: "admins",
+        scope: "admin",
+        resource: "*:*:*",
+        meaning: "accounts with the scope admin may do everything",
+    },
+];
+
+/// [`STARTING_RULES`] as they are shown.
 pub(crate) fn starting_rules() -> [RuleView; 3] {
-    let rule = |id: &str, scope: &str, resource: &str| RuleView {
+    STARTING_RULES.map(|StartingRule { id, scope, resource, .. }| RuleView {
         id: id.to_owned(),
         scope: scope.to_owned(),
         resource: resource.to_owned(),
@@ -208,12 +240,7 @@ pub(crate) fn starting_rules() -> [RuleView; 3] {
         priority: 0,
         who: "micro-node".to_owned(),
         time_ms: 0,
-    };
-    [
-        rule("loopback", "loopback", "service:*:*"),
-        rule("accounts", "*", "service:*:*"),
-        rule("admins", "admin", "*:*:*"),
-    ]
+    })
 }
 
 #[cfg(test)]

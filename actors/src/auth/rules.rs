@@ -1,15 +1,16 @@
-//! Rules are made and taken away.
+//! Rules are made, changed and taken away.
 
 use crate::{
     auth::{
-        Accounts, CreateRuleRequest,
+        Accounts, CreateRuleRequest, UpdateRuleRequest,
         accounts::Plan,
         book::{self, Book},
         rule::{RULES_MAX, Rule, RuleView, StoredRule, rule_id, starting_rules},
+        standing::must_be_admin,
     },
     store::{RecordCompare, RecordOp},
 };
-use micro_sdk::wire::{Code, Fault, Namespace};
+use micro_sdk::wire::{Caller, Code, Fault, Namespace};
 use std::collections::BTreeMap;
 use tokio::time::Instant;
 
@@ -17,13 +18,15 @@ impl Accounts {
     /// Makes a rule. It decides here and everywhere a moment later.
     ///
     /// # Errors
-    /// [`Code::Conflict`] if there is one of this id, [`Code::Usage`] if it can't be read or there are too many, or why
-    /// the group did not take it.
+    /// [`Code::Denied`] to who is no admin, [`Code::Conflict`] if there is one of this id, [`Code::Usage`] if it can't be
+    /// read or there are too many, or why the group did not take it.
     pub async fn create_rule(
         &self,
+        by: &Caller,
         request: CreateRuleRequest,
         deadline: Instant,
     ) -> Result<RuleView, Fault> {
+        must_be_admin(by, &request.namespace)?;
         let time_ms = self.parts.consensus.time_ms();
         let CreateRuleRequest { namespace, id, scope, resource, access, priority, who } = request;
         let rule = RuleView { id: rule_id(&id)?, scope, resource, access, priority, who, time_ms };
@@ -38,11 +41,38 @@ impl Accounts {
                 let message = format!("a namespace has at most {RULES_MAX} rules");
                 return Err(Fault::new(Code::Usage, message).help("write some of them as one, with stars"));
             }
-            let key = book::within(&namespace, &rule.id);
-            let version = book.rule(&namespace, &rule.id)?.map_or(0, |(_, version)| version);
-            let compares = vec![RecordCompare::version(book::rules(), key.clone(), version)];
-            let then = vec![book::write(book::rules(), key, &StoredRule::Rule(rule.clone()))];
-            Ok(Plan::make(compares, then, rule.clone()))
+            put(book, &namespace, rule.clone())
+        })
+        .await
+    }
+
+    /// Makes another of a rule: one record in place of the other, so that there is no moment without it.
+    ///
+    /// # Errors
+    /// [`Code::Denied`] to who is no admin, [`Code::NotFound`] if there is none of this id, [`Code::Usage`] if it can't
+    /// be read, or why the group did not take it.
+    pub async fn update_rule(
+        &self,
+        by: &Caller,
+        request: UpdateRuleRequest,
+        deadline: Instant,
+    ) -> Result<RuleView, Fault> {
+        must_be_admin(by, &request.namespace)?;
+        let time_ms = self.parts.consensus.time_ms();
+        self.change(deadline, move |book| {
+            let UpdateRuleRequest { namespace, id, scope, resource, access, priority, who } = &request;
+            let before = rules(book, namespace)?.remove(id).ok_or_else(|| no_rule(namespace, id))?;
+            let rule = RuleView {
+                scope: scope.clone().unwrap_or(before.scope),
+                resource: resource.clone().unwrap_or(before.resource),
+                access: access.unwrap_or(before.access),
+                priority: priority.unwrap_or(before.priority),
+                who: who.clone(),
+                time_ms,
+                id: before.id,
+            };
+            Rule::compile(namespace, &rule)?.pattern.check_known()?;
+            put(book, namespace, rule)
         })
         .await
     }
@@ -61,17 +91,18 @@ impl Accounts {
     /// Takes a rule away.
     ///
     /// # Errors
-    /// [`Code::NotFound`] if there is none, or why the group did not take it.
+    /// [`Code::Denied`] to who is no admin, [`Code::NotFound`] if there is none, or why the group did not take it.
     pub async fn delete_rule(
         &self,
+        by: &Caller,
         namespace: Namespace,
         id: String,
         deadline: Instant,
     ) -> Result<(), Fault> {
+        must_be_admin(by, &namespace)?;
         self.change(deadline, move |book| {
             if !rules(book, &namespace)?.contains_key(&id) {
-                return Err(Fault::new(Code::NotFound, format!("no rule {id:?} in namespace {namespace}"))
-                    .help("see `micro-node auth list rules`"));
+                return Err(no_rule(&namespace, &id));
             }
             let key = book::within(&namespace, &id);
             let version = book.rule(&namespace, &id)?.map_or(0, |(_, version)| version);
@@ -87,6 +118,20 @@ impl Accounts {
         })
         .await
     }
+}
+
+fn no_rule(namespace: &Namespace, id: &str) -> Fault {
+    Fault::new(Code::NotFound, format!("no rule {id:?} in namespace {namespace}"))
+        .help("see `micro-node auth list rules`")
+}
+
+/// A write of a rule, in place of what is kept under its id.
+fn put(book: &Book<'_>, namespace: &Namespace, rule: RuleView) -> Result<Plan<RuleView>, Fault> {
+    let key = book::within(namespace, &rule.id);
+    let version = book.rule(namespace, &rule.id)?.map_or(0, |(_, version)| version);
+    let compares = vec![RecordCompare::version(book::rules(), key.clone(), version)];
+    let then = vec![book::write(book::rules(), key, &StoredRule::Rule(rule.clone()))];
+    Ok(Plan::make(compares, then, rule))
 }
 
 /// The rules of a namespace by id, those that it begins with too.

@@ -64,8 +64,9 @@ impl Accounts {
         let caller = service_caller(namespace, &service);
         let id = || format!("{:032x}", u128::from_be_bytes(self.parts.seams.random()));
         let guard = &self.parts.guard;
-        // An account of the same name that is revoked takes with it what was made before.
-        let generation = self.parts.consensus.time_ms();
+        // What is revoked under this name takes with it what was made before, whatever the clocks say.
+        let (of, name) = (caller.namespace.clone(), caller.name.clone());
+        let (generation, _) = self.look(deadline, move |book| book.open_generation(&of, &name)).await?;
         let ids = [id(), id()];
         let claims = Claims::new(guard.issuer().to_owned(), &caller, generation, ids, guard.now_s());
         Ok(ServiceToken { access: Secret::new(access_token::sign(&key, &claims)), life_s: LIFE_S })

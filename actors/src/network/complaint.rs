@@ -17,12 +17,15 @@ pub(crate) enum Complaint {
     DiskFull,
     /// The node's certificate is due, and can't be renewed.
     Certificate,
+    /// The audit log of this node is not as it was written, or can't be read.
+    AuditLog,
 }
 
 /// The words under which they travel. One of a newer build is not known here, and still shown.
 const SEAL_KEY: &str = "seal-key";
 const DISK_FULL: &str = "disk-full";
 const CERTIFICATE: &str = "certificate";
+const AUDIT_LOG: &str = "audit-log";
 
 impl Complaint {
     /// As it travels.
@@ -31,6 +34,7 @@ impl Complaint {
             Complaint::SealKey => SEAL_KEY,
             Complaint::DiskFull => DISK_FULL,
             Complaint::Certificate => CERTIFICATE,
+            Complaint::AuditLog => AUDIT_LOG,
         }
     }
 
@@ -61,6 +65,15 @@ impl Complaint {
                 help: "a voter must be up that node can reach and that can open the mesh's authority; the log of \
                        that node says what is in the way"
                     .to_owned(),
+            },
+            AUDIT_LOG => Problem {
+                severity: Severity::Warning,
+                message: format!("the audit log of node {node} is not as it was written, or can't be read"),
+                help: format!(
+                    "`micro-node audit verify --node {node}` names file and line: find out who or what changed it, and \
+                     keep a copy of the folder `audit` of its data directory; it is told of until newer files have \
+                     taken the place of those"
+                ),
             },
             other => Problem {
                 severity: Severity::Warning,
@@ -109,8 +122,9 @@ mod tests {
     #[test]
     fn complaints_become_problems_also_those_of_newer_nodes() {
         assert_eq!(Complaint::problems("bravo", ""), []);
-        let problems = Complaint::problems("bravo", "seal-key,flux");
+        let problems = Complaint::problems("bravo", "seal-key,flux,audit-log");
         assert!(problems[0].message.contains("bravo") && problems[0].message.contains("seal.key"));
-        assert!(problems[1].message.contains("flux") && problems.len() == 2);
+        assert!(problems[1].message.contains("flux") && problems.len() == 3);
+        assert!(problems[2].help.contains("audit verify --node bravo"), "{problems:?}");
     }
 }

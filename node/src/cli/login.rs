@@ -10,7 +10,7 @@ use super::{
 };
 use clap::Args;
 use micro_sdk::{
-    client::{Address, Token},
+    client::{Address, Node, Token},
     wire::{Code, Fault},
 };
 use schemars::JsonSchema;
@@ -67,9 +67,9 @@ pub(super) const SHAPES: Shapes = &[&LOGIN];
 impl LoginCommand {
     pub(super) fn run(self, globals: &Globals, output: &Output) -> Result<(), Failure> {
         let secret = secret::read_or_ask("--password", self.password.as_deref(), PASSWORD, "secret")?;
-        let (address, login) = session::run_as_nobody(globals, async |node| {
+        let (address, login, proxy) = session::run_as_nobody(globals, async |node| {
             let login = node.auth().login(&self.account, &Token::new(secret.as_str())).await?;
-            Ok((node.address().clone(), login))
+            Ok((node.address().clone(), login, proxy(&node).await))
         })?;
         let saved = SavedLogin::from(&login);
         let (shown, ends) = (address.to_string(), saved.ends());
@@ -81,13 +81,23 @@ impl LoginCommand {
         }
         output.remark(&format!("logged in at {shown} as {}", login.account));
         if matches!(address, Address::Unix(_)) {
-            output.remark(
-                "the local socket asks for no login: what you do there is done as root or the node's user; \
-                 use --address 127.0.0.1:8081 to act as the account",
-            );
+            let proxy = proxy.unwrap_or_else(|| "IP:PORT of its gRPC proxy".to_owned());
+            output.remark(&format!(
+                "the local socket asks for no login: what you do there is done as root or the node's user; log in with \
+                 --address {proxy}, and use it, to act as the account",
+            ));
         }
         Ok(())
     }
+}
+
+/// Where the gRPC proxy of a node is that was reached by its socket; none if it was not, or does not tell.
+async fn proxy(node: &Node) -> Option<String> {
+    if !matches!(node.address(), Address::Unix(_)) {
+        return None;
+    }
+    let settings = node.settings().await.ok()?;
+    settings.into_iter().find(|setting| setting.name == "proxy")?.value
 }
 
 impl LogoutCommand {

@@ -143,7 +143,8 @@ impl Logins {
     }
 }
 
-/// The login of the node's address, with an access token that is good for a while; none if there is none.
+/// The login of the node's address, with an access token that the node takes and that is good for a while; none if there
+/// is none.
 ///
 /// # Errors
 /// If the file can't be used, or the node does not take the refresh token any more.
@@ -153,20 +154,42 @@ pub(super) async fn current(node: &Node) -> Result<Option<SavedLogin>, Failure> 
         return Ok(None);
     }
     let address = node.address().to_string();
+    // Without the lock while the node is asked: other commands need no turn for that.
+    let Some(saved) = Logins::open()?.get(&address).cloned() else { return Ok(None) };
+    if !saved.is_near_its_end(SystemTime::now()) && is_taken(node, &saved).await {
+        return Ok(Some(saved));
+    }
+    renewed(node, &address, &saved).await
+}
+
+/// Whether the node takes the access token: its key may have been given up before its time, which the refresh token
+/// outlives. What else may be wrong is for the command itself to find out, which says it better.
+async fn is_taken(node: &Node, saved: &SavedLogin) -> bool {
+    let shown = node.clone().with_token(saved.access());
+    // At a socket the token is shown to be looked at only.
+    match shown.auth().inspect(&saved.access()).await {
+        Ok(inspection) => inspection.claims.is_some(),
+        Err(fault) => fault.code != Code::Denied,
+    }
+}
+
+/// The next tokens of a login whose access token is not to be used any more.
+async fn renewed(node: &Node, address: &str, last: &SavedLogin) -> Result<Option<SavedLogin>, Failure> {
     let mut logins = Logins::open()?;
-    let Some(saved) = logins.get(&address).cloned() else { return Ok(None) };
-    if !saved.is_near_its_end(SystemTime::now()) {
+    let Some(saved) = logins.get(address).cloned() else { return Ok(None) };
+    if saved.access_token != last.access_token {
+        // Another command was faster: to use up its refresh token would end the whole login.
         return Ok(Some(saved));
     }
     match node.auth().refresh(&saved.refresh()).await {
         Ok(login) => {
             let saved = SavedLogin::from(&login);
-            logins.set(&address, Some(saved.clone()))?;
+            logins.set(address, Some(saved.clone()))?;
             Ok(Some(saved))
         }
         Err(fault) => {
             if fault.code == Code::Denied {
-                logins.set(&address, None)?;
+                logins.set(address, None)?;
             }
             Err(fault.into())
         }

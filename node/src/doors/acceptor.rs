@@ -47,7 +47,11 @@ pub(super) enum Guard {
     /// By the credentials of the peer's process, which may act as an account by showing its token.
     Peer(Arc<Credentials>),
     /// It is a process of this user, which the socket is not for.
-    Stranger(u32),
+    Stranger {
+        uid: u32,
+        /// The gRPC proxy, which is for them too.
+        proxy: SocketAddr,
+    },
     /// By the bearer token: the admin secret, or the token of an account.
     Bearer(Arc<Credentials>),
     /// Not at all.
@@ -63,12 +67,12 @@ impl Guard {
                 known => Ok(known),
             },
             Guard::Nobody => Ok(Known::without_token(Caller::Anonymous)),
-            Guard::Stranger(uid) => {
+            Guard::Stranger { uid, proxy } => {
                 let message = format!("this socket is for root and the node's own user, not for user {uid}");
-                Err(Fault::new(Code::Denied, message).help(
-                    "run it as root or as the node's own user, or use --address 127.0.0.1:8081 (the gRPC proxy) \
-                     with the admin secret",
-                ))
+                Err(Fault::new(Code::Denied, message).help(format!(
+                    "run it as root or as the node's own user, or use --address {proxy} (the gRPC proxy) as an account \
+                     (micro-node login) or with the admin secret"
+                )))
             }
             Guard::Bearer(credentials) => credentials.known(request.headers(), request.uri().path()),
         }
@@ -91,6 +95,8 @@ pub(super) struct Acceptor {
     pub tally: Arc<Tally>,
     pub limits: Arc<Limits>,
     pub door: DoorName,
+    /// Where the gRPC proxy listens.
+    pub proxy: SocketAddr,
 }
 
 impl Acceptor {
@@ -137,7 +143,7 @@ impl Acceptor {
 
     /// Serves gRPC on a unix socket to root and the node's own user, and tells others that it is not for them.
     pub async fn serve_unix(self, socket: SocketFile) {
-        let entrance = self.entrance();
+        let (entrance, proxy) = (self.entrance(), self.proxy);
         let strangers = Arc::new(Semaphore::new(STRANGERS_MAX));
         let listener = &socket.listener;
         let accept = || async move {
@@ -156,7 +162,7 @@ impl Acceptor {
             }
             tracing::warn!(uid, "a process of another user was turned away from the socket");
             if let Ok(permit) = strangers.clone().try_acquire_owned() {
-                let entrance = Entrance { guard: Guard::Stranger(uid), ..entrance.clone() };
+                let entrance = Entrance { guard: Guard::Stranger { uid, proxy }, ..entrance.clone() };
                 let refusing = entrance.serve(stream, origin, &thread.services, draining);
                 thread.spawn(async move { drop(timeout(STRANGER_PATIENCE, held(permit, refusing)).await) });
             }
@@ -300,7 +306,7 @@ impl Entrance {
                 services.audit().tell(refused);
                 // Another user of this host has shown who they are by their process.
                 Err(match &self.guard {
-                    Guard::Stranger(_) => fault.into(),
+                    Guard::Stranger { .. } => fault.into(),
                     _ => unproven(fault),
                 })
             }

@@ -85,6 +85,7 @@ impl Doors {
             tally: tally.clone(),
             limits: limits.clone(),
             door,
+            proxy: listeners.proxy_address,
         };
         let mut acceptors = JoinSet::new();
         let bearer = Guard::Bearer(credentials(listeners.proxy_address));

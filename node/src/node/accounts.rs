@@ -4,12 +4,15 @@ use super::{Context, Local, configuration::who};
 use micro_actors::{
     audit::{AuditEvent, Verdict},
     auth::{
-        AUTH, AccountsPage, CreateAccountRequest, CreateRuleRequest, CreatedAccount, Decision, LoginRequest,
-        READ, Resource, RotatedKeys, RuleView, Secret, ServiceToken, ServiceTokenRequest, SetSecretRequest,
-        TokenError, Tokens, Verified, WRITE, service_caller,
+        AUTH, AccountView, AccountsPage, CreateAccountRequest, CreateRuleRequest, CreatedAccount, Decision,
+        LoginRequest, READ, Resource, RevokeAccountRequest, RotatedKeys, RuleView, Secret, ServiceToken,
+        ServiceTokenRequest, SetSecretRequest, TokenError, Tokens, UpdateAccountRequest, UpdateRuleRequest,
+        Verified, WRITE, service_caller,
     },
 };
-use micro_sdk::wire::{AccountCaller, AccountName, Caller, Code, Fault, Namespace, ServiceName};
+use micro_sdk::wire::{
+    AccountCaller, AccountKind, AccountName, Caller, Code, Fault, Namespace, Scope, ServiceName,
+};
 use std::sync::Arc;
 use tokio::{sync::OwnedSemaphorePermit, time::Instant};
 
@@ -35,6 +38,24 @@ pub enum Subject {
 }
 
 impl Local {
+    /// Tells the audit log of a change that a rule let through, and that was refused since the caller lacks what it would
+    /// give or take.
+    fn told<T>(
+        &self,
+        context: &Context,
+        part: &str,
+        about: &str,
+        result: Result<T, Fault>,
+    ) -> Result<T, Fault> {
+        if let Err(fault) = result.as_ref()
+            && fault.code == Code::Denied
+        {
+            let (asker, resource) = (context.asker().about(about), format!("{AUTH}:{part}:{WRITE}"));
+            self.guard().audit().tell(AuditEvent::refused(asker, "use", &resource, &fault.message));
+        }
+        result
+    }
+
     fn admit_auth(
         &self,
         context: &Context,
@@ -210,10 +231,31 @@ impl Local {
         context: &Context,
         request: CreateAccountRequest,
     ) -> Result<CreatedAccount, Fault> {
-        let about = format!("create account {}", request.name);
+        let kind = match request.kind {
+            AccountKind::User => String::new(),
+            kind => format!("{kind} "),
+        };
+        let about = with_scopes(format!("create {kind}account {}", request.name), "", &request.scopes);
         let _permit = self.admit_auth(context, &request.namespace, ACCOUNTS, WRITE, &about)?;
         let request = CreateAccountRequest { who: who(context), ..request };
-        self.accounts.create_account(request, context.until()).await
+        let created = self.accounts.create_account(&context.caller, request, context.until()).await;
+        self.told(context, ACCOUNTS, &about, created)
+    }
+
+    /// Gives an account other scopes and notes.
+    ///
+    /// # Errors
+    /// As the service answers.
+    pub async fn update_account(
+        &self,
+        context: &Context,
+        request: UpdateAccountRequest,
+    ) -> Result<AccountView, Fault> {
+        let about = format!("update account {}", request.name);
+        let about = with_scopes(with_scopes(about, "+", &request.add_scopes), "-", &request.remove_scopes);
+        let _permit = self.admit_auth(context, &request.namespace, ACCOUNTS, WRITE, &about)?;
+        let updated = self.accounts.update_account(&context.caller, request, context.until()).await;
+        self.told(context, ACCOUNTS, &about, updated)
     }
 
     /// A page of accounts.
@@ -242,7 +284,8 @@ impl Local {
     ) -> Result<(), Fault> {
         let about = format!("delete account {name}");
         let _permit = self.admit_auth(context, &namespace, ACCOUNTS, WRITE, &about)?;
-        self.accounts.delete_account(namespace, name, context.until()).await
+        let deleted = self.accounts.delete_account(&context.caller, namespace, name, context.until()).await;
+        self.told(context, ACCOUNTS, &about, deleted)
     }
 
     /// Ends all sessions and tokens of an account. Everybody may end their own.
@@ -252,17 +295,18 @@ impl Local {
     pub async fn revoke_account(
         &self,
         context: &Context,
-        namespace: Namespace,
-        name: AccountName,
+        request: RevokeAccountRequest,
     ) -> Result<(), Fault> {
-        if !is_own(context, &namespace, &name) {
-            let about = format!("revoke account {name}");
-            let _permit = self.admit_auth(context, &namespace, ACCOUNTS, WRITE, &about)?;
-            return self.accounts.revoke_account(namespace, name, context.until()).await;
+        let account = (request.namespace.clone(), request.name.clone());
+        if !is_own(context, &account.0, &account.1) {
+            let about = format!("revoke account {}", account.1);
+            let _permit = self.admit_auth(context, &account.0, ACCOUNTS, WRITE, &about)?;
+            let revoked = self.accounts.revoke_account(&context.caller, request, context.until()).await;
+            return self.told(context, ACCOUNTS, &about, revoked);
         }
         let _permit = self.system.dispatch().permit(AUTH)?;
-        let account = Some((namespace.clone(), name.clone()));
-        let revoked = self.accounts.revoke_account(namespace, name, context.until()).await;
+        let account = Some(account);
+        let revoked = self.accounts.revoke_account(&context.caller, request, context.until()).await;
         self.tell_entrance(context, "revoke-own", account, &revoked);
         revoked
     }
@@ -281,12 +325,13 @@ impl Local {
         if by_rule || !is_own(context, &request.namespace, &request.name) {
             let about = format!("set secret of account {}", request.name);
             let _permit = self.admit_auth(context, &request.namespace, ACCOUNTS, WRITE, &about)?;
-            return self.accounts.set_secret(request, context.until()).await;
+            let set = self.accounts.set_secret(&context.caller, request, context.until()).await;
+            return self.told(context, ACCOUNTS, &about, set);
         }
         let _permit = self.system.dispatch().permit(AUTH)?;
         let account = Some((request.namespace.clone(), request.name.clone()));
         let set = match request.old {
-            Some(_) => self.accounts.set_secret(request, context.until()).await,
+            Some(_) => self.accounts.set_secret(&context.caller, request, context.until()).await,
             None => Err(Fault::new(Code::Denied, "your own secret is changed by who knows the old one only")),
         };
         self.tell_entrance(context, "set-own-secret", account, &set);
@@ -305,7 +350,24 @@ impl Local {
         let about = format!("create rule {}", request.id);
         let _permit = self.admit_auth(context, &request.namespace, RULES, WRITE, &about)?;
         let request = CreateRuleRequest { who: who(context), ..request };
-        self.accounts.create_rule(request, context.until()).await
+        let made = self.accounts.create_rule(&context.caller, request, context.until()).await;
+        self.told(context, RULES, &about, made)
+    }
+
+    /// Makes another of a rule.
+    ///
+    /// # Errors
+    /// As the service answers.
+    pub async fn update_rule(
+        &self,
+        context: &Context,
+        request: UpdateRuleRequest,
+    ) -> Result<RuleView, Fault> {
+        let about = format!("update rule {}", request.id);
+        let _permit = self.admit_auth(context, &request.namespace, RULES, WRITE, &about)?;
+        let request = UpdateRuleRequest { who: who(context), ..request };
+        let made = self.accounts.update_rule(&context.caller, request, context.until()).await;
+        self.told(context, RULES, &about, made)
     }
 
     /// The rules of a namespace.
@@ -329,7 +391,8 @@ impl Local {
     ) -> Result<(), Fault> {
         let about = format!("delete rule {id}");
         let _permit = self.admit_auth(context, &namespace, RULES, WRITE, &about)?;
-        self.accounts.delete_rule(namespace, id, context.until()).await
+        let deleted = self.accounts.delete_rule(&context.caller, namespace, id, context.until()).await;
+        self.told(context, RULES, &about, deleted)
     }
 
     /// Makes a new key that signs.
@@ -340,6 +403,17 @@ impl Local {
         let keys = Resource::of_mesh(AUTH, KEYS, WRITE);
         let _permit = self.system.dispatch().admit(context.asker().about("rotate keys"), AUTH, &keys)?;
         self.accounts.rotate_keys(context.until()).await
+    }
+}
+
+/// What is done, and the scopes that it gives or takes.
+fn with_scopes(about: String, sign: &str, scopes: &[Scope]) -> String {
+    match scopes {
+        [] => about,
+        _ => {
+            let scopes: Vec<String> = scopes.iter().map(|scope| format!("{sign}{scope}")).collect();
+            format!("{about} scopes {}", scopes.join(","))
+        }
     }
 }
 

@@ -21,8 +21,8 @@ const PROBE_TIMEOUT: Duration = Duration::from_secs(5);
 const WINDOW_BYTES: u32 = 1 << 20;
 
 /// What to do when a node's socket is not for this user.
-pub const SOCKET_HELP: &str = "run it as root or as the node's own user, or use --address 127.0.0.1:8081 with the \
-                               admin secret";
+pub const SOCKET_HELP: &str = "run it as root or as the node's own user, or use the node's gRPC proxy with --address \
+                               IP:PORT, as an account or with the admin secret";
 
 /// A connection, of either kind.
 trait Socket: AsyncRead + AsyncWrite + Send + Unpin {}

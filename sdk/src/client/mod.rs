@@ -66,8 +66,8 @@ mod token;
 pub use address::{Address, AddressError, default_socket};
 pub use audit::{AuditBreak, AuditEntries, AuditEntry, AuditQuery, AuditVerification, NodeAudit};
 pub use auth::{
-    Account, AccountCreated, Auth, Checked, CheckedFor, Identity, Inspection, KeyRotation, Login, NewAccount,
-    NewRule, Rule, SigningKey,
+    Account, AccountChange, AccountCreated, Auth, Checked, CheckedFor, Identity, Inspection, KeyRotation,
+    Login, NewAccount, NewRule, Rule, RuleChange, SigningKey,
 };
 pub use authority::{Authority, FormerAuthority};
 pub use backup::Backup;

@@ -140,6 +140,8 @@ async fn what_was_refused_and_what_was_changed_is_listed_and_what_is_secret_is_n
     let jane = AuditQuery { account: Some("jane".to_owned()), limit: Some(2), ..AuditQuery::default() };
     let jane = listed(&cluster, jane).await?;
     ensure!(jane.len() == 2 && jane.iter().all(|entry| entry.account == "default/jane"), "{jane:?}");
+    let outcome = cluster.cli(0)?.run(&["audit", "list", "-n", "1"]).await?;
+    ensure!(outcome.code == 0 && outcome.stderr.contains("the log of"), "{outcome:?}");
     let text = cluster.cli(0)?.ok(&["audit", "list", "--denied", "--since", "1h"]).await?;
     ensure!(
         text.contains("DENIED") && text.contains("jane") && text.contains("network:status:read"),
@@ -289,6 +291,14 @@ async fn an_edited_byte_a_removed_line_and_a_removed_file_are_found() -> anyhow:
     let outcome = cluster.cli(0)?.run(&["audit", "verify", "-o", "json"]).await?;
     let found: Value = serde_json::from_str(&outcome.stdout)?;
     ensure!(outcome.code == 1 && found["items"][0]["breaks"][0]["line"] == 1, "{outcome:?}");
+    // And whoever looks for something else is told.
+    until("the status tells of it", PATIENCE, async || {
+        let status = cluster.client(0).await?.status().await?;
+        let told = status.problems.iter().any(|problem| problem.help.contains("audit verify --node"));
+        ensure!(told, "{:?}", status.problems);
+        Ok(())
+    })
+    .await?;
     Ok(())
 }
 

@@ -323,6 +323,31 @@ async fn people_log_in_and_out_and_ask_what_they_may() -> anyhow::Result<()> {
     assert_eq!(ids, ["accounts", "admins", "crm", "loopback"]);
     assert_eq!(admin.json(&check("service:shop:Cart.add")).await?["item"]["rule"], "accounts");
 
+    // A key that is given up takes access tokens with it, and no login.
+    let outlived = jane.ok(&["user", "token"]).await?;
+    for _ in 0..2 {
+        admin.ok(&["auth", "keys", "rotate", "--yes"]).await?;
+    }
+    let outlived = file(&cluster, "outlived.token", &outlived)?;
+    until("the key is gone", PROMISE, async || {
+        ensure!(admin.run(&["auth", "inspect", &outlived]).await?.code == 4, "its tokens are good");
+        Ok(())
+    })
+    .await?;
+    let renewed = file(&cluster, "renewed.token", &jane.ok(&["user", "token"]).await?)?;
+    admin.ok(&["auth", "inspect", &renewed]).await?;
+    for _ in 0..2 {
+        admin.ok(&["auth", "keys", "rotate", "--yes"]).await?;
+    }
+    until("that key is gone too", PROMISE, async || {
+        ensure!(admin.run(&["auth", "inspect", &renewed]).await?.code == 4, "its tokens are good");
+        Ok(())
+    })
+    .await?;
+    assert_eq!(jane.json(&["user", "-o", "json"]).await?["item"]["account"], "jane");
+    let keys = admin.json(&["auth", "keys", "list", "-o", "json"]).await?;
+    ensure!(keys["schema"] == "micro-node/auth-keys/v1" && keys["keys"].is_array(), "{keys}");
+
     let new = file(&cluster, "new.secret", "another-secret")?;
     jane.ok(&["user", "set", "password", "--old", &password, "--password", &new]).await?;
     assert_denied(&jane.run(&["login", "jane", "--password", &password]).await?, "wrong");

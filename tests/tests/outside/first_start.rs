@@ -10,6 +10,10 @@ async fn a_restart_serves_the_old_data_on_the_old_addresses() -> anyhow::Result<
     let before = cluster.members[0].at().clone();
     assert_eq!(cluster.members[0].stop().await?, 0);
     cluster.members[0].start(&[]).await?;
+    // What a mesh allows is told when it is founded, and then no more.
+    let said = fs::read_to_string(cluster.members[0].log())?;
+    assert_eq!(said.matches("a rule to begin with").count(), 3, "{said}");
+    assert!(said.contains("accounts with the scope admin may do everything"), "{said}");
     let after = cluster.members[0].at();
     assert_eq!(
         (before.node, before.api, before.proxy, before.mesh),

@@ -44,6 +44,7 @@ mod service_accounts;
 mod services;
 mod shapes;
 mod sigkill;
+mod standing;
 mod store;
 mod store_copies;
 mod tidy;

@@ -4,14 +4,16 @@ use crate::auth::rule;
 use anyhow::{Context, ensure};
 use micro_sdk::{
     Node,
-    client::{Address, NewAccount, NewRule},
+    client::{Address, NewAccount, NewRule, Token},
     prelude::*,
+    proto::{self, AttachEvent, AttachRequest, attach_event::Event, registry_client::RegistryClient},
     serve::Server,
     wire::{Code, Namespace},
 };
 use micro_tests::{Cluster, Greeter, until};
-use std::time::Duration;
+use std::{fs, time::Duration};
 use tokio::task::JoinHandle;
+use tonic::{Streaming, transport::Endpoint};
 
 const PATIENCE: Duration = Duration::from_secs(20);
 
@@ -116,6 +118,84 @@ async fn a_service_calls_as_itself_and_rules_can_name_it() -> anyhow::Result<()>
     let hello = serde_json::json!({ "name": "Jane" });
     admin.call("helloworld", "Greeter.call", hello).await?;
     Ok(())
+}
+
+/// Attaches a service that nobody calls, as any program could, and gives what its node tells it.
+async fn ghost(cluster: &Cluster, index: usize) -> anyhow::Result<Streaming<AttachEvent>> {
+    let at = cluster.members[index].at();
+    let channel = Endpoint::from_shared(format!("http://{}", at.proxy))?.connect().await?;
+    let endpoint = proto::Endpoint { name: "Ghost.boo".to_owned(), ..proto::Endpoint::default() };
+    let mut request = tonic::Request::new(AttachRequest {
+        name: "ghost".to_owned(),
+        version: "1".to_owned(),
+        address: "127.0.0.1:9".to_owned(),
+        endpoints: vec![endpoint],
+        ..AttachRequest::default()
+    });
+    let secret = fs::read_to_string(&at.admin_secret_file)?;
+    request.metadata_mut().insert("authorization", format!("Bearer {}", secret.trim()).parse()?);
+    Ok(RegistryClient::new(channel).attach(request).await?.into_inner())
+}
+
+/// The next token that a service is told.
+async fn next_token(events: &mut Streaming<AttachEvent>) -> anyhow::Result<Token> {
+    let told = async {
+        loop {
+            let told = events.message().await?.context("it has ended")?.event;
+            if let Some(Event::Token(told)) = told {
+                return anyhow::Ok(Token::new(told.token));
+            }
+        }
+    };
+    tokio::time::timeout(PATIENCE, told).await.context("no token is told")?
+}
+
+/// Whether each node takes a token, or none does, within a second.
+async fn all_say(cluster: &Cluster, token: &Token, taken: bool) -> anyhow::Result<()> {
+    for member in &cluster.members {
+        let address: Address = member.at().proxy.to_string().parse()?;
+        let node = Node::connect_to(address).await?.with_token(token.clone());
+        until("the token is judged", Duration::from_secs(1), async || {
+            let answer = node.auth().who_am_i().await;
+            ensure!(answer.is_ok() == taken, "{answer:?}");
+            Ok(())
+        })
+        .await?;
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn tokens_of_a_service_can_be_ended_and_it_has_a_good_one_while_it_is_attached() -> anyhow::Result<()> {
+    let cluster = Cluster::of(3).await?;
+    let (admin, cli) = (cluster.client(0).await?, cluster.cli(0)?);
+    let mut events = ghost(&cluster, 2).await?;
+    let first = next_token(&mut events).await?;
+    all_say(&cluster, &first, true).await?;
+    // While it is attached its name is enough, and its node gives it another.
+    until("it is known there", PATIENCE, async || Ok(admin.service("ghost").await.map(drop)?)).await?;
+    cli.ok(&["auth", "revoke", "ghost", "--yes"]).await?;
+    all_say(&cluster, &first, false).await?;
+    let second = next_token(&mut events).await?;
+    all_say(&cluster, &second, true).await?;
+    // No rotation of the keys leaves it without one.
+    admin.auth().rotate_keys().await?;
+    admin.auth().rotate_keys().await?;
+    let third = next_token(&mut events).await?;
+    all_say(&cluster, &third, true).await?;
+    all_say(&cluster, &second, false).await?;
+    // Once it has detached, its last token can be ended still.
+    drop(events);
+    until("it has gone", PATIENCE, async || {
+        ensure!(admin.service("ghost").await.is_err(), "it is there still");
+        Ok(())
+    })
+    .await?;
+    all_say(&cluster, &third, true).await?;
+    let unknown = cli.run(&["auth", "revoke", "ghost", "--yes"]).await?;
+    ensure!(unknown.code == 5 && unknown.stderr.contains("--kind service"), "{unknown:?}");
+    cli.ok(&["auth", "revoke", "ghost", "--kind", "service", "--yes"]).await?;
+    all_say(&cluster, &third, false).await
 }
 
 #[tokio::test]

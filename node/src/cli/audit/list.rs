@@ -11,7 +11,7 @@ use super::{
     unit,
 };
 use clap::Args;
-use micro_sdk::client::{AuditEntry, AuditQuery};
+use micro_sdk::client::{AuditEntry, AuditQuery, Node};
 use schemars::JsonSchema;
 use serde::Serialize;
 use std::time::{Duration, SystemTime};
@@ -76,6 +76,7 @@ impl List {
         };
         session::run(globals, async |node| {
             let mut entries = node.audit(query).await?;
+            output.remark(&whose(&node).await);
             if self.follow {
                 while let Some(entry) = entries.next().await? {
                     match output.json() {
@@ -91,6 +92,26 @@ impl List {
             }
             show(&found, output)
         })
+    }
+}
+
+/// Whose log it is: others have what came in at their doors.
+async fn whose(node: &Node) -> String {
+    // Whoever may read the log may not see the cluster.
+    let name = node.status().await.ok().and_then(|status| {
+        let own = status.nodes.iter().find(|node| node.id == status.seen_by)?;
+        Some((own.name.clone(), status.nodes.len()))
+    });
+    match name {
+        Some((name, 1)) => format!("the log of {name}, the only node"),
+        Some((name, nodes)) => format!(
+            "the log of {name} alone, one of {nodes} nodes: each keeps what came in at its own doors; read another's \
+             at its --address"
+        ),
+        None => format!(
+            "the log of the node at {} alone: each keeps what came in at its own doors; read another's at its --address",
+            node.address()
+        ),
     }
 }
 

@@ -64,7 +64,7 @@ struct CreateRule {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-enum Access {
+pub(super) enum Access {
     Granted,
     Denied,
 }

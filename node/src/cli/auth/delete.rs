@@ -2,6 +2,7 @@
 
 use super::{confirmation, failure::Failure, globals::Globals, output::Output, session};
 use clap::{Args, Subcommand};
+use micro_sdk::wire::AccountKind;
 
 /// Take a rule or an account away
 #[derive(Debug, Args)]
@@ -31,14 +32,22 @@ enum What {
     },
 }
 
-/// End all logins and tokens of an account, on all nodes; it may log in again
+/// End all logins and tokens of an account or a service, on all nodes; it may log in again
+///
+/// A service that is attached is given another token by its node, for as long as it is: to keep it from something, make
+/// a rule that denies it to service:NAME.
 #[derive(Debug, Args)]
 #[command(after_help = "\
-Example:
-  micro-node auth revoke jane --yes")]
+Examples:
+  micro-node auth revoke jane --yes
+  micro-node auth revoke shop --kind service --yes       also if it has detached")]
 pub(super) struct Revoke {
     /// Which account
     account: String,
+
+    /// That a service is meant, by `service`: its last token outlives it by a quarter of an hour
+    #[arg(long)]
+    kind: Option<AccountKind>,
 }
 
 impl Delete {
@@ -69,8 +78,11 @@ impl Revoke {
             globals,
             &format!("End all logins of the account {name} of namespace {namespace}?"),
         )?;
-        session::run(globals, async |node| Ok(node.auth().revoke_account(&name).await?))?;
-        output.remark(&format!("all logins of {name} have ended"));
+        session::run(globals, async |node| match self.kind {
+            Some(AccountKind::Service) => Ok(node.auth().revoke_service(&name).await?),
+            _ => Ok(node.auth().revoke_account(&name).await?),
+        })?;
+        output.remark(&format!("all logins and tokens of {name} have ended"));
         Ok(())
     }
 }

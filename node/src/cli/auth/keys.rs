@@ -6,7 +6,7 @@ use super::{
     globals::Globals,
     output::Output,
     session,
-    shape::{ItemShape, Shapes},
+    shape::{Described, ItemShape, Shape, Shapes},
     table::Table,
     unit::rfc3339,
 };
@@ -36,6 +36,15 @@ enum Verb {
     Rotate,
 }
 
+/// The public keys as RFC 7517 has them, for programs that know nothing of us: these pass over what they do not know.
+#[derive(Serialize, JsonSchema)]
+struct KeySet<'a> {
+    /// The shape of this document.
+    schema: String,
+    /// The keys that tokens are verified with, each a JSON Web Key.
+    keys: &'a [Value],
+}
+
 /// A key that signs access tokens, or did.
 #[derive(Serialize, JsonSchema)]
 struct KeyItem<'a> {
@@ -58,7 +67,9 @@ struct RotationItem<'a> {
 
 const ROTATION: ItemShape<RotationItem<'static>> = ItemShape::new("auth-rotation", &["auth keys rotate"]);
 
-pub(super) const SHAPES: Shapes = &[&ROTATION];
+const KEYS: Shape<KeySet<'static>> = Shape::new("auth-keys", &["auth keys list"]);
+
+pub(super) const SHAPES: Shapes = &[&ROTATION, &KEYS];
 
 impl<'a> From<&'a SigningKey> for KeyItem<'a> {
     fn from(key: &'a SigningKey) -> Self {
@@ -86,13 +97,13 @@ impl Keys {
 }
 
 fn show(keys: &Value, output: &Output) -> Result<(), Failure> {
+    let keys = keys["keys"].as_array().map(Vec::as_slice).unwrap_or_default();
     if output.json() {
-        // As RFC 7517 has it, for programs that know nothing of us.
-        return output.foreign(keys);
+        return output.document(&KEYS, &KeySet { schema: KEYS.title().id(), keys });
     }
     let mut table = Table::new(["KEY", "TYPE", "ALGORITHM"]);
     let text = |key: &Value, name: &str| key[name].as_str().unwrap_or_default().to_owned();
-    for key in keys["keys"].as_array().into_iter().flatten() {
+    for key in keys {
         table.row([text(key, "kid"), text(key, "crv"), text(key, "alg")]);
     }
     output.table(&table, "there is no key yet: the first login makes one")

@@ -17,7 +17,8 @@ use std::collections::BTreeMap;
 
 /// List the rules or accounts of a namespace
 ///
-/// Rules are listed in the order in which they decide.
+/// Rules are listed in the order in which they decide. Each service that is attached is an account too, of the kind
+/// service: `micro-node services` lists those.
 #[derive(Debug, Args)]
 #[command(
     visible_alias = "ls",

@@ -6,6 +6,7 @@ mod delete;
 mod inspect;
 mod keys;
 mod list;
+mod update;
 
 use super::{
     confirmation,
@@ -25,6 +26,7 @@ Examples:
   micro-node auth create rule crm --scope '*' --resource 'store:crm/*:read'
   micro-node auth check --account jane service:billing:Refund
   micro-node auth list rules
+  micro-node auth update account jane --add-scope support
   micro-node auth delete account jane
 
 A resource is TYPE:NAME:ENDPOINT, and * stands for any text in each part:
@@ -35,7 +37,11 @@ A rule's scope says whom it is about: a scope of accounts, service:NAME for one 
 namespace, + for those of any, NAMESPACE/SCOPE for those of another, public for anybody, loopback for who comes from
 this host and is not known.
 The rules of the highest priority decide, and of equals those that deny; what no rule is about is denied. A rule is
-about what belongs to its --namespace; what belongs to the whole mesh is decided by the rules of default.";
+about what belongs to its --namespace; what belongs to the whole mesh is decided by the rules of default.
+
+Only admins change rules, and may do everything with accounts: root, the node's user, and accounts with the scope admin of
+the same namespace or of default. Whoever else has the right auth:accounts:write makes, changes and ends accounts of the
+kind user with scopes that they have themselves.";
 
 /// Accounts and rules: who may come in, and who may do what
 #[derive(Debug, Args)]
@@ -49,6 +55,7 @@ pub(super) struct AuthCommand {
 enum Verb {
     List(list::List),
     Create(create::Create),
+    Update(update::Update),
     Delete(delete::Delete),
     Revoke(delete::Revoke),
     Check(check::Check),
@@ -57,13 +64,14 @@ enum Verb {
 }
 
 pub(super) const SHAPES: &[Shapes] =
-    &[check::SHAPES, create::SHAPES, inspect::SHAPES, keys::SHAPES, list::SHAPES];
+    &[check::SHAPES, create::SHAPES, inspect::SHAPES, keys::SHAPES, list::SHAPES, update::SHAPES];
 
 impl AuthCommand {
     pub(super) fn run(self, globals: &Globals, output: &Output) -> Result<(), Failure> {
         match self.verb {
             Verb::List(verb) => verb.run(globals, output),
             Verb::Create(verb) => verb.run(globals, output),
+            Verb::Update(verb) => verb.run(globals, output),
             Verb::Delete(verb) => verb.run(globals, output),
             Verb::Revoke(verb) => verb.run(globals, output),
             Verb::Check(verb) => verb.run(globals, output),

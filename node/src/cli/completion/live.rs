@@ -69,6 +69,9 @@ pub(super) fn command(profile: &Profile) -> Command {
             command
                 .mut_subcommand("check", account("account"))
                 .mut_subcommand("revoke", account("account"))
+                .mut_subcommand("update", |command| {
+                    command.mut_subcommand("account", account("name")).mut_subcommand("rule", rule)
+                })
                 .mut_subcommand("delete", |command| {
                     command.mut_subcommand("account", account("name")).mut_subcommand("rule", rule)
                 })

@@ -2,6 +2,7 @@
 
 use crate::node::Card;
 use clap::builder::styling::{AnsiColor, Style};
+use micro_actors::auth::{STARTING_RULES, StartingRule};
 use micro_sdk::client::default_socket;
 use std::time::Duration;
 
@@ -30,13 +31,28 @@ pub(super) fn banner(card: &Card) -> String {
     text
 }
 
+/// The rules that a mesh begins with, for whoever has just founded it.
+pub(super) fn rules(card: &Card) -> String {
+    let mut text =
+        "Rules to begin with; what none of them grants is denied to all but root and this user:".to_owned();
+    for StartingRule { id, meaning, .. } in STARTING_RULES {
+        text += &format!("\n  {id:<8} {meaning}");
+    }
+    text + &format!("\nMore:  micro-node auth list rules{}", address(card))
+}
+
+/// How commands reach this node, where they would not by themselves.
+fn address(card: &Card) -> String {
+    match card.socket == default_socket() {
+        true => String::new(),
+        false => format!(" --address unix:{}", card.socket.display()),
+    }
+}
+
 /// The one line that says that the node serves, and what to type next.
 pub(super) fn ready(card: &Card, took: Duration) -> String {
     let green = Style::new().fg_color(Some(AnsiColor::Green.into()));
-    let address = match card.socket == default_socket() {
-        true => String::new(),
-        false => format!(" --address unix:{}", card.socket.display()),
-    };
+    let address = address(card);
     let mut text = format!("{green}✔{green:#} ready in {} ms", took.as_millis());
     text += &format!("\nNext:  micro-node status{address}");
     if !card.joined {
@@ -68,13 +84,18 @@ mod tests {
             fresh: true,
             joined: false,
         };
-        let text = format!("{}\n{}", banner(&card), ready(&card, Duration::from_millis(180)));
+        let text = [banner(&card), rules(&card), ready(&card, Duration::from_millis(180))].join("\n");
         let golden = format!(
             "\
 micro-node {}  alpha  (node 000000000000000a, mesh 00000000000000000000000000000001)
   HTTP api http://127.0.0.1:8080           gRPC proxy   127.0.0.1:8081
   Mesh     0.0.0.0:8443/udp as 10.0.0.1:8443  Socket       /s/b.sock
   Data     /d                              Admin secret in /d/files/admin-secret
+Rules to begin with; what none of them grants is denied to all but root and this user:
+  loopback who calls from this host may call services, without a token
+  accounts accounts may call services, wherever they call from
+  admins   accounts with the scope admin may do everything
+More:  micro-node auth list rules --address unix:/s/b.sock
 ✔ ready in 180 ms
 Next:  micro-node status --address unix:/s/b.sock    ·    \
 add a host: micro-node token create --address unix:/s/b.sock",

@@ -15,8 +15,9 @@ use super::{
 };
 use crate::{
     cli::{failure::Failure, output::Output, session::no_runtime, signals::Signals},
-    node::Node,
+    node::{Card, Node},
 };
+use micro_actors::auth::{STARTING_RULES, StartingRule};
 use micro_sdk::wire::{Code, Fault};
 use std::time::Duration;
 use tokio::{runtime::Builder, time::Instant};
@@ -163,6 +164,24 @@ impl Voice<'_> {
                 advertise = %card.advertise,
                 "started"
             ),
+        }
+        // Whoever has founded a mesh is told once what it allows.
+        if card.fresh && !card.joined {
+            self.tell_rules(card);
+        }
+    }
+
+    fn tell_rules(&self, card: &Card) {
+        if matches!(self.format, LogFormat::Pretty) {
+            return self.output.remark(&banner::rules(card));
+        }
+        for StartingRule { id, scope, resource, meaning } in STARTING_RULES {
+            tracing::info!(
+                rule = id,
+                scope,
+                resource,
+                "a rule to begin with: {meaning}; see `micro-node auth list rules`"
+            );
         }
     }
 

@@ -3,7 +3,10 @@
 
 use crate::node::Local;
 use futures::{Stream, stream};
-use micro_actors::{auth::ServiceTokenRequest, registry::AttachGuard};
+use micro_actors::{
+    auth::{Secret, ServiceTokenRequest, TokenError},
+    registry::AttachGuard,
+};
 use micro_sdk::proto::{AttachEvent, Attached, Draining, ServiceToken, attach_event::Event};
 use std::time::Duration;
 use tokio::{
@@ -14,6 +17,9 @@ use tonic::Status;
 
 /// How long the node waits before it tries again to have a token made: nobody leads, perhaps.
 const RETRY: Duration = Duration::from_secs(2);
+/// How long a token is at least left as it is, though this node does not take it: the key that signed it may be younger
+/// than what this node has heard of.
+const SETTLE: Duration = Duration::from_millis(200);
 /// How long making a token may take.
 const TOKEN_DEADLINE: Duration = Duration::from_secs(5);
 
@@ -23,6 +29,8 @@ pub(super) struct Attachment {
     pub guard: AttachGuard,
     pub service: ServiceTokenRequest,
     pub draining: watch::Receiver<bool>,
+    /// The token that the service has, and since when.
+    pub last: Option<(Secret, Instant)>,
 }
 
 /// What is told next.
@@ -54,14 +62,21 @@ impl Attachment {
         })
     }
 
-    /// A token once it is `due`, unless the node drains before.
+    /// A token once it is `due`, or once the last one is not taken any more, unless the node drains before.
     async fn after(&mut self, mut due: Instant) -> (Event, Next) {
+        let mut decides = self.local.guard().changes();
         loop {
             tokio::select! {
                 biased;
                 // The sender lives as long as the doors do; when it is gone, so is the node.
                 _ = self.draining.wait_for(|draining| *draining) => {
                     return (Event::Draining(Draining {}), Next::Nothing);
+                }
+                // The guard lives as long as the node does.
+                Ok(()) = decides.changed() => {
+                    let overdue = overdue(&self.local, self.last.as_ref());
+                    due = overdue.map_or(due, |overdue| due.min(overdue));
+                    continue;
                 }
                 () = sleep_until(due) => {}
             }
@@ -70,6 +85,7 @@ impl Attachment {
                 Ok(made) => {
                     let token = made.access.expose().to_owned();
                     let next = Instant::now() + Duration::from_secs(made.life_s) * 2 / 3;
+                    self.last = Some((made.access, Instant::now()));
                     return (Event::Token(ServiceToken { token, life_s: made.life_s }), Next::Token(next));
                 }
                 Err(fault) => {
@@ -79,4 +95,12 @@ impl Attachment {
             }
         }
     }
+}
+
+/// When the last token has to be replaced though its time is not over: at once if it was revoked, or if its key was
+/// given up.
+fn overdue(local: &Local, last: Option<&(Secret, Instant)>) -> Option<Instant> {
+    let (token, made) = last?;
+    let verified = local.guard().verify(token.expose());
+    matches!(verified, Err(TokenError::Revoked | TokenError::UnknownKey)).then(|| *made + SETTLE)
 }

@@ -13,9 +13,10 @@ use micro_sdk::{
         ListAccountsResponse, ListRulesRequest, ListRulesResponse, LoginRequest, LogoutRequest,
         LogoutResponse, RefreshRequest, RevokeAccountRequest, RevokeAccountResponse, RotateKeysRequest,
         RotateKeysResponse, Rule, SetSecretRequest, SetSecretResponse, SigningKey, TokensResponse,
-        WhoAmIRequest, WhoAmIResponse, auth_server, check_request,
+        UpdateAccountRequest, UpdateAccountResponse, UpdateRuleRequest, UpdateRuleResponse, WhoAmIRequest,
+        WhoAmIResponse, auth_server, check_request,
     },
-    wire::{AccountName, Caller, Code, Fault, Scope},
+    wire::{AccountKind, AccountName, Caller, Code, Fault, Scope},
 };
 use tonic::{Request, Response, Status};
 
@@ -93,7 +94,7 @@ impl auth_server::Auth for Door {
         let (metadata, extensions, request) = request.into_parts();
         let context = context(&metadata, &extensions)?;
         let namespace = namespace(&request.namespace)?;
-        let resource = Resource::parse(&namespace, &request.resource)?;
+        let resource = Resource::parse_known(&namespace, &request.resource)?;
         let subject = match request.subject {
             None => Subject::Caller,
             Some(check_request::Subject::Token(token)) => Subject::Token(Secret::new(token)),
@@ -138,12 +139,11 @@ impl auth_server::Auth for Door {
         let context = context(&metadata, &extensions)?;
         // Before anything can fail, so that it is wiped whatever comes.
         let secret = request.secret.map(Secret::new);
-        let scopes = request.scopes.iter().map(|scope| scope.parse::<Scope>());
         let create = auth::CreateAccountRequest {
             namespace: namespace(&request.namespace)?,
             name: request.name.parse().map_err(usage)?,
             kind: request.kind.parse().map_err(usage)?,
-            scopes: scopes.collect::<Result<_, _>>().map_err(usage)?,
+            scopes: scopes(&request.scopes)?,
             metadata: request.metadata.into_iter().collect(),
             secret,
             // The node fills it in: it is not the caller's to say.
@@ -165,6 +165,23 @@ impl auth_server::Auth for Door {
         Ok(Response::new(ListAccountsResponse { accounts, more: page.more }))
     }
 
+    async fn update_account(
+        &self,
+        request: Request<UpdateAccountRequest>,
+    ) -> Result<Response<UpdateAccountResponse>, Status> {
+        let (metadata, extensions, request) = request.into_parts();
+        let context = context(&metadata, &extensions)?;
+        let update = auth::UpdateAccountRequest {
+            namespace: namespace(&request.namespace)?,
+            name: request.name.parse().map_err(usage)?,
+            add_scopes: scopes(&request.add_scopes)?,
+            remove_scopes: scopes(&request.remove_scopes)?,
+            metadata: request.metadata.into_iter().collect(),
+        };
+        let updated = self.local.update_account(&context, update).await?;
+        Ok(Response::new(UpdateAccountResponse { account: Some(account(updated)) }))
+    }
+
     async fn delete_account(
         &self,
         request: Request<DeleteAccountRequest>,
@@ -182,8 +199,13 @@ impl auth_server::Auth for Door {
     ) -> Result<Response<RevokeAccountResponse>, Status> {
         let (metadata, extensions, request) = request.into_parts();
         let context = context(&metadata, &extensions)?;
+        let service = match request.kind.as_str() {
+            "" => false,
+            kind => kind.parse::<AccountKind>().map_err(usage)? == AccountKind::Service,
+        };
         let name = request.name.parse().map_err(usage)?;
-        self.local.revoke_account(&context, namespace(&request.namespace)?, name).await?;
+        let revoke = auth::RevokeAccountRequest { namespace: namespace(&request.namespace)?, name, service };
+        self.local.revoke_account(&context, revoke).await?;
         Ok(Response::new(RevokeAccountResponse {}))
     }
 
@@ -221,7 +243,7 @@ impl auth_server::Auth for Door {
             id: request.id,
             scope: request.scope,
             resource: request.resource,
-            access: if request.denies { Access::Denied } else { Access::Granted },
+            access: access(request.denies),
             priority: request.priority,
             who: String::new(),
         };
@@ -237,6 +259,25 @@ impl auth_server::Auth for Door {
         let context = context(&metadata, &extensions)?;
         let rules = self.local.list_rules(&context, namespace(&request.namespace)?).await?;
         Ok(Response::new(ListRulesResponse { rules: rules.into_iter().map(rule).collect() }))
+    }
+
+    async fn update_rule(
+        &self,
+        request: Request<UpdateRuleRequest>,
+    ) -> Result<Response<UpdateRuleResponse>, Status> {
+        let (metadata, extensions, request) = request.into_parts();
+        let context = context(&metadata, &extensions)?;
+        let update = auth::UpdateRuleRequest {
+            namespace: namespace(&request.namespace)?,
+            id: request.id,
+            scope: request.scope,
+            resource: request.resource,
+            access: request.denies.map(access),
+            priority: request.priority,
+            who: String::new(),
+        };
+        let made = self.local.update_rule(&context, update).await?;
+        Ok(Response::new(UpdateRuleResponse { rule: Some(rule(made)) }))
     }
 
     async fn delete_rule(
@@ -258,6 +299,14 @@ impl auth_server::Auth for Door {
         let key = |KeyView { id, created_ms, signs }| SigningKey { id, created_ms, signs };
         Ok(Response::new(RotateKeysResponse { keys: keys.into_iter().map(key).collect(), dropped }))
     }
+}
+
+fn scopes(texts: &[String]) -> Result<Vec<Scope>, Fault> {
+    texts.iter().map(|text| text.parse::<Scope>().map_err(usage)).collect()
+}
+
+fn access(denies: bool) -> Access {
+    if denies { Access::Denied } else { Access::Granted }
 }
 
 fn texts(scopes: &[Scope]) -> Vec<String> {

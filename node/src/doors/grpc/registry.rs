@@ -70,6 +70,7 @@ impl registry_server::Registry for Door {
             guard,
             service: account,
             draining: self.draining.clone(),
+            last: None,
         };
         Ok(Response::new(held(attachment.events().boxed(), leash)))
     }

@@ -48,6 +48,17 @@ pub struct NewAccount {
     pub secret: Option<Token>,
 }
 
+/// What of an account is to be another.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct AccountChange {
+    /// What it may act as besides.
+    pub add_scopes: Vec<String>,
+    /// What it may act as no more; each has to be there.
+    pub remove_scopes: Vec<String>,
+    /// Notes that are set; one with an empty text is taken away.
+    pub metadata: BTreeMap<String, String>,
+}
+
 /// An account that was made.
 #[derive(Clone, Debug)]
 pub struct AccountCreated {
@@ -103,6 +114,31 @@ impl Auth {
         }
     }
 
+    /// Gives an account other scopes and notes. If it loses a scope, all its sessions and tokens end; one that it gains
+    /// counts from the next renewal of a token on.
+    ///
+    /// # Errors
+    /// `NotFound` if there is none, or it has not what is to be taken; `Denied` if it has more than the caller, or would;
+    /// else as every request.
+    pub async fn update_account(
+        &self,
+        name: impl Into<String>,
+        change: AccountChange,
+    ) -> Result<Account, Fault> {
+        let AccountChange { add_scopes, remove_scopes, metadata } = change;
+        let message = proto::UpdateAccountRequest {
+            namespace: self.namespace(),
+            name: name.into(),
+            add_scopes,
+            remove_scopes,
+            metadata: metadata.into_iter().collect(),
+        };
+        let mut client = self.node.auth_client();
+        let sent = |request| async move { client.update_account(request).await };
+        let response = self.node.ask(Stake::Call, self.node.timeout(), message, sent).await?;
+        response.account.map(Account::from).ok_or_else(|| missing("the account"))
+    }
+
     /// Takes an account away, with all its sessions and tokens.
     ///
     /// # Errors
@@ -114,12 +150,25 @@ impl Auth {
         self.node.ask(Stake::Call, self.node.timeout(), message, sent).await.map(drop)
     }
 
-    /// Ends all sessions and tokens of an account. It may log in again.
+    /// Ends all sessions and tokens of an account, or of a service that is attached. It may log in again, and a service
+    /// is given another token for as long as it is attached.
     ///
     /// # Errors
     /// `NotFound` if there is no such account; else as every request.
     pub async fn revoke_account(&self, name: impl Into<String>) -> Result<(), Fault> {
-        let message = proto::RevokeAccountRequest { namespace: self.namespace(), name: name.into() };
+        self.revoke(name.into(), String::new()).await
+    }
+
+    /// The same of a service, whether or not it is attached still: its tokens outlive that by a quarter of an hour.
+    ///
+    /// # Errors
+    /// As every request.
+    pub async fn revoke_service(&self, name: impl Into<String>) -> Result<(), Fault> {
+        self.revoke(name.into(), AccountKind::Service.name().to_owned()).await
+    }
+
+    async fn revoke(&self, name: String, kind: String) -> Result<(), Fault> {
+        let message = proto::RevokeAccountRequest { namespace: self.namespace(), name, kind };
         let mut client = self.node.auth_client();
         let sent = |request| async move { client.revoke_account(request).await };
         self.node.ask(Stake::Call, self.node.timeout(), message, sent).await.map(drop)

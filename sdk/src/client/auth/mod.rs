@@ -5,10 +5,10 @@ mod login;
 mod renewal;
 mod rule;
 
-pub use account::{Account, AccountCreated, NewAccount};
+pub use account::{Account, AccountChange, AccountCreated, NewAccount};
 pub use login::{Identity, Inspection, Login};
 pub(super) use renewal::keep_logged_in;
-pub use rule::{Checked, CheckedFor, NewRule, Rule};
+pub use rule::{Checked, CheckedFor, NewRule, Rule, RuleChange};
 
 use super::{Node, Token, node::Stake};
 use crate::{

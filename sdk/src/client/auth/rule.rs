@@ -49,6 +49,19 @@ pub struct NewRule {
     pub priority: i32,
 }
 
+/// What of a rule is to be another; what is none stays as it is.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct RuleChange {
+    /// Whom it is about.
+    pub scope: Option<String>,
+    /// What it is about.
+    pub resource: Option<String>,
+    /// Whether it takes, instead of giving.
+    pub denies: Option<bool>,
+    /// Of those that apply, the highest decide.
+    pub priority: Option<i32>,
+}
+
 /// Whom a check is about.
 #[derive(Clone, Debug)]
 pub enum CheckedFor {
@@ -115,6 +128,21 @@ impl Auth {
         let message = proto::ListRulesRequest { namespace: self.namespace() };
         let response = self.node.ask(Stake::Read, self.node.timeout(), message, sent).await?;
         Ok(response.rules.into_iter().map(Rule::from).collect())
+    }
+
+    /// Makes another of a rule, in one step: there is no moment without it.
+    ///
+    /// # Errors
+    /// `NotFound` if there is none, `Usage` if it can't be read; else as every request.
+    pub async fn update_rule(&self, id: impl Into<String>, change: RuleChange) -> Result<Rule, Fault> {
+        let RuleChange { scope, resource, denies, priority } = change;
+        let namespace = self.namespace();
+        let message =
+            proto::UpdateRuleRequest { namespace, id: id.into(), scope, resource, denies, priority };
+        let mut client = self.node.auth_client();
+        let sent = |request| async move { client.update_rule(request).await };
+        let response = self.node.ask(Stake::Call, self.node.timeout(), message, sent).await?;
+        response.rule.map(Rule::from).ok_or_else(|| missing("the rule"))
     }
 
     /// Takes a rule away.
