@@ -139,7 +139,7 @@ pub(crate) fn grants(guard: &Guard, caller: &Caller, action: Action, resource: &
 /// # Errors
 /// [`Code::Denied`].
 pub fn may_reach(guard: &Guard, asker: Asker<'_>, kinds: &[&str]) -> Result<(), Fault> {
-    if would_reach(guard, asker.caller, kinds) {
+    if would_reach(guard, asker.caller, kinds, None) {
         return Ok(());
     }
     let what = if kinds.is_empty() { "this".to_owned() } else { format!("any {}", kinds.join(" or ")) };
@@ -149,11 +149,11 @@ pub fn may_reach(guard: &Guard, asker: Asker<'_>, kinds: &[&str]) -> Result<(), 
         .help("who runs the mesh can allow it: `micro-node auth create rule`"))
 }
 
-/// What [`may_reach`] would say, for lists of what there is.
-pub fn would_reach(guard: &Guard, caller: &Caller, kinds: &[&str]) -> bool {
+/// What [`may_reach`] would say, for lists of what there is: of this endpoint only, if one is named.
+pub fn would_reach(guard: &Guard, caller: &Caller, kinds: &[&str], endpoint: Option<&str>) -> bool {
     match caller {
         Caller::Admin | Caller::Node(_) => true,
-        caller => kinds.iter().any(|kind| guard.policy().reaches(caller, kind)),
+        caller => kinds.iter().any(|kind| guard.policy().reaches(caller, kind, endpoint)),
     }
 }
 
@@ -180,10 +180,9 @@ fn refusal(caller: &Caller, resource: &Resource<'_>) -> Fault {
                 resource.as_asked_from(&account.namespace)
             ))
             .help("who runs the mesh can give it: `micro-node auth create rule`"),
-        _ => fault.help(
-            "use the local socket as root or the node's user, log in with `micro-node login`, or send the admin secret \
-             to the proxy port",
-        ),
+        _ => fault
+            .help("say who you are: `micro-node login ACCOUNT`, or a token as `authorization: Bearer TOKEN`")
+            .help("who runs the mesh can let everybody in: `micro-node auth create rule`"),
     }
 }
 

@@ -59,9 +59,11 @@ fn grpc_code(code: Code) -> tonic::Code {
         Code::Timeout | Code::Unknown => tonic::Code::DeadlineExceeded,
         Code::Unreachable | Code::Unavailable => tonic::Code::Unavailable,
         Code::Internal => tonic::Code::Internal,
-        Code::Limited => tonic::Code::ResourceExhausted,
+        // What gRPC says of a message that is too long.
+        Code::Limited | Code::TooLarge => tonic::Code::ResourceExhausted,
         // "The operation was attempted past the valid range".
         Code::Compacted => tonic::Code::OutOfRange,
+        Code::Unimplemented => tonic::Code::Unimplemented,
     }
 }
 
@@ -70,7 +72,8 @@ fn fault_code(code: tonic::Code) -> (Code, bool) {
     match code {
         tonic::Code::InvalidArgument | tonic::Code::OutOfRange => (Code::Usage, false),
         tonic::Code::Unauthenticated | tonic::Code::PermissionDenied => (Code::Denied, false),
-        tonic::Code::NotFound | tonic::Code::Unimplemented => (Code::NotFound, false),
+        tonic::Code::NotFound => (Code::NotFound, false),
+        tonic::Code::Unimplemented => (Code::Unimplemented, false),
         tonic::Code::AlreadyExists | tonic::Code::Aborted | tonic::Code::FailedPrecondition => {
             (Code::Conflict, false)
         }
@@ -107,7 +110,7 @@ mod tests {
     use super::*;
     use crate::wire::Effect;
 
-    const CODES: [Code; 12] = [
+    const CODES: [Code; 14] = [
         Code::Failed,
         Code::Usage,
         Code::Unreachable,
@@ -120,6 +123,8 @@ mod tests {
         Code::Internal,
         Code::Limited,
         Code::Compacted,
+        Code::Unimplemented,
+        Code::TooLarge,
     ];
 
     #[test]
@@ -159,7 +164,7 @@ mod tests {
         let cases = [
             (tonic::Code::Internal, Code::Failed, Effect::Unknown),
             (tonic::Code::Unauthenticated, Code::Denied, Effect::None),
-            (tonic::Code::Unimplemented, Code::NotFound, Effect::None),
+            (tonic::Code::Unimplemented, Code::Unimplemented, Effect::None),
             (tonic::Code::FailedPrecondition, Code::Conflict, Effect::None),
             (tonic::Code::DeadlineExceeded, Code::Timeout, Effect::Unknown),
             (tonic::Code::ResourceExhausted, Code::Limited, Effect::None),

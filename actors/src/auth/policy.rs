@@ -76,9 +76,10 @@ impl Policy {
         deciding.is_some_and(|rule| rule.access == Access::Granted)
     }
 
-    /// Whether any rule of any namespace grants the caller something of this type, whatever others take away.
-    pub fn reaches(&self, caller: &Caller, kind: &str) -> bool {
-        self.rules.0.values().any(|rules| rules.reaches(caller, kind))
+    /// Whether any rule of any namespace grants the caller something of this type, with this endpoint if one is named,
+    /// whatever others take away.
+    pub fn reaches(&self, caller: &Caller, kind: &str, endpoint: Option<&str>) -> bool {
+        self.rules.0.values().any(|rules| rules.reaches(caller, kind, endpoint))
     }
 
     /// The public keys that tokens are verified with, as JSON (RFC 7517).

@@ -103,10 +103,12 @@ impl RuleSet {
         self.rules.get(best as usize)
     }
 
-    /// Whether any rule grants the caller something of this type.
-    pub fn reaches(&self, caller: &Caller, kind: &str) -> bool {
-        let grants =
-            |rule: &Rule| !rule.denies() && rule.pattern.kind.matches(kind) && rule.scope.covers(caller);
+    /// Whether any rule grants the caller something of this type, with this endpoint if one is named.
+    pub fn reaches(&self, caller: &Caller, kind: &str, endpoint: Option<&str>) -> bool {
+        let grants = |rule: &Rule| {
+            let done = endpoint.is_none_or(|endpoint| rule.pattern.endpoint.matches(endpoint));
+            !rule.denies() && done && rule.pattern.kind.matches(kind) && rule.scope.covers(caller)
+        };
         self.rules.iter().any(grants)
     }
 

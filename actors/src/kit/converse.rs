@@ -3,7 +3,7 @@
 use super::{
     Dispatch,
     conversation::{Body, RAW, Replay, holding, reply, request_of, said_by, said_to},
-    dispatch::{endpoint, remaining_ms, try_next, unreached},
+    dispatch::{endpoint, remaining_ms, shortened, try_next, unreached},
 };
 use crate::{audit::Origin, protobuf::is_reflection};
 use futures::{StreamExt, stream};
@@ -122,7 +122,8 @@ pub(crate) fn method(instance: &Instance, asked: &str) -> Result<String, Fault> 
     let found =
         names.iter().find(|name| *name == asked).or_else(|| names.iter().find(|name| **name == short));
     let found = found.or_else(|| names.iter().find(|name| plain(name).eq(plain(&short))));
-    found.cloned().ok_or_else(|| {
+    let found = found.map(String::as_str).or_else(|| shortened(instance, asked));
+    found.map(str::to_owned).ok_or_else(|| {
         let message = format!("service {:?} has no method {asked:?}", instance.service.as_str());
         Fault::new(Code::NotFound, message).help(format!("its endpoints: {}", names.join(", ")))
     })
@@ -155,6 +156,7 @@ mod tests {
             ("shop.Cart.AddItem", Some("Cart.add_item")),
             ("Cart.add_item", Some("Cart.add_item")),
             ("Cart.AddItem", Some("Cart.add_item")),
+            ("Stock.Count", Some("acme.shop.v1.Stock.Count")),
             ("acme.shop.v1.Stock.count", None),
             ("other.Stock.Count", None),
             ("add_item", None),

@@ -1,10 +1,12 @@
 //! What a service of gRPC offers, by its descriptors.
 
-use super::{PROTO_JSON, Schemas};
+use super::{PROTO_JSON, Schemas, misread};
 use bytes::Bytes;
 use micro_sdk::wire::{Code, Endpoint, Fault, Streams};
 use prost::Message;
-use prost_reflect::{DescriptorPool, DynamicMessage, MessageDescriptor, MethodDescriptor, SerializeOptions};
+use prost_reflect::{
+    DescriptorPool, DynamicMessage, FieldDescriptor, MessageDescriptor, MethodDescriptor, SerializeOptions,
+};
 use std::collections::BTreeMap;
 
 /// The longest message that is taken apart: gRPC's own default. In memory its fields are some tens of times longer than
@@ -121,41 +123,27 @@ fn folded(word: &str) -> String {
 /// A message of the JSON that stands for it. Nothing at all is a message that says nothing.
 ///
 /// # Errors
-/// [`Code::Usage`] for what is not that message.
+/// [`Code::Usage`] for what is not that message, [`Code::TooLarge`] for what is too long to be taken apart.
 pub(crate) fn from_json(message: MessageDescriptor, json: &[u8]) -> Result<Bytes, Fault> {
     let json = if json.iter().all(u8::is_ascii_whitespace) { b"{}" } else { json };
-    let name = message.full_name().to_owned();
     if json.len() > MESSAGE_BYTES_MAX {
-        return Err(too_long(&name));
+        return Err(too_long(message.full_name(), json.len()));
     }
     let mut deserializer = serde_json::Deserializer::from_slice(json);
     let read = DynamicMessage::deserialize(message.clone(), &mut deserializer);
     let read = read.and_then(|read| deserializer.end().map(|()| read));
-    let read = read.map_err(|error| {
-        let place = place(message, json).map_or(String::new(), |path| format!("{path}: "));
-        Fault::new(Code::Usage, format!("that is no {name}: {place}{error}"))
-    })?;
+    let read = read.map_err(|error| misread(&message, json, &error, FieldDescriptor::json_name))?;
     Ok(read.encode_to_vec().into())
-}
-
-/// The path of the value in `json` that the message can't have, if it is not the whole. It is looked for once something
-/// is wrong: to keep track of paths costs those who make no mistake.
-fn place(message: MessageDescriptor, json: &[u8]) -> Option<String> {
-    let mut track = serde_path_to_error::Track::new();
-    let mut deserializer = serde_json::Deserializer::from_slice(json);
-    let tracked = serde_path_to_error::Deserializer::new(&mut deserializer, &mut track);
-    DynamicMessage::deserialize(message, tracked).err()?;
-    Some(track.path().to_string()).filter(|path| path != ".")
 }
 
 /// The JSON that stands for a message. What it does not say is there too, as what it means.
 ///
 /// # Errors
-/// [`Code::Usage`] for what is not that message.
+/// [`Code::Usage`] for what is not that message, [`Code::TooLarge`] for what is too long to be taken apart.
 pub(crate) fn to_json(message: MessageDescriptor, bytes: Bytes) -> Result<Bytes, Fault> {
     let name = message.full_name().to_owned();
     if bytes.len() > MESSAGE_BYTES_MAX {
-        return Err(too_long(&name));
+        return Err(too_long(&name, bytes.len()));
     }
     let none = |error: &dyn std::fmt::Display| Fault::new(Code::Usage, format!("that is no {name}: {error}"));
     let message = DynamicMessage::decode(message, bytes).map_err(|error| none(&error))?;
@@ -167,10 +155,9 @@ pub(crate) fn to_json(message: MessageDescriptor, bytes: Bytes) -> Result<Bytes,
     Ok(json.into())
 }
 
-fn too_long(name: &str) -> Fault {
-    let message =
-        format!("a {name} has more than the {MESSAGE_BYTES_MAX} bytes that one taken apart may have");
-    Fault::new(Code::Usage, message)
+fn too_long(name: &str, bytes: usize) -> Fault {
+    let message = format!("the message {name} has {bytes} bytes: at most {MESSAGE_BYTES_MAX} are translated");
+    Fault::new(Code::TooLarge, message)
         .help("call it by gRPC with the messages that it takes: these pass unread")
 }
 
@@ -266,9 +253,16 @@ mod tests {
         let tree = contract.unary("a.v1.Trees.GrowUp").expect("it is there").input();
         let deep = format!("{}1{}", r#"{"branches":["#.repeat(10_000), "]}".repeat(10_000));
         let long = format!("{{\"rings\":[{}true]}}", "true,".repeat(MESSAGE_BYTES_MAX / 5));
-        for json in ["[]", "7", "{", r#"{"a":1}"#, r#"{"leafCount":"x"}"#, "{} {}", &deep, &long] {
+        for json in ["[]", "7", "{", r#"{"a":1}"#, r#"{"leafCount":"x"}"#, "{} {}", &deep] {
             let fault = from_json(tree.clone(), json.as_bytes()).expect_err("it is none");
             assert_eq!(fault.code, Code::Usage, "{:.20}", json);
+            assert!(!fault.help.is_empty(), "{fault:?}");
+        }
+        let fault = from_json(tree.clone(), long.as_bytes()).expect_err("it is too long");
+        assert_eq!(fault.code, Code::TooLarge);
+        for json in [r#"{"leaf":1}"#, r#"{"branches":[{"leaf":1}]}"#] {
+            let fault = from_json(tree.clone(), json.as_bytes()).expect_err("it has no such field");
+            assert!(fault.help[0].contains("leafCount"), "{fault:?}");
         }
         // A message in itself, ten thousand times; a length beyond the end; a field of another kind.
         let mut nested = Vec::new();

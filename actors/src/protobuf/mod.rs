@@ -4,10 +4,12 @@
 mod contract;
 mod dialect;
 mod mirror;
+mod misread;
 mod reflection;
 
 pub use contract::Contract;
 pub(crate) use contract::{MESSAGE_BYTES_MAX, from_json, to_json};
 pub use dialect::{Dialect, PROTO_JSON, Schemas};
 pub(crate) use mirror::{is_reflection, reflect};
+pub use misread::misread;
 pub use reflection::reflected;

@@ -106,7 +106,7 @@ pub(super) async fn messages_to_protobuf(
         let answers = each(body, move |message| to_json(output.clone(), message));
         let told = move |fault: Fault| match fault.code {
             // Of an answer that is no message, or too long, the caller is not to blame.
-            Code::Usage => wrong_answer(&head, &fault.message),
+            Code::Usage | Code::TooLarge => wrong_answer(&head, &fault.message),
             _ => wrong.or(fault),
         };
         answers.map_err(told).boxed_unsync()
@@ -157,9 +157,12 @@ fn each(body: Body, translate: impl Fn(Bytes) -> Result<Bytes, Fault> + Send + '
 fn take_message(read: &mut BytesMut) -> Result<Option<Bytes>, Fault> {
     let Some(prefix) = read.get(..PREFIX_BYTES) else { return Ok(None) };
     let length = u32::from_be_bytes(prefix[1..].try_into().expect("four bytes")) as usize;
-    if prefix[0] != 0 || length > MESSAGE_BYTES_MAX {
-        let message = format!("a message is compressed, or longer than {MESSAGE_BYTES_MAX} bytes");
-        return Err(Fault::new(Code::Usage, message));
+    if prefix[0] != 0 {
+        return Err(Fault::new(Code::Usage, "a message is compressed").help("send it as it is"));
+    }
+    if length > MESSAGE_BYTES_MAX {
+        let message = format!("a message has {length} bytes: at most {MESSAGE_BYTES_MAX} are translated");
+        return Err(Fault::new(Code::TooLarge, message));
     }
     if read.len() < PREFIX_BYTES + length {
         return Ok(None);

@@ -96,9 +96,20 @@ struct EnvSummary<'a> {
 
 const ENVIRONMENTS: ListShape<EnvItem<'static>, EnvSummary<'static>> =
     ListShape::new("environments", &["env", "env list"]);
-const ENVIRONMENT: ItemShape<EnvItem<'static>> = ItemShape::new("environment", &["env get"]);
+/// An environment that is forgotten.
+#[derive(Serialize, JsonSchema)]
+struct ForgottenItem<'a> {
+    /// The name that it had.
+    name: &'a str,
+    /// Whether it is gone.
+    deleted: bool,
+}
 
-pub(super) const SHAPES: Shapes = &[&ENVIRONMENTS, &ENVIRONMENT];
+const ENVIRONMENT: ItemShape<EnvItem<'static>> =
+    ItemShape::new("environment", &["env get", "env set", "env add"]);
+const FORGOTTEN: ItemShape<ForgottenItem<'static>> = ItemShape::new("env-del", &["env del"]);
+
+pub(super) const SHAPES: Shapes = &[&ENVIRONMENTS, &ENVIRONMENT, &FORGOTTEN];
 
 impl EnvCommand {
     pub(super) fn run(self, profile: &Profile, globals: &Globals, output: &Output) -> Result<(), Failure> {
@@ -178,19 +189,26 @@ fn get(environment: &Environment, name: &str, current: Option<&str>, output: &Ou
 }
 
 fn set(profile: &Profile, name: &str, output: &Output) -> Result<(), Failure> {
-    profile.environment(name)?;
+    let environment = profile.environment(name)?;
     let notebook = Notebook::open()?;
     let own = notebook.path().to_owned();
     notebook.target(name, profile.target())?;
-    output.remark(&format!("commands mean the environment {name} from now on"));
-    if let Some((other, path)) = profile.target.as_ref().filter(|(other, path)| *path != own && other != name)
-    {
+    let elsewhere = profile.target.as_ref().filter(|(other, path)| *path != own && other != name);
+    let variable = std::env::var_os("MICRO_NODE_TARGET").filter(|set| !set.is_empty() && set != name);
+    if !output.json() {
+        output.remark(&format!("commands mean the environment {name} from now on"));
+    }
+    if let Some((other, path)) = elsewhere {
         output.remark(&format!("but not in this folder: {} says {other}", path.display()));
     }
-    if std::env::var_os("MICRO_NODE_TARGET").is_some_and(|set| !set.is_empty() && set != *name) {
+    if variable.is_some() {
         output.remark("but not in this shell: MICRO_NODE_TARGET says something else");
     }
-    Ok(())
+    if !output.json() {
+        return Ok(());
+    }
+    let current = (elsewhere.is_none() && variable.is_none()).then_some(name);
+    output.item(&ENVIRONMENT, &item(name, environment, current))
 }
 
 fn add(
@@ -220,7 +238,13 @@ fn add(
         Address::Unix(path) => Address::Unix(std::path::absolute(path).unwrap_or_else(|_| path.clone())),
         port => port.clone(),
     };
+    let file = notebook.path().to_owned();
     notebook.add(name, &node, globals.namespace_given.as_ref())?;
+    if output.json() {
+        let (namespace, address) = (globals.namespace_given.clone(), Some(node));
+        let added = Environment { namespace, address, file: Some(file) };
+        return output.item(&ENVIRONMENT, &item(name, &added, globals.environment.as_deref()));
+    }
     output.remark(&format!("added: micro-node env set {name} has commands mean it"));
     Ok(())
 }
@@ -248,6 +272,9 @@ fn delete(profile: &Profile, name: &str, output: &Output) -> Result<(), Failure>
         .into());
     }
     notebook.remove(name)?;
+    if output.json() {
+        return output.item(&FORGOTTEN, &ForgottenItem { name, deleted: true });
+    }
     output.remark(&format!("the environment {name} is forgotten"));
     Ok(())
 }

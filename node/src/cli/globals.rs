@@ -6,7 +6,7 @@ use clap::{
     ArgAction, ArgMatches, Args, Command, ValueEnum, builder::FalseyValueParser, parser::ValueSource,
 };
 use micro_sdk::{
-    client::{Address, default_socket},
+    client::{Address, default_socket, named_socket},
     wire::Namespace,
 };
 use std::time::Duration;
@@ -158,6 +158,22 @@ impl Globals {
         Ok(())
     }
 
+    /// Refuses what says which node to talk to, and how, for a command that talks to none: it would be meant for
+    /// another node than the one that it is about.
+    ///
+    /// # Errors
+    /// If one of them was typed.
+    pub(super) fn refuse_typed(matches: &ArgMatches, command: &str) -> Result<(), Failure> {
+        let typed = |id: &&str| matches.value_source(id) == Some(ValueSource::CommandLine);
+        match ["target", "address", "token", "namespace", "timeout"].into_iter().find(typed) {
+            None => Ok(()),
+            Some(flag) => Err(Failure::usage(format!(
+                "--{flag} is for commands that talk to a node, and `micro-node {command}` runs one\n\
+                 leave it out: what the node has is said by --data-dir, --socket, --api, --proxy and --mesh-listen"
+            ))),
+        }
+    }
+
     /// The environment to keep something for.
     ///
     /// # Errors
@@ -183,7 +199,7 @@ impl Globals {
 /// The node on this host, as it is found where nothing was said.
 fn here() -> Address {
     let socket = default_socket();
-    match socket.exists() {
+    match named_socket().is_some() || socket.exists() {
         true => Address::Unix(socket),
         false => LOOPBACK.parse().expect("it is an address"),
     }

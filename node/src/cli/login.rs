@@ -60,9 +60,19 @@ struct LoginItem<'a> {
     expires: &'a str,
 }
 
-const LOGIN: ItemShape<LoginItem<'static>> = ItemShape::new("login", &["login"]);
+/// A login that has ended.
+#[derive(Serialize, JsonSchema)]
+struct LogoutItem<'a> {
+    /// The address that it was for.
+    address: &'a str,
+    /// The account.
+    account: &'a str,
+}
 
-pub(super) const SHAPES: Shapes = &[&LOGIN];
+const LOGIN: ItemShape<LoginItem<'static>> = ItemShape::new("login", &["login"]);
+const LOGOUT: ItemShape<LogoutItem<'static>> = ItemShape::new("logout", &["logout"]);
+
+pub(super) const SHAPES: Shapes = &[&LOGIN, &LOGOUT];
 
 impl LoginCommand {
     pub(super) fn run(self, globals: &Globals, output: &Output) -> Result<(), Failure> {
@@ -114,6 +124,9 @@ impl LogoutCommand {
             Ok((address, saved.account))
         })?;
         Logins::open()?.set(&address, None)?;
+        if output.json() {
+            return output.item(&LOGOUT, &LogoutItem { address: &address, account: &account });
+        }
         output.remark(&format!("{account} is logged out at {address}"));
         Ok(())
     }

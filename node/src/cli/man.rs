@@ -1,9 +1,16 @@
 //! `micro-node man`: a manual page for each command.
 
-use super::{Cli, failure::Failure, output::Output};
+use super::{
+    Cli,
+    failure::Failure,
+    output::Output,
+    shape::{ItemShape, Shapes},
+};
 use clap::{Args, CommandFactory, ValueHint};
 use clap_mangen::Man;
 use micro_sdk::wire::{Code, Fault};
+use schemars::JsonSchema;
+use serde::Serialize;
 use std::{
     fs, io,
     path::{Path, PathBuf},
@@ -21,6 +28,19 @@ pub(super) struct ManCommand {
     dir: Option<PathBuf>,
 }
 
+/// The pages that were written.
+#[derive(Serialize, JsonSchema)]
+struct ManItem {
+    /// The folder.
+    dir: String,
+    /// How many there are.
+    pages: usize,
+}
+
+const MAN: ItemShape<ManItem> = ItemShape::new("man", &["man --dir"]);
+
+pub(super) const SHAPES: Shapes = &[&MAN];
+
 impl ManCommand {
     pub(super) fn run(self, output: &Output) -> Result<(), Failure> {
         let mut command = Cli::command();
@@ -37,6 +57,9 @@ impl ManCommand {
         written.map_err(|error| {
             Fault::new(Code::Failed, format!("{} can't be written to: {error}", dir.display()))
         })?;
+        if output.json() {
+            return output.item(&MAN, &ManItem { dir: dir.display().to_string(), pages: count });
+        }
         output.remark(&format!("{count} pages are in {}", dir.display()));
         Ok(())
     }

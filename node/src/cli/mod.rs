@@ -35,6 +35,7 @@ mod lines;
 mod lock;
 mod login;
 mod man;
+mod mistake;
 mod near;
 mod output;
 mod part;
@@ -58,15 +59,12 @@ mod unit;
 mod user;
 mod version;
 
-use clap::{Arg, CommandFactory, FromArgMatches, Parser, Subcommand, builder::Resettable, error::ErrorKind};
+use clap::{Arg, CommandFactory, FromArgMatches, Parser, Subcommand, builder::Resettable};
 use failure::Failure;
 use globals::Globals;
-use output::{Format, Output};
+use output::Output;
 use profile::Profile;
-use std::{
-    ffi::{OsStr, OsString},
-    process::ExitCode,
-};
+use std::{ffi::OsString, process::ExitCode};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -147,11 +145,14 @@ pub fn main() -> ExitCode {
         .and_then(|matches| Ok((Cli::from_arg_matches(&matches)?, matches)));
     let (mut cli, matches) = match parsed {
         Ok(parsed) => parsed,
-        Err(error) => return refuse(&error),
+        Err(error) => return mistake::refuse(error),
     };
     let output = Output::new(&cli.globals);
-    if let (Command::Start(_), Some((_, matches))) = (&cli.command, matches.subcommand()) {
-        match start::complete(command(), std::env::args_os(), matches, output.verbosity()) {
+    if let (Command::Start(_), Some((_, flags))) = (&cli.command, matches.subcommand()) {
+        let known = Globals::refuse_typed(&matches, "start");
+        let completed =
+            known.and_then(|()| start::complete(command(), std::env::args_os(), flags, output.verbosity()));
+        match completed {
             Ok(start) => cli.command = Command::Start(start),
             Err(failure) => return failure.report(&output),
         }
@@ -229,38 +230,6 @@ fn names() -> Vec<String> {
     names.map(str::to_owned).collect()
 }
 
-/// Shows what clap has to say: help on stdout, a refusal on stderr, in JSON where JSON was asked for.
-fn refuse(error: &clap::Error) -> ExitCode {
-    let asked = matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion);
-    if !asked && wants_json(std::env::args_os().skip(1), std::env::var_os("MICRO_NODE_OUTPUT").as_deref()) {
-        return Failure::usage(error).report(&Output::plain(Format::Json));
-    }
-    // A closed pipe is no reason to complain.
-    let _ = error.print();
-    ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2))
-}
-
-/// Whether arguments that could not be parsed asked for JSON all the same.
-fn wants_json(args: impl Iterator<Item = impl AsRef<OsStr>>, env: Option<&OsStr>) -> bool {
-    let mut json = env.is_some_and(|value| value == "json" || value == "jsonl");
-    let mut value_follows = false;
-    for arg in args {
-        let arg = arg.as_ref().to_string_lossy();
-        if arg == "--" {
-            break;
-        }
-        if value_follows {
-            json = arg == "json" || arg == "jsonl";
-        }
-        value_follows = arg == "-o" || arg == "--output";
-        if let Some(value) = arg.strip_prefix("--output=").or_else(|| arg.strip_prefix("-o")) {
-            json = value_follows || ["json", "jsonl"].contains(&value.trim_start_matches('='));
-            json &= !value_follows;
-        }
-    }
-    json
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -268,25 +237,6 @@ mod tests {
     #[test]
     fn the_command_tree_is_sound() {
         Cli::command().debug_assert();
-    }
-
-    #[test]
-    fn json_is_noticed_in_arguments_that_cannot_be_parsed() {
-        for args in [
-            &["-o", "json"][..],
-            &["x", "-ojson"],
-            &["-ojsonl"],
-            &["--output=json"],
-            &["--output", "json"],
-            &["-o=json"],
-        ] {
-            assert!(wants_json(args.iter(), None), "{args:?}");
-        }
-        for args in [&[][..], &["json"], &["-o", "table"], &["--", "-o", "json"], &["-o"]] {
-            assert!(!wants_json(args.iter(), None), "{args:?}");
-        }
-        assert!(wants_json([""; 0].iter(), Some(OsStr::new("json"))));
-        assert!(!wants_json(["-o", "table"].iter(), Some(OsStr::new("json"))));
     }
 
     #[test]

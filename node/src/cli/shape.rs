@@ -6,7 +6,7 @@
 //! mistake.
 
 use super::{
-    audit, auth, blob, call, cluster, config, election, env, failure, help, leave, lock, login, reset,
+    audit, auth, blob, call, cluster, config, election, env, failure, help, leave, lock, login, man, reset,
     schema, services, start, status, store, token, user, version,
 };
 use schemars::{JsonSchema, Schema, generate::SchemaSettings, transform::RecursiveTransform};
@@ -184,6 +184,7 @@ pub(super) fn all() -> Vec<&'static dyn Described> {
         leave::SHAPES,
         lock::SHAPES,
         login::SHAPES,
+        man::SHAPES,
         reset::SHAPES,
         schema::SHAPES,
         services::SHAPES,

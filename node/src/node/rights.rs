@@ -56,9 +56,14 @@ impl Local {
         micro_actors::may_reach(self.guard(), context.asker(), kinds)
     }
 
-    /// The same, for lists of what there is: a refusal is no news then.
-    pub fn would_reach(&self, context: &Context, kinds: &[&str]) -> bool {
-        micro_actors::would_reach(self.guard(), &context.caller, kinds)
+    /// The same, for lists of what there is, where a refusal is no news: of this endpoint only, if one is named.
+    pub fn would_reach(&self, context: &Context, kinds: &[&str], endpoint: Option<&str>) -> bool {
+        micro_actors::would_reach(self.guard(), &context.caller, kinds, endpoint)
+    }
+
+    /// Whether the caller may use something of the platform, for a list of what can be used.
+    pub fn would_grant(&self, context: &Context, resource: &Resource<'_>) -> bool {
+        self.system.dispatch().would_grant(&context.caller, resource)
     }
 
     /// Whether the caller may see what this node tells everybody of itself.

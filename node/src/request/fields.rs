@@ -165,7 +165,11 @@ fn value(schema: Option<Schema<'_>>, name: &str, given: Given) -> Result<Value, 
     let kinds = schema.map(Schema::kinds).unwrap_or_default();
     match given {
         Given::Text(text) => typed(text, kinds)
-            .map_err(|text| bad(format!("the field {name:?} is {}, not {text:?}", kinds.shown()))),
+            .map_err(|text| bad(format!("the field {name:?} is {}, not {text:?}", kinds.shown())))
+            .map_err(|fault| match example(kinds) {
+                Some(example) => fault.help(format!("write it as {name}={example}")),
+                None => fault,
+            }),
         Given::File(bytes) => file(schema, kinds, name, &bytes),
     }
 }
@@ -196,6 +200,17 @@ fn typed(text: String, kinds: Kinds) -> Result<Value, String> {
         Ok(value @ Value::Object(_)) if kinds.object => Ok(value),
         Ok(value @ Value::Array(_)) if kinds.array => Ok(value),
         _ => Err(text),
+    }
+}
+
+/// How a value of these kinds is written.
+fn example(kinds: Kinds) -> Option<&'static str> {
+    match kinds {
+        Kinds { integer: true, .. } => Some("7"),
+        Kinds { number: true, .. } => Some("1.5"),
+        Kinds { boolean: true, .. } => Some("true"),
+        Kinds { object: true, .. } => Some("{…}, as JSON"),
+        _ => None,
     }
 }
 

@@ -44,12 +44,36 @@ impl Spellings {
         found.map(String::as_str)
     }
 
+    /// The path of an endpoint below its service: its handler and its method, without the package of the handler where
+    /// no other has the same.
+    pub fn path(&self, endpoint: &str) -> String {
+        let Some((handler, method)) = endpoint.rsplit_once('.') else { return endpoint.to_owned() };
+        let bare = last(handler);
+        let handler = if self.find(Some(bare), method) == Some(endpoint) { bare } else { handler };
+        format!("{handler}/{method}")
+    }
+
     /// The shortest way to write an endpoint: without its handler, where that is enough.
     pub fn shortest<'e>(&self, endpoint: &'e str) -> &'e str {
         let Some((handler, method)) = endpoint.rsplit_once('.') else { return endpoint };
         let packaged = endpoint.len() - method.len() - 1 - last(handler).len();
         let shorter = [method, &endpoint[packaged..]];
         shorter.into_iter().find(|name| self.find(None, name) == Some(endpoint)).unwrap_or(endpoint)
+    }
+
+    /// The way to type an endpoint: the shortest in lowercase, with dashes between its words.
+    pub fn typed(&self, endpoint: &str) -> String {
+        let shortest = self.shortest(endpoint);
+        let mut typed = String::with_capacity(shortest.len());
+        let mut inside = false;
+        for letter in shortest.chars() {
+            if letter.is_ascii_uppercase() && inside {
+                typed.push('-');
+            }
+            inside = letter.is_ascii_lowercase() || letter.is_ascii_digit();
+            typed.push(letter.to_ascii_lowercase());
+        }
+        if self.find(None, &typed) == Some(endpoint) { typed } else { shortest.to_owned() }
     }
 }
 
@@ -110,6 +134,21 @@ mod tests {
                 expected.is_none_or(|endpoint| packaged.shortest(endpoint) == shortest),
                 "{handler:?} {method}"
             );
+        }
+        for (endpoint, path) in [
+            ("acme.v1.Cart.Add", "Cart/Add"),
+            ("acme.v1.Stock.Add", "Stock/Add"),
+            ("acme.v2.Stock.Add", "acme.v2.Stock/Add"),
+            ("bare", "bare"),
+        ] {
+            assert_eq!(packaged.path(endpoint), path);
+        }
+        assert_eq!(packaged.typed("acme.v1.Cart.Add"), "cart.add");
+        let cased = Spellings::of("a", &BTreeSet::from(["A.PingPong", "A.add_item", "A.GET", "A.get"]));
+        for (endpoint, typed) in
+            [("A.PingPong", "ping-pong"), ("A.add_item", "add_item"), ("A.get", "get"), ("A.GET", "GET")]
+        {
+            assert_eq!(cased.typed(endpoint), typed);
         }
         let sole = Spellings::of("helloworld", &BTreeSet::from(["Greeter.call"]));
         assert_eq!(sole.find(None, "call"), Some("Greeter.call"));

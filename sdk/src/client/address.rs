@@ -16,6 +16,8 @@ const SOCKET_PATH_BYTES_MAX: usize = 107;
 
 /// The environment variable that names the node to use.
 pub(crate) const ADDRESS_VARIABLE: &str = "MICRO_NODE_ADDRESS";
+/// The variable that names the socket of the node on this host, to the node and to clients.
+const SOCKET_VARIABLE: &str = "MICRO_NODE_SOCKET";
 
 /// Where a node takes clients: `unix:PATH` or `HOST:PORT`.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -129,12 +131,18 @@ impl Address {
     }
 }
 
-/// The socket of the node on this host, for those who were told nothing else:
-/// `$XDG_RUNTIME_DIR/micro-node.sock`, else `/run/micro-node.sock` for root, else `/tmp/micro-node-UID.sock`.
+/// The socket of the node on this host, for those who were told nothing else: that in `MICRO_NODE_SOCKET`, which a node
+/// takes its own from too; else `$XDG_RUNTIME_DIR/micro-node.sock`, else `/run/micro-node.sock` for root, else
+/// `/tmp/micro-node-UID.sock`.
 ///
 /// Node and clients both ask here, so they agree.
 pub fn default_socket() -> PathBuf {
-    socket_of(env::var_os("XDG_RUNTIME_DIR"), own_uid())
+    named_socket().unwrap_or_else(|| socket_of(env::var_os("XDG_RUNTIME_DIR"), own_uid()))
+}
+
+/// The socket in `MICRO_NODE_SOCKET`, if it is set. Whoever names one means no other node.
+pub fn named_socket() -> Option<PathBuf> {
+    env::var_os(SOCKET_VARIABLE).filter(|path| !path.is_empty()).map(PathBuf::from)
 }
 
 fn socket_of(runtime_dir: Option<OsString>, uid: Option<u32>) -> PathBuf {

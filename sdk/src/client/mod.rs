@@ -63,7 +63,7 @@ mod shown;
 mod store;
 mod token;
 
-pub use address::{Address, AddressError, default_socket};
+pub use address::{Address, AddressError, default_socket, named_socket};
 pub use audit::{AuditBreak, AuditEntries, AuditEntry, AuditQuery, AuditVerification, NodeAudit};
 pub use auth::{
     Account, AccountChange, AccountCreated, Auth, Checked, CheckedFor, Identity, Inspection, KeyRotation,

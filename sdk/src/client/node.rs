@@ -62,14 +62,17 @@ pub(crate) enum Stake {
 }
 
 impl Node {
-    /// Connects to the node named by `MICRO_NODE_ADDRESS`, else to the default socket if it exists, else to
-    /// `127.0.0.1:8081`. On TCP, the secret in `MICRO_NODE_TOKEN` is presented.
+    /// Connects to the node named by `MICRO_NODE_ADDRESS`, else to the socket in `MICRO_NODE_SOCKET`, else to the default
+    /// socket if it exists, else to `127.0.0.1:8081`. On TCP, the secret in `MICRO_NODE_TOKEN` is presented.
     ///
     /// # Errors
     /// `Unreachable` if there is no node, `Usage` if the variable holds no address.
     pub async fn connect() -> Result<Node, Fault> {
         if let Some(address) = Address::from_env()? {
             return Node::connect_to(address).await;
+        }
+        if let Some(socket) = address::named_socket() {
+            return Node::connect_to(Address::Unix(socket)).await;
         }
         if let Some(socket) = address::existing_default_socket() {
             return Node::connect_to(Address::Unix(socket)).await;

@@ -167,12 +167,17 @@ impl ConfigBuilder {
         self
     }
 
-    /// Reads all sources, and begins to watch them.
+    /// Reads all sources, and begins to watch them. Where `--help` or `--version` is the program's sole argument, the
+    /// mesh is left out: what is only asked does not wait for a node.
     ///
     /// # Errors
     /// `Usage` if a path, a flag or a file can't be understood, `NotFound` if a required file is not there, and, if
     /// the mesh is required, why it was not heard.
-    pub async fn start(self) -> Result<Config, Fault> {
+    pub async fn start(mut self) -> Result<Config, Fault> {
+        #[cfg(feature = "serve")]
+        if crate::serve::is_asked() {
+            (self.mesh, self.required_within) = (None, None);
+        }
         let mut layers = self.layers()?;
         let mut contents = Vec::new();
         for file in &self.files {

@@ -50,6 +50,12 @@ pub async fn serve(service: impl Service) -> Result<()> {
     Server::new(service).run().await
 }
 
+/// Whether the program is only asked what it is, and will not serve.
+#[cfg(feature = "config")]
+pub(crate) fn is_asked() -> bool {
+    about::Question::among(std::env::args_os().skip(1)).is_some()
+}
+
 /// Tells the person who runs the service. `eprintln!` would panic once nobody reads any more.
 fn say(line: fmt::Arguments<'_>) {
     let _ = writeln!(std::io::stderr(), "{line}");

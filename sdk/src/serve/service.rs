@@ -104,7 +104,8 @@ pub fn decode<T: DeserializeOwned>(endpoint: &str, body: &[u8]) -> Result<T, Fau
     serde_json::from_slice(body).map_err(|error| {
         // serde_json's own text ends with line and column.
         let message = format!("the request is not what {endpoint} takes: {error}");
-        Fault::new(Code::Usage, message).help("`micro-node services NAME` shows the schema of its requests")
+        Fault::new(Code::Usage, message)
+            .help("`micro-node services` with its name shows the schema of its requests")
     })
 }
 

@@ -33,6 +33,10 @@ pub enum Code {
     Limited,
     /// What was there at that moment was given up: the history begins later.
     Compacted,
+    /// The called one knows what was asked for, and does not do it.
+    Unimplemented,
+    /// What was sent is longer than the called one takes.
+    TooLarge,
 }
 
 impl Code {
@@ -51,6 +55,8 @@ impl Code {
             Code::Internal => "internal",
             Code::Limited => "limited",
             Code::Compacted => "compacted",
+            Code::Unimplemented => "unimplemented",
+            Code::TooLarge => "too_large",
         }
     }
 
@@ -58,10 +64,10 @@ impl Code {
     pub fn exit_code(self) -> u8 {
         match self {
             Code::Failed | Code::Internal => 1,
-            Code::Usage => 2,
+            Code::Usage | Code::TooLarge => 2,
             Code::Unreachable => 3,
             Code::Denied => 4,
-            Code::NotFound => 5,
+            Code::NotFound | Code::Unimplemented => 5,
             Code::Conflict | Code::Compacted => 6,
             Code::Timeout => 7,
             Code::Unavailable | Code::Limited => 8,
@@ -82,6 +88,8 @@ impl Code {
             Code::Unavailable => 503,
             Code::Limited => 429,
             Code::Compacted => 410,
+            Code::Unimplemented => 501,
+            Code::TooLarge => 413,
         }
     }
 }

@@ -71,6 +71,8 @@ def price(request, context):
 
 
 def fail(request, context):
+    if request.count == 501:
+        context.abort(grpc.StatusCode.UNIMPLEMENTED, "this till can't")
     context.abort(grpc.StatusCode.FAILED_PRECONDITION, "the till is shut")
 
 

@@ -259,12 +259,14 @@ async fn the_http_api_takes_tokens_and_asks_for_one_once_the_first_rule_is_gone(
     cluster.cli(0)?.ok(&["auth", "delete", "rule", "loopback", "--yes"]).await?;
     until("the rule is gone", PROMISE, async || {
         let answer = get(api, path).await?;
-        ensure!(answer.status == 403 && answer.body.contains("login"), "{answer:?}");
+        ensure!(answer.status == 401 && answer.body.contains("login"), "{answer:?}");
+        let headers = answer.headers.to_ascii_lowercase();
+        ensure!(headers.contains("www-authenticate: bearer"), "{headers}");
         Ok(())
     })
     .await?;
     ensure!(
-        get(api, "/nobody/call").await?.status == 403,
+        get(api, "/nobody/call").await?.status == 401,
         "who may not call learns nothing of what is there"
     );
     ensure!(get_as(api, path, jane.access.expose()).await?.status == 200, "its rule is another");
@@ -376,8 +378,10 @@ async fn what_was_made_before_a_restart_decides_after_it() -> anyhow::Result<()>
     let john = logged_in(&cluster, "default", "john", &["crm"]).await?;
     rule(&cluster, "default", "crm", "crm", "store:*:*").await?;
     let admin = cluster.cli(0)?;
-    admin.ok(&["auth", "delete", "rule", "loopback", "--yes"]).await?;
-    admin.ok(&["auth", "revoke", "john", "--yes"]).await?;
+    let told = admin.json(&["auth", "delete", "rule", "loopback", "--yes", "-o", "json"]).await?;
+    assert_eq!((&told["item"]["id"], &told["item"]["deleted"]), (&"loopback".into(), &true.into()));
+    let told = admin.json(&["auth", "revoke", "john", "--yes", "-o", "json"]).await?;
+    assert_eq!((&told["item"]["name"], &told["item"]["revoked"]), (&"john".into(), &true.into()));
     cluster.members[0].kill().await?;
     cluster.members[0].start(&[]).await?;
     let node = proxy(&cluster, 0).await?;
@@ -388,6 +392,6 @@ async fn what_was_made_before_a_restart_decides_after_it() -> anyhow::Result<()>
     );
     node.auth().refresh(&jane.refresh).await?;
     let answer = get(cluster.members[0].at().api, "/helloworld/call").await?;
-    ensure!(answer.status == 403, "the rule came back: {answer:?}");
+    ensure!(answer.status == 401, "the rule came back: {answer:?}");
     Ok(())
 }

@@ -25,12 +25,16 @@ async fn a_mesh_has_a_name_and_commands_mean_it_until_another_is_meant() -> anyh
     assert_eq!(cli.ok(&["env", "-o", "name"]).await?, "local");
     assert_eq!(cli.ok(&["env", "get"]).await?, "local");
     cli.ok(&["env", "add", "here", &address]).await?;
-    cli.ok(&["env", "add", "acme", &address, "--namespace", "acme"]).await?;
+    let added =
+        cli.json(&["env", "add", "acme", &address, "--namespace", "acme", "-o", "json"]).await?["item"]
+            .take();
+    assert_eq!((&added["name"], &added["namespace"]), (&"acme".into(), &"acme".into()), "{added}");
     cli.ok(&["-t", "here", "store", "write", "greeting", "hello"]).await?;
     refused(&cli, &["-t", "acme", "store", "read", "greeting"], 5, "greeting").await?;
     refused(&cli, &["env", "add", "here", &address], 6, "there already").await?;
 
-    cli.ok(&["env", "set", "here"]).await?;
+    let set = cli.json(&["env", "set", "here", "-o", "json"]).await?["item"].take();
+    assert_eq!((&set["name"], &set["current"]), (&"here".into(), &true.into()), "{set}");
     assert_eq!(cli.ok(&["store", "read", "greeting"]).await?, "hello");
     assert_eq!(cli.ok(&["env", "get"]).await?, "here");
     assert_eq!(cli.ok(&["env", "get", "here"]).await?, address);
@@ -48,7 +52,8 @@ async fn a_mesh_has_a_name_and_commands_mean_it_until_another_is_meant() -> anyh
     assert_eq!(cli.ok(&["store", "read", "greeting"]).await?, "hello");
     refused(&cli, &["env", "del", "acme"], 6, "the one that commands mean").await?;
     cli.ok(&["env", "set", "here"]).await?;
-    cli.ok(&["env", "del", "acme"]).await?;
+    let gone = cli.json(&["env", "del", "acme", "-o", "json"]).await?;
+    assert_eq!(gone["item"]["deleted"], true, "{gone}");
     refused(&cli, &["env", "-"], 5, "no other environment").await?;
     refused(&cli, &["-t", "acme", "status"], 5, "no environment is called \"acme\"").await?;
     refused(&cli, &["-t", "here", "--address", &address, "status"], 2, "both say where to go").await?;
@@ -82,7 +87,8 @@ async fn the_namespace_is_that_of_the_login() -> anyhow::Result<()> {
     assert_eq!(cli.ok(&["--namespace", "other", "user", "namespace"]).await?, "other");
     // Another login says for itself where it is.
     refused(&cli, &["login", "jane", "--password", &source], 4, "").await?;
-    cli.ok(&["logout"]).await?;
+    let ended = cli.json(&["logout", "-o", "json"]).await?;
+    assert_eq!(ended["item"]["account"], "jane", "{ended}");
     assert_eq!(cli.ok(&["user", "namespace"]).await?, "default");
     Ok(())
 }
@@ -119,7 +125,8 @@ async fn every_command_has_a_manual_page_and_a_line_in_the_list() -> anyhow::Res
     let home = tempfile::tempdir()?;
     let cli = CommandLine::new(None, home.path())?;
     let pages = home.path().join("man1");
-    cli.ok(&["man", "--dir", &pages.display().to_string()]).await?;
+    let written = cli.json(&["man", "--dir", &pages.display().to_string(), "-o", "json"]).await?;
+    ensure!(written["item"]["pages"].as_u64() > Some(60), "{written}");
     let tree = cli.json(&["help", "--all", "--json"]).await?;
     assert_eq!(tree["schema"], "micro-node/commands/v1");
     assert_eq!(tree, cli.json(&["help", "--all", "-o", "json"]).await?);

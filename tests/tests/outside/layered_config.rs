@@ -55,6 +55,20 @@ fn told(instance: &InstanceConfig) -> BTreeMap<&str, (&Value, &str, &str)> {
 }
 
 #[tokio::test]
+async fn what_a_program_is_asked_it_answers_alone_and_without_a_node() -> anyhow::Result<()> {
+    let folder = tempfile::tempdir()?;
+    for name in ["shop", "helloworld"] {
+        let mut command = Command::new(program(name)?);
+        command.env_clear().current_dir(folder.path()).arg("--help").stdin(Stdio::null());
+        command.env("MICRO_NODE_ADDRESS", format!("unix:{}", folder.path().join("nobody.sock").display()));
+        let output = timeout(SOON, command.output()).await??;
+        let (told, rest) = (String::from_utf8(output.stdout)?, String::from_utf8(output.stderr)?);
+        ensure!(output.status.success() && told.starts_with(name) && rest.is_empty(), "{told} {rest}");
+    }
+    Ok(())
+}
+
+#[tokio::test]
 async fn a_service_follows_its_sources_and_tells_where_its_values_come_from() -> anyhow::Result<()> {
     let cluster = Cluster::of(1).await?;
     let (node, folder) = (cluster.client(0).await?, tempfile::tempdir()?);

@@ -1,8 +1,17 @@
 //! `micro-node auth delete` and `micro-node auth revoke`.
 
-use super::{confirmation, failure::Failure, globals::Globals, output::Output, session};
+use super::{
+    confirmation,
+    failure::Failure,
+    globals::Globals,
+    output::Output,
+    session,
+    shape::{ItemShape, Shapes},
+};
 use clap::{Args, Subcommand};
 use micro_sdk::wire::AccountKind;
+use schemars::JsonSchema;
+use serde::Serialize;
 
 /// Take a rule or an account away
 #[derive(Debug, Args)]
@@ -50,6 +59,46 @@ pub(super) struct Revoke {
     kind: Option<AccountKind>,
 }
 
+/// What became of a rule.
+#[derive(Serialize, JsonSchema)]
+struct RuleItem<'a> {
+    /// The namespace that it was of.
+    namespace: &'a str,
+    /// What it was called.
+    id: &'a str,
+    /// Whether it is gone.
+    deleted: bool,
+}
+
+/// What became of an account.
+#[derive(Serialize, JsonSchema)]
+struct AccountItem<'a> {
+    /// The namespace that it was of.
+    namespace: &'a str,
+    /// What it was called.
+    name: &'a str,
+    /// Whether it is gone.
+    deleted: bool,
+}
+
+/// What became of the logins of an account.
+#[derive(Serialize, JsonSchema)]
+struct RevokeItem<'a> {
+    /// The namespace that it is of.
+    namespace: &'a str,
+    /// What it is called.
+    name: &'a str,
+    /// Whether its logins and tokens have ended.
+    revoked: bool,
+}
+
+const RULE: ItemShape<RuleItem<'static>> = ItemShape::new("auth-delete-rule", &["auth delete rule"]);
+const ACCOUNT: ItemShape<AccountItem<'static>> =
+    ItemShape::new("auth-delete-account", &["auth delete account"]);
+const REVOKE: ItemShape<RevokeItem<'static>> = ItemShape::new("auth-revoke", &["auth revoke"]);
+
+pub(super) const SHAPES: Shapes = &[&RULE, &ACCOUNT, &REVOKE];
+
 impl Delete {
     pub(super) fn run(self, globals: &Globals, output: &Output) -> Result<(), Failure> {
         let namespace = &globals.namespace;
@@ -57,6 +106,10 @@ impl Delete {
             What::Rule { id } => {
                 confirmation::ask(globals, &format!("Delete the rule {id} of namespace {namespace}?"))?;
                 session::run(globals, async |node| Ok(node.auth().delete_rule(&id).await?))?;
+                if output.json() {
+                    let item = RuleItem { namespace: namespace.as_str(), id: &id, deleted: true };
+                    return output.item(&RULE, &item);
+                }
                 output.remark(&format!("rule {id} is deleted"));
             }
             What::Account { name } => {
@@ -64,6 +117,10 @@ impl Delete {
                     format!("Delete the account {name} of namespace {namespace}, and end all that it does?");
                 confirmation::ask(globals, &question)?;
                 session::run(globals, async |node| Ok(node.auth().delete_account(&name).await?))?;
+                if output.json() {
+                    let item = AccountItem { namespace: namespace.as_str(), name: &name, deleted: true };
+                    return output.item(&ACCOUNT, &item);
+                }
                 output.remark(&format!("account {name} is deleted"));
             }
         }
@@ -82,6 +139,10 @@ impl Revoke {
             Some(AccountKind::Service) => Ok(node.auth().revoke_service(&name).await?),
             _ => Ok(node.auth().revoke_account(&name).await?),
         })?;
+        if output.json() {
+            let item = RevokeItem { namespace: namespace.as_str(), name: &name, revoked: true };
+            return output.item(&REVOKE, &item);
+        }
         output.remark(&format!("all logins and tokens of {name} have ended"));
         Ok(())
     }

@@ -63,8 +63,15 @@ enum Verb {
     Keys(keys::Keys),
 }
 
-pub(super) const SHAPES: &[Shapes] =
-    &[check::SHAPES, create::SHAPES, inspect::SHAPES, keys::SHAPES, list::SHAPES, update::SHAPES];
+pub(super) const SHAPES: &[Shapes] = &[
+    check::SHAPES,
+    create::SHAPES,
+    delete::SHAPES,
+    inspect::SHAPES,
+    keys::SHAPES,
+    list::SHAPES,
+    update::SHAPES,
+];
 
 impl AuthCommand {
     pub(super) fn run(self, globals: &Globals, output: &Output) -> Result<(), Failure> {

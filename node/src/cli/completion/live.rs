@@ -179,7 +179,11 @@ fn as_command(service: &ServiceDescription) -> Command {
     let endpoints = service.endpoints.iter().map(|endpoint| {
         let taken = serde_json::from_str(&endpoint.request_schema).unwrap_or(Value::Bool(true));
         let about = endpoint.doc.lines().next().unwrap_or_default().to_owned();
-        let command = Command::new(spellings.shortest(&endpoint.name).to_owned()).about(about);
+        // However it is written, its fields follow; one way is offered.
+        let typed = spellings.typed(&endpoint.name);
+        let others = BTreeSet::from([spellings.shortest(&endpoint.name), endpoint.name.as_str()]);
+        let others = others.into_iter().filter(|name| *name != typed).map(str::to_owned).collect::<Vec<_>>();
+        let command = Command::new(typed).aliases(others).about(about);
         without_globals(command.args(fields(&taken)))
     });
     without_globals(Command::new(service.name.clone()).subcommands(endpoints))

@@ -46,7 +46,7 @@ pub(super) fn endpoint(target: Target<'_>, endpoint: &Endpoint, response: Schema
         &mut text,
         if client { "Fields of each message" } else { "Fields" },
         &fields,
-        flag,
+        asked,
         target.schema,
     );
     let answers = if server { "Answers, any number of them" } else { "Answer" };
@@ -66,12 +66,13 @@ fn section(
     text: &mut String,
     heading: &str,
     fields: &[Field<'_>],
-    shown: fn(&Field<'_>) -> String,
+    row: fn(&Field<'_>) -> [String; 2],
     whole: Schema<'_>,
 ) {
     let mut table = Table::new(["FIELD", "WHAT IT IS"]);
     for field in fields {
-        table.row([format!("  {}", shown(field)), about(field)]);
+        let [shown, about] = row(field);
+        table.row([format!("  {shown}"), about]);
     }
     let body = match (fields.is_empty(), whole.kinds().shown()) {
         (false, _) => table.render(false, None),
@@ -81,7 +82,11 @@ fn section(
     write!(text, "\n{heading}:\n{body}\n").expect("a String takes every write");
 }
 
-/// A field as it is typed.
+/// A field as it is typed, and what it is.
+fn asked(field: &Field<'_>) -> [String; 2] {
+    [flag(field), about(field, "repeat it for more; each: ")]
+}
+
 fn flag(field: &Field<'_>) -> String {
     let name = field.name();
     match field.schema {
@@ -91,9 +96,10 @@ fn flag(field: &Field<'_>) -> String {
     }
 }
 
-/// A field as it is answered.
-fn answered(field: &Field<'_>) -> String {
-    format!("{}  {}", field.name(), field.schema.map_or_else(String::new, placeholder).to_lowercase())
+/// A field as it is answered, and what it is.
+fn answered(field: &Field<'_>) -> [String; 2] {
+    let kind = field.schema.map_or_else(String::new, placeholder).to_lowercase();
+    [format!("{}  {kind}", field.name()), about(field, "each: ")]
 }
 
 /// What is to be put in for a value, as one word.
@@ -117,13 +123,13 @@ fn word(kinds: Kinds) -> &'static str {
     }
 }
 
-/// What the service says of a field, and what else there is to know.
-fn about(field: &Field<'_>) -> String {
+/// What the service says of a field, and what else there is to know: of a list, what `each` of it is.
+fn about(field: &Field<'_>, each: &str) -> String {
     let Some(schema) = field.schema else { return String::new() };
     let mut words: Vec<String> = schema.description().map(first_paragraph).into_iter().collect();
     if schema.kinds().array {
         let items = schema.items().map(Schema::kinds).unwrap_or_default();
-        words.push(format!("[repeat it for more; each: {}]", word(items).to_lowercase()));
+        words.push(format!("[{each}{}]", word(items).to_lowercase()));
     }
     if let Some(default) = schema.default() {
         words.push(format!("[default: {default}]"));
@@ -187,7 +193,10 @@ micro-node helloworld ENDPOINT --help shows what one takes; without one it is `c
                 "kind": {"enum": ["big", "small"]},
             },
         });
-        let response = json!({"properties": {"msg": {"type": "string", "description": "The greeting."}}});
+        let response = json!({"properties": {
+            "msg": {"type": "string", "description": "The greeting."},
+            "tags": {"type": "array", "items": {"type": "string"}},
+        }});
         let schema = Schema::of(&request);
         let target = Target { service: "helloworld", endpoint: "call", schema };
         let text = "\
@@ -205,7 +214,8 @@ Fields:
   --tags=LIST          [repeat it for more; each: text]
 
 Answer:
-  msg  text  The greeting.
+  msg  text   The greeting.
+  tags  list  [each: text]
 
 micro-node call helloworld call takes headers and keys too; micro-node services helloworld -o json shows the schemas.";
         assert_eq!(endpoint(target, &greeter(), Schema::of(&response)), text);

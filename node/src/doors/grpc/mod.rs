@@ -46,12 +46,18 @@ use micro_actors::{
 };
 use micro_sdk::{
     proto::{
-        MESSAGE_BYTES_MAX, audit_server, auth_server, blobs_server, config_server, node_server,
+        DESCRIPTORS, MESSAGE_BYTES_MAX, audit_server, auth_server, blobs_server, config_server, node_server,
         registry_server, store_server,
     },
     wire::{Caller, Code, Fault, Namespace},
 };
-use std::{convert::Infallible, sync::Arc, time::Duration};
+use prost_reflect::{DescriptorPool, ServiceDescriptor};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    convert::Infallible,
+    sync::{Arc, OnceLock},
+    time::Duration,
+};
 use streams::Seats;
 use tokio::sync::watch;
 use tonic::{Extensions, Status, body::Body, metadata::MetadataMap};
@@ -158,6 +164,9 @@ impl Services {
         let Services {
             mut store, mut registry, mut node, mut config, mut blobs, mut auth, mut audit, ..
         } = self;
+        if let Some(status) = unknown(request.uri().path()) {
+            return Box::pin(ready(Ok(status.into_http())));
+        }
         // Each service has a health and a reflection of its own beside the node's.
         let named = request.headers().contains_key(proxy::SERVICE_HEADER);
         match request.uri().path().split('/').nth(1) {
@@ -172,13 +181,43 @@ impl Services {
             Some(reflection::V1 | reflection::V1_ALPHA) if !named => {
                 reflection::call(&self.door, request.map(Body::new))
             }
-            Some(own) if own.starts_with(OWN_PACKAGE) => {
-                let status = Status::unimplemented(format!("nothing is at {:?}", request.uri().path()));
-                Box::pin(ready(Ok(status.into_http())))
-            }
             _ => proxy::call(self.door, request),
         }
     }
+}
+
+/// What is said of a path of the platform at which nothing is, with what there is.
+fn unknown(path: &str) -> Option<Status> {
+    let (service, method) = path.strip_prefix('/')?.split_once('/')?;
+    let own = service.strip_prefix(OWN_PACKAGE)?;
+    let methods = methods();
+    let fault = Fault::new(Code::Unimplemented, format!("nothing of the platform is at {path:?}"));
+    let fault = match methods.get(service) {
+        Some(known) if known.contains(method) => return None,
+        Some(known) => {
+            let known: Vec<&str> = known.iter().map(String::as_str).collect();
+            fault.help(format!("the methods of {own} are {}", known.join(", ")))
+        }
+        None => {
+            let known: Vec<&str> = methods.keys().filter_map(|name| name.strip_prefix(OWN_PACKAGE)).collect();
+            fault.help(format!("the services of micro.v1 are {}", known.join(", ")))
+        }
+    };
+    let told = format!("{}: {}", fault.message, fault.help.join("; "));
+    Some(with_message(told, &fault.into()))
+}
+
+/// The methods of the platform, by service.
+fn methods() -> &'static BTreeMap<String, BTreeSet<String>> {
+    static ALL: OnceLock<BTreeMap<String, BTreeSet<String>>> = OnceLock::new();
+    ALL.get_or_init(|| {
+        let pool = DescriptorPool::decode(DESCRIPTORS).expect("the descriptors are those that were compiled");
+        let methods = |service: &ServiceDescriptor| {
+            service.methods().map(|method| method.name().to_owned()).collect::<BTreeSet<_>>()
+        };
+        let services = pool.services().filter(|service| service.full_name().starts_with(OWN_PACKAGE));
+        services.map(|service| (service.full_name().to_owned(), methods(&service))).collect()
+    })
 }
 
 /// What a request to this path may be about: the types of resources, as rules have them.
@@ -228,6 +267,11 @@ pub(super) fn unproven(fault: Fault) -> Status {
 /// The same status under another code.
 fn with_code(code: tonic::Code, status: &Status) -> Status {
     Status::with_metadata(code, status.message(), status.metadata().clone())
+}
+
+/// The same status with another text: clients of gRPC show no more than that.
+fn with_message(message: String, status: &Status) -> Status {
+    Status::with_metadata(status.code(), message, status.metadata().clone())
 }
 
 /// Who calls, until when, in which trace.
@@ -303,6 +347,21 @@ mod tests {
     fn the_short_way_is_the_stores() {
         for (path, method) in [(STORE_WRITE, "Write"), (STORE_READ, "Read")] {
             assert_eq!(path, format!("/{}/{method}", store_server::SERVICE_NAME));
+        }
+    }
+
+    #[test]
+    fn of_what_is_not_there_it_is_told_what_is() {
+        for known in ["/micro.v1.Store/Write", "/acme.v1.Till/Price", "/grpc.health.v1.Health/Check", "/"] {
+            assert!(unknown(known).is_none(), "{known}");
+        }
+        for (path, told) in [
+            ("/micro.v1.Store/Wrote", "the methods of Store are Compact, Delete,"),
+            ("/micro.v1.Storage/Write", "the services of micro.v1 are Audit, Auth,"),
+        ] {
+            let status = unknown(path).expect("it is not there");
+            assert_eq!(status.code(), tonic::Code::Unimplemented);
+            assert!(status.message().contains(told) && status.message().contains(path), "{status:?}");
         }
     }
 

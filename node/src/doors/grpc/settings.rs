@@ -20,7 +20,8 @@ pub(super) fn instance(text: &str) -> Result<Option<InstanceId>, Fault> {
     }
     let id = InstanceId::from_str_radix(text, 16);
     id.map(Some).map_err(|_| {
-        usage(format!("{text:?} is no instance")).help("`micro-node services NAME` shows those of a service")
+        usage(format!("{text:?} is no instance"))
+            .help("`micro-node services` with the name of a service shows its instances")
     })
 }
 

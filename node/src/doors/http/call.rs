@@ -45,7 +45,7 @@ pub(super) async fn call(
     Path::parse(whole)?;
     let target = found?;
     // Nothing is read of those who may not call it; and of what is not there they do not learn that it is not.
-    door.local.may_call(&entry.context, &entry.namespace, target.service.as_str(), &target.endpoint)?;
+    door.may_call(entry, &target.service, &target.endpoint)?;
     if target.offer.is_none() {
         // Only dispatch knows why a service is not to be had; nothing is read for one that is not.
         door.local.knows(&entry.namespace, &target.service)?;

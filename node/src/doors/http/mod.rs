@@ -7,6 +7,7 @@
 mod blobs;
 mod body;
 mod call;
+mod claims;
 mod compression;
 pub(super) mod connection;
 mod cors;
@@ -46,7 +47,7 @@ use http::{
 };
 use hyper::body::Body as _;
 use micro_actors::audit::{AuditEvent, Origin};
-use micro_sdk::wire::{Fault, Namespace, TraceId};
+use micro_sdk::wire::{Fault, Namespace, ServiceName, TraceId};
 use problem::Refusal;
 use routes::{Latest, Routes};
 use std::sync::Arc;
@@ -255,23 +256,31 @@ impl Door {
         if grpc_web::is_asked(&parts.headers) {
             return Ok(Box::pin(grpc_web::answer(self, entry, parts, body)).await);
         }
-        if blobs::wanted(parts) {
-            return Box::pin(blobs::answer(&self.local, &entry.context, parts)).await;
-        }
-        if parts.uri.path().starts_with(platform::PREFIX) {
-            let answer = Box::pin(platform::answer(self, entry, parts, body)).await;
-            return answer.map_err(|refusal| refusal.told_to(&entry.context.caller));
-        }
-        if let Some(document) = Document::at(parts.uri.path()) {
-            if !matches!(parts.method, Method::GET | Method::HEAD) {
-                return Err(Refusal::method(&parts.method, "GET, HEAD"));
+        let of_the_node = if blobs::wanted(parts) {
+            Box::pin(blobs::answer(&self.local, &entry.context, parts)).await
+        } else if parts.uri.path().starts_with(platform::PREFIX) {
+            Box::pin(platform::answer(self, entry, parts, body)).await
+        } else if let Some(document) = Document::at(parts.uri.path()) {
+            match parts.method {
+                Method::GET | Method::HEAD => Box::pin(self.document(document, entry)).await,
+                _ => Err(Refusal::method(&parts.method, "GET, HEAD")),
             }
-            return Box::pin(self.document(document, entry)).await;
-        }
-        if parts.uri.path() == mcp::PATH {
-            return Box::pin(mcp::answer(self, entry, parts, body)).await;
-        }
-        call::call(self, entry, parts, body).await
+        } else if parts.uri.path() == mcp::PATH {
+            Box::pin(mcp::answer(self, entry, parts, body)).await
+        } else {
+            // What a service refuses for reasons of its own is told as it says it.
+            return call::call(self, entry, parts, body).await;
+        };
+        of_the_node.map_err(|refusal| refusal.told_to(&entry.context.caller))
+    }
+
+    /// Whether the caller may use an endpoint of a service.
+    ///
+    /// # Errors
+    /// 403, or 401 for one who showed nothing.
+    fn may_call(&self, entry: &Entry<'_>, service: &ServiceName, endpoint: &str) -> Result<(), Refusal> {
+        let may = self.local.may_call(&entry.context, &entry.namespace, service.as_str(), endpoint);
+        may.map_err(|fault| Refusal::from(fault).told_to(&entry.context.caller))
     }
 
     /// A document of the door's own.

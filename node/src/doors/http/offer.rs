@@ -65,6 +65,11 @@ impl Offer {
         self.names.find(handler, method)
     }
 
+    /// The path of an endpoint, by its full name.
+    pub fn path_of(&self, endpoint: &str) -> String {
+        format!("/{}/{}", self.service, self.names.path(endpoint))
+    }
+
     /// Which sides of an endpoint, by its full name, are streams.
     pub fn streams_of(&self, endpoint: &str) -> Streams {
         self.streams.get(endpoint).copied().unwrap_or_default()

@@ -77,7 +77,7 @@ impl Refusal {
     /// 413, with the limit (RFC 9110, 15.5.14).
     pub fn too_large(what: &str, limit: usize) -> Self {
         let message = format!("{what} is larger than the limit of {limit} bytes");
-        Refusal::of(StatusCode::PAYLOAD_TOO_LARGE, message).help("send less, or in parts").close()
+        Refusal::from(Fault::new(Code::TooLarge, message)).help("send less, or in parts").close()
     }
 
     /// 415, with what is taken (RFC 9110, 15.5.16).
@@ -158,9 +158,23 @@ impl Refusal {
         self
     }
 
+    /// The same with what to do next, where nobody said it who knows more.
+    fn with_next_step(self) -> Self {
+        // Of a request that is none by HTTP, no description says how it is right.
+        let spoken = !self.headers.iter().any(|(name, _)| *name == CONNECTION);
+        match self.status {
+            _ if !self.fault.help.is_empty() => self,
+            StatusCode::BAD_REQUEST if spoken => self.help("/openapi.json describes what is taken"),
+            StatusCode::GATEWAY_TIMEOUT => {
+                self.help("allow more time, in milliseconds: micro-deadline-ms: 60000")
+            }
+            _ => self,
+        }
+    }
+
     /// The answer that tells it.
     pub fn into_response(self, trace: TraceId) -> Response {
-        let Refusal { status, fault, headers } = self;
+        let Refusal { status, fault, headers } = self.with_next_step();
         let body = json!({
             "title": status.canonical_reason().unwrap_or("error"),
             "status": status.as_u16(),
@@ -210,6 +224,17 @@ mod tests {
         assert_eq!((&json["code"], &json["help"][0]), (&json!("not_found"), &json!("see there")));
         assert_eq!(json["trace_id"], "00000000000000000000000000000007");
         assert_eq!(json["effect"], "none");
+    }
+
+    #[tokio::test]
+    async fn who_got_it_wrong_is_told_the_next_step() {
+        for (fault, step) in [
+            (Fault::new(Code::Usage, "no"), "/openapi.json describes what is taken"),
+            (Fault::new(Code::Usage, "no").help("so"), "so"),
+            (Fault::new(Code::Timeout, "late"), "allow more time, in milliseconds: micro-deadline-ms: 60000"),
+        ] {
+            assert_eq!(told(fault.into()).await.1["help"], json!([step]));
+        }
     }
 
     #[tokio::test]

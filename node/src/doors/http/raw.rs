@@ -4,17 +4,17 @@
 //! What is between two neighbours is not, nor what a caller shows to say who it is: the node says that, under names
 //! that callers can't use.
 
-use super::{Door, Entry, host, path::Path, problem::Refusal};
+use super::{Door, Entry, claims::is_kept_back, host, path::Path, problem::Refusal};
 use crate::doors::grpc::Target as Called;
 use axum::{body::Body, response::Response};
 use http::{
-    HeaderMap, HeaderName, Method, StatusCode,
-    header::{AUTHORIZATION, CONTENT_LENGTH, FORWARDED, HOST, VIA},
+    HeaderMap, Method, StatusCode,
+    header::{CONTENT_LENGTH, HOST, VIA},
     request::Parts,
 };
 use http_body_util::BodyExt;
 use hyper::body::Body as _;
-use micro_actors::{RawRequest, audit::Origin, header_begins_with, is_reserved, strip_hops};
+use micro_actors::{RawRequest, audit::Origin, strip_hops};
 use micro_sdk::wire::{Code, Fault, ServiceName};
 use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 use std::time::Duration;
@@ -69,7 +69,7 @@ pub(super) async fn answer(
     service: ServiceName,
     path: String,
 ) -> Result<Response, Refusal> {
-    door.local.may_call(&entry.context, &entry.namespace, service.as_str(), &path)?;
+    door.may_call(entry, &service, &path)?;
     // What it answers holds what the node says of the caller, and is for who may read it (RFC 9110, 9.3.8).
     if parts.method == Method::TRACE {
         return Err(Refusal::method(&parts.method, "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS"));
@@ -141,14 +141,6 @@ fn passed_here(headers: &HeaderMap) -> usize {
     let lists = headers.get_all(VIA).iter().filter_map(|list| list.to_str().ok());
     let by = lists.flat_map(|list| list.split(',')).filter_map(|pass| pass.split_whitespace().nth(1));
     by.filter(|by| *by == PSEUDONYM).count()
-}
-
-/// What is for the node, or can't be a caller's word.
-fn is_kept_back(name: &HeaderName) -> bool {
-    *name == AUTHORIZATION
-        || *name == FORWARDED
-        || is_reserved(name.as_str())
-        || ["x-forwarded-", "sec-websocket-"].iter().any(|own| header_begins_with(name.as_str(), own))
 }
 
 #[cfg(test)]

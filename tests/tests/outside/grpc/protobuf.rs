@@ -73,10 +73,22 @@ async fn a_server_that_knows_protobuf_only_is_called_with_json_on_every_node() -
             ("/till/price", r#"{"picture":"?"}"#, 400),
             ("/till/price", r#"{"unit":"POUND"}"#, 400),
             ("/till/nothing", "{}", 404),
+            ("/till/fail", r#"{"count":501}"#, 501),
         ] {
             let answer = post(api, path, body).await?;
             assert_eq!(answer.status, status, "{path} {body}: {}", answer.body);
         }
+        for (body, help) in [
+            (r#"{"unit":"POUND"}"#, "it is one of"),
+            (r#"{"unit":"POUND"}"#, "KILO"),
+            (r#"{"item":"tea"}"#, "itemName"),
+        ] {
+            let answer = post(api, "/till/price", body).await?;
+            assert!(answer.json()?["help"].to_string().contains(help), "{body}: {}", answer.body);
+        }
+        let long = json!({"itemName": "x".repeat(5 << 20)}).to_string();
+        let answer = post(api, "/till/price", &long).await?;
+        assert_eq!((answer.status, &answer.json()?["code"]), (413, &json!("too_large")), "{}", answer.body);
         // A stream of it is one of lines.
         let answer = post(api, "/till/prices", r#"{"count":"3"}"#).await?;
         assert_eq!((answer.status, &answer.json()?["total"]), (200, &json!("9")), "{}", answer.body);
@@ -108,7 +120,19 @@ async fn a_server_that_knows_protobuf_only_is_called_with_json_on_every_node() -
         assert_eq!((&shown["total"], &shown["caller"]), (&json!("6"), &json!("admin")), "{shown}");
         let help = cli.run(&["till", "price", "--help"]).await?;
         assert!(help.stdout.contains("--item"), "{}", help.stdout);
+        assert!(help.stdout.contains("micro-node call till Price "), "{}", help.stdout);
+        for endpoint in ["Price", "Till.Price", "acme.till.v1.Till.Price"] {
+            let shown = cli.json(&["call", "till", endpoint, r#"{"count":2}"#]).await?;
+            assert_eq!(shown["total"], "6", "{endpoint}: {shown}");
+        }
         let described = get(api, "/openapi.json").await?;
+        let document = described.json()?;
+        assert!(document["paths"]["/till/Till/Price"]["post"].is_object(), "{}", document["paths"]);
+        let paths = document["paths"].as_object().context("there are paths")?.keys();
+        for path in paths.filter(|path| path.starts_with("/till/")) {
+            let answer = post(api, path, "{}").await?;
+            assert_ne!(answer.status, 404, "{path}: {}", answer.body);
+        }
         assert!(described.body.contains("itemName"), "its fields are not in the description");
     }
     Ok(())

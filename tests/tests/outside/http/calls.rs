@@ -75,7 +75,7 @@ async fn statuses_say_what_went_wrong_and_whose_turn_it_is() -> anyhow::Result<(
         ("PUT /clerk/echo", &[], "{}", 405, "usage"),
         ("PATCH /orders/7", &[], "{}", 405, "usage"),
         ("POST /clerk/echo", &["content-type: text/plain"], "x", 415, "usage"),
-        ("POST /clerk/echo", &[], &large, 413, "usage"),
+        ("POST /clerk/echo", &[], &large, 413, "too_large"),
         ("POST /clerk/echo", &[], "{not json", 400, "usage"),
         ("POST /clerk/wait", &["micro-deadline-ms: 100"], r#"{"ms":5000}"#, 504, "timeout"),
         ("POST /clerk/refuse", &[], r#"{"code":"conflict"}"#, 409, "conflict"),
@@ -88,6 +88,8 @@ async fn statuses_say_what_went_wrong_and_whose_turn_it_is() -> anyhow::Result<(
         let problem = answer.json()?;
         assert_eq!((&problem["code"], &problem["status"]), (&json!(code), &json!(status)), "{line}");
         assert!(problem["help"].is_array() && !problem["detail"].to_string().is_empty(), "{problem}");
+        let step = problem["help"].as_array().is_some_and(|help| !help.is_empty());
+        assert!(step || !matches!(status, 400 | 504), "nothing is said to do: {problem}");
         let trace = problem["trace_id"].as_str().unwrap_or_default();
         let headers = answer.headers.to_ascii_lowercase();
         assert!(trace.len() == 32 && headers.contains(&format!("micro-trace-id: {trace}")), "{headers}");

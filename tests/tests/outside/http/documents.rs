@@ -143,6 +143,17 @@ async fn all_that_can_be_called_is_described() -> anyhow::Result<()> {
     check_references(&document, &document);
     let watch = &document["paths"]["/-/v1/store/watch"]["get"]["responses"]["200"]["content"];
     assert!(watch["text/event-stream"].is_object(), "{watch}");
+    // One that is there refuses what it does not take; of one that is not there is no word of that.
+    for path in document["paths"].as_object().expect("there are paths").keys() {
+        let path = path.replace(['{', '}'], "");
+        let answer = ask(api, &format!("PATCH {path}"), &[&bearer], "{}").await?;
+        assert_eq!(answer.status, 405, "{path}: {}", answer.body);
+    }
+    // What nobody is shown is not described to them.
+    let nobody = ask(api, "GET /openapi.json", &[], "").await?.json()?;
+    let described = |document: &Value, name: &str| document["components"]["schemas"][name].is_object();
+    assert!(described(&nobody, "micro.v1.LoginRequest") && !described(&nobody, "micro.v1.WriteRequest"));
+    assert!(described(&document, "micro.v1.WriteRequest"));
     let other = ask(api, "GET /openapi.json", &["micro-namespace: acme"], "").await?.json()?;
     assert!(other["paths"]["/clerk/Clerk/echo"].is_null());
     Ok(())

@@ -56,6 +56,10 @@ async fn a_program_is_sent_what_callers_send_and_who_they_are() -> anyhow::Resul
             "micro-account: root",
             "micro_caller: admin",
             "x_forwarded_for: 1.2.3.4",
+            "x-real-ip: 1.2.3.4",
+            "x-remote-user: root",
+            "remote_user: root",
+            "cf-connecting-ip: 1.2.3.4",
             // Nor is what the node says taken away so.
             "connection: close, x-hop, x-forwarded-for",
             "x-hop: 1",
@@ -71,13 +75,19 @@ async fn a_program_is_sent_what_callers_send_and_who_they_are() -> anyhow::Resul
         for gone in ["micro-account", "x-hop", "authorization", "micro_caller", "x_forwarded_for"] {
             assert_eq!(header(&told, gone), None, "{told}");
         }
+        for claimed in ["x-real-ip", "x-remote-user", "remote_user", "cf-connecting-ip"] {
+            assert_eq!(header(&told, claimed), None, "{told}");
+        }
         let head = answer.headers.to_ascii_lowercase();
         assert!(head.contains("set-cookie: a=1") && head.contains("set-cookie: b=2"), "{head}");
         assert!(!head.contains("keep-alive: timeout=5"), "{head}");
     }
     // HTTP/2 says the host with the target; HTTP/1.1 has to have a header.
     let url = format!("http://{api}/app/x");
-    let told: Value = serde_json::from_str(&curl(&["--http2-prior-knowledge", &url]).await?)?;
+    let claims = ["-H", "x-real-ip: 1.2.3.4", "-H", "x-remote-user: root"];
+    let told = curl(&[&claims[..], &["--http2-prior-knowledge", &url]].concat()).await?;
+    let told: Value = serde_json::from_str(&told)?;
+    assert_eq!((header(&told, "x-real-ip"), header(&told, "x-remote-user")), (None, None), "{told}");
     let host = api.to_string();
     for name in ["host", "x-forwarded-host"] {
         assert_eq!(header(&told, name), Some(host.as_str()), "{told}");
@@ -139,11 +149,12 @@ async fn rules_know_the_paths_of_a_program_and_answers_come_as_they_are_said() -
         .await?;
     until("the rule counts", PATIENCE, async || {
         let answer = ask(api, "GET /app/%61dmin/x", &[], "").await?;
-        ensure!(answer.status == 403, "{} {}", answer.status, answer.body);
+        let told = answer.headers.to_ascii_lowercase().contains("www-authenticate: bearer");
+        ensure!(answer.status == 401 && told, "{} {}", answer.status, answer.body);
         Ok(())
     })
     .await?;
-    assert_eq!(ask(api, "GET /app/admins", &[], "").await?.status, 403);
+    assert_eq!(ask(api, "GET /app/admins", &[], "").await?.status, 401);
     assert_eq!(ask(api, "GET /app/other", &[], "").await?.status, 200);
     Ok(())
 }

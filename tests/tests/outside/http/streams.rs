@@ -140,7 +140,8 @@ async fn streams_are_for_those_whom_a_rule_lets_call_them_and_for_as_long() -> a
     let api = cluster.members[0].at().api;
     until("the other rule counts", PATIENCE, async || {
         let answer = ask(api, "GET /talker/tick?ms=50", &["accept: text/event-stream"], "").await?;
-        ensure!(answer.status == 403, "{} {}", answer.status, answer.body);
+        let told = answer.headers.to_ascii_lowercase().contains("www-authenticate: bearer");
+        ensure!(answer.status == 401 && told, "{} {}", answer.status, answer.body);
         Ok(())
     })
     .await

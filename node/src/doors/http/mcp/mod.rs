@@ -26,7 +26,8 @@ pub(super) const PATH: &str = "/mcp";
 /// Answers one message of the protocol.
 ///
 /// # Errors
-/// 405 for what is no `POST`: nothing is sent but answers. 413, 408, 503 as all bodies.
+/// 405 for what is no `POST`: nothing is sent but answers. 413, 408, 503 as all bodies. Why a tool is not for one who
+/// shows nothing.
 pub(super) async fn answer(
     door: &Door,
     entry: &Entry<'_>,
@@ -42,11 +43,15 @@ pub(super) async fn answer(
     let mut request = Request::new(Full::new(held.bytes.clone()));
     (*request.method_mut(), *request.uri_mut()) = (parts.method.clone(), parts.uri.clone());
     *request.headers_mut() = parts.headers.clone();
-    let toolbox =
-        Toolbox { door: door.clone(), context: entry.context.clone(), namespace: entry.namespace.clone() };
+    let toolbox = Toolbox::of(door, entry);
+    let unproven = toolbox.unproven();
     let sessions = Arc::new(NeverSessionManager::default());
     let service = StreamableHttpService::new(move || Ok(toolbox.clone()), sessions, config());
     let response = service.handle(request).await.map(Body::new);
+    // Programs look for how to say who they are in the status, and not in what a tool answers.
+    if let Some(fault) = unproven.get() {
+        return Err(fault.clone().into());
+    }
     let json =
         parts.headers.get(CONTENT_TYPE).is_some_and(|kind| kind.as_bytes().starts_with(b"application/json"));
     // Of JSON that is no message the library says that it is of another kind.

@@ -16,8 +16,9 @@ use micro_sdk::wire::{Code, Fault, Namespace, ServiceName};
 use rmcp::{
     ErrorData, RoleServer, ServerHandler,
     model::{
-        CallToolRequestParams, CallToolResponse, CallToolResult, ContentBlock, Implementation,
-        ListToolsResult, PaginatedRequestParams, ServerCapabilities, ServerConfig, Tool,
+        CallToolRequestParams, CallToolResponse, CallToolResult, ContentBlock, CustomRequest, CustomResult,
+        ErrorCode, Implementation, ListToolsResult, PaginatedRequestParams, ServerCapabilities, ServerConfig,
+        Tool,
     },
     service::RequestContext,
 };
@@ -25,6 +26,7 @@ use serde_json::{Map, Value};
 use std::{
     collections::BTreeMap,
     ops::Bound::{Excluded, Unbounded},
+    sync::{Arc, OnceLock},
 };
 
 /// The tools of one page: their schemas have a few kilobytes each, and programs keep all in memory.
@@ -36,12 +38,29 @@ const INSTRUCTIONS: &str = "Tools are the endpoints of services, as SERVICE.HAND
 /// The tools of one caller, and who that is.
 #[derive(Clone)]
 pub(super) struct Toolbox {
-    pub door: Door,
-    pub context: Context,
-    pub namespace: Namespace,
+    door: Door,
+    context: Context,
+    namespace: Namespace,
+    /// Why a tool was not for a caller that showed nothing.
+    unproven: Arc<OnceLock<Fault>>,
 }
 
 impl Toolbox {
+    /// For who sends a request.
+    pub fn of(door: &Door, entry: &Entry<'_>) -> Self {
+        Toolbox {
+            door: door.clone(),
+            context: entry.context.clone(),
+            namespace: entry.namespace.clone(),
+            unproven: Arc::default(),
+        }
+    }
+
+    /// Why a tool was not for a caller that showed nothing, once it was called.
+    pub fn unproven(&self) -> Arc<OnceLock<Fault>> {
+        self.unproven.clone()
+    }
+
     /// All tools, by name.
     async fn tools(&self) -> BTreeMap<String, Tool> {
         let offers = self.door.routes().offers(&self.namespace);
@@ -59,23 +78,34 @@ impl Toolbox {
             };
             tools.extend(described.iter().filter(open).map(|described| tool::of_service(offer, described)));
         }
-        if !is_nobody(&self.context.caller) {
-            tools.extend(tool::platform().map(tool::of_platform));
-        }
+        let entry = self.entry();
+        let open = tool::platform().filter(|method| method.would_serve(&self.door.local, &entry));
+        tools.extend(open.map(tool::of_platform));
         tools.into_iter().map(|tool| (tool.name.to_string(), tool)).collect()
     }
 
+    fn entry(&self) -> Entry<'static> {
+        Entry { context: self.context.clone(), namespace: self.namespace.clone(), host: "" }
+    }
+
     fn may_call(&self, service: &str, endpoint: &str) -> Result<(), Fault> {
-        self.door.local.may_call(&self.context, &self.namespace, service, endpoint)
+        let may = self.door.local.may_call(&self.context, &self.namespace, service, endpoint);
+        may.map_err(|fault| self.refused(fault))
+    }
+
+    /// Notes what the node refuses to one who showed nothing.
+    fn refused(&self, fault: Fault) -> Fault {
+        if fault.code == Code::Denied && is_nobody(&self.context.caller) {
+            self.unproven.get_or_init(|| fault.clone());
+        }
+        fault
     }
 
     /// What the tool of this name answers.
     async fn use_tool(&self, name: &str, given: Map<String, Value>) -> Result<Value, Fault> {
         if let Some(method) = tool::platform_by(name) {
-            let (context, namespace) = (self.context.clone(), self.namespace.clone());
-            let entry = Entry { context, namespace, host: "" };
-            let answer = platform::unary(&self.door, &entry, method, Value::Object(given)).await;
-            return answer.map_err(super::Refusal::into_fault);
+            let answer = platform::unary(&self.door, &self.entry(), method, Value::Object(given)).await;
+            return answer.map_err(|refusal| self.refused(refusal.into_fault()));
         }
         let unknown =
             || Fault::new(Code::NotFound, format!("there is no tool {name:?}")).help("tools/list lists them");
@@ -155,5 +185,23 @@ impl ServerHandler for Toolbox {
             Err(fault) => CallToolResult::error(vec![ContentBlock::text(self.told(&fault))]),
         }
         .into())
+    }
+
+    /// What is of the protocol and is not read is wrong in what it carries; the rest nobody knows.
+    async fn on_custom_request(
+        &self,
+        request: CustomRequest,
+        _context: RequestContext<RoleServer>,
+    ) -> Result<CustomResult, ErrorData> {
+        let told = match request.method.as_str() {
+            "tools/call" => "params are {\"name\": TOOL, \"arguments\": {…}}: arguments must be an object",
+            "tools/list" => "params are {\"cursor\": TEXT}, or left out",
+            "initialize" => "params are {\"protocolVersion\", \"capabilities\", \"clientInfo\"}",
+            other => {
+                let message = format!("there is no method {other:?}: there are tools/list and tools/call");
+                return Err(ErrorData::new(ErrorCode::METHOD_NOT_FOUND, message, None));
+            }
+        };
+        Err(ErrorData::invalid_params(told, None))
     }
 }

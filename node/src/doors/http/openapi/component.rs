@@ -49,9 +49,15 @@ impl Components {
         json!({"$ref": format!("{PLACE}{name}")})
     }
 
-    /// Adds a schema that refers to others as components already.
-    pub fn add_as_is(&mut self, name: &str, schema: Value) {
-        self.0.insert(name.to_owned(), schema);
+    /// Adds a schema of `all`, which refer to each other as components already, with all that it refers to.
+    pub fn add_with_parts(&mut self, all: &Map<String, Value>, name: &str) {
+        let mut waiting = vec![name.to_owned()];
+        while let Some(name) = waiting.pop() {
+            if let Some(schema) = all.get(&name).filter(|_| !self.0.contains_key(&name)) {
+                referred(schema, &mut waiting);
+                self.0.insert(name, schema.clone());
+            }
+        }
     }
 
     /// All of them, by name.
@@ -64,6 +70,19 @@ impl Components {
 fn plain(name: &str) -> String {
     let good = |letter: char| letter.is_ascii_alphanumeric() || "._-".contains(letter);
     name.chars().map(|letter| if good(letter) { letter } else { '_' }).collect()
+}
+
+/// Notes the components that a schema refers to.
+fn referred(schema: &Value, names: &mut Vec<String>) {
+    match schema {
+        Value::Object(members) => {
+            let reference = members.get("$ref").and_then(Value::as_str);
+            names.extend(reference.and_then(|text| text.strip_prefix(PLACE)).map(str::to_owned));
+            members.values().for_each(|member| referred(member, names));
+        }
+        Value::Array(items) => items.iter().for_each(|item| referred(item, names)),
+        _ => {}
+    }
 }
 
 /// Lets all that refers to the schema itself or to a part of it refer to the components that they have become.
@@ -92,6 +111,21 @@ fn refer(schema: &mut Value, name: &str) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_not_referred_to_is_not_added() {
+        let place = |name: &str| json!({"$ref": format!("{PLACE}{name}")});
+        let all = json!({
+            "a.A": {"properties": {"b": place("a.B"), "list": {"items": [place("a.A")]}}},
+            "a.B": {"properties": {"again": place("a.A")}},
+            "a.C": {"type": "object"},
+        });
+        let mut components = Components::default();
+        components.add_with_parts(all.as_object().expect("it is one"), "a.A");
+        let schemas = components.into_schemas();
+        let names: Vec<&str> = schemas.keys().map(String::as_str).collect();
+        assert_eq!(names, ["Problem", "a.A", "a.B"]);
+    }
 
     #[test]
     fn parts_become_components_that_are_referred_to() {

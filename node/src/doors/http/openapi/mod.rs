@@ -1,17 +1,13 @@
 //! `/openapi.json`: what can be called here and by whom (OpenAPI 3.1.0), made anew for each that asks.
 //!
-//! It tells of each endpoint that the caller may call, and of the platform to whoever is somebody: who may do what
-//! there depends on what it is done to.
+//! It tells of each endpoint that the caller may call, and of those methods of the platform that rules let the caller
+//! use for anything: who may do what there depends on what it is done to.
 
 mod component;
 mod operation;
 mod platform;
 
-use super::{Door, Entry, offer::Described};
-use crate::doors::{
-    credentials::{is_nobody, is_open},
-    grpc::kinds_of,
-};
+use super::{Door, Entry, offer::Described, platform::Method};
 use component::Components;
 use futures::future::join_all;
 use micro_actors::RAW;
@@ -40,10 +36,7 @@ pub(super) async fn document(door: &Door, entry: &Entry<'_>) -> Value {
             }
         }
     }
-    let may = |path: &str| {
-        is_open(path)
-            || (!is_nobody(&entry.context.caller) && door.local.would_reach(&entry.context, kinds_of(path)))
-    };
+    let may = |method: &Method| method.would_serve(&door.local, entry);
     platform::operations(&mut components, may).into_iter().for_each(|operation| add(&mut paths, operation));
     platform::documents().into_iter().for_each(|operation| add(&mut paths, operation));
     json!({

@@ -44,7 +44,7 @@ pub(super) fn described_at(
         |schema: &Value| if client { json!({"content": content(LINES, schema)}) } else { body(schema) };
     let mut named = operation(id.clone());
     named["requestBody"] = body(&request);
-    let path = format!("/{}/{}", offer.service, endpoint.name.replace('.', "/"));
+    let path = offer.path_of(&endpoint.name);
     let mut operations = vec![Operation { path: path.clone(), method: "post".to_owned(), document: named }];
     // Its fields may stand in the query, if they are those of one message.
     if !client {

@@ -1,20 +1,20 @@
 //! The platform in the document: its services under the reserved prefix, and what the door tells of itself.
 
 use super::{
-    super::platform::{Methods, PLACE},
+    super::platform::{Method, Methods, PLACE},
     component::Components,
     operation::{Operation, content, operation, queries},
 };
 use serde_json::{Value, json};
 
-/// The operations of those methods of the platform whose path in gRPC `may` be used.
-pub(super) fn operations(components: &mut Components, may: impl Fn(&str) -> bool) -> Vec<Operation> {
+/// The operations of those methods of the platform that `may` be used, and what they refer to.
+pub(super) fn operations(components: &mut Components, may: impl Fn(&Method) -> bool) -> Vec<Operation> {
     let methods = Methods::all();
-    for (name, schema) in methods.schemas().all() {
-        components.add_as_is(name, schema.clone());
-    }
     let mut operations = Vec::new();
-    for method in methods.iter().filter(|method| may(method.uri().path())) {
+    for method in methods.iter().filter(|method| may(method)) {
+        for message in [method.input(), method.output()] {
+            components.add_with_parts(methods.schemas().all(), message.full_name());
+        }
         let descriptor = method.descriptor();
         let doc = methods.schemas().comment(&descriptor.parent_file(), descriptor.path());
         let reference = |name: &str| json!({"$ref": format!("{PLACE}{name}")});

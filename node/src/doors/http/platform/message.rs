@@ -4,7 +4,8 @@
 //! what a message carries as the text of a JSON document is that document.
 
 use base64::{Engine, engine::general_purpose::STANDARD};
-use micro_sdk::wire::{Code, Fault, Namespace};
+use micro_actors::protobuf;
+use micro_sdk::wire::{Fault, Namespace};
 use prost::Message;
 use prost_reflect::{
     DynamicMessage, FieldDescriptor, Kind, MessageDescriptor, ReflectMessage, SerializeOptions,
@@ -41,9 +42,8 @@ pub(super) fn read(
     namespace: &Namespace,
 ) -> Result<Vec<u8>, Fault> {
     fold(&mut json, &descriptor);
-    let name = descriptor.name().to_owned();
-    let mut message = DynamicMessage::deserialize(descriptor, json).map_err(|error| {
-        Fault::new(Code::Usage, format!("that is no {name}: {error}")).help("/openapi.json describes it")
+    let mut message = DynamicMessage::deserialize(descriptor.clone(), &json).map_err(|error| {
+        protobuf::misread(&descriptor, json.to_string().as_bytes(), &error, FieldDescriptor::name)
     })?;
     if *namespace != Namespace::default() {
         assign(&mut message, namespace.as_str());
@@ -159,7 +159,7 @@ fn assign(message: &mut DynamicMessage, namespace: &str) {
 mod tests {
     use super::{super::Methods, *};
     use bytes::Bytes;
-    use micro_sdk::proto;
+    use micro_sdk::{proto, wire::Code};
     use serde_json::json;
 
     fn input(path: &str) -> MessageDescriptor {

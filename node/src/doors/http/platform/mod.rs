@@ -8,6 +8,7 @@ mod answers;
 mod events;
 mod message;
 mod methods;
+mod need;
 mod schema;
 
 pub(super) use methods::{Method, Methods, PREFIX};
