@@ -24,7 +24,7 @@ pub enum Action {
 }
 
 /// The endpoints that only nodes may call, as service and endpoint.
-const NODE_ENDPOINTS: [(&str, &str); 21] = [
+const NODE_ENDPOINTS: [(&str, &str); 22] = [
     ("auth", "admit"),
     ("auth", "login"),
     ("auth", "open-secret"),
@@ -37,6 +37,7 @@ const NODE_ENDPOINTS: [(&str, &str); 21] = [
     ("blob", "fetch"),
     ("config", "change"),
     ("config", "instance"),
+    ("config", "lost"),
     ("config", "read"),
     ("config", "rotate"),
     ("config", "set-schema"),

@@ -56,6 +56,8 @@ pub struct SystemConfig {
     pub certificate_life: Duration,
     /// The comparisons and operations of a caller's transaction at most.
     pub transaction_ops: usize,
+    /// The copies that there are to be of a blob whose put does not say it.
+    pub blob_copies: u32,
     /// How long it takes to read all blobs on its disk through once.
     pub scrub_round: Duration,
     /// Where decisions are told.
@@ -104,6 +106,7 @@ impl System {
             card,
             certificate_life,
             transaction_ops,
+            blob_copies,
             scrub_round,
             audit,
             audit_log,
@@ -164,6 +167,7 @@ impl System {
             dispatch: dispatch.clone(),
             storage: storage.clone(),
             seams: seams.clone(),
+            copies_usual: blob_copies,
         };
         let blobs = Arc::new(BlobService::new(store.clone(), parts));
         let network = Arc::new(NetworkService::new(NetworkParts {

@@ -2,6 +2,12 @@
 
 use std::time::Duration;
 
+/// After how many entries a snapshot is made unless it is said: each costs a checkpoint, so not often; replay of this
+/// many takes about a second, so not rarely.
+pub const SNAPSHOT_EVERY_USUAL: u64 = 200_000;
+/// How many entries are kept behind it unless it is said: a replica that was away for a moment needs no snapshot.
+pub const LOG_KEPT_USUAL: u64 = 10_000;
+
 /// How the group is paced. The defaults suit hosts in one region and between regions.
 #[derive(Clone, Debug)]
 pub struct ConsensusConfig {
@@ -13,10 +19,9 @@ pub struct ConsensusConfig {
     pub election_timeout_min: Duration,
     /// The longest such silence. Twice the shortest spreads candidates apart.
     pub election_timeout_max: Duration,
-    /// A snapshot is made after this many entries. Each costs a checkpoint, so not often; replay of this many takes
-    /// about a second, so not rarely.
+    /// A snapshot is made after this many entries.
     pub snapshot_every: u64,
-    /// Entries kept behind the snapshot, so that a replica that was away for a moment needs no snapshot.
+    /// Entries kept behind the snapshot.
     pub log_kept: u64,
     /// Proposals that may wait for their turn. Beyond it callers are told to come back: a longer queue only adds
     /// delay, not throughput.
@@ -38,8 +43,8 @@ impl Default for ConsensusConfig {
             heartbeat: Duration::from_millis(100),
             election_timeout_min: Duration::from_millis(1000),
             election_timeout_max: Duration::from_millis(2000),
-            snapshot_every: 200_000,
-            log_kept: 10_000,
+            snapshot_every: SNAPSHOT_EVERY_USUAL,
+            log_kept: LOG_KEPT_USUAL,
             proposals_waiting_max: 16_384,
             planted_bug: None,
         }

@@ -36,7 +36,7 @@ mod transaction;
 mod vigil;
 
 pub use backup::{Backup, BackupFacts, Restoration, RestoreError};
-pub use config::{ConsensusConfig, PlantedBug};
+pub use config::{ConsensusConfig, LOG_KEPT_USUAL, PlantedBug, SNAPSHOT_EVERY_USUAL};
 pub use consensus::Consensus;
 pub use error::{ConsensusError, ProposeError, ReadError};
 pub use fetch::{FetchError, Fetched, fetch_state};

@@ -1,7 +1,10 @@
 //! What a node is told when it starts: meaning only, parsed and checked at the command line.
 
 use crate::audit::AuditBounds;
-use micro_actors::{acme::AcmeSettings, audit::AuditExtent};
+use micro_actors::{
+    acme::AcmeSettings, audit::AuditExtent, blob::COPIES_DEFAULT, store::TRANSACTION_OPS_USUAL,
+};
+use micro_consensus::{LOG_KEPT_USUAL, SNAPSHOT_EVERY_USUAL};
 use micro_mesh::{JoinToken, Place};
 use micro_sdk::wire::Fault;
 use std::{net::SocketAddr, num::NonZeroU32, path::PathBuf, str::FromStr, time::Duration};
@@ -183,6 +186,30 @@ pub struct AuditConfig {
     pub bounds: AuditBounds,
 }
 
+/// What a node keeps of records, of the log that they come by, and of blobs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct StorageConfig {
+    /// The comparisons and operations of a caller's transaction at most.
+    pub transaction_ops: usize,
+    /// After how many entries of the log a snapshot is made.
+    pub snapshot_every: u64,
+    /// How many entries are kept behind it.
+    pub log_kept: u64,
+    /// How many copies there are to be of a blob whose put does not say it.
+    pub blob_copies: u32,
+}
+
+impl Default for StorageConfig {
+    fn default() -> Self {
+        StorageConfig {
+            transaction_ops: TRANSACTION_OPS_USUAL,
+            snapshot_every: SNAPSHOT_EVERY_USUAL,
+            log_kept: LOG_KEPT_USUAL,
+            blob_copies: COPIES_DEFAULT,
+        }
+    }
+}
+
 /// The settings of one node.
 #[derive(Clone, Debug)]
 pub struct Config {
@@ -213,8 +240,8 @@ pub struct Config {
     pub certificate_life: Duration,
     /// The threads that serve connections beside the node's own; none means as many as suit the host's cores.
     pub door_threads: Option<usize>,
-    /// The comparisons and operations of a caller's transaction at most.
-    pub transaction_ops: usize,
+    /// What it keeps, and how.
+    pub storage: StorageConfig,
     /// How much callers may ask for.
     pub limits: LimitsConfig,
     /// What is kept of who did what.

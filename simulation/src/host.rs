@@ -11,11 +11,10 @@ use crate::{
     socket::SimulatedSocket,
     workload::{self, Client},
 };
-use micro_actors::store::TRANSACTION_OPS_USUAL;
 use micro_consensus::ConsensusConfig;
 use micro_mesh::{Place, Socket};
 use micro_node::{
-    config::{AuditConfig, Config, HttpConfig, Join, LimitsConfig, VotersWanted},
+    config::{AuditConfig, Config, HttpConfig, Join, LimitsConfig, StorageConfig, VotersWanted},
     node::{Host, Local, Node},
 };
 use micro_sdk::wire::{Code, Fault};
@@ -122,7 +121,7 @@ fn config(shared: &Shared, machine: &Machine, join: Option<Join>) -> Config {
         join,
         voters,
         door_threads: None,
-        transaction_ops: TRANSACTION_OPS_USUAL,
+        storage: StorageConfig::default(),
         limits: LimitsConfig::default(),
         certificate_life: shared.options.certificate_life,
         audit: AuditConfig::default(),

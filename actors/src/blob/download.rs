@@ -28,6 +28,8 @@ pub struct Download {
     waiting: Bytes,
     /// Why the last one could not go on.
     why: Option<Fault>,
+    /// Those that the record names, and that said that they have none.
+    lost: Vec<NodeId>,
 }
 
 enum Source {
@@ -76,7 +78,18 @@ impl Download {
         let here = shared.here();
         let others = std::iter::once(here).chain(shared.nearest(&view.holders)).collect();
         let (source, waiting) = (Source::None, Bytes::new());
-        Download { shared, view, at, end, source, others, all_asked: false, waiting, why: None }
+        Download {
+            shared,
+            view,
+            at,
+            end,
+            source,
+            others,
+            all_asked: false,
+            waiting,
+            why: None,
+            lost: Vec::new(),
+        }
     }
 
     /// What is being read.
@@ -149,6 +162,7 @@ impl Download {
                     self.source = Source::Here(reader);
                     return Ok(());
                 }
+                self.lost.push(node);
                 continue;
             }
             match self.shared.ask(node, hash, self.at, self.end).await {
@@ -156,18 +170,88 @@ impl Download {
                     self.source = Source::There(incoming);
                     return Ok(());
                 }
-                Err(fault) => self.why = Some(fault),
+                Err(fault) => {
+                    if fault.code == Code::NotFound {
+                        self.lost.push(node);
+                    }
+                    self.why = Some(fault);
+                }
             }
         }
-        let holders: Vec<String> =
-            self.view.holders.iter().map(|node| self.shared.registry.node_name(*node)).collect();
         let why = self.why.take().map(|fault| format!(": {}", fault.message)).unwrap_or_default();
         let message = format!("no copy of blob {:?} can be read just now{why}", self.view.name);
-        let help = match &*holders {
-            [] => "no node of this mesh is known to have one: put it again, or copy its file into `blobs` of a data directory"
-                .to_owned(),
-            holders => format!("start the nodes that have one: {}", holders.join(", ")),
+        let fault = Fault::new(Code::Unavailable, message);
+        Err(self.holders().help().into_iter().fold(fault, Fault::help))
+    }
+
+    /// What became of those that the record names.
+    fn holders(&self) -> Holders {
+        let mut holders = Holders::default();
+        for node in &self.view.holders {
+            let list = match self.shared.is_up(*node) {
+                false => &mut holders.down,
+                true if self.lost.contains(node) => &mut holders.lost,
+                true => &mut holders.failed,
+            };
+            list.push(self.shared.registry.node_name(*node));
+        }
+        holders
+    }
+}
+
+/// The names of the nodes that should have a copy, by what became of it.
+#[derive(Default)]
+struct Holders {
+    /// They are not linked.
+    down: Vec<String>,
+    /// They are up and have none.
+    lost: Vec<String>,
+    /// They are up, and did not hand it out to its end.
+    failed: Vec<String>,
+}
+
+impl Holders {
+    /// What to do.
+    fn help(&self) -> Vec<String> {
+        let Holders { down, lost, failed } = self;
+        let again = "put it again, or copy its file into `blobs` of a data directory";
+        let mut help = Vec::new();
+        if !down.is_empty() {
+            help.push(format!("start the nodes that have one: {}", down.join(", ")));
+        }
+        match &**lost {
+            [] => {}
+            [one] => help.push(format!("{one} is up and has lost its copy: {again}")),
+            several => {
+                help.push(format!("{} are up and have lost their copies: {again}", several.join(", ")))
+            }
+        }
+        if !failed.is_empty() {
+            let names = failed.join(", ");
+            help.push(format!("try again; if it lasts, see the logs of those that are up: {names}"));
+        }
+        if help.is_empty() {
+            help.push(format!("no node of this mesh is known to have one: {again}"));
+        }
+        help
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_is_up_without_a_copy_is_not_to_be_started() {
+        let names = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>();
+        let help = |down: &[&str], lost: &[&str], failed: &[&str]| {
+            Holders { down: names(down), lost: names(lost), failed: names(failed) }.help()
         };
-        Err(Fault::new(Code::Unavailable, message).help(help))
+        assert!(help(&[], &[], &[])[0].starts_with("no node of this mesh is known"));
+        assert_eq!(help(&["a", "b"], &[], &[]), ["start the nodes that have one: a, b"]);
+        let lost = help(&["a"], &["e"], &[]);
+        assert!(lost.len() == 2 && lost[1].starts_with("e is up and has lost its copy: put it again"));
+        assert!(help(&[], &["e", "f"], &[])[0].starts_with("e, f are up and have lost their copies"));
+        assert!(help(&[], &[], &["g"])[0].ends_with("those that are up: g"));
     }
 }

@@ -47,6 +47,8 @@ pub(crate) struct BlobParts {
     pub dispatch: Dispatch,
     pub storage: Storage,
     pub seams: Seams,
+    /// The copies that there are to be of a blob whose put does not say it.
+    pub copies_usual: u32,
 }
 
 /// What all clones share.
@@ -63,11 +65,13 @@ pub(super) struct Shared {
     /// Tells the keeper of this node that there may be something to do.
     pub changed: Notify,
     pub health: Mutex<Health>,
+    /// The copies that there are to be of a blob whose put does not say it.
+    pub copies_usual: u32,
 }
 
 impl BlobService {
     pub(crate) fn new(store: Arc<StoreService>, parts: BlobParts) -> Self {
-        let BlobParts { mesh, consensus, registry, dispatch, storage, seams } = parts;
+        let BlobParts { mesh, consensus, registry, dispatch, storage, seams, copies_usual } = parts;
         let shelf = Shelf::new(storage.blobs, storage.room, seams.clone());
         let shared = Shared {
             mesh,
@@ -81,6 +85,7 @@ impl BlobService {
             fetches: Semaphore::new(FETCHES_MAX),
             changed: Notify::new(),
             health: Mutex::default(),
+            copies_usual,
         };
         BlobService { store, parts: Arc::new(shared) }
     }

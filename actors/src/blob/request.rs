@@ -2,7 +2,7 @@
 
 use super::{
     BlobName,
-    limits::{CONTENT_TYPE_BYTES_MAX, COPIES_DEFAULT, COPIES_MAX},
+    limits::{CONTENT_TYPE_BYTES_MAX, COPIES_MAX},
     record::Asked,
 };
 use micro_sdk::wire::{BlobHash, Code, Fault, Namespace, NodeId};
@@ -18,7 +18,7 @@ pub struct PutBlobRequest {
     pub content_type: String,
     /// Whether anybody may read it.
     pub public: bool,
-    /// How many copies there should be; 0 means [`COPIES_DEFAULT`].
+    /// How many copies there should be; 0 means as many as is usual where it is put.
     pub copies: u32,
     /// Only if the blob of this name has this version; 0: only if there is none.
     pub if_version: Option<u64>,
@@ -51,21 +51,21 @@ impl PutBlobRequest {
         Ok(())
     }
 
-    /// What is asked, of a content with this hash.
-    pub(crate) fn asked(&self, hash: BlobHash) -> Asked {
+    /// What is asked, of a content with this hash and so many copies.
+    pub(crate) fn asked(&self, hash: BlobHash, wanted: u32) -> Asked {
         Asked {
             key: self.name.key(&self.namespace),
             hash,
             content_type: self.content_type.clone(),
             public: self.public,
-            wanted: self.wanted(),
+            wanted,
             if_version: self.if_version,
         }
     }
 
-    /// How many copies there should be.
-    pub(crate) fn wanted(&self) -> u32 {
-        if self.copies == 0 { COPIES_DEFAULT } else { self.copies }
+    /// How many copies there should be, where `usual` is what is not said.
+    pub(crate) fn wanted(&self, usual: u32) -> u32 {
+        if self.copies == 0 { usual } else { self.copies }
     }
 }
 
@@ -82,6 +82,8 @@ pub struct PutBlobReply {
     pub copies: u32,
     /// How many are wanted.
     pub copies_wanted: u32,
+    /// How many there can be: as many as are wanted, or as there are nodes if those are fewer.
+    pub copies_possible: u32,
 }
 
 /// A blob without its bytes.

@@ -79,7 +79,8 @@ impl Upload {
         if let Some(reply) = service.repeated(&request, stored, Instant::now() + COMMIT).await? {
             return Ok(reply);
         }
-        let copies = shared.spread(stored.hash, stored.bytes, request.wanted()).await?;
+        let wanted = request.wanted(shared.copies_usual);
+        let copies = shared.spread(stored.hash, stored.bytes, wanted).await?;
         let deadline = Instant::now() + COMMIT;
         // Also for a caller who gives up while it is being made.
         hold.set_grace(GRACE_UNKNOWN);

@@ -25,16 +25,29 @@ impl AnsweredPut {
     ///
     /// # Errors
     /// [`Code::Conflict`] if it is another put than `request` of a content with this hash.
-    fn reply(self, request: &PutBlobRequest, stored: StoredBlob) -> Result<PutBlobReply, Fault> {
+    fn reply(
+        self,
+        request: &PutBlobRequest,
+        stored: StoredBlob,
+        members: usize,
+    ) -> Result<PutBlobReply, Fault> {
         let StoredBlob { hash, bytes } = stored;
-        if self.asked != request.asked(hash) {
+        // Where no number was said, the node that took it had its own.
+        let copies_wanted = request.wanted(self.asked.wanted);
+        if self.asked != request.asked(hash, copies_wanted) {
             let message = "this idempotency key was used for another put before: nothing was done";
             return Err(Fault::new(Code::Conflict, message)
                 .help("take a new key for each put; the same one only to repeat a put as it was"));
         }
         let AnsweredPut { version, copies, .. } = self;
-        Ok(PutBlobReply { version, hash, bytes, copies, copies_wanted: request.wanted() })
+        let copies_possible = possible(copies_wanted, members);
+        Ok(PutBlobReply { version, hash, bytes, copies, copies_wanted, copies_possible })
     }
+}
+
+/// How many of the wanted copies there can be on so many nodes.
+fn possible(wanted: u32, members: usize) -> u32 {
+    wanted.min(u32::try_from(members.max(1)).unwrap_or(u32::MAX))
 }
 
 /// What is there of a name.
@@ -99,7 +112,8 @@ impl BlobService {
         deadline: Instant,
     ) -> Result<Option<PutBlobReply>, Fault> {
         let (_, answered) = self.look_for(request, true, deadline).await?;
-        answered.map(|answered| answered.reply(request, stored)).transpose()
+        let members = self.parts.members().len();
+        answered.map(|answered| answered.reply(request, stored, members)).transpose()
     }
 
     /// Gives a blob its name.
@@ -111,14 +125,14 @@ impl BlobService {
         deadline: Instant,
     ) -> Result<PutBlobReply, Fault> {
         let StoredBlob { hash, bytes } = stored;
-        let (copies_wanted, copies_made) =
-            (request.wanted(), u32::try_from(holders.len()).unwrap_or(u32::MAX));
+        let copies_wanted = request.wanted(self.parts.copies_usual);
+        let copies_made = u32::try_from(holders.len()).unwrap_or(u32::MAX);
         let where_it_is = Copies { hash, bytes, wanted: copies_wanted, holders };
         let key = request.name.key(&request.namespace);
         for _ in 0..ATTEMPTS_MAX {
             let (found, answered) = self.look_for(request, false, deadline).await?;
             if let Some(answered) = answered {
-                return answered.reply(request, stored);
+                return answered.reply(request, stored, self.parts.members().len());
             }
             let Found { version, created_ms } = found;
             check(&request.name, request.if_version, version)?;
@@ -139,7 +153,7 @@ impl BlobService {
             ];
             if let Some(idempotency_key) = request.idempotency_key {
                 let key = put_key(&request.namespace, idempotency_key);
-                let answered = Answered { asked: request.asked(hash), copies: copies_made };
+                let answered = Answered { asked: request.asked(hash, copies_wanted), copies: copies_made };
                 let remember = WriteRequest { ttl_ms: ANSWERED_MS, ..write(puts(), &key, &answered) };
                 compares.push(RecordCompare::version(puts(), key, 0));
                 then.push(RecordOp::Write(remember));
@@ -147,7 +161,15 @@ impl BlobService {
             let reply = self.transact(compares, then, deadline).await?;
             if reply.held {
                 let version = reply.revision;
-                return Ok(PutBlobReply { version, hash, bytes, copies: copies_made, copies_wanted });
+                let copies_possible = possible(copies_wanted, self.parts.members().len());
+                return Ok(PutBlobReply {
+                    version,
+                    hash,
+                    bytes,
+                    copies: copies_made,
+                    copies_wanted,
+                    copies_possible,
+                });
             }
         }
         Err(too_fast(&request.name))
@@ -221,4 +243,40 @@ fn check(name: &BlobName, wanted: Option<u64>, found: u64) -> Result<(), Fault> 
 fn too_fast(name: &BlobName) -> Fault {
     let message = format!("blob {:?} was changed by others {ATTEMPTS_MAX} times in between", name.as_str());
     Fault::new(Code::Unavailable, message).help("try again")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use micro_sdk::wire::BlobHash;
+
+    fn request(copies: u32) -> PutBlobRequest {
+        PutBlobRequest {
+            namespace: micro_sdk::wire::Namespace::default(),
+            name: BlobName::parse("b").expect("a good name"),
+            content_type: String::new(),
+            public: false,
+            copies,
+            if_version: None,
+            bytes: None,
+            hash: None,
+            who: String::new(),
+            idempotency_key: Some(1),
+        }
+    }
+
+    #[test]
+    fn a_put_that_named_no_number_is_repeated_where_another_is_usual() {
+        let stored = StoredBlob { hash: BlobHash([7; 32]), bytes: 5 };
+        let first = || AnsweredPut { asked: request(0).asked(stored.hash, 2), copies: 2, version: 9 };
+        let reply = first().reply(&request(0), stored, 3).expect("it is the same put");
+        assert_eq!((reply.version, reply.copies_wanted, reply.copies_possible), (9, 2, 2));
+        assert!(first().reply(&request(2), stored, 3).is_ok());
+        assert_eq!(first().reply(&request(3), stored, 3).map_err(|fault| fault.code), Err(Code::Conflict));
+    }
+
+    #[test]
+    fn there_are_no_more_copies_than_nodes() {
+        assert_eq!((possible(4, 3), possible(2, 3), possible(3, 0)), (3, 2, 1));
+    }
 }

@@ -19,6 +19,7 @@ mod document;
 mod effort;
 mod inheritance;
 mod leaf;
+mod lost;
 mod origins;
 mod path;
 mod plaintext;
@@ -39,6 +40,7 @@ mod watch;
 mod writing;
 
 pub use inheritance::{Inherited, MeshSeal, inherit_keys};
+pub use lost::LostSecrets;
 pub use origins::{InstanceReply, Origin, OriginsRequest};
 pub use path::ConfigPath;
 pub use plaintext::Plaintext;

@@ -10,6 +10,7 @@ use futures::{StreamExt, stream};
 use micro_sdk::wire::{Code, Codec, Fault, Instance, Namespace, ServiceName};
 use serde::Deserialize;
 use serde_json::value::RawValue;
+use std::collections::BTreeMap;
 use tokio::time::{Duration, Instant};
 
 /// The reserved endpoint at which an instance tells what it uses: the SDK answers it, and only nodes may ask.
@@ -43,6 +44,8 @@ pub struct InstanceReply {
     pub values: Vec<Origin>,
     /// Why nothing is known of it, if so.
     pub problem: Option<String>,
+    /// What it says is wrong with its sources, by what that concerns.
+    pub problems: BTreeMap<String, String>,
 }
 
 /// One value, and where it comes from.
@@ -69,11 +72,13 @@ pub(super) struct InstanceRequest {
 }
 
 /// What the SDK answers, as JSON.
-#[derive(Deserialize)]
+#[derive(Default, Deserialize)]
 struct Report {
     version: u64,
     #[serde(default)]
     values: Vec<ReportedValue>,
+    #[serde(default)]
+    problems: BTreeMap<String, String>,
 }
 
 #[derive(Deserialize)]
@@ -107,11 +112,12 @@ impl ConfigService {
         let asked = instances.into_iter().map(|instance| async move {
             let node_name = self.parts.registry.node_name(instance.node);
             let report = self.ask_instance(&instance, deadline).await.and_then(|body| read(&body));
-            let (version, values, problem) = match report {
-                Ok(report) => (report.version, report.values.into_iter().map(Origin::from).collect(), None),
-                Err(fault) => (0, Vec::new(), Some(problem(fault))),
+            let (Report { version, values, problems }, problem) = match report {
+                Ok(report) => (report, None),
+                Err(fault) => (Report::default(), Some(problem(fault))),
             };
-            InstanceReply { instance: (*instance).clone(), node_name, version, values, problem }
+            let values = values.into_iter().map(Origin::from).collect();
+            InstanceReply { instance: (*instance).clone(), node_name, version, values, problem, problems }
         });
         Ok(stream::iter(asked).buffered(ASKED_AT_ONCE).collect().await)
     }
@@ -162,4 +168,17 @@ fn problem(fault: Fault) -> String {
 /// What another node asks about an instance of this one.
 pub(super) fn instance_request(body: &[u8]) -> Result<InstanceRequest, Fault> {
     decode(body)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_report_may_come_without_values_or_problems() {
+        let report = read(br#"{"version":3,"problems":{"file a.toml":"line 1"}}"#).expect("it is a report");
+        assert_eq!((report.version, report.problems["file a.toml"].as_str()), (3, "line 1"));
+        assert!(read(br#"{"version":3}"#).is_ok_and(|report| report.problems.is_empty()));
+        assert!(read(b"[]").is_err());
+    }
 }

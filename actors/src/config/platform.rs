@@ -20,7 +20,8 @@ use tokio::time::{Duration, Instant};
 /// The name of the configuration service.
 pub const CONFIG: &str = "config";
 
-/// The configuration's actor. What it answers is in `reading`, `writing`, `rotation`, `origins` and `watch`. Clones
+/// The configuration's actor. What it answers is in `reading`, `writing`, `rotation`, `lost`, `origins`
+/// and `watch`. Clones
 /// share everything.
 #[derive(Clone)]
 pub struct ConfigService {
@@ -97,6 +98,7 @@ impl Platform for ConfigService {
                     let opener = self.need_opener()?;
                     Codec::encode(&self.rotate_here(decode(body)?, opener, deadline).await?).into()
                 }
+                "lost" => Codec::encode(&self.lost_here(self.need_opener()?, deadline).await?).into(),
                 "instance" => self.ask_own(instance_request(body)?, deadline).await?,
                 other => {
                     let message = format!("the configuration has no endpoint {other:?}");

@@ -82,6 +82,19 @@ impl Vault {
             if sealed.key != self.current && self.keys.contains_key(&sealed.key))
     }
 
+    /// Whether a key is among those that were opened.
+    pub fn has(&self, number: u32) -> bool {
+        self.keys.contains_key(&number)
+    }
+
+    /// Whether it is no secret, or one whose key is at hand.
+    pub fn may_open(&self, content: &Content) -> bool {
+        match content {
+            Content::Plain(_) => true,
+            Content::Sealed(sealed) => self.has(sealed.key),
+        }
+    }
+
     /// The text of what was kept under the key `path` of the tree.
     ///
     /// # Errors

@@ -32,6 +32,8 @@ pub struct WatchConfigRequest {
     pub show_secrets: bool,
     /// With the staged changes that this instance has.
     pub instance: Option<InstanceId>,
+    /// The version that a watcher was told last which was cut off: it is told who made the last change since.
+    pub since: Option<u64>,
 }
 
 /// What a watcher is told.
@@ -114,8 +116,8 @@ impl ConfigWatch {
     }
 
     async fn read(&self) -> Result<Reading, Fault> {
-        let WatchConfigRequest { namespace, path, show_secrets, instance } = self.request.clone();
-        let since = self.told.as_ref().map(|told| told.version);
+        let WatchConfigRequest { namespace, path, show_secrets, instance, since } = self.request.clone();
+        let since = self.told.as_ref().map_or(since, |told| Some(told.version));
         // What is watched was applied here, so that this replica shows it.
         let request = GetRequest { namespace, path, show_secrets, stale: true, at: None, instance, since };
         self.service.get(request, Instant::now() + READING_PATIENCE).await

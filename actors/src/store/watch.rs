@@ -114,9 +114,12 @@ impl StoreService {
         // Whoever waits for a revision to come would never hear of those before it. A replica that is asked as it is
         // may only be behind whoever told of that revision.
         if !request.stale && next > applied + 1 {
-            let message = format!("there is no revision {} yet: the last one is {applied}", next - 1);
+            let message = format!("revision {next} is not there yet: the last one is {applied}");
             return Err(Fault::new(Code::Usage, message)
-                .help("watch from that one on, or from now on if nothing is said")
+                .help(format!(
+                    "watch from {} on, which is the next, or from now on if nothing is said",
+                    applied + 1
+                ))
                 .help(
                     "if it was told by this mesh, that was before it was restored from a backup: read anew",
                 ));

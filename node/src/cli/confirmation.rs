@@ -14,6 +14,7 @@ pub(super) fn ask(globals: &Globals, question: &str) -> Result<(), Failure> {
     }
     if !io::stdin().is_terminal() {
         let fault = Fault::new(Code::Usage, "there is nobody to ask whether this is meant: nothing was done")
+            .help(format!("it would have asked: {question}"))
             .help("add --yes to do it all the same");
         return Err(fault.into());
     }

@@ -50,6 +50,18 @@ impl Failure {
         }
     }
 
+    /// The same without advice that the command can't take: a node does not know who asks, and names the flag of those
+    /// that read.
+    pub(super) fn fitting(self, takes_stale: bool) -> Self {
+        match self {
+            Failure::Fault(mut fault) if !takes_stale => {
+                fault.help.retain(|line| !line.starts_with("`--stale` "));
+                Failure::Fault(fault)
+            }
+            other => other,
+        }
+    }
+
     /// Tells stderr, and gives the exit code.
     pub(super) fn report(&self, output: &Output) -> ExitCode {
         match self {
@@ -133,6 +145,19 @@ mod tests {
             r#""help":["did you mean `helloworld`?","b"],"effect":"none"}}"#
         );
         assert_eq!(plain(&fault, Format::Json), json);
+    }
+
+    #[test]
+    fn a_command_is_not_told_of_a_flag_that_it_does_not_have() {
+        let failure = || {
+            let fault = Fault::new(Code::Unavailable, "no quorum").help("start the voters");
+            Failure::from(fault.help("`--stale` reads this node's replica as it is"))
+        };
+        let help = |failure| match failure {
+            Failure::Fault(fault) => fault.help.len(),
+            other => panic!("{other:?}"),
+        };
+        assert_eq!((help(failure().fitting(true)), help(failure().fitting(false))), (2, 1));
     }
 
     #[test]

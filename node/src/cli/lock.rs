@@ -39,7 +39,7 @@ pub(super) struct Lock {
     /// The lock: any name
     name: String,
 
-    /// How long others wait after the holder has died
+    /// How long others wait after the holder has died: 1s at least
     #[arg(long, value_name = "TIME", default_value = "15s", value_parser = unit::duration)]
     ttl: Duration,
 

@@ -59,7 +59,7 @@ mod unit;
 mod user;
 mod version;
 
-use clap::{Arg, CommandFactory, FromArgMatches, Parser, Subcommand, builder::Resettable};
+use clap::{Arg, ArgMatches, CommandFactory, FromArgMatches, Parser, Subcommand, builder::Resettable};
 use failure::Failure;
 use globals::Globals;
 use output::Output;
@@ -79,8 +79,8 @@ Examples:
   micro-node blob put images/logo.png ./logo.png     large files, on the disks of several nodes
   micro-node auth create account jane                who may come in; auth create rule says who may do what
 
-Exit codes: 0 ok, 1 failed, 2 usage, 3 unreachable, 4 denied, 5 not found, 6 conflict, 7 timeout,
-8 unavailable, 9 outcome unknown, 130 interrupted.";
+Exit codes: 0 ok, 1 failed, 2 usage, 3 unreachable, 4 denied, 5 not found, 6 conflict, or
+compacted, 7 timeout, 8 unavailable, 9 outcome unknown, 130 interrupted.";
 
 /// Framework and platform in one binary: hosts that run it form one mesh.
 ///
@@ -176,7 +176,15 @@ pub fn main() -> ExitCode {
     };
     match settled.and_then(|profile| run(cli, &profile, &output)) {
         Ok(()) => ExitCode::SUCCESS,
-        Err(failure) => failure.report(&output),
+        Err(failure) => failure.fitting(takes(&matches, "stale")).report(&output),
+    }
+}
+
+/// Whether the command that was given has an argument, given or not.
+fn takes(matches: &ArgMatches, argument: &str) -> bool {
+    match matches.subcommand() {
+        Some((_, below)) => takes(below, argument),
+        None => matches.try_contains_id(argument).is_ok(),
     }
 }
 
@@ -237,6 +245,23 @@ mod tests {
     #[test]
     fn the_command_tree_is_sound() {
         Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn what_a_command_takes_is_known_whether_it_was_given_or_not() {
+        for (line, stale) in [
+            (&["store", "read", "a"][..], true),
+            (&["store", "list", "--stale"], true),
+            (&["config", "get", "a"], true),
+            (&["config", "set", "a", "1"], false),
+            (&["store", "write", "a", "1"], false),
+            (&["auth", "list", "rules"], false),
+            (&["someone", "call"], false),
+        ] {
+            let line = std::iter::once(&"micro-node").chain(line);
+            let matches = Cli::command().try_get_matches_from(line).expect("the line is right");
+            assert_eq!(takes(&matches, "stale"), stale, "{matches:?}");
+        }
     }
 
     #[test]

@@ -38,20 +38,23 @@ pub enum Subject {
 }
 
 impl Local {
-    /// Tells the audit log of a change that a rule let through, and that was refused since the caller lacks what it would
-    /// give or take.
-    fn told<T>(
+    /// Does what changes accounts or rules, if a rule lets the caller do so. That it was refused because the caller lacks
+    /// what would be given or taken is for the audit log too.
+    async fn change_auth<T>(
         &self,
         context: &Context,
-        part: &str,
+        (namespace, part): (&Namespace, &str),
         about: &str,
-        result: Result<T, Fault>,
+        change: impl Future<Output = Result<T, Fault>>,
     ) -> Result<T, Fault> {
+        let _permit = self.admit_auth(context, namespace, part, WRITE, about)?;
+        let result = change.await;
         if let Err(fault) = result.as_ref()
             && fault.code == Code::Denied
         {
             let (asker, resource) = (context.asker().about(about), format!("{AUTH}:{part}:{WRITE}"));
-            self.guard().audit().tell(AuditEvent::refused(asker, "use", &resource, &fault.message));
+            let event = AuditEvent::refused(asker, "use", &resource, &fault.message);
+            self.guard().audit().tell(AuditEvent { namespace: Some(namespace.to_string()), ..event });
         }
         result
     }
@@ -236,10 +239,10 @@ impl Local {
             kind => format!("{kind} "),
         };
         let about = with_scopes(format!("create {kind}account {}", request.name), "", &request.scopes);
-        let _permit = self.admit_auth(context, &request.namespace, ACCOUNTS, WRITE, &about)?;
+        let namespace = request.namespace.clone();
         let request = CreateAccountRequest { who: who(context), ..request };
-        let created = self.accounts.create_account(&context.caller, request, context.until()).await;
-        self.told(context, ACCOUNTS, &about, created)
+        let create = self.accounts.create_account(&context.caller, request, context.until());
+        self.change_auth(context, (&namespace, ACCOUNTS), &about, create).await
     }
 
     /// Gives an account other scopes and notes.
@@ -253,9 +256,9 @@ impl Local {
     ) -> Result<AccountView, Fault> {
         let about = format!("update account {}", request.name);
         let about = with_scopes(with_scopes(about, "+", &request.add_scopes), "-", &request.remove_scopes);
-        let _permit = self.admit_auth(context, &request.namespace, ACCOUNTS, WRITE, &about)?;
-        let updated = self.accounts.update_account(&context.caller, request, context.until()).await;
-        self.told(context, ACCOUNTS, &about, updated)
+        let namespace = request.namespace.clone();
+        let update = self.accounts.update_account(&context.caller, request, context.until());
+        self.change_auth(context, (&namespace, ACCOUNTS), &about, update).await
     }
 
     /// A page of accounts.
@@ -283,9 +286,9 @@ impl Local {
         name: AccountName,
     ) -> Result<(), Fault> {
         let about = format!("delete account {name}");
-        let _permit = self.admit_auth(context, &namespace, ACCOUNTS, WRITE, &about)?;
-        let deleted = self.accounts.delete_account(&context.caller, namespace, name, context.until()).await;
-        self.told(context, ACCOUNTS, &about, deleted)
+        let of = namespace.clone();
+        let delete = self.accounts.delete_account(&context.caller, namespace, name, context.until());
+        self.change_auth(context, (&of, ACCOUNTS), &about, delete).await
     }
 
     /// Ends all sessions and tokens of an account. Everybody may end their own.
@@ -300,9 +303,8 @@ impl Local {
         let account = (request.namespace.clone(), request.name.clone());
         if !is_own(context, &account.0, &account.1) {
             let about = format!("revoke account {}", account.1);
-            let _permit = self.admit_auth(context, &account.0, ACCOUNTS, WRITE, &about)?;
-            let revoked = self.accounts.revoke_account(&context.caller, request, context.until()).await;
-            return self.told(context, ACCOUNTS, &about, revoked);
+            let revoke = self.accounts.revoke_account(&context.caller, request, context.until());
+            return self.change_auth(context, (&account.0, ACCOUNTS), &about, revoke).await;
         }
         let _permit = self.system.dispatch().permit(AUTH)?;
         let account = Some(account);
@@ -324,9 +326,9 @@ impl Local {
         let by_rule = self.system.dispatch().would_grant(&context.caller, &accounts);
         if by_rule || !is_own(context, &request.namespace, &request.name) {
             let about = format!("set secret of account {}", request.name);
-            let _permit = self.admit_auth(context, &request.namespace, ACCOUNTS, WRITE, &about)?;
-            let set = self.accounts.set_secret(&context.caller, request, context.until()).await;
-            return self.told(context, ACCOUNTS, &about, set);
+            let namespace = request.namespace.clone();
+            let set = self.accounts.set_secret(&context.caller, request, context.until());
+            return self.change_auth(context, (&namespace, ACCOUNTS), &about, set).await;
         }
         let _permit = self.system.dispatch().permit(AUTH)?;
         let account = Some((request.namespace.clone(), request.name.clone()));
@@ -348,10 +350,10 @@ impl Local {
         request: CreateRuleRequest,
     ) -> Result<RuleView, Fault> {
         let about = format!("create rule {}", request.id);
-        let _permit = self.admit_auth(context, &request.namespace, RULES, WRITE, &about)?;
+        let namespace = request.namespace.clone();
         let request = CreateRuleRequest { who: who(context), ..request };
-        let made = self.accounts.create_rule(&context.caller, request, context.until()).await;
-        self.told(context, RULES, &about, made)
+        let create = self.accounts.create_rule(&context.caller, request, context.until());
+        self.change_auth(context, (&namespace, RULES), &about, create).await
     }
 
     /// Makes another of a rule.
@@ -364,10 +366,10 @@ impl Local {
         request: UpdateRuleRequest,
     ) -> Result<RuleView, Fault> {
         let about = format!("update rule {}", request.id);
-        let _permit = self.admit_auth(context, &request.namespace, RULES, WRITE, &about)?;
+        let namespace = request.namespace.clone();
         let request = UpdateRuleRequest { who: who(context), ..request };
-        let made = self.accounts.update_rule(&context.caller, request, context.until()).await;
-        self.told(context, RULES, &about, made)
+        let update = self.accounts.update_rule(&context.caller, request, context.until());
+        self.change_auth(context, (&namespace, RULES), &about, update).await
     }
 
     /// The rules of a namespace.
@@ -390,9 +392,9 @@ impl Local {
         id: String,
     ) -> Result<(), Fault> {
         let about = format!("delete rule {id}");
-        let _permit = self.admit_auth(context, &namespace, RULES, WRITE, &about)?;
-        let deleted = self.accounts.delete_rule(&context.caller, namespace, id, context.until()).await;
-        self.told(context, RULES, &about, deleted)
+        let of = namespace.clone();
+        let delete = self.accounts.delete_rule(&context.caller, namespace, id, context.until());
+        self.change_auth(context, (&of, RULES), &about, delete).await
     }
 
     /// Makes a new key that signs.

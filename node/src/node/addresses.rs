@@ -126,8 +126,7 @@ fn own_address(peer: SocketAddr) -> Option<IpAddr> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::{AuditConfig, HttpConfig, Join, LimitsConfig, VotersWanted};
-    use micro_actors::store::TRANSACTION_OPS_USUAL;
+    use crate::config::{AuditConfig, HttpConfig, Join, LimitsConfig, StorageConfig, VotersWanted};
     use micro_mesh::{CERTIFICATE_LIFE, Place};
 
     fn config(mesh_listen: Option<&str>, advertise: Option<&str>, join: Option<&str>) -> Config {
@@ -145,7 +144,7 @@ mod tests {
             join: join.map(|join| Join { addresses: vec![address(join)], token: Ok(None) }),
             voters: VotersWanted::Three,
             door_threads: None,
-            transaction_ops: TRANSACTION_OPS_USUAL,
+            storage: StorageConfig::default(),
             limits: LimitsConfig::default(),
             certificate_life: CERTIFICATE_LIFE,
             audit: AuditConfig::default(),

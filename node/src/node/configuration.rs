@@ -5,12 +5,18 @@ use micro_actors::{
     auth::{READ, Resource, SECRETS, WRITE},
     config::{
         CONFIG, CanaryView, ChangeReply, ChangeRequest, ConfigPath, ConfigWatch, DiffRequest, EditView,
-        GetRequest, HistoryReply, HistoryRequest, InstanceReply, OriginsRequest, Reading, RotateReply,
-        RotateRequest, SetSchemaRequest, WatchConfigRequest, What,
+        GetRequest, HistoryReply, HistoryRequest, InstanceReply, LostSecrets, OriginsRequest, Reading,
+        RotateReply, RotateRequest, SetSchemaRequest, WatchConfigRequest, What,
     },
 };
-use micro_sdk::wire::{Caller, Fault, Namespace, ServiceName};
+use micro_sdk::wire::{
+    Caller, Fault, Namespace, ServiceName,
+    status::{Problem, Severity},
+};
 use tokio::sync::OwnedSemaphorePermit;
+
+/// How many secrets that can't be opened the status names: as many as are read at a glance.
+const LOST_SHOWN: usize = 5;
 
 /// A change of the tree, but for who makes it: that is not the caller's to say.
 #[derive(Clone, Debug)]
@@ -194,6 +200,32 @@ impl Local {
         let _permit = self.system.dispatch().admit(context.asker(), CONFIG, &keys)?;
         self.config.rotate(RotateRequest { who: who(context) }, context.until()).await
     }
+
+    /// What the status says of secrets that nobody can open; none if there are none. How many they are is for everybody
+    /// who sees the status, and where for those who may read there.
+    pub(super) async fn lost_secrets(&self, context: &Context) -> Option<Problem> {
+        let LostSecrets { count, mut places } = self.config.lost_secrets().await;
+        places.retain(|(namespace, path)| {
+            let read = Resource::of(namespace, CONFIG, path, READ).and_below(".");
+            self.system.dispatch().would_grant(&context.caller, &read)
+        });
+        (count > 0).then(|| lost_secrets(count, &places))
+    }
+}
+
+/// The problem that `count` secrets can't be opened, some of which are at `places`.
+fn lost_secrets(count: u64, places: &[(Namespace, String)]) -> Problem {
+    let what = if count == 1 { "1 secret".to_owned() } else { format!("{count} secrets") };
+    let mut message = format!("{what} of the configuration can't be opened: this mesh has not got the key");
+    let shown = places.iter().take(LOST_SHOWN);
+    let shown: Vec<String> = shown.map(|(namespace, path)| format!("{path} of {namespace}")).collect();
+    if !shown.is_empty() {
+        let more = if count > shown.len() as u64 { ", and others" } else { "" };
+        message.push_str(&format!(": {}{more}", shown.join(", ")));
+    }
+    let help = "set each anew: micro-node config set PATH @FILE --secret; micro-node config rotate-key names them; or \
+                restore the backup again with the key of the mesh that it was made of: --seal-key @FILE";
+    Problem { severity: Severity::Warning, message, help: help.to_owned() }
 }
 
 #[cfg(test)]
@@ -201,6 +233,16 @@ mod tests {
     use super::*;
     use micro_actors::audit::Origin;
     use micro_sdk::wire::NodeId;
+
+    #[test]
+    fn lost_secrets_are_counted_whoever_asks_and_named_as_far_as_they_may_be_known() {
+        let place = |path: &str| (Namespace::default(), path.to_owned());
+        let message = |count, places: &[_]| lost_secrets(count, places).message;
+        assert!(message(1, &[]).starts_with("1 secret of") && message(1, &[]).ends_with("the key"));
+        assert!(message(1, &[place("shop.a")]).ends_with(": shop.a of default"));
+        assert!(message(3, &[place("shop.a")]).ends_with(": shop.a of default, and others"));
+        assert!(message(9, &[0; 7].map(|_| place("a"))).matches("a of default").count() == LOST_SHOWN);
+    }
 
     #[test]
     fn who_is_as_the_door_has_made_sure_of_it() {

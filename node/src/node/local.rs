@@ -253,7 +253,15 @@ impl Local {
     /// If the caller may not see it.
     pub async fn status_document(&self, context: &Context) -> Result<Bytes, Fault> {
         let head = self.head(context, NETWORK.parse().expect("a good name"), "status");
-        Ok(self.system.dispatch().call(context.origin, head, Bytes::new()).await?.body)
+        let told = self.system.dispatch().call(context.origin, head, Bytes::new());
+        // Beside each other, for either may wait for the leader. What of the second is told depends on who asks.
+        let (told, lost) = tokio::join!(told, self.lost_secrets(context));
+        let document = told?.body;
+        let Some(problem) = lost else { return Ok(document) };
+        let mut status: Status = serde_json::from_slice(&document).map_err(garbled)?;
+        status.problems.push(problem);
+        status.problems.sort_by_key(|problem| problem.severity);
+        serde_json::to_vec(&status).map(Bytes::from).map_err(garbled)
     }
 
     /// The status of the cluster.
@@ -262,7 +270,7 @@ impl Local {
     /// If the caller may not see it.
     pub async fn status(&self, context: &Context) -> Result<Status, Fault> {
         let document = self.status_document(context).await?;
-        serde_json::from_slice(&document).map_err(|error| Fault::new(Code::Internal, error.to_string()))
+        serde_json::from_slice(&document).map_err(garbled)
     }
 
     /// Gives up this node's membership for good.

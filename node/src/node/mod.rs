@@ -38,7 +38,7 @@ pub use seams::production_seams;
 
 use crate::{
     audit::Trail,
-    config::{AuditConfig, Config, LimitsConfig},
+    config::{AuditConfig, Config, LimitsConfig, StorageConfig},
     doors::{Doors, Listeners},
 };
 use addresses::Addresses;
@@ -157,12 +157,13 @@ impl Node {
             .map_err(|error| crate::doors::bind_fault("the mesh", "--mesh-listen", chosen.mesh, &error))?;
         let AuditConfig { extent, bounds } = config.audit;
         let audit = Trail::open(&config.data_dir, extent, bounds, files.clone(), &seams)?;
+        let StorageConfig { snapshot_every, log_kept, .. } = config.storage;
         let host = Host {
             storage,
             socket,
             seams,
             listeners: Some(listeners),
-            consensus: ConsensusConfig::default(),
+            consensus: ConsensusConfig { snapshot_every, log_kept, ..ConsensusConfig::default() },
             scrub_round: SCRUB_ROUND,
             audit: Some(audit),
         };
@@ -234,7 +235,8 @@ impl Node {
             seams: seams.clone(),
             card: node_card,
             certificate_life: config.certificate_life,
-            transaction_ops: config.transaction_ops,
+            transaction_ops: config.storage.transaction_ops,
+            blob_copies: config.storage.blob_copies,
             scrub_round,
             audit: audit.as_ref().map_or_else(Audit::off, Trail::audit),
             audit_log: audit.as_ref().map(|trail| audit::shared(trail.clone(), seams.clone())),

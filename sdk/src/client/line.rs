@@ -18,6 +18,9 @@ use std::time::Duration;
 /// restart and a leader to be elected meanwhile.
 pub(super) const TTL_DEFAULT: Duration = Duration::from_secs(15);
 
+/// The least such time: a place is kept alive by three writes in it, and each may wait for disks and links.
+const TTL_MIN: Duration = Duration::from_secs(1);
+
 /// What can be had by one at a time, and its line.
 #[derive(Clone, Debug)]
 pub(super) struct Line {
@@ -62,6 +65,7 @@ impl Line {
 
     /// Takes the last place in line. Dropped, it is given up.
     pub async fn enter(&self, ttl: Duration) -> Result<Place, Fault> {
+        check_ttl(ttl)?;
         let lease = self.node.store().lease(ttl).await.map_err(no_place)?.revoke_on_drop();
         let key = format!("{}/{:016x}", self.name, lease.id());
         let came = tokio::select! {
@@ -130,6 +134,15 @@ impl Line {
     }
 }
 
+/// Refuses a time to live in which a place could not be kept.
+fn check_ttl(ttl: Duration) -> Result<(), Fault> {
+    if ttl >= TTL_MIN {
+        return Ok(());
+    }
+    let message = format!("a time to live of {ttl:?} is too short: the least is {TTL_MIN:?}");
+    Err(Fault::new(Code::Usage, message).help(format!("{TTL_DEFAULT:?} is usual")))
+}
+
 /// Why there is no place in line. Whether one was taken all the same does not matter to who has none: it ends with its
 /// lease, by itself.
 fn no_place(fault: Fault) -> Fault {
@@ -168,6 +181,15 @@ fn looked_again(error: WatchError) -> Result<(), Fault> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_time_in_which_no_place_could_be_kept_is_refused() {
+        let refused = check_ttl(Duration::from_millis(10)).expect_err("nobody could keep it alive");
+        assert!(
+            refused.code == Code::Usage && refused.message.contains("10ms is too short: the least is 1s")
+        );
+        assert!(check_ttl(TTL_MIN).is_ok());
+    }
 
     #[test]
     fn who_got_no_place_need_not_wonder_whether_it_has_one() {

@@ -35,8 +35,8 @@ impl Lock {
         Lock { line: Line::new(node, LOCKS, LOCK_LINES, name), ttl: TTL_DEFAULT, value: Bytes::new() }
     }
 
-    /// How long others wait for it after its holder has died; 15 s by default. A holder that can't reach the store for
-    /// this long has lost it.
+    /// How long others wait for it after its holder has died; 15 s by default, 1 s at least. A holder that can't reach
+    /// the store for this long has lost it.
     pub fn ttl(mut self, ttl: Duration) -> Lock {
         self.ttl = ttl;
         self
@@ -51,7 +51,8 @@ impl Lock {
     /// Waits until the lock is this caller's, however long that takes.
     ///
     /// # Errors
-    /// `Unavailable` without quorum, or if the place in line could not be kept; else those of a write.
+    /// `Usage` if its time to live is too short; `Unavailable` without quorum, or if the place in line could not be
+    /// kept; else those of a write.
     pub async fn acquire(self) -> Result<LockGuard, Fault> {
         let place = self.line.enter(self.ttl).await?;
         self.line.wait(place, self.value).await.map(LockGuard)
@@ -73,7 +74,7 @@ impl Lock {
         let Ok(held) = timeout_at(deadline, line.wait(place?, value)).await else {
             let message = format!("the lock {:?} was not free within {patience:?}", line.name);
             return Err(Fault::new(Code::Timeout, message)
-                .help("wait longer, or look who holds it: table locks of database coordination"));
+                .help("wait longer, or look who holds it: micro-node store list --database coordination --table locks"));
         };
         held.map(LockGuard)
     }

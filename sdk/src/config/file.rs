@@ -170,7 +170,9 @@ pub(super) async fn watch(shared: Weak<Shared>, file: ConfigFile, number: usize,
                 shared.problem(&key, None);
                 shared.change(|layers| layers.files[number] = layer);
             }
-            Err(fault) => shared.problem(&key, Some(fault.message)),
+            Err(fault) => {
+                shared.problem(&key, Some(format!("{}; its values before are kept", fault.message)))
+            }
         }
     }
 }

@@ -290,6 +290,8 @@ async fn the_http_api_takes_tokens_and_asks_for_one_once_the_first_rule_is_gone(
 async fn people_log_in_and_out_and_ask_what_they_may() -> anyhow::Result<()> {
     let cluster = Cluster::of(1).await?;
     let (admin, jane) = (cluster.cli(0)?, remote(&cluster, 0)?);
+    let named = admin.run(&["auth", "create", "account", "bob", "-o", "name"]).await?;
+    ensure!(named.stdout.trim() == "bob" && named.stderr.contains("shown this once: "), "{named:?}");
     let secret = admin.ok(&["auth", "create", "account", "jane", "--scope", "billing"]).await?;
     let password = file(&cluster, "jane.secret", &secret)?;
     assert_denied(&jane.run(&["user"]).await?, "log in");

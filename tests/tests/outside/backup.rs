@@ -112,6 +112,11 @@ async fn secrets_come_back_with_the_seal_key_and_not_without() -> anyhow::Result
             0 => assert!(read.code != 0 && read.stderr.contains("set it anew"), "{read:?}"),
             _ => assert_eq!((read.code, read.stdout.trim()), (0, "hunter2"), "{}", read.stderr),
         }
+        let status = member.cli()?.json(&["status", "-o", "json"]).await?;
+        let told = status["problems"].to_string();
+        let lost =
+            told.contains("1 secret of the configuration can't be opened") && told.contains("shop.key");
+        assert_eq!(lost, keys == 0, "{told}");
         assert_eq!(member.stop().await?, 0);
     }
     Ok(())

@@ -83,6 +83,32 @@ async fn a_large_blob_is_the_same_through_each_node_and_a_flipped_bit_changes_no
 }
 
 #[tokio::test]
+async fn copies_that_can_not_be_made_and_a_copy_that_is_lost_are_told() -> anyhow::Result<()> {
+    let mut cluster = Cluster::of(3).await?;
+    let from = cluster.root().join("content");
+    fs::write(&from, "content")?;
+    let from = from.display().to_string();
+    let put = cluster.cli(0)?.run(&["blob", "put", "many", &from, "--copies", "4"]).await?;
+    ensure!(put.stderr.contains("3 of 4 copies (there are only 3 nodes)"), "{}", put.stderr);
+    let put = cluster.client(1).await?.blobs().put("once", "content only here").copies(1).await?;
+    assert_eq!(on_disks(&cluster, put.hash), [1]);
+    fs::remove_file(file(&cluster, 1, put.hash))?;
+    let told = format!("{} is up and has lost its copy", cluster.members[1].name());
+    for index in 0..3 {
+        let got = cluster.cli(index)?.run(&["blob", "get", "once", "-"]).await?;
+        ensure!(got.code != 0 && got.stderr.contains(&told), "through node {index}: {}", got.stderr);
+        ensure!(!got.stderr.contains("start the nodes"), "through node {index}: {}", got.stderr);
+    }
+    cluster.members[0].stop().await?;
+    cluster.members[0].start(&["--blob-copies".to_owned(), "1".to_owned()]).await?;
+    let put = cluster.client(0).await?.blobs().put("usual", "content of one").await?;
+    ensure!(put.copies_wanted == 1 && on_disks(&cluster, put.hash) == [0], "{put:?}");
+    let put = cluster.client(2).await?.blobs().put("other", "content of three").await?;
+    ensure!(put.copies_wanted == 3, "each node has its own number: {put:?}");
+    Ok(())
+}
+
+#[tokio::test]
 async fn a_lost_copy_is_made_up_elsewhere_and_a_deleted_blob_leaves_no_file() -> anyhow::Result<()> {
     let mut cluster = Cluster::of(3).await?;
     let node = cluster.client(0).await?;

@@ -48,7 +48,8 @@ async fn what_is_set_on_one_node_is_there_on_all_and_nothing_is_lost() -> anyhow
     let update = next(&mut watch).await?;
     assert_eq!(update.reading.text.as_deref(), Some(r#"{"limits":{"items":1.10},"open":false}"#));
     assert_eq!((update.edits.len(), update.reading.version), (2, 1));
-    assert!(update.who.contains("uid"), "{}", update.who);
+    let by_the_user = |update: &ConfigUpdate| update.who.as_ref().is_some_and(|who| who.contains("uid"));
+    assert!(by_the_user(&update), "{:?}", update.who);
     for index in 0..3 {
         let cli = cluster.cli(index)?;
         assert_eq!(cli.ok(&["config", "get", "shop.limits.items"]).await?, "1.10");
@@ -76,6 +77,7 @@ async fn what_is_set_on_one_node_is_there_on_all_and_nothing_is_lost() -> anyhow
     let update = next(&mut watch).await?;
     assert_eq!(update.reading.value()?.context("it is there")?["open"], json!(true));
     assert_eq!(update.edits.len(), 1);
+    assert!(by_the_user(&update), "who made it while nobody could be told is not lost: {:?}", update.who);
     Ok(())
 }
 
@@ -110,6 +112,39 @@ async fn the_past_is_seen_compared_and_brought_back() -> anyhow::Result<()> {
     assert_eq!(cli.ok(&["store", "databases"]).await?, "");
     let outcome = cli.run(&["store", "list", "--database", "~platform", "--table", "config-tree"]).await?;
     assert_eq!(outcome.code, 2, "{}", outcome.stdout);
+    Ok(())
+}
+
+#[tokio::test]
+async fn more_than_one_value_goes_only_if_that_is_meant() -> anyhow::Result<()> {
+    let cluster = Cluster::of(1).await?;
+    let cli = cluster.cli(0)?;
+    cli.ok(&["config", "set", "shop", r#"{"a":1,"b":2,"c":3,"d":4}"#]).await?;
+    let file = cluster.root().join("shop.json");
+    fs::write(&file, r#"{"shop":{"a":5}}"#)?;
+    let file = file.display().to_string();
+    for (arguments, would) in [
+        (&["rollback", "0"][..], "take the whole tree back to version 0: remove 4 values?"),
+        (&["rollback", "0", "shop"], "take shop back to version 0: remove 4 values?"),
+        (&["import", &file, "--replace"], "import into the whole tree: remove 3 values, change 1 value?"),
+        (&["set", "shop", r#"{"a":1,"e":5}"#, "--replace"], "set shop: remove 3 values, add 1 value?"),
+        (&["set", "shop", "5"], "set shop: remove 4 values, add 1 value?"),
+        (&["del", "shop"], "remove 4 values under shop?"),
+    ] {
+        let refused = cli.run(&[&["config"], arguments].concat()).await?;
+        assert_eq!(refused.code, 2, "{arguments:?}: {}", refused.stderr);
+        assert!(refused.stderr.contains(would), "{arguments:?}: {}", refused.stderr);
+    }
+    assert_eq!(cli.ok(&["config", "get", "shop"]).await?, r#"{"a":1,"b":2,"c":3,"d":4}"#);
+    // What merges, or takes one value away, needs no answer; nor does what is staged or only asked about.
+    cli.ok(&["config", "import", &file]).await?;
+    cli.ok(&["config", "set", "shop", r#"{"a":1,"b":2,"c":3}"#, "--replace"]).await?;
+    cli.ok(&["config", "rollback", "2", "--dry-run"]).await?;
+    cli.ok(&["config", "rollback", "0", "--yes"]).await?;
+    assert_eq!(cli.run(&["config", "get", "shop"]).await?.code, 5);
+    // To bring values back takes none away.
+    cli.ok(&["config", "rollback", "1"]).await?;
+    assert_eq!(cli.ok(&["config", "get", "shop"]).await?, r#"{"a":1,"b":2,"c":3,"d":4}"#);
     Ok(())
 }
 

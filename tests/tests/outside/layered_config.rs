@@ -108,6 +108,20 @@ async fn a_service_follows_its_sources_and_tells_where_its_values_come_from() ->
     assert_eq!(items.context("it is told")?.shadowed, ["file shop.toml", "default"]);
     let shown = cluster.cli(0)?.ok(&["config", "get", "shop", "--origin"]).await?;
     assert!(shown.contains("SHOP_LIMITS_ITEMS") && !shown.contains("hunter2"), "{shown}");
+    // A file that is broken later is told by the instance itself; what it said before counts on.
+    fs::write(folder.path().join("shop.toml"), "foo=[")?;
+    let broken = async || {
+        let instance = tree.origins("shop").await?.pop().context("it is attached")?;
+        let problem = instance.problems.get("file shop.toml").context("it tells of no problem")?.clone();
+        Ok((instance, problem))
+    };
+    let (instance, problem) = until("it tells that the file is broken", SOON, broken).await?;
+    assert!(problem.contains("line 1") && problem.contains("kept"), "{problem}");
+    assert_eq!(told(&instance)["shop.limits.later"].0, &json!(1));
+    let shown = cluster.cli(0)?.run(&["config", "get", "shop", "--origin"]).await?;
+    assert!(shown.code == 0 && shown.stderr.contains("file shop.toml"), "{}", shown.stderr);
+    let shown = cluster.cli(0)?.json(&["config", "get", "shop", "--origin", "-o", "json"]).await?;
+    assert_eq!(shown["items"][0]["problems"][0]["what"], "file shop.toml");
     // What a node asks for is no endpoint for others.
     assert!(node.call("shop", "-.config", json!({})).await.is_err());
     Ok(())

@@ -124,6 +124,14 @@ async fn without_a_quorum_status_says_so_and_nothing_is_acknowledged() -> anyhow
     assert_eq!(write.code, 8, "{}", write.stderr);
     let read = cluster.cli(leader)?.run(&["--timeout", "2s", "store", "read", "before"]).await?;
     assert_eq!(read.code, 8, "{} {}", read.stdout, read.stderr);
+    assert!(read.stderr.contains("--stale"), "{}", read.stderr);
+    // What has no such flag is not told of it.
+    let check = ["auth", "check", "--account", "jane", "service:a:b"];
+    for command in [&["config", "set", "shop.a", "1"][..], &["auth", "list", "rules"], &check] {
+        let refused = cluster.cli(leader)?.run(&[&["--timeout", "2s"], command].concat()).await?;
+        assert_eq!(refused.code, 8, "{command:?}: {}", refused.stderr);
+        assert!(!refused.stderr.contains("--stale"), "{command:?}: {}", refused.stderr);
+    }
     assert_eq!(cluster.cli(leader)?.ok(&["store", "read", "--stale", "before"]).await?, "1");
 
     cluster.members[others[0]].start(&[]).await?;

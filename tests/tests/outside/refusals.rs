@@ -16,7 +16,7 @@ fn assert_refused(outcome: &Outcome, code: i32, named: &str) {
 async fn commands_say_what_is_wrong_and_which_kind_of_wrong() -> anyhow::Result<()> {
     let cluster = Cluster::of(1).await?;
     let cli = cluster.cli(0)?;
-    let cases: [(&[&str], i32, &str); 13] = [
+    let cases: [(&[&str], i32, &str); 15] = [
         (&["--nonsense"], 2, "--nonsense"),
         (&["status", "--nonsense"], 2, "--nonsense"),
         (&["nonsense"], 5, "no command is called \"nonsense\", and no service"),
@@ -28,6 +28,8 @@ async fn commands_say_what_is_wrong_and_which_kind_of_wrong() -> anyhow::Result<
         (&["--timeout", "10", "status"], 2, "unit"),
         (&["token", "create", "--ttl", "500ms"], 2, "the least is 1s"),
         (&["store", "write", "k", "v", "--idempotency-key", "zz"], 2, "1 to 32 hexadecimal digits"),
+        (&["lock", "nightly", "--ttl", "10ms"], 2, "10ms is too short: the least is 1s"),
+        (&["store", "watch", "--from", "999999"], 2, "revision 999999 is not there yet"),
         (&["token", "create"], 6, "--mesh-listen 0.0.0.0"),
         (&["token", "create", "-o", "json"], 6, "--mesh-listen 0.0.0.0"),
     ];

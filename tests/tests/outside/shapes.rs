@@ -34,6 +34,11 @@ async fn what_goes_on_is_of_its_shape_line_by_line() -> anyhow::Result<()> {
     cli.ok(&["config", "set", "shop", "{\"open\":true,\"name\":null}"]).await?;
     let node = cluster.client(0).await?;
     let lead = node.election("scheduler").campaign("host-7").await?;
+    let lease = cli.json(&["store", "lease", "grant", "1h", "-o", "json"]).await?;
+    let number = lease["item"]["lease"].to_string();
+    let kept = cli.json(&["store", "lease", "keep-alive", &number, "--once", "-o", "json"]).await?;
+    ensure!(kept["item"]["lease"] == lease["item"]["lease"], "{kept}");
+    ensure!(kept["item"]["ttl_ms"] == 3_600_000, "{kept}");
     let words: [(&str, &[&str], &str); 5] = [
         ("store-watch", &["store", "watch", "--from", "1", "--limit", "3"], "value_base64"),
         ("store-export", &["store", "export"], "\"by\":\"me\""),

@@ -4,7 +4,8 @@ use super::{Desk, path, setting};
 use crate::{
     auth::SealKey,
     config::{
-        GetRequest, Inherited, MeshSeal, What, inherit_keys, leaf::Content, rotation::unopened, state::Opener,
+        GetRequest, Inherited, LostSecrets, MeshSeal, What, inherit_keys, leaf::Content, lost::lost,
+        rotation::unopened, state::Opener,
     },
 };
 use micro_sdk::wire::{ClusterId, Code, Namespace};
@@ -231,6 +232,26 @@ fn a_rotation_names_what_it_could_not_open() {
     let key = desk.rotate(&namespaces, |_| ());
     let lost = desk.look(move |glimpse| unopened(glimpse, key, &namespaces)).expect("a healthy disk is read");
     assert_eq!(lost, [(Namespace::default(), "shop.pin".to_owned())]);
+}
+
+#[test]
+fn secrets_that_nobody_can_open_are_counted_and_some_are_named() {
+    let mut desk = Desk::new();
+    let found = |desk: &Desk| {
+        let opener = desk.opener.clone();
+        desk.look(move |glimpse| lost(glimpse, &opener)).expect("a healthy disk is read")
+    };
+    assert_eq!(found(&desk), LostSecrets::default());
+    desk.set_secret("shop", r#"{"a":1,"b":2,"c":3,"d":4,"e":5,"f":6,"g":7}"#).expect("it fits");
+    assert_eq!(found(&desk), LostSecrets::default());
+    desk.opener.seal = SealKey::generate(&desk.opener.seams);
+    let told = found(&desk);
+    assert_eq!((told.count, told.places.len()), (7, 5));
+    assert_eq!(told.places[0], (Namespace::default(), "shop.a".to_owned()));
+    desk.set("shop.a", "2").expect("it is set anew");
+    assert_eq!(found(&desk).count, 6);
+    desk.delete("shop").expect("it may go");
+    assert_eq!(found(&desk), LostSecrets::default());
 }
 
 #[test]

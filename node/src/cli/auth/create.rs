@@ -4,7 +4,7 @@ use super::{
     failure::Failure,
     globals::Globals,
     list::{AccountItem, RuleItem},
-    output::Output,
+    output::{Format, Output},
     secret, session,
     shape::{ItemShape, Shapes},
     unit,
@@ -70,6 +70,8 @@ pub(super) enum Access {
 }
 
 /// Make an account of a namespace; a secret that the node makes for it is printed, this once
+///
+/// With -o name it is printed on stderr.
 #[derive(Debug, Args)]
 struct CreateAccount {
     /// What to call it
@@ -142,6 +144,10 @@ impl CreateAccount {
             session::run(globals, async |node| Ok(node.auth().create_account(self.name, new).await?))?;
         let secret = created.secret.as_ref().map(Token::expose);
         if output.json() {
+            // Names are all that this format has, and the secret is not shown again.
+            if let Some(secret) = secret.filter(|_| output.format() == Format::Name) {
+                output.error(&format!("the secret of the account, shown this once: {secret}"));
+            }
             let item = CreatedItem { account: AccountItem::from(&created.account), secret };
             return output.item(&ACCOUNT, &item);
         }

@@ -50,7 +50,8 @@ pub(super) struct Put {
     #[arg(long)]
     public: bool,
 
-    /// How many nodes should have a copy [default: 3, or as many as there are]
+    /// How many nodes should have a copy, as far as there are so many [default: as the node's setting blob-copies says,
+    /// which is 3 if nobody changed it]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=9))]
     copies: Option<u32>,
 
@@ -82,6 +83,8 @@ struct PutItem<'a> {
     copies: u32,
     /// How many copies there should be.
     copies_wanted: u32,
+    /// How many there can be: as many as there should be, or as there are nodes if those are fewer.
+    copies_possible: u32,
 }
 
 const PUT: ItemShape<PutItem<'static>> = ItemShape::new("blob-put", &["blob put"]);
@@ -117,6 +120,21 @@ impl Source {
     }
 }
 
+/// How many copies there are, in words. That there are fewer nodes is told to whoever `named` a number: it is no news
+/// to others.
+fn copies(put: &BlobPut, named: bool) -> String {
+    let BlobPut { copies, copies_wanted: wanted, copies_possible: possible, .. } = *put;
+    if copies >= wanted || (copies >= possible && !named) {
+        return if copies == 1 { "one copy".to_owned() } else { format!("{copies} copies") };
+    }
+    let why = match possible {
+        possible if copies < possible => "the others are being made".to_owned(),
+        1 => "there is only one node".to_owned(),
+        possible => format!("there are only {possible} nodes"),
+    };
+    format!("{copies} of {wanted} copies ({why})")
+}
+
 impl Put {
     fn asked(&self, node: &Node, size: Option<u64>) -> PutBlob {
         let mut put = node.blobs().put(&self.name, Bytes::new()).content_type(&self.content_type);
@@ -150,14 +168,12 @@ impl Put {
                 size: put.size,
                 copies: put.copies,
                 copies_wanted: put.copies_wanted,
+                copies_possible: put.copies_possible,
             };
             return output.item(&PUT, &item);
         }
         let size = unit::bytes(put.size);
-        let copies = match put.copies {
-            1 => "one copy".to_owned(),
-            copies => format!("{copies} copies"),
-        };
+        let copies = copies(&put, self.copies.is_some());
         output.remark(&format!("put {:?}: {size}, {copies}, version {}", self.name, put.version));
         output.detail(&format!("sha256 {}", put.hash));
         Ok(())
@@ -191,5 +207,25 @@ impl Put {
             return Err(Fault::new(Code::Failed, message).help("put it again").into());
         }
         Ok(put)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use micro_sdk::wire::BlobHash;
+
+    #[test]
+    fn copies_that_lack_are_told_with_the_reason() {
+        let told = |copies, copies_wanted, copies_possible, named| {
+            let hash = BlobHash([0; 32]);
+            let put = BlobPut { version: 1, hash, size: 0, copies, copies_wanted, copies_possible };
+            super::copies(&put, named)
+        };
+        assert_eq!(told(3, 3, 3, false), "3 copies");
+        assert_eq!(told(3, 4, 3, true), "3 of 4 copies (there are only 3 nodes)");
+        assert_eq!(told(1, 2, 1, true), "1 of 2 copies (there is only one node)");
+        assert_eq!(told(1, 3, 1, false), "one copy", "nobody asked for three");
+        assert_eq!(told(2, 3, 3, false), "2 of 3 copies (the others are being made)");
     }
 }

@@ -1,10 +1,11 @@
 //! `micro-node config del`.
 
 use super::{
-    Terms, confirmation,
+    Terms,
+    consent::{self, Toll},
     failure::Failure,
     globals::Globals,
-    item::{leaves, show_changed},
+    item::show_changed,
     output::Output,
     session, under,
 };
@@ -39,16 +40,16 @@ impl Delete {
         show_changed(&changed, self.terms.dry_run, output)
     }
 
-    /// Asks before more than one value goes. What is answered for is what goes, or nothing.
+    /// Asks before more than one value goes.
     fn confirm(&mut self, globals: &Globals) -> Result<(), Failure> {
-        let would =
-            session::run(globals, async |node| Ok(node.config().delete(&self.path).dry_run().await?))?;
-        if would.edits.len() < 2 {
+        let would = session::run(globals, async |node| {
+            Ok(under!(&self.terms, node.config().delete(&self.path)).dry_run().await?)
+        })?;
+        let toll = Toll::of(&would.edits);
+        if !toll.removes() {
             return Ok(());
         }
-        let place = if self.path.is_empty() { "the whole tree" } else { &self.path };
-        confirmation::ask(globals, &format!("remove {} under {place}?", leaves(would.edits.len())))?;
-        self.terms.if_version = self.terms.if_version.or(Some(would.version));
-        Ok(())
+        let question = format!("{toll} under {}?", consent::place(&self.path));
+        consent::ask(&would, &question, &mut self.terms, globals)
     }
 }

@@ -2,6 +2,7 @@
 
 use super::{
     Terms,
+    consent::{self, Toll},
     document::{DOCUMENT_BYTES_MAX, Language},
     failure::Failure,
     globals::Globals,
@@ -11,17 +12,22 @@ use super::{
     session, under,
 };
 use clap::Args;
-use micro_sdk::wire::{Code, Fault};
+use micro_sdk::{
+    client::{Node, SetConfig},
+    wire::{Code, Fault},
+};
 use zeroize::Zeroizing;
 
 /// Set the values of a JSON, TOML or YAML document, as one change
+///
+/// It asks before more than one value that is there goes.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
   micro-node config import all.json                     as micro-node config export prints it
   micro-node config import shop.toml --path shop --dry-run
   micro-node config import - --format yaml < all.yaml
-  micro-node config import all.json --replace           what is not in it goes
+  micro-node config import all.json --replace --yes     what is not in it goes, without a question
 
 \"[secret]\" stands for the secret that is there.")]
 pub(super) struct Import {
@@ -50,7 +56,7 @@ pub(super) struct Import {
 }
 
 impl Import {
-    pub(super) fn run(self, globals: &Globals, output: &Output) -> Result<(), Failure> {
+    pub(super) fn run(mut self, globals: &Globals, output: &Output) -> Result<(), Failure> {
         let file = self.file.strip_prefix('@').unwrap_or(&self.file);
         let (source, language) = match (file, self.format) {
             ("-", format) => ("-".to_owned(), format.unwrap_or(Language::Json)),
@@ -61,16 +67,32 @@ impl Import {
         let text = std::str::from_utf8(&bytes)
             .map_err(|_| Fault::new(Code::Usage, format!("{} does not hold text", input::name(&source))))?;
         let json = language.json(text)?;
-        let changed = session::run(globals, async |node| {
-            let mut set = under!(&self.terms, node.config().set_text(&self.path, json.as_str()));
-            if self.secret {
-                set = set.secret();
-            }
-            if self.replace {
-                set = set.replace();
-            }
-            Ok(set.await?)
-        })?;
+        if !self.terms.dry_run && !globals.yes {
+            self.confirm(&json, globals)?;
+        }
+        let changed = session::run(globals, async |node| Ok(self.made(&node, &json).await?))?;
         show_changed(&changed, self.terms.dry_run, output)
+    }
+
+    /// Asks before more than one value goes.
+    fn confirm(&mut self, json: &str, globals: &Globals) -> Result<(), Failure> {
+        let would = session::run(globals, async |node| Ok(self.made(&node, json).dry_run().await?))?;
+        let toll = Toll::of(&would.edits);
+        if !toll.removes() {
+            return Ok(());
+        }
+        let question = format!("import into {}: {toll}?", consent::place(&self.path));
+        consent::ask(&would, &question, &mut self.terms, globals)
+    }
+
+    fn made(&self, node: &Node, json: &str) -> SetConfig {
+        let mut set = under!(&self.terms, node.config().set_text(&self.path, json));
+        if self.secret {
+            set = set.secret();
+        }
+        if self.replace {
+            set = set.replace();
+        }
+        set
     }
 }

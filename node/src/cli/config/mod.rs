@@ -1,6 +1,7 @@
 //! `micro-node config`: the mesh's configuration.
 
 mod canary;
+mod consent;
 mod delete;
 mod document;
 mod edit;

@@ -7,7 +7,7 @@ use super::{
     output::Output,
     session,
     shape::{ListShape, Shapes},
-    table::{NOTHING, Table, Tone},
+    table::{NOTHING, Table, Tone, clean},
 };
 use micro_sdk::{
     client::{ConfigOrigin, InstanceConfig},
@@ -28,8 +28,19 @@ struct InstanceItem<'a> {
     version: Option<u64>,
     /// Why nothing is known of it.
     problem: Option<&'a str>,
+    /// What it says is wrong with its sources, whatever the path; the values of a source from before are kept.
+    problems: Vec<ProblemItem<'a>>,
     /// Its values at or under the path; secrets are `[secret]`.
     values: Vec<OriginItem<'a>>,
+}
+
+/// What is wrong with a source of an instance, or with something that it watches.
+#[derive(Serialize, JsonSchema)]
+struct ProblemItem<'a> {
+    /// What it concerns: `file shop.toml`, `environment SHOP_A`, `mesh`, `schema`, `watched "limits"`.
+    what: &'a str,
+    /// What is wrong.
+    problem: &'a str,
 }
 
 /// A value, and where it comes from.
@@ -82,6 +93,10 @@ pub(super) fn run(path: &str, globals: &Globals, output: &Output) -> Result<(), 
     }
     let mut table = Table::new(["INSTANCE", "NODE", "PATH", "VALUE", "SOURCE", "PLACE", "INSTEAD OF"]);
     for instance in &instances {
+        for (what, problem) in &instance.problems {
+            let InstanceConfig { instance, node_name, .. } = instance;
+            output.remark(&clean(&format!("instance {instance} on {node_name}: {what}: {problem}")));
+        }
         let head = [instance.instance.clone(), instance.node_name.clone()];
         if let Some(problem) = &instance.problem {
             let rest = [NOTHING, NOTHING, NOTHING].map(str::to_owned);
@@ -111,11 +126,13 @@ fn item<'a>(instance: &'a InstanceConfig, path: &str) -> InstanceItem<'a> {
         place: &origin.place,
         shadowed: &origin.shadowed,
     });
+    let problems = instance.problems.iter();
     InstanceItem {
         instance: &instance.instance,
         node: &instance.node_name,
         version: instance.problem.is_none().then_some(instance.version),
         problem: instance.problem.as_deref(),
+        problems: problems.map(|(what, problem)| ProblemItem { what, problem }).collect(),
         values: values.collect(),
     }
 }

@@ -1,12 +1,24 @@
 //! `micro-node config set`.
 
 use super::{
-    Terms, document, failure::Failure, globals::Globals, item::show_changed, output::Output, session, under,
+    Terms,
+    consent::{self, Toll},
+    document,
+    failure::Failure,
+    globals::Globals,
+    item::show_changed,
+    output::Output,
+    session, under,
 };
 use clap::Args;
-use micro_sdk::wire::{Code, Fault};
+use micro_sdk::{
+    client::{Node, SetConfig},
+    wire::{Code, Fault},
+};
 
 /// Set what is at a path; an object is merged into what is there, all else replaces it
+///
+/// It asks before more than one value that is there goes.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -51,7 +63,7 @@ fn percent(text: &str) -> Result<u32, String> {
 }
 
 impl Set {
-    pub(super) fn run(self, globals: &Globals, output: &Output) -> Result<(), Failure> {
+    pub(super) fn run(mut self, globals: &Globals, output: &Output) -> Result<(), Failure> {
         if self.secret && !document::is_source(&self.value) {
             // The value is not repeated: it may be the secret, and stderr may be a log.
             return Err(Fault::new(Code::Usage, "a secret is given as @FILE or -, not as an argument")
@@ -60,25 +72,42 @@ impl Set {
                 .into());
         }
         let value = document::value(&self.value, self.text)?;
-        let changed = session::run(globals, async |node| {
-            let mut set = under!(&self.terms, node.config().set_text(&self.path, value.as_str()));
-            if self.secret {
-                set = set.secret();
-            }
-            if self.replace {
-                set = set.replace();
-            }
-            if let Some(percent) = self.canary {
-                set = set.canary(percent);
-            }
-            Ok(set.await?)
-        })?;
+        // What is staged takes nothing away until it is promoted.
+        if !self.terms.dry_run && !globals.yes && self.canary.is_none() {
+            self.confirm(&value, globals)?;
+        }
+        let changed = session::run(globals, async |node| Ok(self.made(&node, &value).await?))?;
         if changed.edits.iter().any(|edit| edit.secret && edit.after.is_some())
             && !document::is_source(&self.value)
         {
             output.remark("a secret was set from an argument, which every process on this host could read");
         }
         show_changed(&changed, self.terms.dry_run, output)
+    }
+
+    /// Asks before more than one value goes: an object replaces what is there, or a single value stands where a branch
+    /// was.
+    fn confirm(&mut self, value: &str, globals: &Globals) -> Result<(), Failure> {
+        let would = session::run(globals, async |node| Ok(self.made(&node, value).dry_run().await?))?;
+        let toll = Toll::of(&would.edits);
+        if !toll.removes() {
+            return Ok(());
+        }
+        consent::ask(&would, &format!("set {}: {toll}?", self.path), &mut self.terms, globals)
+    }
+
+    fn made(&self, node: &Node, value: &str) -> SetConfig {
+        let mut set = under!(&self.terms, node.config().set_text(&self.path, value));
+        if self.secret {
+            set = set.secret();
+        }
+        if self.replace {
+            set = set.replace();
+        }
+        if let Some(percent) = self.canary {
+            set = set.canary(percent);
+        }
+        set
     }
 }
 

@@ -8,7 +8,7 @@ use super::{
     output::Output,
     session,
     shape::{Shape, Shapes},
-    table::clean,
+    table::{NOTHING, clean},
 };
 use clap::Args;
 use micro_sdk::client::{ConfigEdit, ConfigUpdate};
@@ -53,8 +53,9 @@ pub(super) struct Watch {
 struct WatchItem<'a> {
     /// The version of the tree after it.
     version: u64,
-    /// Who made the change, or the last of several that are told as one.
-    by: &'a str,
+    /// Who made the change, or the last of several that are told as one; none if that is not known, as where a staged
+    /// change goes over to the instance because another one went.
+    by: Option<&'a str>,
     #[serde(flatten)]
     edit: EditItem<'a>,
 }
@@ -66,7 +67,7 @@ pub(super) const SHAPES: Shapes = &[&WATCH];
 /// What a person sees of a change: columns of fixed width, since what is to come is not known.
 fn line(update: &ConfigUpdate, edit: &ConfigEdit) -> String {
     let (before, after) = (excerpt(edit.before.as_deref()), excerpt(edit.after.as_deref()));
-    let (version, who) = (update.reading.version, clean(&update.who));
+    let (version, who) = (update.reading.version, clean(update.who.as_deref().unwrap_or(NOTHING)));
     format!("{version:<8}  {who:<16}  {}  {before} → {after}", clean(&edit.path))
 }
 
@@ -108,7 +109,7 @@ fn show(update: &ConfigUpdate, limit: u64, output: &Output) -> Result<u64, Failu
     for edit in update.edits.iter().take(usize::try_from(limit).unwrap_or(usize::MAX)) {
         shown += 1;
         if output.json() {
-            let (version, by) = (update.reading.version, update.who.as_str());
+            let (version, by) = (update.reading.version, update.who.as_deref());
             output.line(&WATCH, &WatchItem { version, by, edit: EditItem::try_from(edit)? })?;
         } else {
             output.text(&line(update, edit))?;

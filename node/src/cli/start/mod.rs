@@ -12,6 +12,7 @@ mod log;
 mod origin;
 mod process;
 mod ready_file;
+mod storage;
 mod systemd;
 
 use super::{config, data_dir, failure::Failure, output::Output, unit};
@@ -23,16 +24,14 @@ use acme::AcmeFlags;
 use clap::{Args, ValueEnum, builder::RangedU64ValueParser};
 use limits::LimitFlags;
 use log::LogFormat;
-use micro_actors::{
-    audit::AuditExtent,
-    store::{TRANSACTION_OPS_MAX, TRANSACTION_OPS_USUAL},
-};
+use micro_actors::audit::AuditExtent;
 use micro_mesh::Place;
 use micro_sdk::{
     client::{Address, default_socket},
     wire::{Code, Fault},
 };
 use std::{net::SocketAddr, ops::RangeInclusive, path::PathBuf, time::Duration};
+use storage::StorageFlags;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -53,8 +52,6 @@ the node and keeps its membership; `micro-node leave` gives it up.";
 
 /// How many threads may serve connections: more than a host has cores are of no use, and 0 leaves it to the node's own.
 const DOOR_THREADS: RangeInclusive<usize> = 0..=64;
-/// How many operations a transaction may have: at least as many as the batches of the SDK, which are one each.
-const TRANSACTION_OPS: RangeInclusive<usize> = TRANSACTION_OPS_USUAL..=TRANSACTION_OPS_MAX;
 /// How many files of the audit log may be kept: the one that is written and another, or as many as a folder holds well.
 const AUDIT_FILES: RangeInclusive<usize> = 2..=10_000;
 
@@ -166,13 +163,11 @@ pub(super) struct Start {
     /// Threads that serve connections beside the node's own [default: one less than the host has
     /// cores, at most 3]
     #[arg(long, env = "MICRO_NODE_DOOR_THREADS", value_name = "N",
-          value_parser = number(&DOOR_THREADS))]
+          value_parser = number::<usize>(&DOOR_THREADS))]
     door_threads: Option<usize>,
 
-    /// Comparisons and operations of one transaction of a caller at most: 1024 to 4096
-    #[arg(long, env = "MICRO_NODE_TRANSACTION_OPERATIONS", value_name = "N", default_value_t = TRANSACTION_OPS_USUAL,
-          value_parser = number(&TRANSACTION_OPS))]
-    transaction_operations: usize,
+    #[command(flatten)]
+    storage: StorageFlags,
 
     #[command(flatten)]
     limits: LimitFlags,
@@ -189,7 +184,7 @@ pub(super) struct Start {
 
     /// How many files of the audit log are kept
     #[arg(long, env = "MICRO_NODE_AUDIT_FILES", value_name = "N", default_value = "8",
-          value_parser = number(&AUDIT_FILES))]
+          value_parser = number::<usize>(&AUDIT_FILES))]
     audit_files: usize,
 
     /// A file to write once the node is ready: JSON with its name, ids and addresses. Gone when it stops
@@ -288,7 +283,7 @@ impl Start {
             },
             certificate_life: self.certificate_life,
             door_threads: self.door_threads,
-            transaction_ops: self.transaction_operations,
+            storage: self.storage.config(),
             limits: self.limits.config(),
             audit: AuditConfig {
                 extent: match self.audit {
@@ -306,7 +301,7 @@ impl Start {
 }
 
 /// Reads a number in a range.
-fn number(range: &RangeInclusive<usize>) -> RangedU64ValueParser<usize> {
+fn number<T: TryFrom<u64>>(range: &RangeInclusive<usize>) -> RangedU64ValueParser<T> {
     let [first, last] = [*range.start(), *range.end()].map(|end| end as u64);
     RangedU64ValueParser::new().range(first..=last)
 }
@@ -340,6 +335,7 @@ fn socket(given: Option<PathBuf>) -> Result<PathBuf, Fault> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::StorageConfig;
     use clap::Parser;
 
     #[derive(Parser)]
@@ -363,6 +359,15 @@ mod tests {
         assert!(config.join.is_none() && config.advertise.is_none() && config.mesh_listen.is_none());
         assert!(config.api.ip().is_loopback() && config.proxy.ip().is_loopback());
         assert_eq!(config.voters, VotersWanted::Three);
+        assert_eq!(config.storage, StorageConfig::default());
+    }
+
+    #[tokio::test]
+    async fn what_is_kept_is_as_it_is_said() {
+        let flags = ["--blob-copies", "2", "--snapshot-every", "50000", "--log-kept", "2000"];
+        let StorageConfig { blob_copies, snapshot_every, log_kept, .. } =
+            config(&flags).await.expect("nothing is wrong with it").storage;
+        assert_eq!((blob_copies, snapshot_every, log_kept), (2, 50_000, 2000));
     }
 
     #[tokio::test]
@@ -407,6 +412,9 @@ mod tests {
             (&["--certificate-life", "9s"], "10s to 2160h"),
             (&["--certificate-life", "2161h"], "10s to 2160h"),
             (&["--zone", "a b"], "zone"),
+            (&["--blob-copies", "10"], "1..=9"),
+            (&["--snapshot-every", "999"], "1000..=10000000"),
+            (&["--log-kept", "0"], "1000..=10000000"),
             (&["--api", "localhost"], "IP:PORT"),
             (&["--join-token", "mnt1.abc"], "@FILE"),
         ] {

@@ -18,7 +18,10 @@ use serde::Serialize;
 #[command(after_help = "\
 Examples:
   micro-node store history
-  micro-node store history --keep-revisions 1000000 --keep-bytes 4294967296")]
+  micro-node store history --keep-revisions 1000000 --keep-bytes 4294967296
+
+SIZE is what is on the disks. What was given up can't be read any more from then on, and goes from
+the disks along with later writes, in pieces of up to 1024 revisions or 1 MiB.")]
 pub(super) struct History {
     /// Keep this many revisions from now on
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
@@ -33,7 +36,10 @@ pub(super) struct History {
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Example:
-  micro-node store compact 42")]
+  micro-node store compact 42
+
+It goes from the disks along with later writes, in pieces of up to 1024 revisions or 1 MiB: until
+then micro-node store history shows the size that it had.")]
 pub(super) struct Compact {
     /// The last revision whose changes are given up; what was there at it can still be read
     revision: u64,
@@ -46,7 +52,8 @@ struct HistoryItem {
     revision: u64,
     /// The last revision that was given up.
     compacted: u64,
-    /// How many bytes the history takes.
+    /// How many bytes the history takes on a disk, with what was given up and is still to go from there: it goes along
+    /// with later writes, in pieces.
     bytes: u64,
     /// How many revisions are kept.
     revisions_max: u64,
@@ -97,7 +104,9 @@ impl Compact {
         if output.json() {
             return output.item(&COMPACT, &CompactItem { compacted });
         }
-        output.detail(&format!("history begins after revision {compacted}"));
+        output.remark(&format!(
+            "history begins after revision {compacted}; what it takes of the disks goes along with later writes"
+        ));
         Ok(())
     }
 }

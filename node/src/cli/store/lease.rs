@@ -61,6 +61,15 @@ struct GrantItem {
     lease: u64,
 }
 
+/// A lease that was kept alive.
+#[derive(Serialize, JsonSchema)]
+struct KeptItem {
+    /// Its number.
+    lease: u64,
+    /// How long it lives from then on without being kept alive, in milliseconds.
+    ttl_ms: u64,
+}
+
 /// A lease that lives.
 #[derive(Serialize, JsonSchema)]
 struct LeaseItem {
@@ -89,10 +98,11 @@ struct RevokeItem {
 }
 
 const GRANT: ItemShape<GrantItem> = ItemShape::new("store-lease", &["store lease grant"]);
+const KEPT: ItemShape<KeptItem> = ItemShape::new("store-kept", &["store lease keep-alive --once"]);
 const LEASES: ListShape<LeaseItem, LeasesSummary> = ListShape::new("store-leases", &["store lease list"]);
 const REVOKE: ItemShape<RevokeItem> = ItemShape::new("store-revoke", &["store lease revoke"]);
 
-pub(super) const SHAPES: Shapes = &[&GRANT, &LEASES, &REVOKE];
+pub(super) const SHAPES: Shapes = &[&GRANT, &KEPT, &LEASES, &REVOKE];
 
 impl LeaseCommand {
     pub(super) fn run(self, globals: &Globals, output: &Output) -> Result<(), Failure> {
@@ -136,6 +146,10 @@ fn list(globals: &Globals, output: &Output) -> Result<(), Failure> {
 fn keep_alive(lease: u64, once: bool, globals: &Globals, output: &Output) -> Result<(), Failure> {
     session::run(globals, async |node| {
         let kept = node.store().keep_alive(lease).await?;
+        if once && output.json() {
+            let ttl_ms = unit::whole_milliseconds(kept.ttl());
+            return output.item(&KEPT, &KeptItem { lease, ttl_ms });
+        }
         output.remark(&format!("lease {lease} lives for another {}", unit::brief(kept.ttl())));
         if once {
             return Ok(());

@@ -132,6 +132,18 @@ impl List {
         self.show(&page, output)
     }
 
+    /// What to say if there is nothing to list. Where only a part of the table was asked for, there may be others.
+    fn hint(&self) -> &'static str {
+        let asked_for_all =
+            self.selection.is_all() && self.suffix.is_empty() && self.after.is_empty() && self.offset == 0;
+        match (self.moment.at, asked_for_all) {
+            (Some(_), true) => "no records at that revision",
+            (Some(_), false) => "no such records at that revision",
+            (None, true) => "no records: micro-node store write KEY VALUE makes one",
+            (None, false) => "no such records: without those flags all of the table are listed",
+        }
+    }
+
     fn show(&self, page: &Page, output: &Output) -> Result<(), Failure> {
         let last = page.records.last().map(|record| record.key.as_str()).filter(|_| page.more);
         if output.json() {
@@ -151,11 +163,38 @@ impl List {
             (false, false, ..1) => Detail::Value,
             (false, false, 1..) => Detail::Expiry,
         };
-        let hint = "no records: micro-node store write KEY VALUE makes one";
-        output.table(&listing(&page.records, detail), hint)?;
+        output.table(&listing(&page.records, detail), self.hint())?;
         if let Some(last) = last {
             output.remark(&format!("there are more: add --after {last:?}"));
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::Parser;
+
+    #[derive(Parser)]
+    struct Line {
+        #[command(flatten)]
+        list: List,
+    }
+
+    #[test]
+    fn who_asked_for_a_part_is_not_told_to_write_the_first_record() {
+        for (flags, hint) in [
+            (&[][..], "no records: micro-node store write"),
+            (&["--stale"], "no records: micro-node store write"),
+            (&["--prefix", "a"], "no such records: without"),
+            (&["--suffix", "a"], "no such records: without"),
+            (&["--offset", "1"], "no such records: without"),
+            (&["--at", "7"], "no records at that revision"),
+            (&["--at", "7", "--to", "a"], "no such records at that revision"),
+        ] {
+            let line = Line::try_parse_from(std::iter::once(&"list").chain(flags)).expect("it is right");
+            assert!(line.list.hint().starts_with(hint), "{flags:?}: {}", line.list.hint());
+        }
     }
 }

@@ -20,6 +20,11 @@ pub(super) struct Selection {
 }
 
 impl Selection {
+    /// Whether it is all of the table.
+    pub(super) fn is_all(&self) -> bool {
+        [&self.prefix, &self.from, &self.to].into_iter().all(String::is_empty)
+    }
+
     pub(super) fn list(&self, store: &micro_sdk::client::Store) -> List {
         store.list(&self.prefix).starting_at(&self.from).before(&self.to)
     }

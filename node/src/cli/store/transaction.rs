@@ -43,8 +43,8 @@ const HELP: &str = r#"Example:
   }
   END
 
-If all comparisons of "if" hold, "then" is done, else "else"; all of it or nothing, as one revision. Together they are 1024
-at most. Each one may name its "table" and "database"; otherwise those of the flags are meant.
+If all comparisons of "if" hold, "then" is done, else "else"; all of it or nothing, as one revision. Together they are as
+many as the node's setting transaction-operations says, which is 1024 if nobody changed it. Each one may name its "table" and "database"; otherwise those of the flags are meant.
 
 A comparison has a "key" and one of "version" (0: no record), "created", "exists", "value", "value_base64", "lease", and
 maybe a "relation": equal (by itself), not_equal, less, greater. Or it has a "lock", or an

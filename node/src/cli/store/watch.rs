@@ -38,7 +38,7 @@ pub(super) struct Watch {
     #[arg(long, value_name = "TEXT", default_value = "", hide_default_value = true)]
     prefix: String,
 
-    /// Begin with the changes of this revision; those before the last 200,000 are not kept
+    /// Begin with the changes of this revision; micro-node store history tells from which on they are kept, and sets it
     #[arg(long, value_name = "REVISION")]
     from: Option<u64>,
 

@@ -61,6 +61,7 @@ impl blobs_server::Blobs for Door {
             size: put.bytes,
             copies: put.copies,
             copies_wanted: put.copies_wanted,
+            copies_possible: put.copies_possible,
         }))
     }
 

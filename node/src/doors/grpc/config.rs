@@ -103,6 +103,7 @@ impl config_server::Config for Door {
             path: ConfigPath::parse(&request.path)?,
             show_secrets: request.show_secrets,
             instance: settings::instance(&request.instance)?,
+            since: request.since,
         };
         let (namespace, path, show_secrets) =
             (watch.namespace.clone(), watch.path.clone(), watch.show_secrets);

@@ -108,6 +108,7 @@ pub(super) fn origins(reply: InstanceReply) -> InstanceConfig {
         version: reply.version,
         values: reply.values.into_iter().map(origin).collect(),
         problem: reply.problem.unwrap_or_default(),
+        problems: reply.problems.into_iter().collect(),
     }
 }
 

@@ -49,6 +49,9 @@ pub struct BlobPut {
     pub copies: u32,
     /// How many are wanted.
     pub copies_wanted: u32,
+    /// How many there can be: as many as are wanted, or as there are nodes if those are fewer. More are made once there
+    /// are more nodes.
+    pub copies_possible: u32,
 }
 
 /// A blob that is being put piece by piece. Dropped before it is finished, it changes nothing.
@@ -84,7 +87,8 @@ impl PutBlob {
         self
     }
 
-    /// How many copies there should be; 3 unless it is said, or as many as there are nodes.
+    /// How many copies there should be; unless it is said, as many as the node's setting says, which is 3 if nobody
+    /// changed it. There are no more than there are nodes.
     pub fn copies(mut self, copies: u32) -> PutBlob {
         self.header.copies = copies;
         self
@@ -213,6 +217,7 @@ impl BlobUpload {
             size: put.size,
             copies: put.copies,
             copies_wanted: put.copies_wanted,
+            copies_possible: put.copies_possible,
         })
     }
 

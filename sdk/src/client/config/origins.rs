@@ -3,6 +3,7 @@
 use super::{super::node::Stake, ConfigTree, parse};
 use crate::{proto, wire::Fault};
 use serde_json::Value;
+use std::collections::BTreeMap;
 
 /// The values that one instance uses.
 #[derive(Clone, Debug, PartialEq)]
@@ -17,6 +18,9 @@ pub struct InstanceConfig {
     pub values: Vec<ConfigOrigin>,
     /// Why nothing is known of it, if so.
     pub problem: Option<String>,
+    /// What it says is wrong with its sources, by what that concerns: a file, a variable, the mesh, something that is
+    /// watched. The values are those from before, where there are any.
+    pub problems: BTreeMap<String, String>,
 }
 
 /// One value, and where it comes from.
@@ -44,12 +48,13 @@ pub(super) async fn ask(tree: &ConfigTree, service: String) -> Result<Vec<Instan
 }
 
 fn instance(instance: proto::InstanceConfig) -> Result<InstanceConfig, Fault> {
-    let proto::InstanceConfig { instance, node_name, version, values, problem } = instance;
+    let proto::InstanceConfig { instance, node_name, version, values, problem, problems } = instance;
     let origin = |origin: proto::ConfigOrigin| {
         let proto::ConfigOrigin { path, value, source, place, shadowed } = origin;
         Ok(ConfigOrigin { value: parse(&path, &value)?, path, source, place, shadowed })
     };
     let values = values.into_iter().map(origin).collect::<Result<_, Fault>>()?;
     let problem = Some(problem).filter(|problem| !problem.is_empty());
-    Ok(InstanceConfig { instance, node_name, version, values, problem })
+    let problems = problems.into_iter().collect();
+    Ok(InstanceConfig { instance, node_name, version, values, problem, problems })
 }

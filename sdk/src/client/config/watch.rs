@@ -46,8 +46,9 @@ pub struct ConfigUpdate {
     pub reading: ConfigReading,
     /// What changed since the last one; empty in the first.
     pub edits: Vec<ConfigEdit>,
-    /// Who made the change, or the last of several.
-    pub who: String,
+    /// Who made the change, or the last of several. None in the first, and where it is not known: a staged change goes
+    /// over to an instance when another one goes, and the history is kept for a while.
+    pub who: Option<String>,
 }
 
 impl WatchConfig {
@@ -81,14 +82,15 @@ impl WatchConfig {
         self
     }
 
-    /// Asks the node for what is there, and for what comes.
-    async fn ask(&self) -> Result<Streaming<WatchConfigResponse>, Fault> {
+    /// Asks the node for what is there, and for what comes, given the version that was told last.
+    async fn ask(&self, since: Option<u64>) -> Result<Streaming<WatchConfigResponse>, Fault> {
         let node = &self.tree.node;
         let message = proto::WatchConfigRequest {
             namespace: self.tree.namespace(),
             path: self.path.clone(),
             show_secrets: self.show_secrets,
             instance: self.instance.clone(),
+            since,
         };
         let mut client = node.configuration();
         let sent = |request| async move { client.watch_config(request).await };
@@ -104,7 +106,7 @@ impl IntoFuture for WatchConfig {
     /// Begins the watch. Errors are those of a [reading](super::GetConfig).
     fn into_future(self) -> Self::IntoFuture {
         Box::pin(async move {
-            let answers = Some(self.ask().await?);
+            let answers = Some(self.ask(None).await?);
             Ok(ConfigWatch { asked: self, answers, told: None, ended: false })
         })
     }
@@ -130,7 +132,8 @@ impl ConfigWatch {
     async fn advance(&mut self) -> Result<ConfigUpdate, Fault> {
         loop {
             let Some(answers) = &mut self.answers else {
-                match self.asked.ask().await {
+                let since = self.told.as_ref().map(|told| told.version);
+                match self.asked.ask(since).await {
                     Ok(answers) => self.answers = Some(answers),
                     Err(fault) => self.recover(fault).await?,
                 }
@@ -166,7 +169,7 @@ impl ConfigWatch {
             Some(told) => difference(&told.leaves, &reading.leaves),
         };
         self.told = Some(reading.clone());
-        Some(ConfigUpdate { reading, edits, who })
+        Some(ConfigUpdate { reading, edits, who: Some(who).filter(|who| !who.is_empty()) })
     }
 
     /// Gets ready to ask again after a pause.

@@ -1,8 +1,9 @@
 //! What a file may say: the type that reads it, and that its JSON Schema is made of.
 
 use super::value::{
-    Agreed, AuthorityUrl, Bound, Certified, Dialled, Files, Filter, Format, Host, Label, Life, Listener,
-    Loopback, Mailbox, Name, Operations, Origin, Path, SecretFile, Size, Threads, Told, Value, Voter,
+    Agreed, AuthorityUrl, BlobCopies, Bound, Certified, Dialled, Files, Filter, Format, Host, Label, Life,
+    Listener, LogKept, Loopback, Mailbox, Name, Operations, Origin, Path, SecretFile, Size, SnapshotEvery,
+    Threads, Told, Value, Voter,
 };
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -24,8 +25,10 @@ pub(in crate::cli) struct NodeFile {
     acme: Acme,
     /// gRPC for who shows the admin secret or the token of an account.
     proxy: Proxy,
-    /// The store.
+    /// The store, and the log that it comes by.
     store: Store,
+    /// Blobs.
+    blobs: Blobs,
     /// How much callers may ask for at the ports, each a number or "off". Taken up anew on SIGHUP.
     limits: Limits,
     /// What is kept of who did what, in the folder audit of the data directory.
@@ -125,6 +128,20 @@ struct Proxy {
 struct Store {
     /// Comparisons and operations of one transaction of a caller at most; 1024 if nothing is said.
     transaction_operations: Option<Value<Operations>>,
+    /// After how many entries of its log the node makes a snapshot; 200000 if nothing is said. Fewer make it start
+    /// sooner and keep less on disk, and cost more checkpoints. Each node may have another number.
+    snapshot_every: Option<Value<SnapshotEvery>>,
+    /// How many entries the node keeps behind a snapshot; 10000 if nothing is said. A replica that lacks no more than
+    /// the leader has kept catches up without the whole state. Each node may have another number.
+    log_kept: Option<Value<LogKept>>,
+}
+
+#[derive(Default, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+struct Blobs {
+    /// How many copies there are to be of a blob for which its put does not say it; 3 if nothing is said. The node
+    /// decides that takes the put.
+    copies: Option<Value<BlobCopies>>,
 }
 
 #[derive(Default, Serialize, Deserialize, JsonSchema)]

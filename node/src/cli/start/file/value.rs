@@ -2,7 +2,8 @@
 //! the flag takes.
 
 use super::super::{
-    AUDIT_FILES, DOOR_THREADS, Extent, LogFormat, TRANSACTION_OPS, Voters, acme, label, log, loopback,
+    AUDIT_FILES, DOOR_THREADS, Extent, LogFormat, Voters, acme, label, log, loopback,
+    storage::{COPIES, LOG_KEPT, SNAPSHOT_EVERY, TRANSACTION_OPS},
 };
 use crate::{cli::unit, config::Limit};
 use clap::ValueEnum;
@@ -171,6 +172,13 @@ meanings! {
     Operations, number, "a number from 1024 to 4096",
         {"type": "integer", "minimum": *TRANSACTION_OPS.start(), "maximum": *TRANSACTION_OPS.end()},
         |text| within(text, &TRANSACTION_OPS);
+    SnapshotEvery, number, "a number from 1000 to 10000000",
+        {"type": "integer", "minimum": *SNAPSHOT_EVERY.start(), "maximum": *SNAPSHOT_EVERY.end()},
+        |text| within(text, &SNAPSHOT_EVERY);
+    LogKept, number, "a number from 1000 to 10000000",
+        {"type": "integer", "minimum": *LOG_KEPT.start(), "maximum": *LOG_KEPT.end()}, |text| within(text, &LOG_KEPT);
+    BlobCopies, number, "a number from 1 to 9",
+        {"type": "integer", "minimum": *COPIES.start(), "maximum": *COPIES.end()}, |text| within(text, &COPIES);
     Bound, either, "a number above 0, or \"off\"",
         {"oneOf": [{"type": "integer", "minimum": 1, "maximum": u32::MAX}, {"const": "off"}]}, str::parse::<Limit>;
     Told, text, "\"changes\", \"all\" or \"off\"", {"enum": ["changes", "all", "off"]}, choice::<Extent>;
