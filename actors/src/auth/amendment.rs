@@ -22,8 +22,8 @@ impl Accounts {
     /// Gives an account other scopes and notes. If it has fewer scopes than before, all its sessions and tokens end.
     ///
     /// # Errors
-    /// [`Code::Denied`] if it has more than who changes it, or would; [`Code::NotFound`] if there is none, or it has not
-    /// a scope that is to be taken; [`Code::Usage`] if it would have too much; or why the group did not take it.
+    /// [`Code::Denied`] if it has more than who changes it, or would; [`Code::NotFound`] if there is none, or it has
+    /// not a scope that is to be taken; [`Code::Usage`] if it would have too much; or why the group did not take it.
     pub async fn update_account(
         &self,
         by: &Caller,
@@ -56,8 +56,8 @@ impl Accounts {
     /// Takes an account away, with all its sessions and tokens.
     ///
     /// # Errors
-    /// [`Code::Denied`] if it has more than who takes it away, [`Code::NotFound`] if there is none, or why the group did
-    /// not take it.
+    /// [`Code::Denied`] if it has more than who takes it away, [`Code::NotFound`] if there is none, or why the group
+    /// did not take it.
     pub async fn delete_account(
         &self,
         by: &Caller,

@@ -18,8 +18,8 @@ impl Accounts {
     /// Makes a rule. It decides here and everywhere a moment later.
     ///
     /// # Errors
-    /// [`Code::Denied`] to who is no admin, [`Code::Conflict`] if there is one of this id, [`Code::Usage`] if it can't be
-    /// read or there are too many, or why the group did not take it.
+    /// [`Code::Denied`] to who is no admin, [`Code::Conflict`] if there is one of this id, [`Code::Usage`] if it can't
+    /// be read or there are too many, or why the group did not take it.
     pub async fn create_rule(
         &self,
         by: &Caller,

@@ -43,11 +43,13 @@ pub(crate) fn next_voters(
     Some(next.into_keys().collect())
 }
 
-/// The voters that are spread over zones better, with one of them exchanged for a candidate, or none if they are as well
-/// spread as they can be. For a group whose voters are all alive: what takes a vote away must be sure of the others.
+/// The voters that are spread over zones better, with one of them exchanged for a candidate, or none if they are as
+/// well spread as they can be. For a group whose voters are all alive: what takes a vote away must be sure of the
+/// others.
 ///
-/// The zone with the most voters gives one to a zone with at least two fewer, so that each exchange brings their numbers
-/// nearer to each other, and the last one is soon reached. The leader keeps its vote; of the others the higher id goes.
+/// The zone with the most voters gives one to a zone with at least two fewer, so that each exchange brings their
+/// numbers nearer to each other, and the last one is soon reached. The leader keeps its vote; of the others the higher
+/// id goes.
 pub(crate) fn spread_voters(
     voters: &BTreeMap<NodeId, String>,
     candidates: &[Candidate],

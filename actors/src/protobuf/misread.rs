@@ -9,8 +9,8 @@ const LISTED_MAX: usize = 30;
 /// What a field is called.
 type Name = fn(&FieldDescriptor) -> &str;
 
-/// What is wrong with `json`, in which `error` was found: [`Code::Usage`], with the place of what is wrong, and what may
-/// stand there. Fields are called as `name` calls them.
+/// What is wrong with `json`, in which `error` was found: [`Code::Usage`], with the place of what is wrong, and what
+/// may stand there. Fields are called as `name` calls them.
 pub fn misread(message: &MessageDescriptor, json: &[u8], error: &serde_json::Error, name: Name) -> Fault {
     let path = place(message.clone(), json);
     let at = path.as_ref().map_or(String::new(), |path| format!("{path}: "));

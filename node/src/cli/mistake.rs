@@ -62,6 +62,8 @@ fn keep_good_guess(error: &mut Error) {
     let guess = bare(error.get(ContextKind::SuggestedArg));
     if guess.is_some_and(|guess| near::nearest(&typed, [guess.as_str()]).is_none()) {
         error.remove(ContextKind::SuggestedArg);
+        // It shows the guess as the way to go.
+        error.remove(ContextKind::Usage);
     }
     if typed == "socket" {
         let tip = "a node is found by --address unix:PATH; --socket is how `micro-node start` is told where to listen";

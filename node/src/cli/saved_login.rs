@@ -143,8 +143,8 @@ impl Logins {
     }
 }
 
-/// The login of the node's address, with an access token that the node takes and that is good for a while; none if there
-/// is none.
+/// The login of the node's address, with an access token that the node takes and that is good for a while; none if
+/// there is none.
 ///
 /// # Errors
 /// If the file can't be used, or the node does not take the refresh token any more.

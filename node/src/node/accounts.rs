@@ -38,8 +38,8 @@ pub enum Subject {
 }
 
 impl Local {
-    /// Does what changes accounts or rules, if a rule lets the caller do so. That it was refused because the caller lacks
-    /// what would be given or taken is for the audit log too.
+    /// Does what changes accounts or rules, if a rule lets the caller do so. That it was refused because the caller
+    /// lacks what would be given or taken is for the audit log too.
     async fn change_auth<T>(
         &self,
         context: &Context,

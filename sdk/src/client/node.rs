@@ -62,8 +62,8 @@ pub(crate) enum Stake {
 }
 
 impl Node {
-    /// Connects to the node named by `MICRO_NODE_ADDRESS`, else to the socket in `MICRO_NODE_SOCKET`, else to the default
-    /// socket if it exists, else to `127.0.0.1:8081`. On TCP, the secret in `MICRO_NODE_TOKEN` is presented.
+    /// Connects to the node named by `MICRO_NODE_ADDRESS`, else to the socket in `MICRO_NODE_SOCKET`, else to the
+    /// default socket if it exists, else to `127.0.0.1:8081`. On TCP, the secret in `MICRO_NODE_TOKEN` is presented.
     ///
     /// # Errors
     /// `Unreachable` if there is no node, `Usage` if the variable holds no address.
@@ -439,9 +439,8 @@ fn repeat_help(key: u128) -> String {
 fn is_not_grpc(status: &tonic::Status) -> bool {
     let message = status.message();
     let refused = ["with status: 4", "HTTP status code 4"].iter().any(|word| message.contains(word));
-    let foreign =
-        message.contains("invalid compression flag") || message.contains("grpc-status header missing");
-    foreign && refused
+    let foreign = ["invalid compression flag", "grpc-status header missing"];
+    refused && foreign.iter().any(|word| message.contains(word))
 }
 
 impl fmt::Debug for Node {

@@ -6,7 +6,8 @@ use std::{borrow::Cow, fmt, str::FromStr};
 
 /// The longest name, in bytes: the length of a DNS label, so that a name can become one.
 pub const NAME_BYTES_MAX: usize = 63;
-/// The database of locks and elections. All that it holds is tied to a lease, so that nothing there outlives who wrote it.
+/// The database of locks and elections. All that it holds is tied to a lease, so that nothing there outlives who wrote
+/// it.
 pub const COORDINATION: &str = "coordination";
 
 /// A text that is not a name.

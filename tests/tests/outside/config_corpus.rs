@@ -75,7 +75,11 @@ fn bytes(digits: &str) -> anyhow::Result<Vec<u8>> {
     pairs.collect()
 }
 
-async fn check(cli: &CommandLine, case: &Case, files: &BTreeMap<String, PathBuf>) -> anyhow::Result<()> {
+async fn check(
+    (cli, home): (&CommandLine, &Path),
+    case: &Case,
+    files: &BTreeMap<String, PathBuf>,
+) -> anyhow::Result<()> {
     let (_, words) = words(&case.line, Path::new("~"));
     let meant =
         |word: String| match (files.get(&word), word.strip_prefix('@').and_then(|name| files.get(name))) {
@@ -84,6 +88,9 @@ async fn check(cli: &CommandLine, case: &Case, files: &BTreeMap<String, PathBuf>
             (None, None) => word,
         };
     let words: Vec<String> = words.into_iter().map(meant).collect();
+    // What starts a node is told of none.
+    let apart = CommandLine::new(None, home)?;
+    let cli = if words.first().is_some_and(|word| word == "start") { &apart } else { cli };
     let outcome = cli.run(&words.iter().map(String::as_str).collect::<Vec<_>>()).await?;
     let said = format!("{}{}", outcome.stdout, outcome.stderr);
     ensure!(case.codes.contains(&outcome.code), "it ends with {}: {said:.500}", outcome.code);
@@ -113,7 +120,7 @@ async fn bad_configuration_is_refused_with_what_was_wrong_and_changes_nothing() 
     }
     let count: usize = corpus.iter().map(|(_, (cases, _))| cases.len()).sum();
     ensure!(count >= 120, "the corpus has shrunk to {count}");
-    let (cli, cluster_cli) = (&cli, cluster.cli(0)?);
+    let (cli, cluster_cli) = ((&cli, cluster.root()), cluster.cli(0)?);
     let checks = corpus.iter().map(|(path, (cases, files))| async move {
         let mut findings = Vec::new();
         for case in cases {

@@ -39,9 +39,9 @@ this host and is not known.
 The rules of the highest priority decide, and of equals those that deny; what no rule is about is denied. A rule is
 about what belongs to its --namespace; what belongs to the whole mesh is decided by the rules of default.
 
-Only admins change rules, and may do everything with accounts: root, the node's user, and accounts with the scope admin of
-the same namespace or of default. Whoever else has the right auth:accounts:write makes, changes and ends accounts of the
-kind user with scopes that they have themselves.";
+Only admins change rules, and may do everything with accounts: root, the node's user, and accounts with the scope admin
+of the same namespace or of default. Whoever else has the right auth:accounts:write makes, changes and ends accounts of
+the kind user with scopes that they have themselves.";
 
 /// Accounts and rules: who may come in, and who may do what
 #[derive(Debug, Args)]

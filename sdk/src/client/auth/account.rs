@@ -118,8 +118,8 @@ impl Auth {
     /// counts from the next renewal of a token on.
     ///
     /// # Errors
-    /// `NotFound` if there is none, or it has not what is to be taken; `Denied` if it has more than the caller, or would;
-    /// else as every request.
+    /// `NotFound` if there is none, or it has not what is to be taken; `Denied` if it has more than the caller, or
+    /// would; else as every request.
     pub async fn update_account(
         &self,
         name: impl Into<String>,

@@ -146,7 +146,7 @@ async fn each_tenant_calls_its_own_services() -> anyhow::Result<()> {
         (&[][..], 404),
         (&["micro-namespace: acme"], 200),
         (&["host: acme.localhost"], 200),
-        (&["host: acme.localhost:8080", "micro-namespace: other"], 403),
+        (&["host: acme.localhost:8080", "micro-namespace: other"], 401),
         (&["host: acme.api.example.org"], 200),
         (&["host: api.example.org"], 404),
         (&["host: api.example.org", "micro-namespace: acme"], 200),

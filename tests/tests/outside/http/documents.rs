@@ -145,9 +145,11 @@ async fn all_that_can_be_called_is_described() -> anyhow::Result<()> {
     assert!(watch["text/event-stream"].is_object(), "{watch}");
     // One that is there refuses what it does not take; of one that is not there is no word of that.
     for path in document["paths"].as_object().expect("there are paths").keys() {
+        // What begins with a field is told from the name of a service by its method alone.
+        let expected = if path.starts_with("/{") { 404 } else { 405 };
         let path = path.replace(['{', '}'], "");
         let answer = ask(api, &format!("PATCH {path}"), &[&bearer], "{}").await?;
-        assert_eq!(answer.status, 405, "{path}: {}", answer.body);
+        assert_eq!(answer.status, expected, "{path}: {}", answer.body);
     }
     // What nobody is shown is not described to them.
     let nobody = ask(api, "GET /openapi.json", &[], "").await?.json()?;
