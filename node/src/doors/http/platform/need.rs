@@ -38,8 +38,12 @@ impl Need {
             "Auth/WhoAmI" | "Auth/Check" | "Auth/Inspect" | "Auth/RevokeAccount" | "Auth/SetSecret" => {
                 Need::Known
             }
-            "Auth/CreateAccount" | "Auth/ListAccounts" | "Auth/DeleteAccount" => Need::OfAccounts("accounts"),
-            "Auth/CreateRule" | "Auth/ListRules" | "Auth/DeleteRule" => Need::OfAccounts("rules"),
+            "Auth/CreateAccount" | "Auth/UpdateAccount" | "Auth/ListAccounts" | "Auth/DeleteAccount" => {
+                Need::OfAccounts("accounts")
+            }
+            "Auth/CreateRule" | "Auth/UpdateRule" | "Auth/ListRules" | "Auth/DeleteRule" => {
+                Need::OfAccounts("rules")
+            }
             "Auth/RotateKeys" => Need::OfMesh(AUTH, "keys"),
             "Node/Call" => Need::AnyService,
             "Node/Status" => Need::OfMesh(NETWORK, "status"),
@@ -85,6 +89,15 @@ impl Method {
 #[cfg(test)]
 mod tests {
     use super::{super::Methods, *};
+
+    #[test]
+    fn nothing_of_accounts_is_shown_for_a_right_to_something_else() {
+        for method in Methods::all().iter().filter(|method| method.path().starts_with("/-/v1/auth/")) {
+            let path = method.uri().path();
+            let vague = matches!(Need::of(path), Need::Some);
+            assert!(!vague || is_open(path), "{}", method.path());
+        }
+    }
 
     #[test]
     fn what_is_of_the_mesh_is_asked_for_by_its_name() {
