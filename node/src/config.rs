@@ -1,6 +1,6 @@
 //! What a node is told when it starts: meaning only, parsed and checked at the command line.
 
-use crate::audit::AuditBounds;
+use crate::{audit::AuditBounds, busy_poll::BUSY_POLL_USUAL};
 use micro_actors::{
     acme::AcmeSettings, audit::AuditExtent, blob::COPIES_DEFAULT, store::TRANSACTION_OPS_USUAL,
 };
@@ -186,6 +186,21 @@ pub struct AuditConfig {
     pub bounds: AuditBounds,
 }
 
+/// The threads that serve connections.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ThreadsConfig {
+    /// How many there are beside the node's own; none means as many as suit the host's cores.
+    pub others: Option<usize>,
+    /// For how long they look for what comes next before they sleep.
+    pub busy_poll: Duration,
+}
+
+impl Default for ThreadsConfig {
+    fn default() -> Self {
+        ThreadsConfig { others: None, busy_poll: BUSY_POLL_USUAL }
+    }
+}
+
 /// What a node keeps of records, of the log that they come by, and of blobs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct StorageConfig {
@@ -238,8 +253,8 @@ pub struct Config {
     pub voters: VotersWanted,
     /// How long the certificates of nodes count that this one issues.
     pub certificate_life: Duration,
-    /// The threads that serve connections beside the node's own; none means as many as suit the host's cores.
-    pub door_threads: Option<usize>,
+    /// The threads that serve connections.
+    pub threads: ThreadsConfig,
     /// What it keeps, and how.
     pub storage: StorageConfig,
     /// How much callers may ask for.

@@ -14,7 +14,9 @@ use crate::{
 use micro_consensus::ConsensusConfig;
 use micro_mesh::{Place, Socket};
 use micro_node::{
-    config::{AuditConfig, Config, HttpConfig, Join, LimitsConfig, StorageConfig, VotersWanted},
+    config::{
+        AuditConfig, Config, HttpConfig, Join, LimitsConfig, StorageConfig, ThreadsConfig, VotersWanted,
+    },
     node::{Host, Local, Node},
 };
 use micro_sdk::wire::{Code, Fault};
@@ -120,7 +122,7 @@ fn config(shared: &Shared, machine: &Machine, join: Option<Join>) -> Config {
         advertise: Some(machine.address()),
         join,
         voters,
-        door_threads: None,
+        threads: ThreadsConfig::default(),
         storage: StorageConfig::default(),
         limits: LimitsConfig::default(),
         certificate_life: shared.options.certificate_life,

@@ -22,7 +22,7 @@ mod tls;
 pub use listeners::{Listeners, bind_fault};
 
 use crate::{
-    config::{HttpConfig, LimitsConfig, TlsFiles},
+    config::{HttpConfig, LimitsConfig, ThreadsConfig, TlsFiles},
     node::Local,
 };
 use acceptor::{Acceptor, Guard};
@@ -52,7 +52,7 @@ pub struct Doors {
 }
 
 impl Doors {
-    /// Opens all doors, with `threads` threads for their connections beside this one.
+    /// Opens all doors, with the `threads` that are wanted for their connections.
     ///
     /// # Errors
     /// [`Code::Failed`] if the system gives no thread, [`Code::Usage`] if the certificate can't be used.
@@ -61,7 +61,7 @@ impl Doors {
         local: &Local,
         http: HttpConfig,
         limits: LimitsConfig,
-        threads: Option<usize>,
+        threads: ThreadsConfig,
     ) -> Result<Self, Fault> {
         let draining = watch::Sender::new(false);
         let secret = Arc::new(listeners.secret);

@@ -5,6 +5,8 @@
 //! thread that has the fewest, since the work of HTTP/2 for many callers is more than that of Raft for what they ask.
 
 use crate::{
+    busy_poll,
+    config::ThreadsConfig,
     doors::{
         grpc::Services,
         http::{Api, Shared},
@@ -45,13 +47,12 @@ pub(super) struct Thread {
 }
 
 impl Threads {
-    /// Starts `others` threads beside the one it is called on; by default one less than the host has cores. Who shows
-    /// nothing to the HTTP api is `nobody`.
+    /// Starts the threads that are `wanted` beside the one it is called on.
     ///
     /// # Errors
     /// If the system gives no thread.
     pub fn start(
-        others: Option<usize>,
+        wanted: ThreadsConfig,
         local: &Local,
         shared: &Arc<Shared>,
         draining: &watch::Receiver<bool>,
@@ -59,11 +60,10 @@ impl Threads {
         let own = Thread::new(Handle::current(), local.clone(), shared, draining);
         let mut threads = Threads(vec![own]);
         let cores = thread::available_parallelism().map_or(1, NonZero::get);
-        for number in 1..=others.unwrap_or((cores - 1).min(OTHERS_DEFAULT_MAX)) {
-            let runtime = Builder::new_current_thread()
-                .enable_all()
-                .max_blocking_threads(BLOCKING_THREADS_MAX)
-                .build()?;
+        for number in 1..=wanted.others.unwrap_or((cores - 1).min(OTHERS_DEFAULT_MAX)) {
+            let mut builder = Builder::new_current_thread();
+            builder.enable_all().max_blocking_threads(BLOCKING_THREADS_MAX);
+            let runtime = busy_poll::build(&mut builder, wanted.busy_poll)?;
             let handle = runtime.handle().clone();
             let fork = {
                 let _entered = handle.enter();

@@ -126,7 +126,9 @@ fn own_address(peer: SocketAddr) -> Option<IpAddr> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::{AuditConfig, HttpConfig, Join, LimitsConfig, StorageConfig, VotersWanted};
+    use crate::config::{
+        AuditConfig, HttpConfig, Join, LimitsConfig, StorageConfig, ThreadsConfig, VotersWanted,
+    };
     use micro_mesh::{CERTIFICATE_LIFE, Place};
 
     fn config(mesh_listen: Option<&str>, advertise: Option<&str>, join: Option<&str>) -> Config {
@@ -143,7 +145,7 @@ mod tests {
             advertise: advertise.map(address),
             join: join.map(|join| Join { addresses: vec![address(join)], token: Ok(None) }),
             voters: VotersWanted::Three,
-            door_threads: None,
+            threads: ThreadsConfig::default(),
             storage: StorageConfig::default(),
             limits: LimitsConfig::default(),
             certificate_life: CERTIFICATE_LIFE,

@@ -262,7 +262,7 @@ impl Node {
         let settings = card.settle(config.settings);
         let local = Local::new(system.clone(), seams.clone(), settings, audit.clone());
         let doors = listeners
-            .map(|listeners| Doors::open(listeners, &local, config.http, config.limits, config.door_threads))
+            .map(|listeners| Doors::open(listeners, &local, config.http, config.limits, config.threads))
             .transpose()?;
         boot.settle(&system, &storage, READY_TRY).await?;
         Ok(Node { card, mesh, consensus, system, doors, local, storage, audit })

@@ -9,7 +9,7 @@ use crate::{
         limits::{DEADLINE_MS_DEFAULT, DEADLINE_MS_MAX},
     },
 };
-use axum::http::HeaderMap;
+use http::HeaderMap;
 use std::{fmt, sync::Arc, time::Duration};
 use tokio::time::Instant;
 

@@ -2,61 +2,96 @@
 
 use super::{Ctx, Inbox, Service, conversation::conversation, grpc, own_node::OwnNode, unknown_endpoint};
 use crate::wire::{Code, Fault, Streams, limits::BODY_BYTES_MAX};
-use axum::{
-    Router,
-    body::Body,
-    extract::{Request, State},
-    http::{HeaderMap, Method, StatusCode, header::CONTENT_TYPE},
-    response::{IntoResponse, Response},
-    routing::get,
-};
 use bytes::Bytes;
 use futures::{FutureExt, Stream, StreamExt};
+use http::{
+    HeaderMap, HeaderValue, Method, Request, Response, StatusCode,
+    header::{ALLOW, CONTENT_TYPE},
+};
+use http_body_util::{BodyExt, Full, Limited};
+use hyper::body::Incoming;
 use std::{panic::AssertUnwindSafe, sync::Arc};
+use tonic::body::Body;
 
-/// The routes: `POST /Handler/method`, also as gRPC (streams only so), and `GET /health`, which answers as long as the
-/// process takes requests.
-pub(crate) fn router(service: Arc<dyn Service>, own: Option<OwnNode>) -> Router {
-    let door = Arc::new(Door {
-        known: service.endpoints().into_iter().map(|endpoint| (endpoint.name, endpoint.streams)).collect(),
-        service,
-        own,
-    });
-    Router::new().route("/health", get(|| async { "ok" })).fallback(answer).with_state(door)
-}
+const JSON: HeaderValue = HeaderValue::from_static("application/json");
+const TEXT: HeaderValue = HeaderValue::from_static("text/plain; charset=utf-8");
 
-/// The same with the reserved endpoint `-.config`, which only a node asks for: it is in no listing, and a service can
-/// offer none with such a name.
-#[cfg(feature = "config")]
-pub(crate) fn with_config(router: Router, config: crate::config::Config) -> Router {
-    router.route("/-/config", axum::routing::post(async move || axum::Json(config.report())))
-}
-
+/// The door of one service. It takes `POST /Handler/method`, also as gRPC (streams only so), and `GET /health`, which
+/// it answers as long as the process takes requests.
+///
+/// It is no router: nearly all requests go one way, and each layer that they are carried through is paid for by all.
 pub(super) struct Door {
     service: Arc<dyn Service>,
     /// The endpoints' names, and which are streams: asking the service makes every schema anew.
     known: Vec<(String, Streams)>,
     /// How handlers reach the node.
     own: Option<OwnNode>,
-}
-
-async fn answer(State(door): State<Arc<Door>>, request: Request) -> Response {
-    if grpc::is_grpc(request.headers()) {
-        return grpc::answer(door, request).await;
-    }
-    let (status, body) = match door.answer(request).await {
-        Ok(body) => (StatusCode::OK, Body::from(body)),
-        Err(fault) => {
-            let status = StatusCode::from_u16(fault.code.http_status());
-            let json = serde_json::to_vec(&fault).expect("a fault holds nothing that JSON can't");
-            (status.expect("every code has a valid status"), Body::from(json))
-        }
-    };
-    (status, [(CONTENT_TYPE, "application/json")], body).into_response()
+    /// What the reserved endpoint `-.config` tells, for which only a node asks: it is in no listing, and a service can
+    /// offer none with such a name.
+    #[cfg(feature = "config")]
+    config: Option<crate::config::Config>,
 }
 
 impl Door {
-    async fn answer(&self, request: Request) -> Result<Bytes, Fault> {
+    /// The door of `service`, which reaches its node as `own`.
+    pub fn new(service: Arc<dyn Service>, own: Option<OwnNode>) -> Self {
+        let known =
+            service.endpoints().into_iter().map(|endpoint| (endpoint.name, endpoint.streams)).collect();
+        Door {
+            service,
+            known,
+            own,
+            #[cfg(feature = "config")]
+            config: None,
+        }
+    }
+
+    /// The same of a service that is configured so.
+    #[cfg(feature = "config")]
+    pub fn with_config(self, config: Option<crate::config::Config>) -> Self {
+        Door { config, ..self }
+    }
+
+    /// Answers a request. What is rare is boxed: the future of a call is moved about, and has room for the largest of
+    /// all that it may become.
+    pub async fn reply(self: Arc<Self>, request: Request<Incoming>) -> Response<Body> {
+        if grpc::is_grpc(request.headers()) {
+            return Box::pin(grpc::answer(self, request)).await;
+        }
+        if let Some(response) = self.own_page(&request) {
+            return response;
+        }
+        match self.answer(request).await {
+            Ok(body) => response(StatusCode::OK, JSON, body),
+            Err(fault) => {
+                let status = StatusCode::from_u16(fault.code.http_status());
+                let text = serde_json::to_vec(&fault).expect("a fault holds nothing that JSON can't");
+                response(status.expect("every code has a valid status"), JSON, text.into())
+            }
+        }
+    }
+
+    /// What is asked of the process, and not of the service.
+    fn own_page(&self, request: &Request<Incoming>) -> Option<Response<Body>> {
+        let (method, page) = match request.uri().path() {
+            "/health" => (Method::GET, response(StatusCode::OK, TEXT, Bytes::from_static(b"ok"))),
+            #[cfg(feature = "config")]
+            "/-/config" => {
+                let report = serde_json::to_vec(&self.config.as_ref()?.report());
+                (Method::POST, response(StatusCode::OK, JSON, report.expect("a report is JSON").into()))
+            }
+            _ => return None,
+        };
+        if request.method() == method || (method == Method::GET && request.method() == Method::HEAD) {
+            return Some(page);
+        }
+        let mut refusal = response(StatusCode::METHOD_NOT_ALLOWED, TEXT, Bytes::new());
+        let allowed = HeaderValue::from_str(method.as_str());
+        refusal.headers_mut().insert(ALLOW, allowed.expect("the name of a method is a header"));
+        Some(refusal)
+    }
+
+    async fn answer(&self, request: Request<Incoming>) -> Result<Bytes, Fault> {
         let (endpoint, streams) = self.endpoint(request.uri().path())?;
         if streams.any() {
             let message = format!("{endpoint} is a stream, which goes over gRPC");
@@ -111,14 +146,14 @@ impl Door {
         }
     }
 
-    async fn work(&self, endpoint: &str, ctx: Ctx, body: Body) -> Result<Bytes, Fault> {
-        let body = axum::body::to_bytes(body, BODY_BYTES_MAX).await.map_err(|error| {
+    async fn work(&self, endpoint: &str, ctx: Ctx, body: Incoming) -> Result<Bytes, Fault> {
+        let body = Limited::new(body, BODY_BYTES_MAX).collect().await.map_err(|error| {
             Fault::new(
                 Code::Usage,
                 format!("the request can't be read (its limit is {BODY_BYTES_MAX} bytes): {error}"),
             )
         })?;
-        self.dispatch(endpoint, ctx, body).await
+        self.dispatch(endpoint, ctx, body.to_bytes()).await
     }
 
     /// Has the service answer.
@@ -150,6 +185,13 @@ impl Door {
         let known = known.ok_or_else(|| unknown_endpoint(&*self.service, &asked))?;
         Ok((&known.0, known.1))
     }
+}
+
+fn response(status: StatusCode, kind: HeaderValue, body: Bytes) -> Response<Body> {
+    let mut response = Response::new(Body::new(Full::new(body)));
+    *response.status_mut() = status;
+    response.headers_mut().insert(CONTENT_TYPE, kind);
+    response
 }
 
 /// An answer that is not longer than what goes through the mesh.

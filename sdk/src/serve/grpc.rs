@@ -7,16 +7,12 @@ use crate::{
     proto::RawCodec,
     wire::{Fault, limits::BODY_BYTES_MAX},
 };
-use axum::{
-    body::Body,
-    extract::Request,
-    http::{HeaderMap, header::CONTENT_TYPE},
-    response::Response,
-};
 use bytes::Bytes;
 use futures::{TryStreamExt, future::ready};
+use http::{HeaderMap, Request, Response, header::CONTENT_TYPE};
+use hyper::body::Incoming;
 use std::sync::Arc;
-use tonic::{Status, server::Grpc};
+use tonic::{Status, body::Body, server::Grpc};
 use tower::service_fn;
 
 /// Whether a request is one of gRPC.
@@ -26,10 +22,9 @@ pub(super) fn is_grpc(headers: &HeaderMap) -> bool {
 }
 
 /// Answers one call.
-pub(super) async fn answer(door: Arc<Door>, request: Request) -> Response {
+pub(super) async fn answer(door: Arc<Door>, request: Request<Incoming>) -> Response<Body> {
     let kind = request.headers().get(CONTENT_TYPE).cloned();
-    let response = begun(door, request).await.unwrap_or_else(|fault| Status::from(fault).into_http());
-    let mut response = response.map(Body::new);
+    let mut response = begun(door, request).await.unwrap_or_else(|fault| Status::from(fault).into_http());
     if let Some(kind) = kind {
         // tonic knows one kind only.
         response.headers_mut().insert(CONTENT_TYPE, kind);
@@ -38,7 +33,7 @@ pub(super) async fn answer(door: Arc<Door>, request: Request) -> Response {
 }
 
 /// The answer to a call of an endpoint that there is.
-async fn begun(door: Arc<Door>, request: Request) -> Result<Response<tonic::body::Body>, Fault> {
+async fn begun(door: Arc<Door>, request: Request<Incoming>) -> Result<Response<Body>, Fault> {
     let (endpoint, streams) = door.endpoint(request.uri().path())?;
     let (endpoint, headers) = (endpoint.to_owned(), request.headers().clone());
     Ok(match streams.any() {
@@ -53,7 +48,7 @@ async fn begun(door: Arc<Door>, request: Request) -> Result<Response<tonic::body
     })
 }
 
-async fn unary(door: Arc<Door>, endpoint: String, ctx: Ctx, request: Request) -> Response<tonic::body::Body> {
+async fn unary(door: Arc<Door>, endpoint: String, ctx: Ctx, request: Request<Incoming>) -> Response<Body> {
     let handler = service_fn(move |message: tonic::Request<Bytes>| {
         let (door, endpoint, ctx) = (door.clone(), endpoint.clone(), ctx.clone());
         async move {
@@ -70,8 +65,8 @@ async fn streaming(
     door: Arc<Door>,
     endpoint: String,
     ctx: Ctx,
-    request: Request,
-) -> Response<tonic::body::Body> {
+    request: Request<Incoming>,
+) -> Response<Body> {
     let handler = service_fn(move |messages: tonic::Request<tonic::Streaming<Bytes>>| {
         let messages = messages.into_inner().map_err(Fault::from);
         let answers = door.clone().converse(endpoint.clone(), ctx.clone(), messages);

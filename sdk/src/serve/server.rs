@@ -1,7 +1,8 @@
 //! A service as a process: its port, its attachment, its end.
 
 use super::{
-    Result, Service, about::Question, attachment::Attachment, door, own_node::OwnNode, program::Program, say,
+    Result, Service, about::Question, attachment::Attachment, door::Door, own_node::OwnNode,
+    program::Program, say,
 };
 #[cfg(feature = "config")]
 use crate::config::Config;
@@ -10,13 +11,14 @@ use crate::{
     proto::AttachRequest,
     wire::{Code, Fault, Namespace, ServiceName},
 };
-use axum::Router;
+use futures::FutureExt;
+use hyper::service::service_fn;
 use hyper_util::{
     rt::{TokioExecutor, TokioIo, TokioTimer},
     server::conn::auto,
-    service::TowerToHyperService,
 };
 use std::{
+    convert::Infallible,
     io::{self, Write},
     net::{Ipv4Addr, SocketAddr},
     sync::Arc,
@@ -185,14 +187,11 @@ impl Server {
         let (tokens, given) = watch::channel(None);
         let own = OwnNode::new(self.node.clone(), self.namespace.clone(), given);
         let attachment = self.attachment(&name, local, tokens);
-        let router = door::router(self.service, Some(own));
+        let door = Door::new(self.service, Some(own));
         #[cfg(feature = "config")]
-        let router = match self.config {
-            Some(config) => door::with_config(router, config),
-            None => router,
-        };
+        let door = door.with_config(self.config);
         let (stopping, watched) = watch::channel(false);
-        let mut connections = tokio::spawn(accept(listener, router, self.permits, watched));
+        let mut connections = tokio::spawn(accept(listener, Arc::new(door), self.permits, watched));
         let result = tokio::select! {
             biased;
             () = stop => Ok(()),
@@ -254,7 +253,7 @@ fn stop_signal() -> io::Result<impl Future<Output = ()>> {
 }
 
 /// Takes connections until told to stop, then waits for those that are open. Dropped, it cuts them off.
-async fn accept(listener: TcpListener, router: Router, permits: u32, stopping: watch::Receiver<bool>) {
+async fn accept(listener: TcpListener, door: Arc<Door>, permits: u32, stopping: watch::Receiver<bool>) {
     let mut connections = JoinSet::new();
     let mut stopped = stopping.clone();
     loop {
@@ -265,7 +264,7 @@ async fn accept(listener: TcpListener, router: Router, permits: u32, stopping: w
             Some(_) = connections.join_next() => {}
             accepted = listener.accept(), if room => match accepted {
                 Ok((stream, _)) => {
-                    connections.spawn(converse(stream, router.clone(), permits, stopping.clone()));
+                    connections.spawn(converse(stream, door.clone(), permits, stopping.clone()));
                 }
                 Err(_) => sleep(ACCEPT_PAUSE).await,
             },
@@ -282,7 +281,7 @@ async fn told(stopping: &mut watch::Receiver<bool>) {
 
 /// Serves one connection, HTTP/1.1 or HTTP/2 as the caller speaks. An error is the caller's: it sees it
 /// itself.
-async fn converse(stream: TcpStream, router: Router, permits: u32, mut stopping: watch::Receiver<bool>) {
+async fn converse(stream: TcpStream, door: Arc<Door>, permits: u32, mut stopping: watch::Receiver<bool>) {
     // Answers are written whole; waiting for more to send would only delay them. Failing costs 40 ms at most.
     let _ = stream.set_nodelay(true);
     let mut protocol = auto::Builder::new(TokioExecutor::new());
@@ -293,7 +292,8 @@ async fn converse(stream: TcpStream, router: Router, permits: u32, mut stopping:
         .max_concurrent_streams(permits)
         .initial_stream_window_size(WINDOW_BYTES)
         .initial_connection_window_size(CONNECTION_WINDOW_BYTES);
-    let connection = protocol.serve_connection(TokioIo::new(stream), TowerToHyperService::new(router));
+    let service = service_fn(move |request| door.clone().reply(request).map(Ok::<_, Infallible>));
+    let connection = protocol.serve_connection(TokioIo::new(stream), service);
     let mut connection = std::pin::pin!(connection);
     tokio::select! {
         biased;

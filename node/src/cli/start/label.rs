@@ -37,6 +37,21 @@ pub(super) fn certificate_life(text: &str) -> Result<Duration, String> {
     }
 }
 
+/// The longest look for what comes next: with a longer one, a thread that a request reaches every millisecond would
+/// take a processor for itself.
+const BUSY_POLL_MAX: Duration = Duration::from_millis(1);
+
+/// Reads for how long a thread looks for what comes next; zero if it does not.
+pub(super) fn busy_poll(text: &str) -> Result<Duration, String> {
+    match text {
+        "off" => Ok(Duration::ZERO),
+        text => unit::duration(text)
+            .ok()
+            .filter(|look| *look <= BUSY_POLL_MAX)
+            .ok_or_else(|| "it takes a time up to 1ms, such as 100us, or off".to_owned()),
+    }
+}
+
 /// Reads a cloud, region or zone: short, printable, and free of what separates them.
 pub(super) fn place(text: &str) -> Result<String, String> {
     let good = text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte));

@@ -14,6 +14,7 @@ use super::{
     systemd::{self, Notice},
 };
 use crate::{
+    busy_poll,
     cli::{failure::Failure, output::Output, session::no_runtime, signals::Signals},
     node::{Card, Node},
 };
@@ -37,11 +38,9 @@ pub(super) fn run(start: Start, output: &Output) -> Result<(), Failure> {
     let log = log::init(format, &start.log, output)?;
     let ready_file = start.ready_file.as_deref().map(ReadyFile::new).transpose()?;
     // One thread for all of it: batches of the mesh and of consensus fall apart on a work-stealing runtime.
-    let runtime = Builder::new_current_thread()
-        .enable_all()
-        .max_blocking_threads(BLOCKING_THREADS_MAX)
-        .build()
-        .map_err(no_runtime)?;
+    let mut builder = Builder::new_current_thread();
+    builder.enable_all().max_blocking_threads(BLOCKING_THREADS_MAX);
+    let runtime = busy_poll::build(&mut builder, start.busy_poll).map_err(no_runtime)?;
     let result = runtime.block_on(live(start, log, Voice { format, output }, ready_file));
     runtime.shutdown_timeout(BLOCKING_GRACE);
     result

@@ -6,6 +6,7 @@ use super::{
         tally::{DoorName, Reason, Tally},
     },
     Api,
+    portions::Portions,
 };
 use axum::body::Body;
 use http::Request;
@@ -24,7 +25,7 @@ use std::{
     pin::pin,
     sync::{
         Arc,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicU64, Ordering},
     },
     time::Duration,
 };
@@ -81,11 +82,11 @@ pub(in crate::doors) async fn serve<S>(
         .max_header_list_size(HEADERS_BYTES_MAX)
         .max_pending_accept_reset_streams(RESETS_MAX)
         .max_local_error_reset_streams(FAULTS_MAX);
-    let begun = Arc::new(AtomicBool::new(false));
-    let seen = begun.clone();
+    let requests = Arc::new(AtomicU64::new(0));
+    let seen = requests.clone();
     // Where a request came in goes with it as an extension, and nothing else puts it there.
     let service = service_fn(move |mut request: Request<Incoming>| {
-        seen.store(true, Ordering::Relaxed);
+        seen.fetch_add(1, Ordering::Relaxed);
         request.extensions_mut().insert(origin);
         request.extensions_mut().insert(kept.clone());
         let api = api.clone();
@@ -94,11 +95,14 @@ pub(in crate::doors) async fn serve<S>(
     let late = async {
         sleep(HEAD_TIMEOUT).await;
         // From then on each version of HTTP has its own way to find out who is gone.
-        if begun.load(Ordering::Relaxed) {
+        if requests.load(Ordering::Relaxed) > 0 {
             pending::<()>().await;
         }
     };
-    let mut connection = pin!(builder.serve_connection_with_upgrades(TokioIo::new(stream), service));
+    let mut connection = pin!(
+        builder
+            .serve_connection_with_upgrades(TokioIo::new(Portions::new(stream, requests.clone())), service)
+    );
     let served = tokio::select! {
         biased;
         served = connection.as_mut() => served,
@@ -114,7 +118,7 @@ pub(in crate::doors) async fn serve<S>(
     };
     if let Err(error) = served {
         tracing::debug!(%error, "an HTTP connection broke");
-        if !begun.load(Ordering::Relaxed) && is_late(&*error) {
+        if requests.load(Ordering::Relaxed) == 0 && is_late(&*error) {
             tally.refused(DoorName::Api, Reason::Late);
         } else if is_too_much(&*error) {
             tally.refused(DoorName::Api, Reason::Resets);

@@ -22,6 +22,7 @@ mod offer;
 mod openapi;
 mod path;
 mod platform;
+mod portions;
 mod problem;
 mod raw;
 mod routes;

@@ -30,6 +30,7 @@ pub(super) const KEYS: &[Key] = &[
     of("node", "data_dir", "data-dir", Kind::Path),
     of("node", "socket", "socket", Kind::Path),
     of("node", "door_threads", "door-threads", Kind::Plain),
+    of("node", "busy_poll", "busy-poll", Kind::Plain),
     of("node", "ready_file", "ready-file", Kind::Path),
     of("place", "cloud", "cloud", Kind::Plain),
     of("place", "region", "region", Kind::Plain),

@@ -2,8 +2,8 @@
 
 use super::value::{
     Agreed, AuthorityUrl, BlobCopies, Bound, Certified, Dialled, Files, Filter, Format, Host, Label, Life,
-    Listener, LogKept, Loopback, Mailbox, Name, Operations, Origin, Path, SecretFile, Size, SnapshotEvery,
-    Threads, Told, Value, Voter,
+    Listener, LogKept, Look, Loopback, Mailbox, Name, Operations, Origin, Path, SecretFile, Size,
+    SnapshotEvery, Threads, Told, Value, Voter,
 };
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -50,6 +50,9 @@ struct Node {
     /// Threads that serve connections beside the node's own; one less than the host has cores, at most 3, if nothing is
     /// said.
     door_threads: Option<Value<Threads>>,
+    /// For how long a thread looks for what comes next, at most, before it sleeps: up to "1ms", or "off"; "100us" if nothing
+    /// is said.
+    busy_poll: Option<Value<Look>>,
     /// A file to write once the node is ready: JSON with its name, ids and addresses. Gone when it stops.
     ready_file: Option<Value<Path>>,
 }
