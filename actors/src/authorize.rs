@@ -24,7 +24,7 @@ pub enum Action {
 }
 
 /// The endpoints that only nodes may call, as service and endpoint.
-const NODE_ENDPOINTS: [(&str, &str); 22] = [
+const NODE_ENDPOINTS: [(&str, &str); 24] = [
     ("auth", "admit"),
     ("auth", "login"),
     ("auth", "open-secret"),
@@ -47,17 +47,22 @@ const NODE_ENDPOINTS: [(&str, &str); 22] = [
     ("network", "transfer-office"),
     ("network", "drain-here"),
     ("network", "verify-audit-here"),
+    ("network", "explain-here"),
+    ("network", "ping-here"),
 ];
 
 /// The endpoints of platform services that doors call by name, with what they are to rules: all of them are about the
 /// mesh as a whole.
-const NAMED_ENDPOINTS: [(&str, &str, [&str; 3]); 10] = [
+const NAMED_ENDPOINTS: [(&str, &str, [&str; 3]); 13] = [
     ("auth", "create-token", ["network", "tokens", "write"]),
     ("auth", "finish-authority", ["network", "authority", "write"]),
     ("auth", "rotate-authority", ["network", "authority", "write"]),
     ("auth", "show-authority", ["network", "authority", "read"]),
     ("network", "drain", ["network", "members", "write"]),
+    ("network", "explain", ["network", "status", "read"]),
     ("network", "leave", ["network", "members", "write"]),
+    ("network", "links", ["network", "status", "read"]),
+    ("network", "ping", ["network", "status", "read"]),
     ("network", "remove", ["network", "members", "write"]),
     ("network", "status", ["network", "status", "read"]),
     ("network", "transfer", ["network", "members", "write"]),

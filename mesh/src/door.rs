@@ -59,7 +59,8 @@ pub(crate) async fn accept(inner: Arc<Inner>) {
 /// The handshake, and who is there.
 async fn enter(inner: &Arc<Inner>, incoming: Incoming) -> Result<(), String> {
     let credentials = inner.credentials();
-    let connecting = incoming.accept_with(credentials.server.clone()).map_err(|error| describe(&error))?;
+    let server = credentials.server(incoming.remote_address());
+    let connecting = incoming.accept_with(server).map_err(|error| describe(&error))?;
     let connection = connecting.await.map_err(|error| describe(&error))?;
     let protocol = connection
         .handshake_data()

@@ -6,7 +6,7 @@
 //! ```text
 //!  call / open ──► Peer (address, links, redial) ──► Link (one QUIC connection) ──► streams
 //!  gossip ───────────┘                                 │ ping stream: round trip, "heard of"
-//!  UDP port ──► Door: micro/3/<cluster> ──► hello ─────┘
+//!  UDP port ──► Door: micro/4/<cluster> ──► hello ─────┘
 //!                     micro-join/1 ───────► one request, one answer
 //!                     micro-renewal/1 ────► the same, for a node whose certificate does not count any more
 //! ```
@@ -27,8 +27,10 @@ mod mesh;
 mod mesh_verifier;
 mod place;
 mod prelude;
+mod relay;
 mod renewal;
 mod route;
+mod routing;
 mod socket;
 mod tls;
 
@@ -43,8 +45,8 @@ pub use identity::{
 pub use join::{JoinGrant, JoinRequest, JoinToken, TokenError, join};
 pub use lane::Lane;
 pub use link::Expulsion;
-pub use mesh::{Mesh, MeshConfig, MeshError};
+pub use mesh::{Mesh, MeshConfig, MeshError, WAY_LEEWAY};
 pub use place::Place;
 pub use renewal::RenewalGrant;
-pub use route::{LinkState, Route};
+pub use route::{Candidate, LinkReport, LinkState, Route};
 pub use socket::{DatagramSocket, Socket};

@@ -24,6 +24,8 @@ pub struct Route {
     pub node: NodeId,
     /// Where it is dialled.
     pub address: SocketAddr,
+    /// The nodes that what is sent to it passes, the first one first; none if it goes there directly.
+    pub relays: Vec<NodeId>,
     /// Whether it can be reached.
     pub state: LinkState,
     /// The lowest round trip of the last 30 s, from pings of our own once a second: neither inflated by load
@@ -37,4 +39,34 @@ pub struct Route {
     pub left: bool,
     /// Why it can't be reached, for people. Empty when it is up.
     pub problem: String,
+}
+
+/// A link as the node at its one end tells of it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct LinkReport {
+    /// The node that tells.
+    pub from: NodeId,
+    /// The node at the other end.
+    pub to: NodeId,
+    /// The lowest round trip of the last seconds.
+    pub rtt: Duration,
+    /// The share of packets sent that were lost, from 0 to 1.
+    pub loss: f64,
+}
+
+/// A way that could be gone, and what it costs. The cheapest is, unless another was before and is hardly dearer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Candidate {
+    /// The nodes between the two ends; none if it is the direct way.
+    pub relays: Vec<NodeId>,
+    /// What it costs in all, as a round trip.
+    pub cost: Duration,
+    /// The round trips of its links.
+    pub rtt: Duration,
+    /// What is added for packets that are lost on them.
+    pub of_loss: Duration,
+    /// What is added for the relays.
+    pub of_relays: Duration,
+    /// Whether it is the one that is gone.
+    pub chosen: bool,
 }

@@ -44,6 +44,10 @@ pub(crate) const BIDI_STREAMS_MAX: VarInt = VarInt::from_u32(4096);
 pub(crate) const UNI_STREAMS_MAX: VarInt = VarInt::from_u32(1024);
 /// What a peer may send before it is known who it is: one stream, and a little more than one join request.
 const STRANGER_WINDOW: VarInt = VarInt::from_u32(128 << 10);
+/// Packets of other nodes that have come over a link and wait to be sent on, in bytes: a burst of 50 ms at 100 Mbit/s.
+const DATAGRAMS: usize = 640 << 10;
+/// The same of a link whose other end has dialled: it could send them before it has shown who it is.
+const STRANGER_DATAGRAMS: usize = 64 << 10;
 /// Handshakes waiting to be looked at.
 const INCOMING_MAX: usize = 256;
 
@@ -162,14 +166,44 @@ pub(crate) fn server(
     let token_key = ring::hkdf::Salt::new(ring::hkdf::HKDF_SHA256, &[]).extract(&seams.random::<64>());
     let mut server = quinn::ServerConfig::new(Arc::new(crypto), Arc::new(token_key));
     let mut transport = transport(segments);
-    transport
-        .max_concurrent_bidi_streams(1u32.into())
-        .max_concurrent_uni_streams(0u32.into())
-        .receive_window(STRANGER_WINDOW);
+    narrow(&mut transport);
+    // Whoever has not shown a certificate yet may send packets as well.
+    transport.datagram_receive_buffer_size(Some(STRANGER_DATAGRAMS));
     server.transport_config(Arc::new(transport));
     server.time_source(clock);
     server.max_incoming(INCOMING_MAX);
     Ok(server)
+}
+
+/// How this node dials a peer over relays, where it dials directly by `client`.
+pub(crate) fn relayed_client(client: &quinn::ClientConfig) -> quinn::ClientConfig {
+    let mut client = client.clone();
+    client.transport_config(Arc::new(relayed_transport()));
+    client
+}
+
+/// How this node answers over relays, where it answers directly by `server`.
+pub(crate) fn relayed_server(server: &quinn::ServerConfig) -> quinn::ServerConfig {
+    let (mut server, mut transport) = (server.clone(), relayed_transport());
+    narrow(&mut transport);
+    server.transport_config(Arc::new(transport));
+    server
+}
+
+/// What whoever dials gets before it is known who that is.
+fn narrow(transport: &mut quinn::TransportConfig) {
+    transport
+        .max_concurrent_bidi_streams(1u32.into())
+        .max_concurrent_uni_streams(0u32.into())
+        .receive_window(STRANGER_WINDOW);
+}
+
+/// QUIC's settings between nodes that have others between them. Its packets are as small as QUIC allows, since they
+/// travel within others, and carry no packets of others in turn.
+fn relayed_transport() -> quinn::TransportConfig {
+    let mut transport = transport(false);
+    transport.mtu_discovery_config(None).datagram_receive_buffer_size(None);
+    transport
 }
 
 /// The endpoint's own settings: its secrets come from the node's entropy.
@@ -193,7 +227,7 @@ fn transport(segments: bool) -> quinn::TransportConfig {
         .receive_window(CONNECTION_WINDOW)
         .send_window(SEND_WINDOW)
         .send_fairness(false) // One stream after the other finishes earlier than all at once.
-        .datagram_receive_buffer_size(None)
+        .datagram_receive_buffer_size(Some(DATAGRAMS))
         .enable_segmentation_offload(segments);
     transport
 }

@@ -1,6 +1,7 @@
 //! What runs on a host: the node, put together on the simulation's seams, and its clients.
 
 use crate::{
+    clouds,
     door::{Door, attach_echo},
     gauge,
     machine::{Machine, Seat, Shared},
@@ -12,7 +13,7 @@ use crate::{
     workload::{self, Client},
 };
 use micro_consensus::ConsensusConfig;
-use micro_mesh::{Place, Socket};
+use micro_mesh::{Place, Socket, WAY_LEEWAY};
 use micro_node::{
     config::{
         AuditConfig, Config, HttpConfig, Join, LimitsConfig, StorageConfig, ThreadsConfig, VotersWanted,
@@ -112,7 +113,7 @@ fn config(shared: &Shared, machine: &Machine, join: Option<Join>) -> Config {
         if shared.options.nodes < FIVE_VOTERS_FROM { VotersWanted::Three } else { VotersWanted::Five };
     // Paths and doors are never touched: a simulated node has neither files nor listeners.
     Config {
-        place: Place { cloud: "simulated".into(), region: "one".into(), zone: name.clone() },
+        place: Place { cloud: clouds::name(shared, machine), region: "one".into(), zone: name.clone() },
         data_dir: format!("/simulated/{name}").into(),
         socket: format!("/simulated/{name}/socket").into(),
         api: ([127, 0, 0, 1], 7401).into(),
@@ -154,6 +155,8 @@ async fn host(shared: &Shared, machine: &Machine, storage: Storage) -> Result<Ho
             ..ConsensusConfig::default()
         },
         scrub_round: SCRUB_ROUND,
+        // With all of it, no way that can be gone is ever left for a better one.
+        way_leeway: if shared.options.planted_bug == Some(PlantedBug::WaysKept) { 1.0 } else { WAY_LEEWAY },
         audit: None,
     })
 }

@@ -22,6 +22,7 @@ compile_error!(
 compile_error!("the simulation catches Linux system calls on x86-64 or AArch64; build it there");
 
 pub mod checkers;
+mod clouds;
 mod door;
 pub mod faults;
 pub mod gauge;

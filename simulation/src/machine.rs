@@ -169,6 +169,10 @@ pub struct Shared {
     pub trace: Trace,
     /// What the network does.
     pub weather: Weather,
+    /// How long messages take between two hosts, the lower seat first, where that is always the same.
+    pub latencies: RefCell<BTreeMap<(Seat, Seat), Duration>>,
+    /// When a link was last cut, mended or changed, or a node was started or died.
+    pub network_changed: Cell<Duration>,
     /// What clients asked and were told.
     pub history: History,
     /// The same for each kind of work that has more to say.
@@ -205,6 +209,8 @@ impl Shared {
             weather: Weather::new(options.seed_of("weather")),
             machines: (1..=options.nodes + options.spares).map(|number| machine(&options, number)).collect(),
             trace,
+            latencies: RefCell::default(),
+            network_changed: Cell::default(),
             history: History::default(),
             journals: Journals::default(),
             again: Again::default(),

@@ -57,11 +57,13 @@ pub enum PlantedBug {
     OldCopies,
     /// A node can't write its identity once it has one, so that each renewal of its certificate comes to nothing.
     RenewalsSkipped,
+    /// A way to another node is kept as long as it can be gone, however slow it has become.
+    WaysKept,
 }
 
 impl PlantedBug {
     /// All, by the names they are called by on the command line.
-    pub const ALL: [(&'static str, PlantedBug); 25] = [
+    pub const ALL: [(&'static str, PlantedBug); 26] = [
         ("ack-before-sync", PlantedBug::AckBeforeSync),
         ("vote-not-persisted", PlantedBug::VoteNotPersisted),
         ("read-without-quorum", PlantedBug::ReadWithoutQuorum),
@@ -87,6 +89,7 @@ impl PlantedBug {
         ("room-unseen", PlantedBug::RoomUnseen),
         ("old-copies", PlantedBug::OldCopies),
         ("renewals-skipped", PlantedBug::RenewalsSkipped),
+        ("ways-kept", PlantedBug::WaysKept),
     ];
 }
 
@@ -124,6 +127,8 @@ pub struct Options {
     pub workloads: Option<Vec<Kind>>,
     /// How long the certificates of nodes count.
     pub certificate_life: Duration,
+    /// Whether the hosts are spread over three clouds, as far from each other as those of people.
+    pub clouds: bool,
     /// A bug put in on purpose.
     pub planted_bug: Option<PlantedBug>,
     /// Whether events are shown on standard error as they happen.
@@ -140,6 +145,7 @@ impl Options {
             storm: Duration::from_secs(60),
             workloads: None,
             certificate_life: CERTIFICATE_LIFE,
+            clouds: false,
             planted_bug: None,
             show: false,
         }

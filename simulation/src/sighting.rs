@@ -88,6 +88,8 @@ pub struct NodeSight {
     pub progress: Option<Progress>,
     /// What it shows to others. None while it does not run.
     pub papers: Option<Papers>,
+    /// The nodes that it reaches, each with the relays on the way. Empty while it does not run.
+    pub ways: BTreeMap<NodeId, Vec<NodeId>>,
     /// Its durable log: index to entry. Purged entries are gone.
     pub log: BTreeMap<u64, Line>,
     /// Every entry below this index was purged.
@@ -116,6 +118,15 @@ impl NodeSight {
     }
 }
 
+/// The network under the nodes, where its links are as quick at any time.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Network {
+    /// The round trip between two hosts that reach each other, by their names, in both orders.
+    pub round_trips: BTreeMap<(String, String), Duration>,
+    /// When it last changed, or a node was started or died.
+    pub changed: Duration,
+}
+
 /// All nodes at one moment.
 #[derive(Clone, Debug, Default)]
 pub struct Sighting {
@@ -123,6 +134,8 @@ pub struct Sighting {
     pub at: Duration,
     /// By name.
     pub nodes: BTreeMap<String, NodeSight>,
+    /// What is under them, if they are in clouds.
+    pub network: Option<Network>,
 }
 
 impl Sighting {

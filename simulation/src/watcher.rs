@@ -4,10 +4,11 @@ use crate::{
     checkers::Violation,
     machine::{Machine, Shared},
     seams,
-    sighting::{Line, NodeSight, Papers, Position, Progress, Sighting, StatePrint},
+    sighting::{Line, Network, NodeSight, Papers, Position, Progress, Sighting, StatePrint},
     trace::Fnv,
 };
 use micro_consensus::{LogPosition, Observation};
+use micro_mesh::LinkState;
 use micro_node::node::Node;
 use micro_storage::{Family, LogRecord, LogStore, Order, ScanRange, StateView, StorageError};
 use std::{
@@ -42,6 +43,7 @@ impl Watcher {
         if with_state {
             self.states_at = at;
         }
+        self.sighting.network = shared.options.clouds.then(|| network(shared));
         for machine in &shared.machines {
             let sight = self.sighting.nodes.entry(machine.name.clone()).or_default();
             let clock = seams::clock(shared.trace.clone(), machine.skew.clone());
@@ -84,6 +86,7 @@ fn look_at(
     now: SystemTime,
 ) -> Result<(), StorageError> {
     (sight.fresh_from, sight.state, sight.progress, sight.papers) = (None, None, None, None);
+    sight.ways.clear();
     sight.boot = machine.boot.get();
     if let Some(node) = machine.node.borrow().upgrade() {
         let mut progress = progress(node.consensus().observe());
@@ -91,6 +94,8 @@ fn look_at(
         progress.stopped = progress.stopped.filter(|_| !machine.damaged.get());
         sight.progress = Some(progress);
         sight.papers = Some(papers(&node, now));
+        let up = node.mesh().routes().into_iter().filter(|route| route.state == LinkState::Up);
+        sight.ways = up.map(|route| (route.node, route.relays)).collect();
     }
     sight.id = machine.id.get();
     if let Some(storage) = machine.storage.borrow().as_ref() {
@@ -100,6 +105,20 @@ fn look_at(
         }
     }
     Ok(())
+}
+
+/// The links between the hosts.
+fn network(shared: &Shared) -> Network {
+    let mut round_trips = BTreeMap::new();
+    for ((one, other), latency) in shared.latencies.borrow().iter() {
+        let [one, other] = [*one, *other].map(|seat| shared.machine(seat));
+        let [a, b] = [one, other].map(|machine| machine.ip.get());
+        if !shared.weather.is_blocked(a, b) && !shared.weather.is_blocked(b, a) {
+            round_trips.insert((one.name.clone(), other.name.clone()), 2 * *latency);
+            round_trips.insert((other.name.clone(), one.name.clone()), 2 * *latency);
+        }
+    }
+    Network { round_trips, changed: shared.network_changed.get() }
 }
 
 fn progress(seen: Observation) -> Progress {

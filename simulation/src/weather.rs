@@ -62,6 +62,11 @@ impl Weather {
         inner.blocked.retain(|_, count| *count > 0);
     }
 
+    /// Whether nothing gets from `from` to `to`.
+    pub fn is_blocked(&self, from: IpAddr, to: IpAddr) -> bool {
+        self.inner().blocked.contains_key(&(from, to))
+    }
+
     /// Loses and doubles a share of what `host` sends and receives; 0 and 0 are fair weather.
     pub fn set_rough(&self, host: IpAddr, lost: f64, doubled: f64) {
         let mut inner = self.inner();

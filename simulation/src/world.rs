@@ -2,7 +2,7 @@
 
 use crate::{
     checkers::Violation,
-    host,
+    clouds, host,
     machine::{Machine, Phase, Seat, Shared},
     options::{Options, PlantedBug},
     sighting::Sighting,
@@ -61,7 +61,15 @@ impl World {
             let (shared, seat) = (shared.clone(), Seat(seat));
             sim.host(machine.name.as_str(), move || host::live(shared.clone(), seat));
         }
-        World { sim, shared, watcher: Watcher::default() }
+        let world = World { sim, shared, watcher: Watcher::default() };
+        if world.shared.options.clouds {
+            for one in world.all_seats() {
+                world.all_seats().filter(|other| *other > one).for_each(|other| {
+                    world.set_pair_latency(one, other, clouds::latency(one, other));
+                });
+            }
+        }
+        world
     }
 
     /// What hosts and driver share.
@@ -140,6 +148,7 @@ impl World {
         }
         machine.gone();
         self.sim.crash(machine.ip.get());
+        self.network_changed();
     }
 
     /// A random seat whose node runs.
@@ -166,11 +175,13 @@ impl World {
     /// Nothing gets from one host to the other, until [`unblock`](Self::unblock).
     pub fn block(&self, from: Seat, to: Seat) {
         self.shared.weather.block(self.machine(from).ip.get(), self.machine(to).ip.get());
+        self.network_changed();
     }
 
     /// Takes one block back.
     pub fn unblock(&self, from: Seat, to: Seat) {
         self.shared.weather.unblock(self.machine(from).ip.get(), self.machine(to).ip.get());
+        self.network_changed();
     }
 
     /// Every other seat.
@@ -191,6 +202,24 @@ impl World {
         for other in self.others(seat) {
             self.sim.release(self.machine(seat).ip.get(), self.machine(other).ip.get());
         }
+    }
+
+    /// Every message between two hosts takes this long, until they are as far from each other as at first.
+    pub fn set_pair_latency(&self, one: Seat, other: Seat, latency: Duration) {
+        self.sim.set_link_latency(self.machine(one).ip.get(), self.machine(other).ip.get(), latency);
+        self.shared.latencies.borrow_mut().insert((one.min(other), one.max(other)), latency);
+        self.network_changed();
+    }
+
+    /// Takes back what was set for two hosts.
+    pub fn reset_pair_latency(&self, one: Seat, other: Seat) {
+        if self.shared.options.clouds {
+            self.set_pair_latency(one, other, clouds::latency(one, other));
+        }
+    }
+
+    fn network_changed(&self) {
+        self.shared.network_changed.set(self.now());
     }
 
     /// Every message between a host and the others takes this long.
@@ -242,6 +271,7 @@ impl World {
         machine.damaged.set(faults.full || faults.sync_fails_next || machine.disk.is_rotten());
         *machine.power.borrow_mut() = AtomicBool::new(true).into();
         self.sim.bounce(machine.ip.get());
+        self.network_changed();
     }
 
     /// The disks of these hosts have little room left, or enough again.

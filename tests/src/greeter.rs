@@ -8,7 +8,7 @@ use std::{
     path::{Path, PathBuf},
     process::Stdio,
 };
-use tokio::process::{Child, Command};
+use tokio::process::Child;
 
 /// A running `helloworld`.
 pub struct Greeter {
@@ -25,7 +25,7 @@ impl Greeter {
     pub fn start(root: &Path, member: &Member, detached: bool) -> anyhow::Result<Self> {
         let file = root.join("helloworld.log");
         let log = File::options().create(true).append(true).open(&file)?;
-        let mut command = Command::new(program("helloworld")?);
+        let mut command = member.command(&program("helloworld")?);
         isolate(&mut command, root);
         command.env("MICRO_NODE_ADDRESS", member.address());
         command.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log).kill_on_drop(!detached);

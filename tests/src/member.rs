@@ -59,6 +59,7 @@ pub struct Member {
     data: PathBuf,
     extra: Vec<String>,
     wrapper: Vec<String>,
+    host: Vec<String>,
     detached: bool,
     process: Option<Child>,
     ready: Option<Ready>,
@@ -78,6 +79,7 @@ impl Member {
             folder,
             extra,
             wrapper: Vec::new(),
+            host: Vec::new(),
             detached: false,
             process: None,
             ready: None,
@@ -89,6 +91,21 @@ impl Member {
     pub fn with_data(mut self, folder: PathBuf) -> Self {
         self.data = folder;
         self
+    }
+
+    /// Has it run on this host, as [`Hosts`](crate::Hosts) are, with the services that are attached to it.
+    #[must_use]
+    pub fn on_host(mut self, host: &str) -> Self {
+        self.host = vec!["nsenter".to_owned(), format!("--net=/run/netns/{host}")];
+        self
+    }
+
+    /// A command that runs `program` on its host.
+    pub(crate) fn command(&self, program: &Path) -> Command {
+        let mut words = self.host.iter().map(AsRef::as_ref).chain([program.as_os_str()]);
+        let mut command = Command::new(words.next().expect("there is the program at least"));
+        command.args(words);
+        command
     }
 
     /// Starts it from now on by another program, such as `strace -f`. None starts it directly.
@@ -196,11 +213,11 @@ impl Member {
         let program = program("micro-node")?;
         let mut command = match self.wrapper.split_first() {
             Some((wrapper, arguments)) => {
-                let mut command = Command::new(wrapper);
+                let mut command = self.command(Path::new(wrapper));
                 command.args(arguments).arg(program);
                 command
             }
-            None => Command::new(program),
+            None => self.command(&program),
         };
         isolate(&mut command, &self.folder);
         command.args(["start", "--name", &self.name]);

@@ -16,6 +16,7 @@ mod replicas;
 mod status;
 mod steward;
 mod watermark;
+mod ways;
 
 pub use audit::{NodeAudit, VerifyAuditRequest};
 pub use card::{NodeCard, Phase};
@@ -29,3 +30,4 @@ pub(crate) use platform::NetworkParts;
 pub use platform::{NETWORK, NetworkService};
 pub(crate) use steward::Steward;
 pub(crate) use watermark::Watermark;
+pub use ways::{ExplainReply, ExplainRequest, LinkReply, LinksReply, PingReply, PingRequest, WayReply};

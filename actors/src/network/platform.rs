@@ -193,6 +193,11 @@ impl Platform for NetworkService {
                     let here: VerifyAuditHere = decode(&call.body)?;
                     Ok(Codec::encode(&self.verify_audit_here(here).await?).into())
                 }
+                "links" => Ok(Codec::encode(&self.links()).into()),
+                "explain" => Ok(Codec::encode(&self.explain(decode(&call.body)?, deadline).await?).into()),
+                "explain-here" => Ok(Codec::encode(&self.explain_here(decode(&call.body)?)).into()),
+                "ping" => Ok(Codec::encode(&self.ping(decode(&call.body)?, deadline).await?).into()),
+                "ping-here" => Ok(Bytes::new()),
                 other => Err(Fault::new(Code::NotFound, format!("the network has no endpoint {other:?}"))),
             }
         })

@@ -284,6 +284,7 @@ mod tests {
             zone: text(),
             address: text(),
             path: None,
+            relays: Vec::new(),
             rtt_ms: None,
             version: text(),
             uptime_s: None,

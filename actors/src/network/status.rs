@@ -82,6 +82,7 @@ impl View<'_> {
             // The link knows before gossip does.
             if !here && up.is_none() && state == NodeState::Ready { NodeState::Down } else { state }
         });
+        let relays = up.map(|route| self.relays(route)).unwrap_or_default();
         let place = heard.as_ref().map(Heard::place).unwrap_or_default();
         let membership_address =
             self.seen.addresses.iter().find(|(of, _)| *of == node).map(|(_, address)| address.clone());
@@ -97,11 +98,8 @@ impl View<'_> {
             cloud: place.cloud,
             region: place.region,
             zone: place.zone,
-            path: if here {
-                Some("self".to_owned())
-            } else {
-                up.map(|route| format!("direct {}", route.address))
-            },
+            path: if here { Some("self".to_owned()) } else { up.map(|route| path(route, &relays)) },
+            relays,
             address,
             rtt_ms: up.and_then(|route| route.rtt).map(|rtt| (rtt.as_secs_f64() * 1e6).round() / 1e3),
             version: heard.as_ref().map(Heard::version).unwrap_or_default(),
@@ -116,6 +114,11 @@ impl View<'_> {
                 heard.as_ref().filter(|_| state != NodeState::Down).and_then(Heard::actors)
             },
         }
+    }
+
+    /// The names of the nodes that are passed on a way.
+    fn relays(&self, route: &Route) -> Vec<String> {
+        route.relays.iter().map(|relay| self.network.name_of(*relay)).collect()
     }
 
     /// Now, in seconds since 1970.
@@ -187,5 +190,13 @@ impl View<'_> {
             learners: self.seen.learners.iter().copied().collect(),
             replicas: self.replicas.iter().flat_map(|replicas| replicas.figures()).collect(),
         }
+    }
+}
+
+/// How a node is reached, for people.
+fn path(route: &Route, relays: &[String]) -> String {
+    match relays {
+        [] => format!("direct {}", route.address),
+        relays => format!("via {}", relays.join(", ")),
     }
 }

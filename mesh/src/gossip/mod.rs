@@ -4,6 +4,7 @@
 //! decides what is told to whom; messages ride on the links, one stream each. Gossip is for what may be stale
 //! and need not survive: names, addresses, services, load. Each node writes its own values only.
 
+mod address;
 mod message;
 mod transport;
 
@@ -14,13 +15,14 @@ use crate::{
     link::{Link, lock},
     mesh::Inner,
 };
+use address::{address_of, node_at};
 use chitchat::{
     ChitchatConfig, ChitchatHandle, ChitchatId, FailureDetectorConfig, NodeState, spawn_chitchat,
 };
 use micro_sdk::wire::{ClusterId, NodeId};
 use std::{
     collections::{BTreeMap, BTreeSet},
-    net::SocketAddr,
+    net::{IpAddr, Ipv4Addr, SocketAddr},
     sync::{
         Arc, Mutex, OnceLock, Weak,
         atomic::{AtomicBool, Ordering},
@@ -51,6 +53,10 @@ const RESTART_WAIT: Duration = Duration::from_secs(1);
 const PUSHES_MAX: usize = 8;
 /// How long changes are collected before they are told: services come in groups.
 const PUSH_WAIT: Duration = Duration::from_millis(20);
+/// The key under which a node tells at which address it is dialled.
+const ADDRESS_KEY: &str = "address";
+/// The address of a node that has not told one: what is known of it came in parts.
+const UNTOLD: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), 0);
 /// Bits of chitchat's generation for restarts of gossip within one life of the node.
 const RESTART_BITS: u32 = 16;
 
@@ -65,7 +71,8 @@ pub struct Member {
     pub alive: bool,
     /// Where it is dialled.
     pub address: SocketAddr,
-    /// What it tells about itself. `name`, `cloud`, `region`, `zone` and `version` are set by the mesh.
+    /// What it tells about itself. `name`, `cloud`, `region`, `zone`, `version`, `address` and
+    /// those that begin with `link/` are set by the mesh.
     pub values: BTreeMap<String, String>,
 }
 
@@ -101,6 +108,7 @@ impl Gossip {
             ("region", &place.region),
             ("zone", &place.zone),
             ("version", &config.version),
+            (ADDRESS_KEY, &address.to_string()),
         ]
         .map(|(key, value)| (key.to_owned(), value.clone()))
         .into();
@@ -180,13 +188,15 @@ impl Gossip {
 
     /// Takes a message that came over `link`, if it is one that this peer may send.
     pub(crate) fn receive(&self, mesh: &Inner, link: &Link, bytes: &[u8]) {
-        let Some(peer) = mesh.peer(link.peer) else { return };
+        if mesh.peer(link.peer).is_none() {
+            return;
+        }
         let checked = message::check(bytes, link.peer, link.life.boot);
         match checked {
             Ok(message) => {
                 if let Some(inbox) = &*lock(&self.shared.inbox) {
                     // A full inbox loses messages, as a network does.
-                    let _ = inbox.try_send((peer.address(), message));
+                    let _ = inbox.try_send((address_of(link.peer), message));
                 }
             }
             Err(problem) => tracing::warn!(peer = %link.peer, %problem, "gossip message refused"),
@@ -244,6 +254,7 @@ impl Gossip {
     /// Tells chitchat what has changed here, takes from it what has changed elsewhere, and pokes those it
     /// misses.
     async fn step(&self, mesh: &Arc<Inner>, handle: &ChitchatHandle) {
+        self.tell_links(mesh);
         let own_changed = self.shared.own_changed.swap(false, Ordering::AcqRel);
         let (members, silent) = {
             let chitchat = handle.chitchat();
@@ -271,7 +282,17 @@ impl Gossip {
             let push = own_changed && pushes < PUSHES_MAX;
             if push || silent.contains(&peer.node) {
                 pushes += 1;
-                let _ = handle.gossip(peer.address());
+                let _ = handle.gossip(address_of(peer.node));
+            }
+        }
+    }
+
+    /// Finds the ways to go, and tells how this node's links are.
+    fn tell_links(&self, mesh: &Arc<Inner>) {
+        for (key, value) in mesh.find_ways(&self.members()) {
+            match value {
+                Some(value) => self.set(&key, value),
+                None => self.remove(&key),
             }
         }
     }
@@ -282,10 +303,15 @@ impl Gossip {
         let mut list = Vec::with_capacity(members.len());
         for (node, mut member) in members {
             if node == self.shared.node {
-                member.values = lock(&self.shared.own).clone();
+                (member.values, member.address) = (lock(&self.shared.own).clone(), self.shared.address);
             } else {
                 // A peer that answers pings is alive, whatever the detector makes of late gossip.
-                let Some(peer) = mesh.meet(node, member.generation, member.address) else { continue };
+                // One that has not told its address yet may be known by its link.
+                let peer = match member.address {
+                    UNTOLD => mesh.peer(node),
+                    told => mesh.meet(node, member.generation, told),
+                };
+                let Some(peer) = peer else { continue };
                 member.alive |= peer.is_up();
                 member.address = peer.address();
             }
@@ -307,10 +333,10 @@ impl Gossip {
         let shared = &self.shared;
         let generation = (shared.boot << RESTART_BITS) | restart.min((1 << RESTART_BITS) - 1);
         ChitchatConfig {
-            chitchat_id: ChitchatId::new(shared.node.to_string(), generation, shared.address),
+            chitchat_id: ChitchatId::new(shared.node.to_string(), generation, address_of(shared.node)),
             cluster_id: shared.cluster.to_string(),
             gossip_interval: shared.interval,
-            listen_addr: shared.address,
+            listen_addr: address_of(shared.node),
             seed_nodes: Vec::new(), // Links come first: whoever is linked and silent is poked in `step`.
             failure_detector_config: FailureDetectorConfig {
                 phi_threshold: PHI_THRESHOLD,
@@ -365,7 +391,7 @@ fn newest(
             node,
             generation: id.generation_id >> RESTART_BITS,
             alive: alive.contains(id),
-            address: id.gossip_advertise_addr,
+            address: state.get(ADDRESS_KEY).and_then(|told| told.parse().ok()).unwrap_or(UNTOLD),
             values: state.key_values().map(|(key, value)| (key.to_owned(), value.to_owned())).collect(),
         };
         members.insert(node, (id.generation_id, member));

@@ -1,5 +1,6 @@
 //! chitchat's messages over links: a stream for each, never waiting, lost when there is no link.
 
+use super::node_at;
 use crate::{
     lane::GOSSIP_PRIORITY,
     link::{Link, Outgoing},
@@ -68,7 +69,7 @@ pub(super) struct Socket {
 impl transport::Socket for Socket {
     async fn send(&mut self, to: SocketAddr, message: ChitchatMessage) -> Result<(), anyhow::Error> {
         // This runs within chitchat's loop, so it must not wait: not for a link, nor for a stream.
-        let link = self.mesh.peer_at(to).and_then(|peer| peer.current());
+        let link = node_at(to).and_then(|node| self.mesh.peer(node)?.current());
         let (Some(link), Ok(permit)) = (link, self.sends.clone().try_acquire_owned()) else { return Ok(()) };
         let mut bytes = vec![GOSSIP_KIND];
         message.serialize(&mut bytes);

@@ -32,7 +32,7 @@ pub(crate) async fn dial(
         let credentials = inner.credentials();
         let connecting = inner
             .endpoint
-            .connect_with(credentials.client.clone(), address, &name)
+            .connect_with(credentials.client(address), address, &name)
             .map_err(|error| format!("it can't be dialled: {error}"))?;
         let connection = connecting.await.map_err(|error| describe(&error))?;
         greet(inner, connection, node, purpose, &credentials).await

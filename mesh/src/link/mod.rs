@@ -1,17 +1,19 @@
 //! One QUIC connection to a peer, and the streams on it.
 
 mod dial;
+mod keeper;
 mod peer;
 mod pulse;
 mod serve;
 mod stream;
 
 pub(crate) use dial::{admit, dial};
-pub(crate) use peer::{Peer, in_order, keep};
+pub(crate) use keeper::keep;
+pub(crate) use peer::{Peer, in_order};
 pub(crate) use serve::serve;
 pub(crate) use stream::{GatherError, Outgoing, StreamGuard, gather};
 
-use crate::{Trust, prelude::Life, tls::in_words};
+use crate::{Trust, prelude::Life, relay::Tunnel, routing::LinkMetric, tls::in_words};
 use micro_sdk::wire::NodeId;
 use pulse::Pulse;
 use quinn::{ConnectionError, TransportErrorCode, VarInt};
@@ -86,6 +88,9 @@ impl Refusal {
 /// How long a link counts as alive after the last answer to a ping: two pings may be late.
 pub(crate) const FRESH: Duration = Duration::from_secs(3);
 
+/// After how long without an answer no way leads over a link any more: a ping a second, and a second for its answer.
+pub(crate) const NOTICED: Duration = Duration::from_secs(2);
+
 /// The certificates that a connection was made with.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Terms {
@@ -97,10 +102,20 @@ pub(crate) struct Terms {
     pub(crate) ends: SystemTime,
 }
 
+/// How a link's packets travel.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum LinkKind {
+    /// From one host to the other.
+    Direct,
+    /// Over other nodes.
+    Relayed,
+}
+
 /// One connection to a peer.
 #[derive(Debug)]
 pub(crate) struct Link {
     pub(crate) connection: quinn::Connection,
+    pub(crate) kind: LinkKind,
     /// The peer that its certificate names.
     pub(crate) peer: NodeId,
     /// Which end dialled.
@@ -130,8 +145,10 @@ impl Link {
         terms: Terms,
     ) -> Arc<Self> {
         let born = Instant::now();
+        let relayed = Tunnel::has(connection.remote_address());
         Arc::new(Link {
             connection,
+            kind: if relayed { LinkKind::Relayed } else { LinkKind::Direct },
             peer,
             opened_by,
             life,
@@ -159,6 +176,12 @@ impl Link {
     /// For how long the peer has not answered.
     pub(crate) fn silence(&self) -> Duration {
         self.pulse().silence()
+    }
+
+    /// How the link is, for choosing ways; none if it is not known, or answers no more.
+    pub(crate) fn measured(&self) -> Option<LinkMetric> {
+        let pulse = self.pulse();
+        (pulse.silence() < NOTICED).then(|| Some(LinkMetric::new(pulse.rtt_now()?, pulse.loss()))).flatten()
     }
 
     /// What the pings tell.

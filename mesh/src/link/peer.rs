@@ -1,48 +1,31 @@
-//! A peer: where it is dialled, the links to it, and the task that keeps one.
+//! A peer: where it is dialled, the links to it, and which of them is used.
 //!
-//! Both ends may dial at the same moment. Of two links the one is used that was opened by the lower node id;
-//! the other takes no new streams, and is closed by its dialler once it is empty. Since a link may have died
-//! unnoticed, one that still answers goes before one that does not.
-//!
-//! Whoever has renewed its certificate dials again. The new link goes before the old one, on which calls and
-//! conversations may end in their time: no longer than the old certificates count.
+//! There may be two: a direct one, and one over relays where that is the better way, or the only one. Both ends may
+//! dial at the same moment. Of two links of a kind the one is used that was opened by the lower node id; the other
+//! takes no new streams, and is closed by its dialler once it is empty. Since a link may have died unnoticed, one
+//! that still answers goes before one that does not.
 
-use super::{Link, Refusal, close_code, describe, dial, has_left, lock};
-use crate::{LinkState, Route, Trust, mesh::Inner, prelude::Purpose};
+use super::{Link, LinkKind, Refusal, close_code, describe, has_left, lock};
+use crate::{LinkState, Route, Trust, relay::Path, routing::LinkMetric};
 use micro_sdk::wire::{Code, Fault, NodeId, Seams};
 use quinn::VarInt;
 use std::{
     cmp::Reverse,
     net::SocketAddr,
     sync::{Arc, Mutex, MutexGuard},
-    time::{Duration, SystemTime},
+    time::SystemTime,
 };
 use tokio::{
     sync::{Notify, watch},
-    time::{Instant, sleep, timeout, timeout_at},
+    time::{Instant, timeout_at},
 };
-
-/// The wait after the first failed dial; it doubles with each.
-const BACKOFF_MIN: Duration = Duration::from_millis(100);
-/// The longest wait between dials: a host that is back is found again this soon.
-const BACKOFF_MAX: Duration = Duration::from_secs(5);
-/// How often a link is looked at.
-const TEND_INTERVAL: Duration = Duration::from_secs(1);
-/// A link that has lived this long was no failure.
-const PROVEN: Duration = Duration::from_secs(5);
-/// How long both ends are given to agree on which link is kept, before an unused one is closed.
-const AGREE: Duration = Duration::from_secs(2);
-/// When a link that is not used any more is closed, whatever is on it. Lanes are reopened by their owners.
-const DRAIN_MAX: Duration = Duration::from_secs(5);
-/// The wait after a dial that was to replace a link and failed: the link is as good as it was.
-const REPLACE_PAUSE: Duration = Duration::from_secs(1);
-/// When a peer that answers QUIC but no ping is given up.
-const SILENCE_MAX: Duration = Duration::from_secs(15);
 
 /// What those who wait for a link see.
 #[derive(Clone, Debug, Default)]
 struct Outlook {
     link: Option<Arc<Link>>,
+    /// The best of the direct ones, whether it is in use or not.
+    direct: Option<Arc<Link>>,
     /// Dials that have failed.
     failures: u64,
     /// The peer is not of the mesh any more.
@@ -61,7 +44,10 @@ struct State {
     /// The newest life that the address was heard of from; 0 before any.
     boot: u64,
     links: Vec<Arc<Link>>,
-    dialling: bool,
+    /// Dials under way.
+    dialling: usize,
+    /// The way to it, if that has relays.
+    relayed: Option<Path>,
     /// It has said that it shuts down, and was not dialled since.
     left: bool,
     shown: LinkState,
@@ -69,17 +55,26 @@ struct State {
     problem: String,
 }
 
+/// What the task hears that keeps a link of one kind.
+#[derive(Debug, Default)]
+pub(super) struct Signals {
+    /// Somebody waits for a link.
+    pub(super) wanted: Notify,
+    /// The links have changed, or whether there has to be one.
+    pub(super) changed: Notify,
+}
+
 /// Another node.
 pub(crate) struct Peer {
     pub(crate) node: NodeId,
-    own: NodeId,
-    seams: Seams,
+    pub(super) own: NodeId,
+    pub(super) seams: Seams,
     state: Mutex<State>,
     outlook: watch::Sender<Outlook>,
-    /// Somebody waits for a link.
-    wanted: Notify,
-    /// The links have changed.
-    changed: Notify,
+    direct: Signals,
+    relayed: Signals,
+    /// The way over relays has changed.
+    rerouted: Notify,
 }
 
 impl Peer {
@@ -88,7 +83,8 @@ impl Peer {
             address,
             boot: 0,
             links: Vec::new(),
-            dialling: false,
+            dialling: 0,
+            relayed: None,
             left: false,
             shown: LinkState::Down,
             since: seams.clock.now(),
@@ -100,8 +96,9 @@ impl Peer {
             seams,
             state: Mutex::new(state),
             outlook: watch::Sender::default(),
-            wanted: Notify::new(),
-            changed: Notify::new(),
+            direct: Signals::default(),
+            relayed: Signals::default(),
+            rerouted: Notify::new(),
         })
     }
 
@@ -116,7 +113,7 @@ impl Peer {
         if state.address != address {
             state.address = address;
             drop(state);
-            self.wanted.notify_one();
+            self.direct.wanted.notify_one();
         }
     }
 
@@ -136,6 +133,62 @@ impl Peer {
         self.outlook.borrow().open_link()
     }
 
+    /// The best direct link, if there is one now.
+    pub(crate) fn direct(&self) -> Option<Arc<Link>> {
+        self.outlook.borrow().direct.clone().filter(|link| link.is_open())
+    }
+
+    /// How the direct links are, for choosing ways; none if there is none that answers. One that was only just made is
+    /// not known yet, and stands in the place of one that is.
+    pub(crate) fn measured(&self) -> Option<LinkMetric> {
+        let links = self.links();
+        let mut direct: Vec<_> =
+            links.iter().filter(|link| link.kind == LinkKind::Direct && link.is_open()).collect();
+        direct.sort_by_key(|link| Reverse(link.order));
+        direct.into_iter().find_map(|link| link.measured())
+    }
+
+    /// Resolves when the way to the peer is not `way` any more.
+    pub(super) async fn leaves(&self, way: Option<Path>) {
+        while self.way() == way {
+            self.rerouted.notified().await;
+        }
+    }
+
+    /// The way to the peer, if that has relays.
+    pub(super) fn way(&self) -> Option<Path> {
+        lock(&self.state).relayed
+    }
+
+    /// The best link of a kind, if there is one now.
+    pub(super) fn best(&self, kind: LinkKind) -> Option<Arc<Link>> {
+        best_of(&lock(&self.state), self.own.min(self.node), |link| link.kind == kind)
+    }
+
+    pub(super) fn signals(&self, kind: LinkKind) -> &Signals {
+        match kind {
+            LinkKind::Direct => &self.direct,
+            LinkKind::Relayed => &self.relayed,
+        }
+    }
+
+    /// Takes note of the way to the peer, if that has relays. A link over them is then kept beside the direct one, and
+    /// used.
+    pub(crate) fn go(&self, relayed: Option<Path>) {
+        let mut state = lock(&self.state);
+        if state.relayed != relayed {
+            state.relayed = relayed;
+            self.refresh(state);
+            self.relayed.changed.notify_one();
+            self.rerouted.notify_one();
+        }
+    }
+
+    /// Whether a link of the kind is to be kept.
+    pub(super) fn wants(&self, kind: LinkKind) -> bool {
+        kind == LinkKind::Direct || self.way().is_some()
+    }
+
     /// Whether a link is up, and its peer heard of within the last seconds.
     pub(crate) fn is_up(&self) -> bool {
         self.current().is_some_and(|link| link.is_fresh())
@@ -151,7 +204,8 @@ impl Peer {
         }
         let mut outlook = self.outlook.subscribe();
         let failures = outlook.borrow_and_update().failures;
-        self.wanted.notify_one();
+        self.direct.wanted.notify_one();
+        self.relayed.wanted.notify_one();
         let settled = outlook
             .wait_for(|outlook| outlook.open_link().is_some() || outlook.failures > failures || outlook.gone);
         let link = match timeout_at(deadline, settled).await {
@@ -183,7 +237,7 @@ impl Peer {
         }
         state.links.push(link.clone());
         self.refresh(state);
-        self.changed.notify_one();
+        self.look_anew();
     }
 
     /// Takes a link out that is closed.
@@ -195,7 +249,7 @@ impl Peer {
             state.left = has_left(&reason);
         }
         self.refresh(state);
-        self.changed.notify_one();
+        self.look_anew();
     }
 
     /// Parts with the peer: its links are closed, its task ends.
@@ -213,16 +267,15 @@ impl Peer {
 
     fn refresh(&self, mut state: MutexGuard<'_, State>) {
         let lower = self.own.min(self.node);
-        let rank =
-            |link: &&Arc<Link>| (link.is_fresh(), link.renewals(), link.opened_by == lower, link.order);
-        let best = state.links.iter().filter(|link| link.is_open()).max_by_key(rank).cloned();
+        let best = best_of(&state, lower, |_| true);
+        let direct = best_of(&state, lower, |link| link.kind == LinkKind::Direct);
         for link in &state.links {
             link.set_superseded(best.as_ref().is_some_and(|best| !Arc::ptr_eq(best, link)));
         }
         let shown = match &best {
             Some(link) if link.is_fresh() => LinkState::Up,
             Some(_) => LinkState::Down,
-            None if state.dialling => LinkState::Connecting,
+            None if state.dialling > 0 => LinkState::Connecting,
             None => LinkState::Down,
         };
         if shown == LinkState::Up {
@@ -245,7 +298,7 @@ impl Peer {
         self.outlook.send_if_modified(|outlook| {
             let order = |link: &Option<Arc<Link>>| link.as_ref().map(|link| link.order);
             let changed = order(&outlook.link) != order(&best);
-            outlook.link = best;
+            (outlook.link, outlook.direct) = (best, direct);
             changed
         });
     }
@@ -271,22 +324,31 @@ impl Peer {
         }
     }
 
-    /// Has the peer's task look at its links now.
+    /// Has the peer's tasks look at its links now.
     pub(crate) fn look_anew(&self) {
-        self.changed.notify_one();
+        self.direct.changed.notify_one();
+        self.relayed.changed.notify_one();
+    }
+
+    /// The links to it.
+    pub(super) fn links(&self) -> Vec<Arc<Link>> {
+        lock(&self.state).links.clone()
     }
 
     /// The way to the peer, for people and for choices.
     pub(crate) fn route(&self) -> Route {
         let current = self.current();
+        let is_relayed = current.as_ref().is_some_and(|link| link.kind == LinkKind::Relayed);
         let (rtt, loss) = current.map_or((None, 0.0), |link| {
             let pulse = link.pulse();
             (pulse.rtt(), pulse.loss())
         });
         let state = lock(&self.state);
+        let relayed = state.relayed.filter(|_| is_relayed);
         Route {
             node: self.node,
             address: state.address,
+            relays: relayed.map(|path| path.relays().to_vec()).unwrap_or_default(),
             state: state.shown,
             rtt,
             loss,
@@ -297,19 +359,22 @@ impl Peer {
     }
 
     /// Takes note that a dial has begun.
-    fn begin_dial(&self) -> SocketAddr {
+    pub(super) fn begin_dial(&self, kind: LinkKind) {
         let mut state = lock(&self.state);
-        (state.dialling, state.left) = (true, false);
-        let address = state.address;
+        state.dialling += 1;
+        if kind == LinkKind::Direct {
+            state.left = false;
+        }
         self.refresh(state);
-        address
     }
 
     /// Takes note of how it ended.
-    fn end_dial(&self, outcome: Result<(), String>) {
+    pub(super) fn end_dial(&self, kind: LinkKind, outcome: Result<(), String>) {
         let mut state = lock(&self.state);
-        state.dialling = false;
-        let failed = outcome.is_err() && state.links.is_empty();
+        state.dialling -= 1;
+        // Who waits for a link waits for the one over relays, if there is to be one.
+        let decides = kind == LinkKind::Relayed || state.relayed.is_none();
+        let failed = outcome.is_err() && state.links.is_empty() && decides;
         if let Err(problem) = outcome
             && failed
         {
@@ -321,75 +386,14 @@ impl Peer {
         }
     }
 
-    /// Looks after the links for a while. `false` if there is none, or only one that was made with another certificate
-    /// than this node has now.
-    async fn tend(&self, renewals: u64) -> bool {
-        self.drop_expired();
-        self.look();
-        let Some(best) = self.current() else { return false };
-        if best.terms.own < renewals && best.is_fresh() {
-            return false;
-        }
-        if best.silence() > SILENCE_MAX {
-            best.close(close_code::SILENT, "no ping was answered");
-        }
-        self.drop_duplicates(&best);
-        let _ = timeout(TEND_INTERVAL, self.changed.notified()).await;
-        true
-    }
-
-    /// Closes links that were made with a certificate which does not count any more.
-    fn drop_expired(&self) {
-        let now = self.seams.clock.now();
-        for link in lock(&self.state).links.iter().filter(|link| link.terms.ends <= now) {
-            link.close(close_code::EXPIRED, "a certificate of this link has ended");
-        }
-    }
-
-    /// Closes links that are not in use any more. The dialler does; the other end only if the dialler forgets.
-    fn drop_duplicates(&self, best: &Arc<Link>) {
-        let settled = best.born.elapsed();
-        if settled < AGREE || !best.is_fresh() {
-            return;
-        }
-        for link in lock(&self.state).links.iter().filter(|link| !Arc::ptr_eq(link, best)) {
-            let patience = if link.opened_by == self.own { DRAIN_MAX } else { 2 * DRAIN_MAX };
-            let empty = link.opened_by == self.own && link.streams() == 0;
-            // What was begun on a link whose certificates were renewed may end in its time, which is theirs.
-            let busy = link.renewals() < best.renewals() && link.calls() > 0;
-            if empty || (settled > patience && !busy) {
-                link.close(close_code::DUPLICATE, "another connection is used");
-            }
-        }
-    }
-
-    /// The wait after so many failures: between half of it and all of it, so that many nodes don't dial as
-    /// one.
-    fn backoff(&self, failures: u32) -> Duration {
-        let full = BACKOFF_MIN.saturating_mul(1 << failures.min(10)).min(BACKOFF_MAX);
-        let share = u16::from_le_bytes(self.seams.random());
-        full / 2 + full.mul_f64(f64::from(share) / f64::from(u16::MAX) / 2.0)
-    }
-
-    /// Waits until it is time for the next dial: after a while, or when somebody wants a link, or has made
-    /// one.
-    async fn pause(&self, failures: u32) {
-        tokio::select! {
-            biased;
-            () = self.wanted.notified() => {}
-            () = self.changed.notified() => {}
-            () = sleep(self.backoff(failures)) => {}
-        }
-    }
-
     /// Whether the last link ended because the peer shuts down.
-    fn has_left(&self) -> bool {
+    pub(super) fn has_left(&self) -> bool {
         let state = lock(&self.state);
         state.left && state.links.is_empty()
     }
 
     /// Resolves when the peer is parted with.
-    fn gone(&self) -> impl Future<Output = ()> + Send + use<> {
+    pub(super) fn gone(&self) -> impl Future<Output = ()> + Send + use<> {
         let mut outlook = self.outlook.subscribe();
         async move {
             let _ = outlook.wait_for(|outlook| outlook.gone).await;
@@ -397,49 +401,15 @@ impl Peer {
     }
 }
 
-/// Keeps a link to `peer` until it or the mesh goes.
-pub(crate) async fn keep(inner: Arc<Inner>, peer: Arc<Peer>) {
-    tokio::select! {
-        biased;
-        () = inner.closed() => {}
-        () = peer.gone() => {}
-        () = redial(&inner, &peer) => {}
-    }
-}
-
-/// Dials whenever there is no link, or none that was made with this node's certificate.
-async fn redial(inner: &Arc<Inner>, peer: &Arc<Peer>) {
-    let mut failures = 0;
-    loop {
-        let began = Instant::now();
-        while peer.tend(inner.credentials().renewals).await {}
-        let replaces = peer.current().is_some();
-        if began.elapsed() > PROVEN {
-            failures = 0;
-        }
-        if peer.has_left() {
-            // It will not be back at once, unless somebody knows better.
-            peer.pause(failures).await;
-        }
-        let address = peer.begin_dial();
-        let outcome = match dial(inner, peer.node, address, Purpose::Link).await {
-            Ok(link) => inner.adopt(&link, None).map_err(|refusal| refusal.to_string()),
-            Err(problem) => Err(problem),
-        };
-        if let Err(problem) = &outcome {
-            tracing::debug!(peer = %peer.node, %address, problem, "dial failed");
-        }
-        let connected = outcome.is_ok();
-        peer.end_dial(outcome);
-        if !connected && peer.current().is_none() {
-            // Even somebody who waits gets no more than one dial in the shortest wait.
-            sleep(peer.backoff(0)).await;
-            peer.pause(failures).await;
-            failures += 1;
-        } else if !connected && replaces {
-            sleep(REPLACE_PAUSE).await;
-        }
-    }
+/// The link to use of those that are open and `fit`: one that answers before one that does not, one of the kind that
+/// the way is of before another, one of later certificates before one of earlier, and one that the `lower` node has
+/// opened, so that both ends find the same.
+fn best_of(state: &State, lower: NodeId, fit: impl Fn(&Link) -> bool) -> Option<Arc<Link>> {
+    let kind = if state.relayed.is_some() { LinkKind::Relayed } else { LinkKind::Direct };
+    let rank = |link: &&Arc<Link>| {
+        (link.is_fresh(), link.kind == kind, link.renewals(), link.opened_by == lower, link.order)
+    };
+    state.links.iter().filter(|link| link.is_open() && fit(link)).max_by_key(rank).cloned()
 }
 
 /// Orders routes for display: reachable ones first, then by node.

@@ -8,6 +8,8 @@ use tokio::time::Instant;
 const WINDOW: Duration = Duration::from_secs(30);
 /// Pings are a second apart, so the window holds no more.
 const SAMPLES_MAX: usize = 32;
+/// The pings that tell how the way is now: a way that has become longer is left within seconds.
+const SAMPLES_NOW: usize = 3;
 
 #[derive(Clone, Copy, Debug)]
 struct Sample {
@@ -51,6 +53,12 @@ impl Pulse {
         self.samples.iter().map(|sample| sample.rtt).min()
     }
 
+    /// The lowest round trip of the last pings: what the way is like now. One slow answer of a busy host changes
+    /// nothing.
+    pub(crate) fn rtt_now(&self) -> Option<Duration> {
+        self.samples.iter().rev().take(SAMPLES_NOW).map(|sample| sample.rtt).min()
+    }
+
     /// The share of packets lost in the window.
     pub(crate) fn loss(&self) -> f64 {
         let (Some(first), Some(last)) = (self.samples.front(), self.samples.back()) else { return 0.0 };
@@ -77,5 +85,11 @@ mod tests {
         }
         assert_eq!(pulse.rtt(), Some(ms(50)), "the path has become longer");
         assert!((pulse.loss() - 0.1).abs() < 0.001, "{}", pulse.loss());
+        pulse.record(start + ms(40_000), ms(90), 600, 40);
+        assert_eq!(pulse.rtt_now(), Some(ms(50)), "one slow answer");
+        for second in 41..43 {
+            pulse.record(start + ms(1000 * second), ms(90), 600, 40);
+        }
+        assert_eq!((pulse.rtt_now(), pulse.rtt()), (Some(ms(90)), Some(ms(50))));
     }
 }

@@ -1,6 +1,6 @@
 //! Works a link: takes the peer's streams, and pings it.
 
-use super::{FRESH, Link, Outgoing, StreamGuard, close_code, gather, stream_code};
+use super::{FRESH, Link, LinkKind, Outgoing, StreamGuard, close_code, gather, stream_code};
 use crate::{
     FrameReceiver, FrameSender, Lane,
     call::answer_call,
@@ -9,6 +9,7 @@ use crate::{
     lane::{CALL_PRIORITY, PING_PRIORITY},
     mesh::Inner,
     prelude::{GOSSIP_KIND, Kind, Purpose},
+    relay,
 };
 use bytes::Bytes;
 use quinn::{RecvStream, SendStream};
@@ -30,6 +31,7 @@ pub(crate) async fn serve(inner: Arc<Inner>, link: Arc<Link>, purpose: Purpose) 
         () = accept_bidi(&inner, &link) => {}
         () = accept_uni(&inner, &link) => {}
         () = ping(&inner, &link), if purpose == Purpose::Link => {}
+        () = relay::take(&inner, &link), if purpose == Purpose::Link && link.kind == LinkKind::Direct => {}
     }
     // A loop may end a moment before the connection knows why. A peer that only ends the pings is not
     // understood.

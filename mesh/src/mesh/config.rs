@@ -4,6 +4,10 @@ use crate::{IdentityError, Place, tls};
 use micro_sdk::wire::{NodeId, Seams};
 use std::{io, net::SocketAddr, time::Duration};
 
+/// By which share another way must usually be cheaper to be gone instead: less would be within what is told late of
+/// links.
+pub const WAY_LEEWAY: f64 = 0.10;
+
 /// What a mesh is started with.
 #[derive(Clone)]
 pub struct MeshConfig {
@@ -21,6 +25,9 @@ pub struct MeshConfig {
     pub seams: Seams,
     /// How often a node gossips. 500 ms makes changes known everywhere within two seconds.
     pub gossip_interval: Duration,
+    /// By which share another way must be cheaper to be gone instead: [`WAY_LEEWAY`], or more where ways may change
+    /// less often.
+    pub way_leeway: f64,
 }
 
 /// Why a mesh can't be started, or its identity not be changed.

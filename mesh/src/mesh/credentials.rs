@@ -1,16 +1,18 @@
 //! What this node shows to others, and whom it believes.
 
-use crate::{Identity, MeshError, Trust, tls};
+use crate::{Identity, MeshError, Trust, relay::Tunnel, tls};
 use micro_sdk::wire::Seams;
-use std::sync::Arc;
+use std::{net::SocketAddr, sync::Arc};
 
 /// A certificate with its key, whom the node believes while it shows it, and how it dials and answers with that. Never
 /// changed: new ones take the place of old ones.
 pub(crate) struct Credentials {
     pub(crate) identity: Identity,
     pub(crate) trust: Trust,
-    pub(crate) client: quinn::ClientConfig,
-    pub(crate) server: Arc<quinn::ServerConfig>,
+    client: quinn::ClientConfig,
+    relayed_client: quinn::ClientConfig,
+    server: Arc<quinn::ServerConfig>,
+    relayed_server: Arc<quinn::ServerConfig>,
     /// How many there were before in this life of the node.
     pub(crate) renewals: u64,
 }
@@ -29,7 +31,20 @@ impl Credentials {
             return Err(MeshError::Unbelieved);
         }
         let client = tls::client(&identity, &trust, seams, segments)?;
-        let server = Arc::new(tls::server(&identity, &trust, seams, segments)?);
-        Ok(Credentials { identity, trust, client, server, renewals })
+        let server = tls::server(&identity, &trust, seams, segments)?;
+        let relayed_client = tls::relayed_client(&client);
+        let relayed_server = Arc::new(tls::relayed_server(&server));
+        let server = Arc::new(server);
+        Ok(Credentials { identity, trust, client, relayed_client, server, relayed_server, renewals })
+    }
+
+    /// How to dial this address.
+    pub(crate) fn client(&self, address: SocketAddr) -> quinn::ClientConfig {
+        if Tunnel::has(address) { self.relayed_client.clone() } else { self.client.clone() }
+    }
+
+    /// How to answer this address.
+    pub(crate) fn server(&self, address: SocketAddr) -> Arc<quinn::ServerConfig> {
+        if Tunnel::has(address) { self.relayed_server.clone() } else { self.server.clone() }
     }
 }

@@ -2,11 +2,13 @@
 
 use super::{MeshConfig, MeshError, credentials::Credentials};
 use crate::{
-    Gossip, Handler, Identity, Trust,
+    Gossip, Handler, Identity, Member, Trust,
     conversation::CONVERSATIONS_MAX,
     door::{HANDSHAKES_MAX, JOINS_MAX},
     link::{Expulsion, Link, Peer, Refusal, close_code, dial, expulsion, keep, lock, serve},
     prelude::{Hello, Life, Purpose},
+    relay::Tunnel,
+    routing::Ways,
 };
 use micro_sdk::wire::{ClusterId, Code, Fault, NodeId, Seams};
 use quinn::{ConnectionError, Endpoint};
@@ -18,7 +20,10 @@ use std::{
         atomic::{AtomicBool, AtomicU64, Ordering},
     },
 };
-use tokio::sync::{Semaphore, watch};
+use tokio::{
+    sync::{Semaphore, watch},
+    time::Instant,
+};
 
 /// Nodes that one can know. Gossip's digest names each of them in one message, which ends at about this many.
 const PEERS_MAX: usize = 512;
@@ -47,6 +52,8 @@ pub(crate) struct Inner {
     pub(crate) life: Life,
     pub(crate) seams: Seams,
     pub(crate) endpoint: Endpoint,
+    pub(crate) tunnel: Arc<Tunnel>,
+    ways: Ways,
     pub(crate) calls: Arc<Semaphore>,
     pub(crate) conversations: Arc<Semaphore>,
     pub(crate) handshakes: Arc<Semaphore>,
@@ -74,6 +81,7 @@ impl Inner {
         segments: bool,
         credentials: Credentials,
         endpoint: Endpoint,
+        tunnel: Arc<Tunnel>,
     ) -> Self {
         let Identity { node, cluster, .. } = credentials.identity;
         let gossip = Gossip::new(config, node, cluster, advertise);
@@ -84,6 +92,8 @@ impl Inner {
             life: Life { boot: config.boot, nonce: u64::from_le_bytes(config.seams.random()) },
             seams: config.seams.clone(),
             endpoint,
+            tunnel,
+            ways: Ways::new(node, config.way_leeway),
             calls: Arc::new(Semaphore::new(CALLS_MAX)),
             conversations: Arc::new(Semaphore::new(CONVERSATIONS_MAX)),
             handshakes: Arc::new(Semaphore::new(HANDSHAKES_MAX)),
@@ -134,7 +144,7 @@ impl Inner {
         }
         let renewals = self.credentials().renewals + 1;
         let credentials = Credentials::new(identity, trust.clone(), &self.seams, self.segments, renewals)?;
-        self.endpoint.set_server_config(Some((*credentials.server).clone()));
+        self.endpoint.set_server_config(Some((*credentials.server(self.local_addr)).clone()));
         *lock(&self.credentials) = Arc::new(credentials);
         for peer in self.peers() {
             peer.part_unless(&trust, self.seams.clock.now());
@@ -190,6 +200,27 @@ impl Inner {
         }
     }
 
+    /// The ways to all nodes.
+    pub(crate) fn ways(&self) -> &Ways {
+        &self.ways
+    }
+
+    /// Looks at this node's links, and at what `members` tell of theirs; goes by what is the best way now. Returns what
+    /// to tell of the links, by key.
+    pub(crate) fn find_ways(&self, members: &[Member]) -> Vec<(String, Option<String>)> {
+        let peers = self.peers();
+        let measured = |peer: &Arc<Peer>| Some((peer.node, peer.measured()?));
+        let news = self.ways.measured(&peers.iter().filter_map(measured).collect());
+        for node in self.ways.compute(members, Instant::now()) {
+            tracing::debug!(peer = %node, relayed = ?self.ways.relayed(node), "way");
+        }
+        // Also to those who were not known when their way was found.
+        for peer in peers {
+            peer.go(self.ways.relayed(peer.node));
+        }
+        news
+    }
+
     pub(crate) fn gossip(&self) -> &Gossip {
         &self.gossip
     }
@@ -223,12 +254,6 @@ impl Inner {
     pub(super) fn known(&self, node: NodeId) -> Result<Arc<Peer>, Fault> {
         self.peer(node)
             .ok_or_else(|| Fault::new(Code::Unreachable, format!("no address of node {node} is known")))
-    }
-
-    /// The known node that is dialled at `address`; a reachable one, if there are several.
-    pub(crate) fn peer_at(&self, address: SocketAddr) -> Option<Arc<Peer>> {
-        let book = lock(&self.book);
-        book.peers.values().filter(|peer| peer.address() == address).max_by_key(|peer| peer.is_up()).cloned()
     }
 
     /// Puts a node into the book that gossip tells of.
@@ -356,6 +381,8 @@ impl Inner {
     /// Dials a connection of its own for one bulk transfer.
     pub(super) async fn open_bulk(self: &Arc<Self>, peer: &Arc<Peer>) -> Result<Arc<Link>, Fault> {
         let (node, address) = (peer.node, peer.address());
+        let relayed = self.ways.relayed(node).and_then(|_| self.tunnel.address(node));
+        let address = relayed.unwrap_or(address);
         dial(self, node, address, Purpose::Bulk).await.map_err(|problem| {
             Fault::new(Code::Unreachable, format!("node {node} at {address} can't be reached: {problem}"))
         })

@@ -4,18 +4,19 @@ mod config;
 mod credentials;
 mod inner;
 
-pub use config::{MeshConfig, MeshError};
+pub use config::{MeshConfig, MeshError, WAY_LEEWAY};
 pub(crate) use credentials::Credentials;
 pub(crate) use inner::Inner;
 
 use crate::{
-    FrameReceiver, FrameSender, Gossip, Handler, Heard, Identity, Lane, RenewalGrant, Route, Said, Socket,
-    Trust,
+    Candidate, FrameReceiver, FrameSender, Gossip, Handler, Heard, Identity, Lane, LinkReport, RenewalGrant,
+    Route, Said, Socket, Trust,
     call::{check_body, deadline, send_call, timed_out, work_call},
     conversation::ask,
     door,
     link::{Expulsion, Link, Outgoing, StreamGuard, close_code, describe, in_order},
     prelude::Kind,
+    relay::{self, Tunnel, TunnelSocket},
     renewal, tls,
 };
 use bytes::Bytes;
@@ -80,14 +81,22 @@ impl Mesh {
             return Err(MeshError::Advertise(advertise));
         }
         let credentials = Credentials::new(identity, trust, &config.seams, segments, 0)?;
-        let server = (*credentials.server).clone();
+        let server = (*credentials.server(local_addr)).clone();
         let runtime = Arc::new(quinn::TokioRuntime);
-        let socket = socket.into_quinn(&*runtime)?;
-        let endpoint =
-            Endpoint::new_with_abstract_socket(tls::endpoint(&config.seams), Some(server), socket, runtime)?;
-        let inner = Arc::new(Inner::new(&config, advertise, local_addr, segments, credentials, endpoint));
+        let (tunnel, outbox) = Tunnel::new(local_addr);
+        let tunnel = Arc::new(tunnel);
+        let socket = TunnelSocket { socket: socket.into_quinn(&*runtime)?, tunnel: tunnel.clone() };
+        let endpoint = Endpoint::new_with_abstract_socket(
+            tls::endpoint(&config.seams),
+            Some(server),
+            Arc::new(socket),
+            runtime,
+        )?;
+        let inner = Inner::new(&config, advertise, local_addr, segments, credentials, endpoint, tunnel);
+        let inner = Arc::new(inner);
         inner.gossip().bind(&inner);
         tokio::spawn(inner.gossip().clone().run(inner.clone()));
+        tokio::spawn(relay::send(inner.clone(), outbox));
         Ok(Mesh { _life: Arc::new(Life(inner.clone())), inner })
     }
 
@@ -231,6 +240,17 @@ impl Mesh {
         let mut routes: Vec<_> = self.inner.peers().iter().map(|peer| peer.route()).collect();
         in_order(&mut routes);
         routes
+    }
+
+    /// The links between nodes that this node knows of.
+    pub fn links(&self) -> Vec<LinkReport> {
+        self.inner.ways().links()
+    }
+
+    /// The ways that this node could go to `node`, the cheapest first: for each node that may come next, the best over
+    /// it.
+    pub fn candidates(&self, node: NodeId) -> Vec<Candidate> {
+        self.inner.ways().candidates(node)
     }
 
     /// QUIC connections that are open, one a peer in the long run, and one a bulk transfer.

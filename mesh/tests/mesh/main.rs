@@ -9,6 +9,7 @@ mod joining;
 mod lanes;
 mod links;
 mod lives;
+mod relaying;
 mod renewing;
 mod simulated;
 mod strangers;

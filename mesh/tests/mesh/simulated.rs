@@ -161,22 +161,34 @@ fn a_crashed_node_is_seen_dead_and_then_alive_in_its_next_life() {
     let back = || alive(1, 3) && seen(&views, 1, 3).is_some_and(|member| member.generation == 2);
     run_until(&mut sim, "n3 is back", Duration::from_secs(10), back);
 
-    // A partition: calls fail, and work again soon after it heals.
+    // The two that can't reach each other go over the third, and directly again once they can.
     sim.partition("n1", "n2");
-    let state = |of| {
+    let relays = |by, of| {
         let views = views.lock().expect("no panic");
-        views[&1].routes.iter().find(|route| route.node == NodeId(of)).map(|route| route.state)
+        let route = views[&by].routes.iter().find(|route| route.node == NodeId(of)).cloned();
+        route.filter(|route| route.state == LinkState::Up).map(|route| route.relays)
     };
-    let down = || state(2) == Some(LinkState::Down);
-    run_until(&mut sim, "the link is down", Duration::from_secs(6), down);
-    assert_eq!(state(3), Some(LinkState::Up));
-    assert!(alive(1, 2), "n3 still hears n2, and says so");
+    let over = || relays(1, 2) == Some(vec![NodeId(3)]) && relays(2, 1) == Some(vec![NodeId(3)]);
+    let moved = run_until(&mut sim, "they go over n3", Duration::from_secs(4), over);
     let answered = || views.lock().expect("no panic")[&1].answered;
+    let before = answered();
+    for _ in 0..5_000 {
+        sim.step().expect("the simulation goes on");
+        assert!(over(), "the way stays what it is");
+    }
+    assert!(answered() >= before + 15, "calls get through: {}, from {moved:?} on", answered() - before);
+    sim.partition("n1", "n3");
+    let down = || relays(1, 2).is_none() && relays(1, 3).is_none();
+    run_until(&mut sim, "nobody is reached any more", Duration::from_secs(6), down);
     let before = answered();
     for _ in 0..5_000 {
         sim.step().expect("the simulation goes on");
     }
     assert_eq!(answered(), before, "no call gets through");
-    sim.repair("n1", "n2");
+    sim.repair("n1", "n3");
+    run_until(&mut sim, "they go over n3 again", Duration::from_secs(10), over);
     run_until(&mut sim, "calls work again", Duration::from_secs(10), || answered() > before);
+    sim.repair("n1", "n2");
+    let direct = || relays(1, 2) == Some(Vec::new()) && relays(2, 1) == Some(Vec::new());
+    run_until(&mut sim, "the way is direct again", Duration::from_secs(10), direct);
 }

@@ -5,7 +5,7 @@ use futures::{StreamExt, stream};
 use micro_mesh::{
     Authority, BoxFuture, CERTIFICATE_LIFE, FrameReceiver, FrameSender, Handler, Heard, Identity, JoinGrant,
     JoinRequest, KeyRequest, Lane, LinkState, Mesh, MeshConfig, NodeKey, Piece, Place, RenewalGrant, Said,
-    Socket, Trust,
+    Socket, Trust, WAY_LEEWAY,
 };
 use micro_sdk::wire::{
     Blocking, Caller, Clock, ClusterId, Code, Entropy, Fault, Head, Job, Namespace, NodeId, Seams, TraceId,
@@ -131,6 +131,7 @@ pub fn config(node: u64, boot: u64, advertise: SocketAddr) -> MeshConfig {
         version: "0.1.0".to_owned(),
         seams: seams(),
         gossip_interval: Duration::from_millis(500),
+        way_leeway: WAY_LEEWAY,
     }
 }
 

@@ -37,6 +37,7 @@ mod login;
 mod man;
 mod mistake;
 mod near;
+mod network;
 mod output;
 mod part;
 mod profile;
@@ -117,6 +118,7 @@ enum Command {
     Env(env::EnvCommand),
     Token(token::TokenCommand),
     Cluster(cluster::ClusterCommand),
+    Network(network::NetworkCommand),
     Drain(drain::Drain),
     Leave(leave::Leave),
     Reset(reset::Reset),
@@ -218,6 +220,7 @@ fn run(cli: Cli, profile: &Profile, output: &Output) -> Result<(), Failure> {
         Command::Env(command) => command.run(profile, globals, output),
         Command::Token(command) => command.run(globals, output),
         Command::Cluster(command) => command.run(globals, output),
+        Command::Network(command) => command.run(globals, output),
         Command::Drain(command) => command.run(globals, output),
         Command::Leave(command) => command.run(globals, output),
         Command::Reset(command) => command.run(globals, output),

@@ -6,8 +6,8 @@
 //! mistake.
 
 use super::{
-    audit, auth, blob, call, cluster, config, election, env, failure, help, leave, lock, login, man, reset,
-    schema, services, start, status, store, token, user, version,
+    audit, auth, blob, call, cluster, config, election, env, failure, help, leave, lock, login, man, network,
+    reset, schema, services, start, status, store, token, user, version,
 };
 use schemars::{JsonSchema, Schema, generate::SchemaSettings, transform::RecursiveTransform};
 use serde::Serialize;
@@ -174,7 +174,15 @@ fn without_null(schema: &mut Schema) {
 
 /// All shapes, by name.
 pub(super) fn all() -> Vec<&'static dyn Described> {
-    let groups = [audit::SHAPES, auth::SHAPES, blob::SHAPES, cluster::SHAPES, config::SHAPES, store::SHAPES];
+    let groups = [
+        audit::SHAPES,
+        auth::SHAPES,
+        blob::SHAPES,
+        cluster::SHAPES,
+        config::SHAPES,
+        network::SHAPES,
+        store::SHAPES,
+    ];
     let commands = [
         call::SHAPES,
         election::SHAPES,

@@ -10,7 +10,7 @@ use micro_actors::{
     auth::{AUTH, Accounts, CreateTokenReply, CreateTokenRequest, Guard, READ, Resource, Verified, WRITE},
     blob::BlobService,
     config::ConfigService,
-    network::{DrainRequest, LeaveRequest, MemberReply, NETWORK, RemoveRequest, TransferRequest},
+    network::NETWORK,
     registry::{AttachGuard, Backend, DescribeReply, InsideHandler, Instances, REGISTRY, Table},
     store::StoreService,
 };
@@ -186,7 +186,7 @@ impl Local {
     }
 
     /// How many other nodes are linked.
-    pub fn links(&self) -> usize {
+    pub fn links_up(&self) -> usize {
         self.system.links()
     }
 
@@ -271,51 +271,6 @@ impl Local {
     pub async fn status(&self, context: &Context) -> Result<Status, Fault> {
         let document = self.status_document(context).await?;
         serde_json::from_slice(&document).map_err(garbled)
-    }
-
-    /// Gives up this node's membership for good.
-    ///
-    /// # Errors
-    /// What keeps it.
-    pub async fn leave(&self, context: &Context, request: LeaveRequest) -> Result<(), Fault> {
-        let head = self.head(context, NETWORK.parse().expect("a good name"), "leave");
-        self.system.dispatch().call(context.origin, head, Codec::encode(&request).into()).await.map(drop)
-    }
-
-    /// Hands the leadership of the mesh over. Returns who leads now.
-    ///
-    /// # Errors
-    /// What keeps it where it is.
-    pub async fn transfer(&self, context: &Context, to: Option<String>) -> Result<MemberReply, Fault> {
-        let head = self.head(context, NETWORK.parse().expect("a good name"), "transfer");
-        let answer = self
-            .system
-            .dispatch()
-            .call(context.origin, head, Codec::encode(&TransferRequest { to }).into())
-            .await?;
-        member(&answer.body)
-    }
-
-    /// Takes a node out of work, or puts it to work again. Returns which one.
-    ///
-    /// # Errors
-    /// If there is no such node, or it can't be reached.
-    pub async fn drain(&self, context: &Context, request: DrainRequest) -> Result<MemberReply, Fault> {
-        let head = self.head(context, NETWORK.parse().expect("a good name"), "drain");
-        let answer =
-            self.system.dispatch().call(context.origin, head, Codec::encode(&request).into()).await?;
-        member(&answer.body)
-    }
-
-    /// Takes another node out of the mesh for good. Returns which one it was.
-    ///
-    /// # Errors
-    /// What keeps it there.
-    pub async fn remove(&self, context: &Context, request: RemoveRequest) -> Result<MemberReply, Fault> {
-        let head = self.head(context, NETWORK.parse().expect("a good name"), "remove");
-        let answer =
-            self.system.dispatch().call(context.origin, head, Codec::encode(&request).into()).await?;
-        member(&answer.body)
     }
 
     /// Calls a service anywhere in the mesh.
@@ -420,11 +375,6 @@ impl Local {
     }
 }
 
-/// The node that an answer of this node's own network names.
-fn member(body: &[u8]) -> Result<MemberReply, Fault> {
-    Codec::decode::<_, BODY_BYTES_MAX>(body).map_err(garbled)
-}
-
-fn garbled(error: impl std::fmt::Display) -> Fault {
+pub(super) fn garbled(error: impl std::fmt::Display) -> Fault {
     Fault::new(Code::Internal, format!("an answer of this node is garbled: {error}"))
 }

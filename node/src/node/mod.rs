@@ -16,6 +16,7 @@ mod introduction;
 mod local;
 mod mend;
 mod name;
+mod network;
 mod place;
 mod readiness;
 mod records;
@@ -51,7 +52,7 @@ use micro_actors::{
     renew_by_proof,
 };
 use micro_consensus::{Consensus, ConsensusConfig};
-use micro_mesh::{Mesh, MeshConfig, Socket};
+use micro_mesh::{Mesh, MeshConfig, Socket, WAY_LEEWAY};
 use micro_sdk::wire::{Code, Fault, Seams};
 use micro_storage::{Storage, StorageError};
 use std::{sync::Arc, time::Duration};
@@ -85,6 +86,8 @@ pub struct Host {
     pub consensus: ConsensusConfig,
     /// How long it takes to read all blobs on its disk through once.
     pub scrub_round: Duration,
+    /// By which share another way to a node must be cheaper to be gone instead.
+    pub way_leeway: f64,
     /// Where it is kept who did what; none in a simulation, which has neither files nor threads.
     pub audit: Option<Trail>,
 }
@@ -165,6 +168,7 @@ impl Node {
             listeners: Some(listeners),
             consensus: ConsensusConfig { snapshot_every, log_kept, ..ConsensusConfig::default() },
             scrub_round: SCRUB_ROUND,
+            way_leeway: WAY_LEEWAY,
             audit: Some(audit),
         };
         let node = Self::assemble(config, host).await?;
@@ -190,7 +194,8 @@ impl Node {
     }
 
     async fn put_together(mut config: Config, host: Host) -> Result<Node, Fault> {
-        let Host { storage, socket, seams, listeners, consensus: pace, scrub_round, audit } = host;
+        let Host { storage, socket, seams, listeners, consensus: pace, scrub_round, way_leeway, audit } =
+            host;
         let bound = socket.local_addr().map_err(|error| Fault::new(Code::Failed, error.to_string()))?;
         let advertise = config.advertise.unwrap_or(bound);
         let name = name::choose(config.name.as_deref(), &*storage.files)?;
@@ -204,6 +209,7 @@ impl Node {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             seams: seams.clone(),
             gossip_interval: GOSSIP_INTERVAL,
+            way_leeway,
         };
         let started = seams.clock.now();
         let mesh = Mesh::start(mesh_config, boot.identity.clone(), boot.trust.clone(), socket)

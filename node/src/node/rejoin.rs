@@ -16,7 +16,7 @@ use super::{
 };
 use crate::config::Join;
 use micro_actors::{AddressBook, IDENTITY_FILE, Peers, kept_trust, network::Farewell, renew_by_proof};
-use micro_mesh::{Expulsion, Identity, JoinToken, Mesh, MeshConfig, Socket};
+use micro_mesh::{Expulsion, Identity, JoinToken, Mesh, MeshConfig, Socket, WAY_LEEWAY};
 use micro_sdk::wire::{Code, Effect, Fault, NodeId, Seams};
 use micro_storage::{FileStore, disk::Remains};
 use serde::{Deserialize, Serialize};
@@ -123,6 +123,7 @@ fn link(files: &dyn FileStore, identity: Identity, peers: &Peers, seams: &Seams)
         version: env!("CARGO_PKG_VERSION").to_owned(),
         seams: seams.clone(),
         gossip_interval: GOSSIP_INTERVAL,
+        way_leeway: WAY_LEEWAY,
     };
     let trust = kept_trust(files, &identity)?;
     let mesh = Mesh::start(config, identity, trust, socket)

@@ -62,6 +62,7 @@ mod settings;
 mod shown;
 mod store;
 mod token;
+mod ways;
 
 pub use address::{Address, AddressError, default_socket, named_socket};
 pub use audit::{AuditBreak, AuditEntries, AuditEntry, AuditQuery, AuditVerification, NodeAudit};
@@ -94,5 +95,6 @@ pub use store::{
     Store, TRANSACTION_OPS_MAX, Table, Transacted, Transaction, Watch, WatchError, WatchRange,
 };
 pub use token::Token;
+pub use ways::{Explanation, Link, Links, Ping, Way};
 #[cfg(feature = "serve")]
 pub(crate) use {address::ADDRESS_VARIABLE, token::TOKEN_VARIABLE};

@@ -99,8 +99,11 @@ pub struct NodeStatus {
     pub zone: String,
     /// The address of its mesh listener, as others dial it.
     pub address: String,
-    /// How the answering node reaches it: `self`, `direct ADDRESS`, or null when there is no link.
+    /// How the answering node reaches it: `self`, `direct ADDRESS`, `via NODE, NODE` with the relays that are passed in
+    /// that order, or null when there is no link.
     pub path: Option<String>,
+    /// The names of the nodes that are passed on the way to it, the first one first; empty if it is reached directly.
+    pub relays: Vec<String>,
     /// The round trip to it, in milliseconds: the lowest of the last 30 s. Null for itself and without a link.
     pub rtt_ms: Option<f64>,
     /// The version of its micro-node.

@@ -179,6 +179,28 @@ impl node_server::Node for Asked {
         Ok(Response::new(proto::DrainResponse { drained: Some(drained) }))
     }
 
+    async fn links(
+        &self,
+        _request: Request<proto::LinksRequest>,
+    ) -> Result<Response<proto::LinksResponse>, Status> {
+        Ok(Response::new(proto::LinksResponse::default()))
+    }
+
+    async fn explain(
+        &self,
+        _request: Request<proto::ExplainRequest>,
+    ) -> Result<Response<proto::ExplainResponse>, Status> {
+        Ok(Response::new(proto::ExplainResponse::default()))
+    }
+
+    async fn ping(
+        &self,
+        request: Request<proto::PingRequest>,
+    ) -> Result<Response<proto::PingResponse>, Status> {
+        let node = proto::Member { id: "3".to_owned(), name: request.into_inner().node };
+        Ok(Response::new(proto::PingResponse { node: Some(node), took_us: 1500, ..Default::default() }))
+    }
+
     /// Gives back what it got.
     async fn call(
         &self,

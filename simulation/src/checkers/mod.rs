@@ -10,6 +10,7 @@
 mod acknowledged_durability;
 mod backups;
 mod bank_balance;
+mod best_ways;
 mod blob_contents;
 mod certificates;
 mod committed_immutable;
@@ -124,6 +125,7 @@ pub fn all() -> Vec<Box<dyn Checker>> {
         Box::<backups::Backups>::default(),
         Box::<configuration::Configuration>::default(),
         Box::<certificates::Certificates>::default(),
+        Box::<best_ways::BestWays>::default(),
         Box::<equal_replicas::EqualReplicas>::default(),
     ]
 }
@@ -174,6 +176,6 @@ mod scene {
     pub fn sighting(ms: u64, nodes: impl IntoIterator<Item = NodeSight>) -> Sighting {
         let name = |node: &NodeSight| format!("n{}", node.id.expect("the scene's nodes have ids").0);
         let nodes = nodes.into_iter().map(|node| (name(&node), node)).collect();
-        Sighting { at: Duration::from_millis(ms), nodes }
+        Sighting { at: Duration::from_millis(ms), nodes, network: None }
     }
 }

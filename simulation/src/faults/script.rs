@@ -44,6 +44,12 @@ pub enum Move {
     CutLink(usize),
     /// They can again.
     MendLink(usize),
+    /// What this other one sends it is lost; what it sends itself arrives.
+    CutOneWay(usize),
+    /// A message between it and this other one takes so many milliseconds.
+    Slow(usize, u64),
+    /// They are as quick as at first.
+    Quick(usize),
     /// Its next sync fails.
     FailSync,
     /// What its state gathers can't be made durable: the engine finds out by itself, and tells who writes next.
@@ -81,6 +87,8 @@ pub struct Script {
     former_leader: Option<Seat>,
     held: BTreeSet<Seat>,
     cut: BTreeSet<(Seat, Seat)>,
+    one_way: Vec<(Seat, Seat)>,
+    slow: BTreeSet<(Seat, Seat)>,
     /// How many snapshots a host had taken in when it was isolated.
     snapshots: BTreeMap<Seat, u32>,
     /// Whose snapshot is waited for, and since when.
@@ -98,6 +106,8 @@ impl Script {
             former_leader: None,
             held: BTreeSet::new(),
             cut: BTreeSet::new(),
+            one_way: Vec::new(),
+            slow: BTreeSet::new(),
             snapshots: BTreeMap::new(),
             awaited: None,
             fired: BTreeMap::new(),
@@ -176,6 +186,20 @@ impl Script {
                 self.mend(world, seat, Seat(number - 1));
                 "mend-link"
             }
+            Move::CutOneWay(number) => {
+                world.block(Seat(number - 1), seat);
+                self.one_way.push((Seat(number - 1), seat));
+                "cut-one-way"
+            }
+            Move::Slow(number, ms) => {
+                world.set_pair_latency(seat, Seat(number - 1), Duration::from_millis(ms));
+                self.slow.insert((seat, Seat(number - 1)));
+                "slow-link"
+            }
+            Move::Quick(number) => {
+                world.reset_pair_latency(seat, Seat(number - 1));
+                "quick-link"
+            }
             Move::Remove => {
                 world.machine(seat).leaving.set(true);
                 "remove"
@@ -237,7 +261,15 @@ impl Script {
         }
     }
 
+    /// Also what was cut in one direction only.
     fn mend(&mut self, world: &World, one: Seat, other: Seat) {
+        self.one_way.retain(|(from, to)| {
+            let between = [(one, other), (other, one)].contains(&(*from, *to));
+            if between {
+                world.unblock(*from, *to);
+            }
+            !between
+        });
         if self.cut.remove(&(one.min(other), one.max(other))) {
             world.unblock(one, other);
             world.unblock(other, one);
@@ -271,6 +303,12 @@ impl Plan for Script {
         for (one, other) in std::mem::take(&mut self.cut) {
             world.unblock(one, other);
             world.unblock(other, one);
+        }
+        for (from, to) in self.one_way.drain(..) {
+            world.unblock(from, to);
+        }
+        for (one, other) in std::mem::take(&mut self.slow) {
+            world.reset_pair_latency(one, other);
         }
         for seat in world.seats() {
             let machine = world.machine(seat);

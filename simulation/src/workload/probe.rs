@@ -37,6 +37,8 @@ pub async fn run(client: Client, shared: Rc<Shared>) {
 
 /// How long a record lives that is to end by itself.
 const ENDS_AFTER_MS: u64 = 200;
+/// The same where it takes a round trip to another cloud to write it, and another one to read it.
+const ENDS_AFTER_CLOUDS_MS: u64 = 2000;
 /// How much later it may be gone, as a reader sees it.
 const GONE_AFTER: Duration = Duration::from_millis(1000);
 
@@ -54,7 +56,7 @@ async fn served(client: &Client, shared: &Shared) -> bool {
     if read_all(client).await.is_none() {
         return false;
     }
-    if !ends(client).await {
+    if !ends(client, if shared.options.clouds { ENDS_AFTER_CLOUDS_MS } else { ENDS_AFTER_MS }).await {
         return false;
     }
     if Kind::of(&shared.options).contains(&Kind::Blob) && !blob::settled(client, shared).await {
@@ -70,15 +72,15 @@ async fn served(client: &Client, shared: &Shared) -> bool {
 }
 
 /// Whether a record with a time to live was there, and then was not any more.
-async fn ends(client: &Client) -> bool {
+async fn ends(client: &Client, after_ms: u64) -> bool {
     // Of no interest to the history, which knows only of what clients do.
     let key = format!("ending-{}", client.door.name());
     let write = WriteRequest::new(TablePath::default(), &*key, "1");
-    let written = client.door.put(WriteRequest { ttl_ms: ENDS_AFTER_MS, ..write }, None).await;
+    let written = client.door.put(WriteRequest { ttl_ms: after_ms, ..write }, None).await;
     if written.is_err() || !matches!(client.door.read(&key, false).await, Ok(Some(_))) {
         return false;
     }
-    sleep(Duration::from_millis(ENDS_AFTER_MS) + GONE_AFTER).await;
+    sleep(Duration::from_millis(after_ms) + GONE_AFTER).await;
     matches!(client.door.read(&key, false).await, Ok(None))
 }
 

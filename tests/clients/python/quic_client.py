@@ -14,6 +14,7 @@ says in lines that begin with `#` what it is about, then
     hello                     greets first, as a node does
     stream BYTES              a stream with an end; `open` is one without, `tell` one to the node only, `reset` is given up
 
+    packet BYTES              a datagram frame, as what goes over relays is
 with one of `stream`, `open`, `tell` and `reset`, or none. In BYTES, `\\xNN`, `\\r`, `\\n`, `\\t` and `\\\\` are bytes,
 `$(text*N)` is the text N times, and CLUSTER and NODE are what the identity `member` is of.
 
@@ -71,7 +72,7 @@ class Case:
             word, _, rest = line.partition(" ")
             if word == "datagram":
                 self.datagrams.append(unescaped(rest))
-            elif word in ("stream", "open", "tell", "reset"):
+            elif word in ("stream", "open", "tell", "reset", "packet"):
                 self.sends.append((word, unescaped(rest)))
             elif word and word != "#":
                 self.words[word] = rest
@@ -104,6 +105,9 @@ class Peer(QuicConnectionProtocol):
         self.news.set()
 
     def send(self, kind, data):
+        if kind == "packet":
+            self._quic.send_datagram_frame(data)
+            return self.transmit()
         stream = self._quic.get_next_available_stream_id(is_unidirectional=kind == "tell")
         self._quic.send_stream_data(stream, data, end_stream=kind in ("stream", "tell"))
         if kind == "reset":
@@ -169,6 +173,7 @@ def configuration(case, identities, mesh):
         is_client=True,
         verify_mode=ssl.CERT_NONE,
         server_name=case.words.get("asks", "join.mesh.micro"),
+        max_datagram_frame_size=65536,
         alpn_protocols=known.get(speaks, unescaped(speaks).decode().split(",")),
     )
     if name := case.words.get("as"):
@@ -218,7 +223,7 @@ async def main(host, port, corpus, identities):
     # Layout 1; the 9th life, drawn 7; IPv4 127.0.0.1:9; a link; version 1; no renewal.
     hello = b"\x04\x01\x00\x09\x07\x00\x7f\x00\x00\x01\x09\x00\x011\x00"
     few, strangers = asyncio.Semaphore(AT_ONCE), asyncio.Semaphore(STRANGERS_AT_ONCE)
-    mesh = f"micro/3/{cluster}"
+    mesh = f"micro/4/{cluster}"
 
     # All at once and before any connection, so that none has the port of a connection that the node still answers.
     sockets = {

@@ -82,6 +82,9 @@ const ROWS: [(&str, &[(&str, Fate)]); 7] = [
         &[
             ("Call", Usage),
             ("Status", Denied),
+            ("Links", Denied),
+            ("Explain", Denied),
+            ("Ping", Denied),
             ("CreateToken", Denied),
             ("Drain", Denied),
             ("Backup", Denied),

@@ -60,6 +60,11 @@ pub(super) fn command(profile: &Profile) -> Command {
             command.mut_subcommand("get", one).mut_subcommand("set", one).mut_subcommand("del", one)
         })
         .mut_subcommand("drain", node)
+        .mut_subcommand("network", |command| {
+            command.mut_subcommand("ping", node).mut_subcommand("explain", |command| {
+                command.mut_arg("nodes", |arg| arg.add(known(Typed::nodes)))
+            })
+        })
         .mut_subcommand("audit", |command| command.mut_subcommand("verify", node))
         .mut_subcommand("cluster", |command| {
             command.mut_subcommand("remove", node).mut_subcommand("transfer", node)

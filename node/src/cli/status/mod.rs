@@ -14,7 +14,7 @@ use micro_sdk::{client::Node, wire::status::Status};
 use std::time::Duration;
 #[cfg(test)]
 pub(super) use view::sample;
-pub(super) use view::{role_name, state_name};
+pub(super) use view::{nodes_table, role_name, state_name};
 
 const EXAMPLES: &str = "\
 Examples:

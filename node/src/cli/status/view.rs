@@ -66,6 +66,11 @@ fn nodes_text(status: &Status, wide: bool, headers: bool, width: Option<usize>) 
     text
 }
 
+/// The nodes, without notes.
+pub(in crate::cli) fn nodes_table(status: &Status, wide: bool) -> Table {
+    nodes(status, wide, false)
+}
+
 fn nodes(status: &Status, wide: bool, notes: bool) -> Table {
     // Most meshes are in one place, which nobody names: columns of dashes would only take room.
     let places =
@@ -256,6 +261,7 @@ pub(in crate::cli) fn sample() -> Status {
         zone: text("a"),
         address: text("10.0.0.1:8443"),
         path: Some(text("self")),
+        relays: Vec::new(),
         rtt_ms: None,
         version: text("0.1.0"),
         uptime_s: Some(273_600),
@@ -270,6 +276,7 @@ pub(in crate::cli) fn sample() -> Status {
         zone: text("b"),
         address: text("10.0.0.2:8443"),
         path: Some(text("direct 10.0.0.2:8443")),
+        relays: Vec::new(),
         rtt_ms: Some(0.42),
         uptime_s: Some(725),
         actors: Some(actors(2)),
@@ -285,6 +292,7 @@ pub(in crate::cli) fn sample() -> Status {
         zone: String::new(),
         address: text("10.0.0.3:8443"),
         path: None,
+        relays: Vec::new(),
         version: String::new(),
         uptime_s: None,
         actors: None,

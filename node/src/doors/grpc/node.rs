@@ -10,11 +10,12 @@ use micro_actors::{auth, network};
 use micro_sdk::{
     proto::{
         Authority, BackupRequest, BackupResponse, CallRequest, CallResponse, CreateTokenRequest,
-        CreateTokenResponse, DrainRequest, DrainResponse, FinishAuthorityRequest, FinishAuthorityResponse,
-        FormerAuthority, LeaveRequest, LeaveResponse, Member, RemoveRequest, RemoveResponse,
+        CreateTokenResponse, DrainRequest, DrainResponse, ExplainRequest, ExplainResponse,
+        FinishAuthorityRequest, FinishAuthorityResponse, FormerAuthority, LeaveRequest, LeaveResponse, Link,
+        LinksRequest, LinksResponse, Member, PingRequest, PingResponse, RemoveRequest, RemoveResponse,
         RotateAuthorityRequest, RotateAuthorityResponse, Setting, SettingsRequest, SettingsResponse,
         ShowAuthorityRequest, ShowAuthorityResponse, StatusRequest, StatusResponse, TransferRequest,
-        TransferResponse, node_server,
+        TransferResponse, Way, node_server,
     },
     wire::{ServiceName, TraceId},
 };
@@ -48,6 +49,55 @@ impl node_server::Node for Door {
         let (metadata, extensions, _) = request.into_parts();
         let document = self.local.status_document(&context(&metadata, &extensions)?).await?;
         Ok(Response::new(StatusResponse { document }))
+    }
+
+    async fn links(&self, request: Request<LinksRequest>) -> Result<Response<LinksResponse>, Status> {
+        let (metadata, extensions, _) = request.into_parts();
+        let network::LinksReply { nodes, links } =
+            self.local.links(&context(&metadata, &extensions)?).await?;
+        let link = |network::LinkReply { from, to, rtt, loss }| Link {
+            from: from.to_string(),
+            to: to.to_string(),
+            rtt_us: micros(rtt),
+            loss,
+        };
+        Ok(Response::new(LinksResponse {
+            nodes: members(nodes),
+            links: links.into_iter().map(link).collect(),
+        }))
+    }
+
+    async fn explain(&self, request: Request<ExplainRequest>) -> Result<Response<ExplainResponse>, Status> {
+        let (metadata, extensions, ExplainRequest { from, to }) = request.into_parts();
+        let request = network::ExplainRequest { from: Some(from).filter(|from| !from.is_empty()), to };
+        let explained = self.local.explain(&context(&metadata, &extensions)?, request).await?;
+        let network::ExplainReply { from, to, ways } = explained;
+        let way = |way: network::WayReply| Way {
+            relays: members(way.relays),
+            cost_us: micros(way.cost),
+            rtt_us: micros(way.rtt),
+            loss_cost_us: micros(way.of_loss),
+            relay_cost_us: micros(way.of_relays),
+            chosen: way.chosen,
+        };
+        Ok(Response::new(ExplainResponse {
+            from: Some(member(from)),
+            to: Some(member(to)),
+            ways: ways.into_iter().map(way).collect(),
+        }))
+    }
+
+    async fn ping(&self, request: Request<PingRequest>) -> Result<Response<PingResponse>, Status> {
+        let (metadata, extensions, PingRequest { node }) = request.into_parts();
+        let pinged =
+            self.local.ping(&context(&metadata, &extensions)?, network::PingRequest { node }).await?;
+        let network::PingReply { node, relays, address, took } = pinged;
+        Ok(Response::new(PingResponse {
+            node: Some(member(node)),
+            relays: members(relays),
+            address,
+            took_us: micros(took),
+        }))
     }
 
     async fn create_token(
@@ -159,6 +209,14 @@ fn authority(view: auth::AuthorityView) -> Authority {
     let former =
         view.former.map(|former| FormerAuthority { pin: hex(former.pin), waiting_for: former.waiting_for });
     Authority { pin: hex(view.pin), made: date(view.made), ends: date(view.ends), former }
+}
+
+fn members(members: Vec<network::MemberReply>) -> Vec<Member> {
+    members.into_iter().map(member).collect()
+}
+
+fn micros(time: Duration) -> u64 {
+    u64::try_from(time.as_micros()).unwrap_or(u64::MAX)
 }
 
 fn member(member: network::MemberReply) -> Member {

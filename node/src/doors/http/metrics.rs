@@ -157,7 +157,7 @@ fn group(text: &mut Exposition, local: &Local) {
     text.metric(MEMBERS, Kind::Gauge, "Members of the group, by role.");
     text.sample(MEMBERS, &[("role", "voter")], seen.voters.len());
     text.sample(MEMBERS, &[("role", "learner")], seen.learners.len());
-    text.gauge("micro_node_mesh_links", "Links to other nodes that are up.", local.links());
+    text.gauge("micro_node_mesh_links", "Links to other nodes that are up.", local.links_up());
     let ends = local.certificate_ends().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
     text.gauge(
         "micro_node_certificate_end_timestamp_seconds",

@@ -46,7 +46,7 @@ impl Need {
             }
             "Auth/RotateKeys" => Need::OfMesh(AUTH, "keys"),
             "Node/Call" => Need::AnyService,
-            "Node/Status" => Need::OfMesh(NETWORK, "status"),
+            "Node/Status" | "Node/Links" | "Node/Explain" | "Node/Ping" => Need::OfMesh(NETWORK, "status"),
             "Node/Settings" => Need::OfMesh(NETWORK, "settings"),
             "Node/Backup" => Need::OfMesh(NETWORK, "backup"),
             "Node/CreateToken" => Need::OfMesh(NETWORK, "tokens"),
