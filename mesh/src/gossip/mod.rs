@@ -91,6 +91,8 @@ struct Shared {
     /// What this node tells.
     own: Mutex<BTreeMap<String, String>>,
     own_changed: AtomicBool,
+    /// What has changed is not to wait for the next round.
+    push: AtomicBool,
     wake: Notify,
     members: watch::Sender<Arc<Vec<Member>>>,
     changes: watch::Sender<u64>,
@@ -122,6 +124,7 @@ impl Gossip {
                 interval: config.gossip_interval,
                 own: Mutex::new(own),
                 own_changed: AtomicBool::new(false),
+                push: AtomicBool::new(false),
                 wake: Notify::new(),
                 members: watch::Sender::new(Arc::new(vec![this])),
                 changes: watch::Sender::new(0),
@@ -137,6 +140,7 @@ impl Gossip {
         let before = lock(&self.shared.own).insert(key.to_owned(), value.clone());
         if before.as_ref() != Some(&value) {
             self.touch(|values| drop(values.insert(key.to_owned(), value)));
+            self.push();
         }
     }
 
@@ -144,6 +148,7 @@ impl Gossip {
     pub fn remove(&self, key: &str) {
         if lock(&self.shared.own).remove(key).is_some() {
             self.touch(|values| drop(values.remove(key)));
+            self.push();
         }
     }
 
@@ -166,7 +171,7 @@ impl Gossip {
         self.wake();
     }
 
-    /// What this node tells is changed: seen here at once, elsewhere soon.
+    /// What this node tells is changed: seen here at once, elsewhere with the next round.
     fn touch(&self, change: impl FnOnce(&mut BTreeMap<String, String>)) {
         self.shared.members.send_modify(|members| {
             let own = Arc::make_mut(members).iter_mut().find(|member| member.node == self.shared.node);
@@ -174,7 +179,12 @@ impl Gossip {
         });
         self.shared.changes.send_modify(|count| *count += 1);
         self.shared.own_changed.store(true, Ordering::Release);
-        self.shared.wake.notify_one();
+    }
+
+    /// What was changed is to be told at once.
+    fn push(&self) {
+        self.shared.push.store(true, Ordering::Release);
+        self.wake();
     }
 
     /// Something that members depend on may have changed.
@@ -256,6 +266,7 @@ impl Gossip {
     async fn step(&self, mesh: &Arc<Inner>, handle: &ChitchatHandle) {
         self.tell_links(mesh);
         let own_changed = self.shared.own_changed.swap(false, Ordering::AcqRel);
+        let told_at_once = self.shared.push.swap(false, Ordering::AcqRel);
         let (members, silent) = {
             let chitchat = handle.chitchat();
             let mut chitchat = chitchat.lock().await;
@@ -279,7 +290,7 @@ impl Gossip {
         self.publish(mesh, members);
         let mut pushes = 0;
         for peer in mesh.peers().iter().filter(|peer| peer.is_up()) {
-            let push = own_changed && pushes < PUSHES_MAX;
+            let push = told_at_once && pushes < PUSHES_MAX;
             if push || silent.contains(&peer.node) {
                 pushes += 1;
                 let _ = handle.gossip(address_of(peer.node));
@@ -291,7 +302,13 @@ impl Gossip {
     fn tell_links(&self, mesh: &Arc<Inner>) {
         for (key, value) in mesh.find_ways(&self.members()) {
             match value {
-                Some(value) => self.set(&key, value),
+                // Each push is a heartbeat, of which the failure detector expects as many from then on: where round
+                // trips vary, a node that is only late would be taken for dead.
+                Some(value) => {
+                    lock(&self.shared.own).insert(key.clone(), value.clone());
+                    self.touch(|values| drop(values.insert(key, value)));
+                }
+                // Who goes over a link that is gone has to hear it now.
                 None => self.remove(&key),
             }
         }
