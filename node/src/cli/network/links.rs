@@ -1,12 +1,12 @@
 //! `micro-node network connections` and `graph`: the links between nodes.
 
-use super::{Failure, Globals, ListShape, Output, Shapes, ms, ms_text, percent, session};
+use super::{Failure, Globals, ListShape, Output, Shapes, ms, percent, session, unit};
 use crate::cli::table::Table;
 use clap::Args;
 use micro_sdk::client::{Link, Links};
 use schemars::JsonSchema;
 use serde::Serialize;
-use std::{collections::BTreeMap, fmt::Write, time::Duration};
+use std::{collections::BTreeMap, fmt::Write};
 
 /// List the direct links of the asked node
 #[derive(Debug, Args)]
@@ -95,7 +95,7 @@ fn show(items: &[LinkItem<'_>], nodes: usize, output: &Output, hint: &str) -> Re
     }
     let mut table = Table::new(["FROM", "TO", "RTT", "LOSS"]);
     for link in items {
-        let rtt = ms_text(Duration::from_secs_f64(link.rtt_ms / 1e3));
+        let rtt = unit::milliseconds(link.rtt_ms);
         table.row([link.from.to_owned(), link.to.to_owned(), rtt, percent(link.loss)]);
     }
     output.table(&table, hint)
@@ -116,7 +116,7 @@ fn dot(links: &Links, items: &[LinkItem<'_>]) -> String {
         }
         let rtt = back.map_or(link.rtt_ms, |back| back.rtt_ms.min(link.rtt_ms));
         let loss = back.map_or(link.loss, |back| back.loss.max(link.loss));
-        let mut label = crate::cli::unit::milliseconds(rtt);
+        let mut label = unit::milliseconds(rtt);
         if loss > 0.0 {
             write!(label, ", {} lost", percent(loss)).expect("a String takes every write");
         }
@@ -130,6 +130,7 @@ fn dot(links: &Links, items: &[LinkItem<'_>]) -> String {
 mod tests {
     use super::*;
     use micro_sdk::client::Member;
+    use std::time::Duration;
 
     #[test]
     fn a_drawing_has_each_node_and_each_link_once() {
