@@ -13,7 +13,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     fs::write(Path::new(&env::var("OUT_DIR")?).join("micro.v1.descriptors"), descriptors.encode_to_vec())?;
     let codec = "crate::proto::ProtoCodec";
     // Metadata is listed in the order of its names.
-    let metadata = ["Record", "WriteRequest", "Operation.Write"];
+    let metadata = ["Record", "WriteRequest", "Operation.Write", "AttachRequest", "Instance"];
     metadata
         .iter()
         .fold(tonic_prost_build::configure(), |config, message| {

@@ -150,6 +150,7 @@ mod tests {
             endpoints: ["Cart.add_item", "acme.shop.v1.Stock.Count"].map(str::to_owned).to_vec(),
             routes: Vec::new(),
             streams: Vec::new(),
+            metadata: std::collections::BTreeMap::new(),
         };
         for (asked, found) in [
             ("acme.shop.v1.Stock.Count", Some("acme.shop.v1.Stock.Count")),

@@ -364,6 +364,7 @@ mod tests {
             endpoints: endpoints.iter().map(|name| (*name).to_owned()).collect(),
             routes: Vec::new(),
             streams: Vec::new(),
+            metadata: std::collections::BTreeMap::new(),
         }
     }
 

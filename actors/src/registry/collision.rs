@@ -216,6 +216,7 @@ mod tests {
             endpoints: vec![offered.name.clone()],
             routes: vec![(offered.name.clone(), offered.routes[0].clone())],
             streams: Vec::new(),
+            metadata: std::collections::BTreeMap::new(),
         }])
     }
 

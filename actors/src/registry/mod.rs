@@ -8,6 +8,7 @@ mod collision;
 mod heading;
 mod hops;
 mod line;
+mod offer;
 mod plain;
 mod platform;
 mod table;
@@ -16,6 +17,7 @@ mod translation;
 pub use attachment::{Attachment, Backend, Encoding, InsideHandler};
 pub use heading::{header_begins_with, is_reserved};
 pub use hops::strip_hops;
+pub use offer::Offer;
 pub use platform::{DescribeReply, REGISTRY, RegistryService};
 pub(crate) use table::NAME_KEY;
 pub use table::Table;
@@ -25,7 +27,7 @@ use bytes::Bytes;
 use http::Response;
 use micro_mesh::Mesh;
 use micro_sdk::wire::{
-    Code, Endpoint, Fault, Head, Instance, InstanceId, Namespace, NodeId, Route, Seams, ServiceName, Streams,
+    Code, Endpoint, Fault, Head, Instance, InstanceId, Namespace, NodeId, Seams, ServiceName,
     status::ServiceStatus,
 };
 use std::{
@@ -119,28 +121,12 @@ impl Registry {
     /// [`Code::Conflict`] if the name or a route is another's, [`Code::Usage`] for what can't be a route,
     /// [`Code::Unavailable`] if the node has too many, is drained, or
     /// stops.
-    pub fn attach(
-        &self,
-        namespace: Namespace,
-        service: ServiceName,
-        version: String,
-        endpoints: Vec<Endpoint>,
-        backend: Backend,
-        permits: usize,
-    ) -> Result<AttachGuard, Fault> {
-        collision::refuse(&namespace, &service, &endpoints, &self.table())?;
+    pub fn attach(&self, offer: Offer, backend: Backend, permits: usize) -> Result<AttachGuard, Fault> {
+        offer.refuse()?;
+        collision::refuse(&offer.namespace, &offer.service, &offer.endpoints, &self.table())?;
         self.work().refuse()?;
-        let instance = Instance {
-            id: u64::from_le_bytes(self.0.seams.random()),
-            namespace,
-            service,
-            version,
-            node: self.0.mesh.node(),
-            endpoints: endpoints.iter().map(|endpoint| endpoint.name.clone()).collect(),
-            routes: endpoints.iter().flat_map(routes_of).collect(),
-            streams: streams_of(&endpoints),
-        };
-        let attachment = Attachment::new(instance.clone(), endpoints, backend, permits);
+        let instance = offer.instance(u64::from_le_bytes(self.0.seams.random()), self.0.mesh.node());
+        let attachment = Attachment::new(instance.clone(), offer.endpoints, backend, permits);
         {
             let mut attached = self.0.attached.write().expect("no code panics while it holds the instances");
             if attached.len() >= ATTACHED_MAX {
@@ -382,17 +368,6 @@ impl Registry {
     pub fn status(&self) -> Vec<ServiceStatus> {
         self.table().status()
     }
-}
-
-/// The explicit routes of an endpoint, as they are announced.
-fn routes_of(endpoint: &Endpoint) -> impl Iterator<Item = (String, Route)> {
-    endpoint.routes.iter().map(|route| (endpoint.name.clone(), route.clone()))
-}
-
-/// The endpoints whose requests or answers are streams, as they are announced.
-fn streams_of(endpoints: &[Endpoint]) -> Vec<(String, Streams)> {
-    let streams = endpoints.iter().filter(|endpoint| endpoint.streams.any());
-    streams.map(|endpoint| (endpoint.name.clone(), endpoint.streams)).collect()
 }
 
 fn drained(service: &ServiceName, nodes: &[String]) -> Fault {

@@ -2,7 +2,9 @@
 
 use crate::kit::method;
 use micro_mesh::Member;
-use micro_sdk::wire::{Instance, Namespace, NodeId, Route, ServiceName, Streams, status::ServiceStatus};
+use micro_sdk::wire::{
+    Instance, Namespace, NodeId, Route, ServiceName, Streams, metadata, status::ServiceStatus,
+};
 use serde::{Deserialize, Serialize};
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -29,6 +31,9 @@ struct Announcement {
     /// Streams: which of the endpoints, whether the caller says any number of messages, whether the service does.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     s: Vec<(usize, bool, bool)>,
+    /// Metadata.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    m: BTreeMap<String, String>,
 }
 
 impl Announcement {
@@ -42,7 +47,8 @@ impl Announcement {
         let streams =
             streams.filter_map(|(endpoint, of)| Some((place(endpoint)?, of.client, of.server))).collect();
         let (version, endpoints) = (instance.version.clone(), instance.endpoints.clone());
-        Announcement { v: version, e: endpoints, r: routes.collect(), s: streams }
+        let metadata = instance.metadata.clone();
+        Announcement { v: version, e: endpoints, r: routes.collect(), s: streams, m: metadata }
     }
 
     /// The endpoints whose requests or answers are streams.
@@ -95,6 +101,8 @@ fn read_behind(prefix: &str, node: NodeId, key: &str, value: &str) -> Option<Ins
         node,
         routes: announcement.routes(),
         streams: announcement.streams(),
+        // Of metadata that this build would not take it knows nothing.
+        metadata: Some(announcement.m).filter(|told| metadata::check(told).is_ok()).unwrap_or_default(),
         version: announcement.v,
         endpoints: announcement.e,
     })
@@ -262,6 +270,7 @@ mod tests {
             endpoints: vec!["Cart.add".to_owned()],
             routes: Vec::new(),
             streams: Vec::new(),
+            metadata: BTreeMap::new(),
         };
         let (key, value) = (announcement_key(&instance), announcement_value(&instance));
         assert_eq!(key, "svc/default/shop/0000000000000abc");
@@ -280,7 +289,12 @@ mod tests {
         let streamed = Instance { routes: Vec::new(), streams, ..routed };
         let value = announcement_value(&streamed);
         assert_eq!(value, r#"{"v":"1.2","e":["Cart.add"],"s":[[0,false,true]]}"#);
-        assert_eq!(read(NodeId(7), &key, &value), Some(streamed));
+        assert_eq!(read(NodeId(7), &key, &value), Some(streamed.clone()));
+        let metadata = BTreeMap::from([("zone".to_owned(), "b".to_owned())]);
+        let described = Instance { streams: Vec::new(), metadata, ..streamed };
+        let value = announcement_value(&described);
+        assert_eq!(value, r#"{"v":"1.2","e":["Cart.add"],"m":{"zone":"b"}}"#);
+        assert_eq!(read(NodeId(7), &key, &value), Some(described));
     }
 
     #[test]

@@ -135,10 +135,19 @@ fn listing(services: &[ServiceListing], wide: bool) -> Table {
 
 /// One service: where it runs, then what it offers.
 fn portrait(service: &ServiceDescription, output: &Output) -> String {
-    let mut instances = Table::new(["INSTANCE", "VERSION", "NODE", "NODE ID"]);
+    let mut headers = vec!["INSTANCE", "VERSION", "NODE", "NODE ID"];
+    let described = service.instances.iter().any(|instance| !instance.metadata.is_empty());
+    if described {
+        headers.push("METADATA");
+    }
+    let mut instances = Table::new(headers);
     for instance in &service.instances {
         let ServiceInstance { id, version, node, node_name, .. } = instance;
-        instances.row([id, version, node_name, node].map(String::clone));
+        let mut cells = [id, version, node_name, node].map(String::clone).to_vec();
+        if described {
+            cells.push(metadata(instance));
+        }
+        instances.row(cells);
     }
     let mut text = instances.render(output.headers(), output.width());
     for endpoint in &service.endpoints {
@@ -154,6 +163,13 @@ fn portrait(service: &ServiceDescription, output: &Output) -> String {
         text.push_str(&format!("  gives  {}{}", many(server), brief(&endpoint.response_schema)));
     }
     text
+}
+
+/// What an instance says of itself in one line: `tier=gold,zone=b`.
+fn metadata(instance: &ServiceInstance) -> String {
+    let entries: Vec<String> =
+        instance.metadata.iter().map(|(name, value)| format!("{name}={value}")).collect();
+    if entries.is_empty() { NOTHING.to_owned() } else { entries.join(",") }
 }
 
 /// A schema in one line: `{name: string, age?: integer}` where it is a plain object, else as it is.
@@ -176,6 +192,7 @@ mod tests {
     use super::*;
     use crate::cli::output::Format;
     use micro_sdk::wire::Endpoint;
+    use std::collections::BTreeMap;
 
     fn instance(id: &str, node: &str) -> ServiceInstance {
         ServiceInstance {
@@ -184,6 +201,7 @@ mod tests {
             node: format!("id-{node}"),
             node_name: node.to_owned(),
             endpoints: vec!["Greeter.call".to_owned()],
+            metadata: BTreeMap::new(),
         }
     }
 
@@ -199,6 +217,20 @@ NAME        VERSIONS  INSTANCES  ENDPOINTS  NODES
 helloworld  0.1.0     3          1          alpha,bravo";
         assert_eq!(listing(&services, false).render(true, None), text);
         assert!(listing(&services, true).render(true, None).ends_with("Greeter.call"));
+    }
+
+    #[test]
+    fn what_instances_say_of_themselves_is_shown_where_one_does() {
+        let entries = [("tier", "gold"), ("zone", "b")];
+        let metadata = entries.map(|(name, value)| (name.to_owned(), value.to_owned())).into();
+        let described = ServiceInstance { metadata, ..instance("1", "alpha") };
+        let instances = vec![described, instance("2", "alpha")];
+        let service = ServiceDescription { name: "helloworld".to_owned(), instances, endpoints: Vec::new() };
+        let text = "\
+INSTANCE  VERSION  NODE   NODE ID   METADATA
+1         0.1.0    alpha  id-alpha  tier=gold,zone=b
+2         0.1.0    alpha  id-alpha  –";
+        assert_eq!(portrait(&service, &Output::plain(Format::Table)), text);
     }
 
     #[test]

@@ -4,10 +4,10 @@ use super::local::{Local, PERMITS_DEFAULT};
 use bytes::Bytes;
 use micro_actors::{
     protobuf::{Contract, reflected},
-    registry::{AttachGuard, Backend, Encoding},
+    registry::{AttachGuard, Backend, Encoding, Offer},
 };
 use micro_sdk::wire::{Code, Endpoint, Fault, Namespace, ServiceName};
-use std::net::SocketAddr;
+use std::{collections::BTreeMap, net::SocketAddr};
 
 /// An instance of a service, as its program tells of it.
 pub struct Introduction {
@@ -25,6 +25,8 @@ pub struct Introduction {
     pub descriptors: Bytes,
     /// The most calls in work at once; 0 for the default.
     pub permits: u32,
+    /// What it says of itself beside that.
+    pub metadata: BTreeMap<String, String>,
 }
 
 impl Introduction {
@@ -64,7 +66,8 @@ impl Local {
         let (endpoints, encoding) = introduction.described().await?;
         let permits = if introduction.permits == 0 { PERMITS_DEFAULT } else { introduction.permits as usize };
         let backend = Backend::Http(introduction.address, encoding);
-        let Introduction { namespace, service, version, .. } = introduction;
-        self.system.registry().attach(namespace, service, version, endpoints, backend, permits)
+        let Introduction { namespace, service, version, metadata, .. } = introduction;
+        let offer = Offer { namespace, service, version, endpoints, metadata };
+        self.system.registry().attach(offer, backend, permits)
     }
 }

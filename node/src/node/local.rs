@@ -11,7 +11,7 @@ use micro_actors::{
     blob::BlobService,
     config::ConfigService,
     network::NETWORK,
-    registry::{AttachGuard, Backend, DescribeReply, InsideHandler, Instances, REGISTRY, Table},
+    registry::{AttachGuard, Backend, DescribeReply, InsideHandler, Instances, Offer, REGISTRY, Table},
     store::StoreService,
 };
 use micro_consensus::Observation;
@@ -21,6 +21,7 @@ use micro_sdk::wire::{
     status::Status,
 };
 use std::{
+    collections::BTreeMap,
     sync::{Arc, RwLock},
     time::Duration,
 };
@@ -370,8 +371,9 @@ impl Local {
     ) -> Result<AttachGuard, Fault> {
         let backend = Backend::Inside(handler);
         let version = env!("CARGO_PKG_VERSION").to_owned();
-        let registry = self.system.registry();
-        registry.attach(Namespace::default(), service, version, endpoints, backend, PERMITS_DEFAULT)
+        let offer =
+            Offer { namespace: Namespace::default(), service, version, endpoints, metadata: BTreeMap::new() };
+        self.system.registry().attach(offer, backend, PERMITS_DEFAULT)
     }
 }
 

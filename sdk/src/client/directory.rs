@@ -5,6 +5,7 @@ use crate::{
     wire::{Code, Endpoint, Fault},
 };
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 
 /// A service and where it runs.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -30,6 +31,9 @@ pub struct ServiceInstance {
     pub node_name: String,
     /// What it offers, as `Handler.method`.
     pub endpoints: Vec<String>,
+    /// What its program says of it, by name.
+    #[serde(default)]
+    pub metadata: BTreeMap<String, String>,
 }
 
 /// A service with everything that is known of it.
@@ -45,8 +49,8 @@ pub struct ServiceDescription {
 
 impl From<proto::Instance> for ServiceInstance {
     fn from(instance: proto::Instance) -> Self {
-        let proto::Instance { id, version, node, node_name, endpoints } = instance;
-        ServiceInstance { id, version, node, node_name, endpoints }
+        let proto::Instance { id, version, node, node_name, endpoints, metadata } = instance;
+        ServiceInstance { id, version, node, node_name, endpoints, metadata }
     }
 }
 

@@ -18,6 +18,7 @@ use hyper_util::{
     server::conn::auto,
 };
 use std::{
+    collections::BTreeMap,
     convert::Infallible,
     io::{self, Write},
     net::{Ipv4Addr, SocketAddr},
@@ -59,6 +60,7 @@ pub struct Server {
     namespace: Namespace,
     permits: u32,
     descriptors: Vec<u8>,
+    metadata: BTreeMap<String, String>,
     #[cfg(feature = "config")]
     config: Option<Config>,
 }
@@ -77,6 +79,7 @@ impl Server {
             namespace: Namespace::default(),
             permits: PERMITS_DEFAULT,
             descriptors: Vec::new(),
+            metadata: BTreeMap::new(),
             #[cfg(feature = "config")]
             config: None,
         }
@@ -132,6 +135,13 @@ impl Server {
     /// that of the messages (ProtoJSON).
     pub fn descriptors(mut self, set: impl Into<Vec<u8>>) -> Server {
         self.descriptors = set.into();
+        self
+    }
+
+    /// Says something of this instance, which callers may choose by and people see: `zone` is `b`, `tier` is `gold`. At
+    /// most 16 of these, of 1024 bytes together. The node refuses a name other than of letters, digits, `-`, `_`, `.`.
+    pub fn metadata(mut self, name: impl Into<String>, value: impl Into<String>) -> Server {
+        self.metadata.insert(name.into(), value.into());
         self
     }
 
@@ -227,6 +237,7 @@ impl Server {
                 namespace: self.namespace.to_string(),
                 permits: self.permits,
                 descriptors: self.descriptors.clone().into(),
+                metadata: self.metadata.clone(),
             },
             namespace: self.namespace.clone(),
             #[cfg(feature = "config")]

@@ -9,6 +9,7 @@ mod fault;
 mod head;
 mod id;
 pub mod limits;
+pub mod metadata;
 mod name;
 mod route;
 mod seam;

@@ -3,6 +3,7 @@
 use super::{Namespace, NodeId, Route, ServiceName};
 use bincode::{Decode, Encode};
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 
 /// One running copy of a service on one node. Random; a restarted copy is another instance.
 pub type InstanceId = u64;
@@ -85,6 +86,8 @@ pub struct Instance {
     pub routes: Vec<(String, Route)>,
     /// Those of its endpoints whose requests or answers are streams.
     pub streams: Vec<(String, Streams)>,
+    /// What its program says of it, such as where it is or what it is good for, by name.
+    pub metadata: BTreeMap<String, String>,
 }
 
 impl Instance {

@@ -183,6 +183,7 @@ mod tests {
             node: node.to_string(),
             node_name: String::new(),
             endpoints: Vec::new(),
+            metadata: std::collections::BTreeMap::new(),
         };
         let instances = vec![instance(there), instance(here), instance(there)];
         let services = [ServiceListing { name: "shop".to_owned(), instances }];

@@ -28,6 +28,7 @@ impl Door {
             node: instance.node.to_string(),
             node_name: self.local.node_name(instance.node),
             endpoints: instance.endpoints.clone(),
+            metadata: instance.metadata.clone(),
         };
         proto::Service { name, instances: instances.into_iter().map(instance).collect() }
     }
@@ -63,6 +64,7 @@ impl registry_server::Registry for Door {
             endpoints: endpoints.collect(),
             descriptors: request.descriptors,
             permits: request.permits,
+            metadata: request.metadata,
         };
         let guard = self.local.attach(introduction).await?;
         let attachment = Attachment {

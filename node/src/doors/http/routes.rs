@@ -280,6 +280,7 @@ mod tests {
                 endpoints: endpoints.iter().map(|name| (*name).to_owned()).collect(),
                 routes: routes.iter().map(route).collect(),
                 streams: Vec::new(),
+                metadata: std::collections::BTreeMap::new(),
             }
         });
         Routes::compile(&registry::Table::of(instances), &Routes::default())
@@ -375,6 +376,7 @@ mod tests {
             endpoints: vec!["A.x".to_owned()],
             routes: Vec::new(),
             streams: Vec::new(),
+            metadata: std::collections::BTreeMap::new(),
         };
         let latest = Latest::default();
         let table = |instances: Vec<Instance>| Arc::new(registry::Table::of(instances));

@@ -116,6 +116,7 @@ mod tests {
             endpoints: vec![endpoint.to_owned()],
             routes: Vec::new(),
             streams: Vec::new(),
+            metadata: std::collections::BTreeMap::new(),
         };
         Table::of([
             instance("default", "helloworld", "Greeter.call"),
