@@ -6,7 +6,7 @@ use std::{env, fs, path::Path};
 #[expect(clippy::disallowed_methods, reason = "a build has no storage; cargo makes what is missing again")]
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     println!("cargo:rerun-if-changed=proto");
-    let files = ["store", "registry", "node", "config", "blob", "auth", "audit"]
+    let files = ["store", "registry", "node", "config", "blob", "auth", "audit", "policy"]
         .map(|name| format!("micro/v1/{name}.proto"));
     let descriptors = protox::compile(files, ["proto"])?;
     // For those who make something else of them than stubs.

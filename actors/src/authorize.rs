@@ -24,7 +24,7 @@ pub enum Action {
 }
 
 /// The endpoints that only nodes may call, as service and endpoint.
-const NODE_ENDPOINTS: [(&str, &str); 24] = [
+const NODE_ENDPOINTS: [(&str, &str); 25] = [
     ("auth", "admit"),
     ("auth", "login"),
     ("auth", "open-secret"),
@@ -49,6 +49,7 @@ const NODE_ENDPOINTS: [(&str, &str); 24] = [
     ("network", "verify-audit-here"),
     ("network", "explain-here"),
     ("network", "ping-here"),
+    ("registry", "rehearse"),
 ];
 
 /// The endpoints of platform services that doors call by name, with what they are to rules: all of them are about the

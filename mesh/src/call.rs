@@ -244,13 +244,15 @@ mod tests {
             hops: 0,
             idempotency_key: None,
             metadata: Vec::new(),
+            instance: None,
+            attempts: None,
         }
     }
 
     #[test]
     fn layout_is_frozen() {
         let request = frame_head(Kind::Call, &head()).expect("a small head");
-        let golden = b"\x01\x14\0\0\0\x01\0\x07default\x01a\x01b\0\x01\x05\0\0\0";
+        let golden = b"\x01\x16\0\0\0\x01\0\x07default\x01a\x01b\0\x01\x05\0\0\0\0\0";
         assert_eq!(&request[..], golden);
         assert_eq!(parse_answer(Bytes::from_static(b"\0abc")), Ok(Bytes::from_static(b"abc")));
         let fault = Fault::new(Code::NotFound, "x");

@@ -7,7 +7,7 @@
 //!  call / open ──► Peer (address, links, redial) ──► Link (one QUIC connection) ──► streams
 //!  gossip ───────────┘                                 │ ping stream: round trip, "heard of"
 //!  Ways (by what all tell of their links) ──► a direct link, or one whose packets others relay (Tunnel)
-//!  UDP port ──► Door: micro/4/<cluster> ──► hello ─────┘
+//!  UDP port ──► Door: micro/5/<cluster> ──► hello ─────┘
 //!                     micro-join/1 ───────► one request, one answer
 //!                     micro-renewal/1 ────► the same, for a node whose certificate does not count any more
 //! ```

@@ -90,7 +90,7 @@ pub(crate) struct Hello {
 
 /// The ALPN protocol of one mesh: other versions and other meshes fail the handshake.
 pub(crate) fn mesh_protocol(cluster: micro_sdk::wire::ClusterId) -> Vec<u8> {
-    format!("micro/4/{cluster}").into_bytes()
+    format!("micro/5/{cluster}").into_bytes()
 }
 
 /// The ALPN protocol of joining.
@@ -128,6 +128,6 @@ mod tests {
             renewals: 4,
         };
         assert_eq!(Codec::encode(&hello), [1, 0, 3, 7, 0, 127, 0, 0, 1, 80, 1, 1, b'1', 4]);
-        assert_eq!(mesh_protocol(ClusterId(1)), b"micro/4/00000000000000000000000000000001");
+        assert_eq!(mesh_protocol(ClusterId(1)), b"micro/5/00000000000000000000000000000001");
     }
 }

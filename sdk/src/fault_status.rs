@@ -60,7 +60,7 @@ fn grpc_code(code: Code) -> tonic::Code {
         Code::Unreachable | Code::Unavailable => tonic::Code::Unavailable,
         Code::Internal => tonic::Code::Internal,
         // What gRPC says of a message that is too long.
-        Code::Limited | Code::TooLarge => tonic::Code::ResourceExhausted,
+        Code::Limited | Code::TooLarge | Code::Overloaded => tonic::Code::ResourceExhausted,
         // "The operation was attempted past the valid range".
         Code::Compacted => tonic::Code::OutOfRange,
         Code::Unimplemented => tonic::Code::Unimplemented,
@@ -110,7 +110,7 @@ mod tests {
     use super::*;
     use crate::wire::Effect;
 
-    const CODES: [Code; 14] = [
+    const CODES: [Code; 15] = [
         Code::Failed,
         Code::Usage,
         Code::Unreachable,
@@ -125,6 +125,7 @@ mod tests {
         Code::Compacted,
         Code::Unimplemented,
         Code::TooLarge,
+        Code::Overloaded,
     ];
 
     #[test]

@@ -11,7 +11,6 @@ use micro_actors::{
         BlobName, BlobView, DeleteBlobRequest, GetBlobRequest, ListBlobsRequest, PIECE_BYTES, PutBlobRequest,
     },
     config::{ChangeReply, ChangeView, ConfigPath, GetRequest, HistoryRequest, Plaintext, Reading, What},
-    registry::{AttachGuard, InsideHandler},
     store::{
         CompactRequest, Comparand, DeleteRequest, GrantRequest, LeaseItem, LeaseRequest, LeasesRequest,
         ListRequest, ReadRequest, Record, RecordOp, RecordRange, TablePath, TransactReply, TransactRequest,
@@ -20,12 +19,8 @@ use micro_actors::{
 };
 use micro_consensus::Backup;
 use micro_node::node::{ConfigChange, Context, Local};
-use micro_sdk::wire::{Caller, Code, Endpoint, Fault, Namespace, Streams};
-use std::sync::Arc;
+use micro_sdk::wire::{Caller, Code, Fault, Namespace, ServiceName};
 use tokio::time::Instant;
-
-/// The one endpoint of the echo service.
-const ECHO: &str = "Echo.call";
 
 /// How many blobs are listed at a time: few, so that a list has many pages.
 const BLOB_PAGE: u32 = 20;
@@ -33,28 +28,6 @@ const BLOB_PAGE: u32 = 20;
 /// Who asks: one who may do everything.
 pub fn operator() -> Context {
     Context::of(Caller::Admin).within(DEADLINE)
-}
-
-/// The name of a node's own echo service.
-fn echo_service(node: &str) -> String {
-    format!("echo-{node}")
-}
-
-/// Offers a node's own echo service, as long as the guard lives.
-///
-/// # Errors
-/// As the node answers.
-pub fn attach_echo(local: &Local, node: &str) -> Result<AttachGuard, Fault> {
-    let endpoint = Endpoint {
-        name: ECHO.to_owned(),
-        request_schema: "{}".to_owned(),
-        response_schema: "{}".to_owned(),
-        doc: "Answers what it is sent.".to_owned(),
-        routes: Vec::new(),
-        streams: Streams::default(),
-    };
-    let echo: InsideHandler = Arc::new(|_, body| Box::pin(async move { Ok(body) }));
-    local.attach_inside(echo_service(node).parse().expect("a good name"), vec![endpoint], echo)
 }
 
 /// One node as clients ask it.
@@ -427,15 +400,23 @@ impl Door {
         }
     }
 
-    /// Calls the echo service of a node.
+    /// Calls a service with a number. Returns the one that it answers.
     ///
     /// # Errors
     /// As the node answers.
-    pub async fn echo(&self, node: &str, value: u64) -> Result<u64, Fault> {
-        let service = echo_service(node).parse().expect("a good name");
+    pub async fn call(&self, service: ServiceName, endpoint: &str, value: u64) -> Result<u64, Fault> {
+        let head = self.local.head(&self.context(), service, endpoint);
         let body = Bytes::from(value.to_string());
-        let head = self.local.head(&self.context(), service, ECHO);
         number(&self.local.call(Origin::Process, head, body).await?.body)
+    }
+
+    /// Sets the policy of a service.
+    ///
+    /// # Errors
+    /// As the node answers.
+    pub async fn set_policy(&self, service: ServiceName, document: String) -> Result<u64, Fault> {
+        let called = (Namespace::default(), service);
+        self.local.set_policy(&self.context(), called, document, None).await
     }
 }
 

@@ -2,7 +2,7 @@
 
 use crate::{
     clouds,
-    door::{Door, attach_echo},
+    door::Door,
     gauge,
     machine::{Machine, Seat, Shared},
     operator,
@@ -10,7 +10,7 @@ use crate::{
     planted,
     seams::{self, VirtualTime},
     socket::SimulatedSocket,
-    workload::{self, Client},
+    workload::{self, Client, echo, work},
 };
 use micro_consensus::ConsensusConfig;
 use micro_mesh::{Place, Socket, WAY_LEEWAY};
@@ -73,7 +73,8 @@ async fn run(shared: &Rc<Shared>, seat: Seat) -> Result<(), Fault> {
     machine.id.set(Some(node.card().id));
     *machine.node.borrow_mut() = Rc::downgrade(&node);
     let local = node.local().clone();
-    let _echo = attach_echo(&local, &machine.name)?;
+    let _echo = echo::attach(&local, &machine.name)?;
+    let _work = work::attach(&local, shared, machine.boot.get().into())?;
     tokio::select! {
         biased;
         () = machine.stop.notified() => {}

@@ -59,11 +59,13 @@ pub enum PlantedBug {
     RenewalsSkipped,
     /// A way to another node is kept as long as it can be gone, however slow it has become.
     WaysKept,
+    /// All calls are tried again, also those that must not be done twice.
+    AllTriedAgain,
 }
 
 impl PlantedBug {
     /// All, by the names they are called by on the command line.
-    pub const ALL: [(&'static str, PlantedBug); 26] = [
+    pub const ALL: [(&'static str, PlantedBug); 27] = [
         ("ack-before-sync", PlantedBug::AckBeforeSync),
         ("vote-not-persisted", PlantedBug::VoteNotPersisted),
         ("read-without-quorum", PlantedBug::ReadWithoutQuorum),
@@ -90,6 +92,7 @@ impl PlantedBug {
         ("old-copies", PlantedBug::OldCopies),
         ("renewals-skipped", PlantedBug::RenewalsSkipped),
         ("ways-kept", PlantedBug::WaysKept),
+        ("all-tried-again", PlantedBug::AllTriedAgain),
     ];
 }
 

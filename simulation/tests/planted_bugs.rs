@@ -219,6 +219,11 @@ fn a_lease_that_ends_early_is_found() {
 }
 
 #[test]
+fn a_call_that_is_done_twice_because_it_was_tried_again_is_found() {
+    finds_with(PlantedBug::AllTriedAgain, &[Kind::Work], &["calls"]);
+}
+
+#[test]
 fn a_backup_of_an_old_copy_is_found() {
     finds_with(PlantedBug::OldCopies, &[Kind::Backup], &["backups"]);
 }

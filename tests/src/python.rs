@@ -1,6 +1,9 @@
 //! Clients that others have written in Python, as `pip` fetches them: the same versions every time, once per machine.
 
-use crate::packages::{fetched, without_proxies};
+use crate::{
+    Member,
+    packages::{fetched, without_proxies},
+};
 use std::path::{Path, PathBuf};
 use tokio::process::Command;
 
@@ -37,6 +40,14 @@ impl Python {
         command
     }
 
+    /// The same on the host of a member, as [`Hosts`](crate::Hosts) are.
+    pub fn client_beside(&self, member: &Member, name: &str) -> Command {
+        let mut command = member.command(Path::new("python3"));
+        self.equip(&mut command);
+        command.arg(Path::new(FOLDER).join(name));
+        command
+    }
+
     /// A module of the packages that is a program by itself.
     pub fn module(&self, name: &str) -> Command {
         let mut command = self.interpreter();
@@ -46,8 +57,12 @@ impl Python {
 
     fn interpreter(&self) -> Command {
         let mut command = Command::new("python3");
-        command.env("PYTHONPATH", &self.packages).env("PYTHONDONTWRITEBYTECODE", "1").kill_on_drop(true);
-        without_proxies(&mut command);
+        self.equip(&mut command);
         command
+    }
+
+    fn equip(&self, command: &mut Command) {
+        command.env("PYTHONPATH", &self.packages).env("PYTHONDONTWRITEBYTECODE", "1").kill_on_drop(true);
+        without_proxies(command);
     }
 }

@@ -7,7 +7,7 @@ use crate::{
         policy::{Policy, Rules},
         signing_key::PublicKeys,
     },
-    store::{Glimpse, StoreService},
+    store::{Glimpse, StoreService, TablePath},
 };
 use micro_sdk::wire::Fault;
 use std::sync::Arc;
@@ -61,9 +61,14 @@ enum Part {
 }
 
 impl Follower {
-    pub fn new(store: Arc<StoreService>, guard: Guard) -> Self {
-        let bells = store.hang_bells([book::revoked(), book::rules(), book::keys()]);
-        let [revocations, rules, keys] = bells.try_into().expect("each table has a bell");
+    /// The tables that it follows.
+    pub fn tables() -> [TablePath; 3] {
+        [book::revoked(), book::rules(), book::keys()]
+    }
+
+    /// Each of the `bells` rings when its table changes.
+    pub fn new(store: Arc<StoreService>, guard: Guard, bells: [watch::Receiver<u64>; 3]) -> Self {
+        let [revocations, rules, keys] = bells;
         Follower { store, guard, revocations, rules, keys, taken: watch::Sender::new([0; 3]) }
     }
 

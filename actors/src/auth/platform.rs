@@ -345,6 +345,8 @@ pub(crate) fn node_head(
         hops: 0,
         idempotency_key: None,
         metadata: Vec::new(),
+        instance: None,
+        attempts: None,
     }
 }
 

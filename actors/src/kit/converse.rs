@@ -3,15 +3,20 @@
 use super::{
     Dispatch,
     conversation::{Body, RAW, Replay, holding, reply, request_of, said_by, said_to},
-    dispatch::{endpoint, remaining_ms, shortened, try_next, unreached},
+    endpoint::{endpoint, shortened},
+    service_call::remaining_ms,
 };
-use crate::{audit::Origin, protobuf::is_reflection};
+use crate::{
+    audit::Origin,
+    calls::{Attempt, unreached},
+    protobuf::is_reflection,
+};
 use futures::{StreamExt, stream};
 use http::Response;
 use http_body_util::BodyExt;
 use micro_mesh::{Heard, Piece, Said};
-use micro_sdk::wire::{Code, Fault, HOPS_MAX, Head, Instance, NodeId, limits::DEADLINE_MS_NONE};
-use tokio::time::{Duration, Instant, sleep};
+use micro_sdk::wire::{Code, Fault, Head, Instance, NodeId};
+use tokio::time::{Duration, sleep};
 
 /// How long it may take to get a link to another node before the next instance is tried.
 const LINK_PATIENCE: Duration = Duration::from_secs(5);
@@ -41,7 +46,7 @@ impl Dispatch {
             dispatch.speaks_for_itself(from, &head)?;
             dispatch.registry().open_for_calls()?;
             dispatch.hops_left(&head)?;
-            dispatch.converse_service(Origin::Mesh(from), head, request_of(heard)).await
+            dispatch.converse_here(Origin::Mesh(from), head, request_of(heard)).await
         };
         let ended = self.registry().ended();
         let stopped = async move {
@@ -53,45 +58,65 @@ impl Dispatch {
         stream::once(answer).flat_map(said_to).take_until(Box::pin(stopped)).chain(shut_down).boxed()
     }
 
-    /// As a call is: an instance here, else one on the nearest node; the next if one certainly did nothing, as long as
-    /// the request can be sent again.
+    /// As a call is, and again as long as nothing was done and the request can be sent again. What was answered with a
+    /// status is the caller's to judge.
     async fn converse_service(
         &self,
         origin: Origin,
         mut head: Head,
         body: Body,
     ) -> Result<Response<Body>, Fault> {
-        let deadline = Instant::now() + Duration::from_millis(head.deadline_ms.into());
         if head.endpoint.starts_with('-') {
             self.authorize(origin, &head)?;
         }
         let candidates = self.registry().candidates(&head.namespace, &head.service);
         let candidates = candidates.or_else(|fault| self.authorize(origin, &head).and(Err(fault)))?;
+        let mut attempts = self.calls().attempts(&head, candidates);
         let replay = Replay::new(body);
-        let mut last = None;
-        for instance in candidates {
-            head.endpoint = method(&instance, &head.endpoint)
-                .or_else(|fault| self.authorize(origin, &head).and(Err(fault)))?;
-            self.authorize(origin, &head)?;
-            let Some(attempt) = replay.attempt() else { break };
-            if head.deadline_ms != DEADLINE_MS_NONE {
+        let (mut last, mut version) = (None, String::new());
+        let answer = loop {
+            let attempt = match attempts.next(&head) {
+                Ok(attempt) => attempt,
+                Err(fault) => break Err(last.unwrap_or(fault)),
+            };
+            if let Err(fault) = self.name(origin, &mut head, &attempt.instance, method) {
+                break Err(fault);
+            }
+            version.clone_from(&attempt.instance.version);
+            let Some(body) = replay.attempt() else { break Err(last.unwrap_or_else(|| unreached(&head))) };
+            if let Some(deadline) = attempts.deadline() {
                 head.deadline_ms = remaining_ms(deadline);
             }
-            let answer = if instance.node == self.node() {
-                self.registry().converse_with(instance.id, &head, attempt.boxed_unsync()).await
-            } else if head.hops >= HOPS_MAX {
-                continue;
-            } else {
-                self.converse_at(instance.node, head.clone(), attempt.boxed_unsync()).await
-            };
+            head.instance = Some(attempt.instance.id);
+            let answer = self.answered(&attempt, &head, body.boxed_unsync()).await;
+            attempts.note(attempt, &head.endpoint, &answer);
             match answer {
-                // The request is read for as long as somebody waits for the answer.
-                Ok(response) => return Ok(response.map(|body| holding(body, replay))),
-                Err(fault) if try_next(&fault) && Instant::now() < deadline => last = Some(fault),
-                Err(fault) => return Err(fault),
+                Err(fault) if attempts.again(&head, &fault).await => last = Some(fault),
+                answer => break answer,
             }
+        };
+        let answer = attempts.end(&head.endpoint, &version, answer);
+        // The request is read for as long as somebody waits for the answer.
+        answer.map(|response| response.map(|body| holding(body, replay)))
+    }
+
+    async fn answered(&self, attempt: &Attempt, head: &Head, body: Body) -> Result<Response<Body>, Fault> {
+        let Instance { id, node, .. } = *attempt.instance;
+        match node == self.node() {
+            true => self.counted(self.registry().converse_with(id, head, body).await),
+            false => self.converse_at(node, head.clone(), body).await,
         }
-        Err(last.unwrap_or_else(|| unreached(&head)))
+    }
+
+    /// Has the instance of this node answer that was chosen by the one which passed the call on.
+    async fn converse_here(
+        &self,
+        origin: Origin,
+        mut head: Head,
+        body: Body,
+    ) -> Result<Response<Body>, Fault> {
+        let instance = self.meant(origin, &mut head, method)?;
+        self.counted(self.registry().converse_with(instance.id, &head, body).await)
     }
 
     async fn converse_at(&self, node: NodeId, mut head: Head, body: Body) -> Result<Response<Body>, Fault> {

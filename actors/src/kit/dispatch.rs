@@ -1,21 +1,20 @@
 //! Calls by name: to an actor of this node, an instance attached here, or another node.
 
-use super::conversation::RAW;
 use crate::{
     Action, Directory, Invocation, ServiceRef,
     audit::{Asker, AuditEvent, Origin},
     auth::{Guard, Resource},
-    authorize, grants,
+    authorize,
+    calls::{Calls, Counted, Rehearsal},
+    grants,
+    policy::Policy,
     registry::Registry,
 };
 use bytes::Bytes;
 use micro_mesh::{LinkState, Mesh};
-use micro_sdk::wire::{Caller, Code, Effect, Fault, HOPS_MAX, Head, Instance, NodeId, ServiceName};
+use micro_sdk::wire::{Caller, Code, Fault, HOPS_MAX, Head, Namespace, NodeId, ServiceName};
 use std::sync::Arc;
-use tokio::{
-    sync::OwnedSemaphorePermit,
-    time::{Duration, Instant},
-};
+use tokio::sync::OwnedSemaphorePermit;
 
 /// Finds whoever a call is for and passes it on. Clones share everything.
 #[derive(Clone)]
@@ -26,6 +25,7 @@ struct Inner {
     directory: Directory,
     registry: Registry,
     guard: Guard,
+    calls: Calls,
 }
 
 /// An answer, and the node that gave it.
@@ -38,8 +38,33 @@ pub struct Answer {
 }
 
 impl Dispatch {
-    pub(crate) fn new(mesh: Mesh, directory: Directory, registry: Registry, guard: Guard) -> Self {
-        Dispatch(Arc::new(Inner { mesh, directory, registry, guard }))
+    pub(crate) fn new(
+        mesh: Mesh,
+        directory: Directory,
+        registry: Registry,
+        guard: Guard,
+        calls: Calls,
+    ) -> Self {
+        Dispatch(Arc::new(Inner { mesh, directory, registry, guard, calls }))
+    }
+
+    pub(crate) fn calls(&self) -> &Calls {
+        &self.0.calls
+    }
+
+    /// What the contract of calls has done on this node so far.
+    pub fn count(&self, counted: Counted) -> u64 {
+        self.0.calls.counters().count(counted)
+    }
+
+    /// What is done with the calls of a service.
+    pub fn policy(&self, namespace: &Namespace, service: &ServiceName) -> Arc<Policy> {
+        self.0.calls.policy(namespace, service)
+    }
+
+    /// What `policy` would have made of the calls of a service that this node took in of late.
+    pub fn rehearse(&self, namespace: &Namespace, service: &ServiceName, policy: &Policy) -> Rehearsal {
+        self.0.calls.rehearse(namespace, service, policy)
     }
 
     /// What this node decides by.
@@ -159,8 +184,8 @@ impl Dispatch {
     /// Takes a call that another node passed on.
     ///
     /// # Errors
-    /// As [`call`](Self::call), and [`Code::Unavailable`] if it has been passed on too often, or if the node stops:
-    /// nothing was done then, so that the other node may try another instance.
+    /// As [`call`](Self::call), and [`Code::Unavailable`] if the instance that was chosen is not here any more, or if
+    /// the node stops: nothing was done then, so that the other node may try another instance.
     pub async fn receive(&self, from: NodeId, head: Head, body: Bytes) -> Result<Bytes, Fault> {
         let origin = Origin::Mesh(from);
         self.speaks_for_itself(from, &head)?;
@@ -170,7 +195,7 @@ impl Dispatch {
         }
         self.0.registry.open_for_calls()?;
         self.hops_left(&head)?;
-        self.call_service(origin, head, body).await.map(|answer| answer.body)
+        self.answer_here(origin, head, body).await
     }
 
     /// A node may pass on what a caller asked of it, but speak for itself only.
@@ -205,6 +230,12 @@ impl Dispatch {
         &self.0.registry
     }
 
+    /// The other nodes that can be reached.
+    pub fn peers(&self) -> Vec<NodeId> {
+        let routes = self.0.mesh.routes().into_iter();
+        routes.filter(|route| route.state == LinkState::Up).map(|route| route.node).collect()
+    }
+
     /// The id of a live node of this name.
     pub(crate) fn live_node_named(&self, name: &str) -> Option<NodeId> {
         let table = self.0.registry.table();
@@ -222,175 +253,5 @@ impl Dispatch {
         // A rule knows less of the platform than which endpoint it is.
         let asker = if action == Action::UsePlatform { asker.about(&head.endpoint) } else { asker };
         authorize(&self.0.guard, asker, action, &resource)
-    }
-
-    /// Calls a person's service: an instance here if there is one, else one on the nearest node. One that certainly
-    /// did nothing is passed over for the next, while time is left.
-    ///
-    /// The rules know an endpoint by its full name, which the instance says. Whoever may not call what is not there
-    /// does not learn that it is not.
-    async fn call_service(&self, origin: Origin, mut head: Head, body: Bytes) -> Result<Answer, Fault> {
-        let deadline = Instant::now() + Duration::from_millis(head.deadline_ms.into());
-        if head.endpoint.starts_with('-') {
-            self.authorize(origin, &head)?;
-        }
-        let candidates = self.0.registry.candidates(&head.namespace, &head.service);
-        let candidates = candidates.or_else(|fault| self.authorize(origin, &head).and(Err(fault)))?;
-        let mut last = None;
-        for instance in candidates {
-            head.endpoint = endpoint(&instance, &head.endpoint)
-                .or_else(|fault| self.authorize(origin, &head).and(Err(fault)))?;
-            self.authorize(origin, &head)?;
-            if instance.streams_of(&head.endpoint).any() {
-                return Err(is_a_stream(&head));
-            }
-            head.deadline_ms = remaining_ms(deadline);
-            let answer = if instance.node == self.0.mesh.node() {
-                self.0.registry.call_instance(instance.id, &head, body.clone()).await
-            } else if head.hops >= HOPS_MAX {
-                continue;
-            } else {
-                Box::pin(self.call_at(instance.node, head.clone(), body.clone())).await
-            };
-            match answer {
-                Ok(body) => return Ok(Answer { body, node: instance.node }),
-                Err(fault) if try_next(&fault) && Instant::now() < deadline => last = Some(fault),
-                Err(fault) => return Err(fault),
-            }
-        }
-        Err(last.unwrap_or_else(|| unreached(&head)))
-    }
-}
-
-/// That an endpoint can't be called with one request for one answer.
-fn is_a_stream(head: &Head) -> Fault {
-    let Head { service, endpoint, .. } = head;
-    Fault::new(Code::Usage, format!("{endpoint} of {service} is a stream: it is no call of one answer"))
-        .help(format!("`micro-node stream {service} {endpoint}`; the HTTP api and gRPC stream it too"))
-}
-
-/// That no instance took a call.
-pub(super) fn unreached(head: &Head) -> Fault {
-    let message = format!("no instance of {} can be reached", head.service);
-    Fault::new(Code::Unavailable, message).help("see `micro-node status`")
-}
-
-/// Whether another instance may be tried: nothing was done, and it was not the caller's fault.
-pub(super) fn try_next(fault: &Fault) -> bool {
-    fault.effect == Effect::None
-        && matches!(fault.code, Code::Unreachable | Code::Unavailable | Code::Limited)
-}
-
-/// What is left until `deadline`, in milliseconds.
-pub(super) fn remaining_ms(deadline: Instant) -> u32 {
-    let left = deadline.saturating_duration_since(Instant::now());
-    u32::try_from(left.as_millis()).unwrap_or(u32::MAX)
-}
-
-/// The full name of the endpoint that was asked for: `Handler.method`, the handler with its package or without it, or
-/// `method` alone of a sole handler, or of the one that is called as the service is.
-pub(super) fn endpoint(instance: &Instance, asked: &str) -> Result<String, Fault> {
-    let dotted = asked.replace('/', ".");
-    if instance.endpoints.contains(&dotted) {
-        return Ok(dotted);
-    }
-    if let Some(full) = shortened(instance, &dotted) {
-        return Ok(full.to_owned());
-    }
-    if instance.endpoints.iter().any(|name| name == RAW) {
-        let message = format!("service {:?} takes requests of HTTP as they are", instance.service.as_str());
-        return Err(Fault::new(Code::NotFound, message)
-            .help(format!("send them to the HTTP api, below /{}", instance.service)));
-    }
-    let known = instance.endpoints.join(", ");
-    Err(Fault::new(
-        Code::NotFound,
-        format!("service {:?} has no endpoint {asked:?}", instance.service.as_str()),
-    )
-    .help(format!("its endpoints: {known}"))
-    .help(format!("`micro-node services {}` shows what they take", instance.service)))
-}
-
-/// The endpoint that is meant by the end of its name, if it can't be another.
-pub(super) fn shortened<'i>(instance: &'i Instance, asked: &str) -> Option<&'i str> {
-    let split = |name: &'i String| name.rsplit_once('.').map(|(handler, _)| (handler, name.as_str()));
-    let ends = |name: &str| name.strip_suffix(asked).is_some_and(|before| before.ends_with('.'));
-    let of = |handler: &str| {
-        instance.endpoints.iter().filter_map(split).find(|(other, name)| *other == handler && ends(name))
-    };
-    let mut handlers: Vec<&str> =
-        instance.endpoints.iter().filter_map(split).map(|(handler, _)| handler).collect();
-    handlers.sort_unstable();
-    handlers.dedup();
-    let meant = match (asked.contains('.'), handlers.as_slice()) {
-        (false, [sole]) => of(sole),
-        (false, several) => {
-            let own = |handler: &&&str| folded(bare(handler)) == folded(instance.service.as_str());
-            several.iter().find(own).and_then(|own| of(own))
-        }
-        (true, _) => {
-            let mut found = instance.endpoints.iter().filter_map(split).filter(|(_, name)| ends(name));
-            found.next().filter(|_| found.next().is_none())
-        }
-    };
-    meant.map(|(_, name)| name)
-}
-
-/// A handler without its package.
-fn bare(handler: &str) -> &str {
-    handler.rsplit_once('.').map_or(handler, |(_, bare)| bare)
-}
-
-/// A name without what languages differ in.
-fn folded(name: &str) -> String {
-    name.chars()
-        .filter(|letter| !matches!(letter, '-' | '_'))
-        .map(|letter| letter.to_ascii_lowercase())
-        .collect()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use micro_sdk::wire::Namespace;
-
-    fn instance(endpoints: &[&str]) -> Instance {
-        Instance {
-            id: 1,
-            namespace: Namespace::default(),
-            service: "shop".parse().expect("a good name"),
-            version: "1".to_owned(),
-            node: NodeId(1),
-            endpoints: endpoints.iter().map(|name| (*name).to_owned()).collect(),
-            routes: Vec::new(),
-            streams: Vec::new(),
-            metadata: std::collections::BTreeMap::new(),
-        }
-    }
-
-    #[test]
-    fn a_method_alone_reaches_a_sole_handler() {
-        let sole = instance(&["Cart.add", "Cart.list"]);
-        assert_eq!(endpoint(&sole, "add"), Ok("Cart.add".to_owned()));
-        assert_eq!(endpoint(&sole, "Cart/list"), Ok("Cart.list".to_owned()));
-        assert_eq!(endpoint(&sole, "Cart.list"), Ok("Cart.list".to_owned()));
-        let two = instance(&["Cart.add", "Stock.add"]);
-        let fault = endpoint(&two, "add").expect_err("it could be either");
-        assert!(fault.help[0].contains("Cart.add, Stock.add"), "{fault:?}");
-        assert_eq!(endpoint(&instance(&["Cart.add", "Shop.add"]), "add"), Ok("Shop.add".to_owned()));
-    }
-
-    #[test]
-    fn the_package_of_a_handler_may_be_left_out() {
-        let sole = instance(&["acme.v1.Cart.Add", "acme.v1.Cart.List"]);
-        for asked in ["Add", "Cart.Add", "Cart/Add", "v1.Cart.Add", "acme.v1.Cart.Add"] {
-            assert_eq!(endpoint(&sole, asked), Ok("acme.v1.Cart.Add".to_owned()), "{asked}");
-        }
-        for asked in ["dd", "art.Add", "Stock.Add", ".Add", ""] {
-            assert!(endpoint(&sole, asked).is_err(), "{asked}");
-        }
-        let two = instance(&["acme.v1.Cart.Add", "acme.v2.Cart.Add"]);
-        assert!(endpoint(&two, "Cart.Add").is_err(), "it could be either");
-        assert_eq!(endpoint(&two, "v2.Cart.Add"), Ok("acme.v2.Cart.Add".to_owned()));
     }
 }

@@ -4,8 +4,10 @@ mod conversation;
 mod converse;
 mod directory;
 mod dispatch;
+mod endpoint;
 mod leader;
 mod platform;
+mod service_call;
 mod service_ref;
 mod supervisor;
 

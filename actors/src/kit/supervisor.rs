@@ -171,6 +171,8 @@ mod tests {
             hops: 0,
             idempotency_key: None,
             metadata: Vec::new(),
+            instance: None,
+            attempts: None,
         };
         Invocation { head, body: Bytes::from_static(b"x") }
     }

@@ -25,7 +25,7 @@ pub use drain::DrainRequest;
 pub use farewell::Farewell;
 pub(crate) use membership::stays;
 pub use membership::{LeaveRequest, MemberReply, RemoveRequest, TransferRequest};
-pub(crate) use places::node_places;
+pub(crate) use places::{node_places, place_of};
 pub(crate) use platform::NetworkParts;
 pub use platform::{NETWORK, NetworkService};
 pub(crate) use steward::Steward;

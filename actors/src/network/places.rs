@@ -1,7 +1,7 @@
 //! Where the nodes are that could be given work.
 
 use crate::network::{Complaint, card::Heard, steward::zone_of};
-use micro_mesh::Mesh;
+use micro_mesh::{Member, Mesh, Place};
 use micro_sdk::wire::{NodeId, status::NodeState};
 
 /// A node as those see it who look for one.
@@ -11,6 +11,11 @@ pub(crate) struct NodePlace {
     pub zone: String,
     /// Whether it is up and takes work: neither starting, drained nor leaving, and with room on its disk.
     pub takes_work: bool,
+}
+
+/// Where a node stands, as it tells.
+pub(crate) fn place_of(member: &Member) -> Place {
+    Heard(member).place()
 }
 
 /// All nodes that have told about themselves.

@@ -2,6 +2,7 @@
 
 use super::{
     channel::Channel,
+    concurrency::{Concurrency, Permit},
     heading,
     line::{Line, LineError},
     plain::Plain,
@@ -9,6 +10,7 @@ use super::{
 };
 use crate::{
     kit::{Body, RAW, holding},
+    policy::LimitPolicy,
     protobuf::{Contract, is_reflection, reflect},
 };
 use bytes::Bytes;
@@ -21,10 +23,7 @@ use http::{
 use hyper_util::client::legacy::connect::HttpConnector;
 use micro_sdk::wire::{Code, Endpoint, Fault, Head, Instance, limits::BODY_BYTES_MAX};
 use std::{net::SocketAddr, sync::Arc, time::Duration};
-use tokio::{
-    sync::{OwnedSemaphorePermit, Semaphore},
-    time::timeout,
-};
+use tokio::time::timeout;
 
 /// How often an instance is asked that has certainly done nothing: its connection may have ended under the first.
 const TRIES: usize = 2;
@@ -62,7 +61,9 @@ pub struct Attachment {
     /// Its endpoints with their schemas.
     pub endpoints: Vec<Endpoint>,
     connection: Connection,
-    permits: Arc<Semaphore>,
+    concurrency: Arc<Concurrency>,
+    /// The calls that its program wants at once, at most.
+    permits: u32,
 }
 
 impl Attachment {
@@ -72,6 +73,7 @@ impl Attachment {
         backend: Backend,
         permits: usize,
     ) -> Self {
+        let permits = u32::try_from(permits).unwrap_or(u32::MAX);
         let connection = match backend {
             Backend::Inside(handler) => Connection::Inside(handler),
             Backend::Http(address, encoding) => {
@@ -89,18 +91,26 @@ impl Attachment {
             instance: Arc::new(instance),
             endpoints,
             connection,
-            permits: Arc::new(Semaphore::new(permits)),
+            concurrency: Concurrency::new(permits),
+            permits,
         }
     }
 
     /// Calls the instance and waits for its answer within the call's deadline.
     ///
     /// # Errors
-    /// [`Code::Limited`] if it has too many calls in work, [`Code::Unavailable`] if it can't be reached,
+    /// [`Code::Overloaded`] if it has too many calls in work, [`Code::Unavailable`] if it can't be reached,
     /// [`Code::Timeout`], or what it answers.
     pub async fn call(&self, head: &Head, body: Bytes) -> Result<Bytes, Fault> {
-        let _permit = self.permit(head)?;
-        self.answer(head, body).await
+        let permit = self.permit(head)?;
+        let answer = self.answer(head, body).await;
+        permit.answered();
+        answer
+    }
+
+    /// Has it work within these bounds from now on, and never more at once than its program wants.
+    pub(super) fn bound(&self, limit: &LimitPolicy) {
+        self.concurrency.bound(limit.most.min(self.permits), limit.least, limit.adaptive);
     }
 
     async fn answer(&self, head: &Head, body: Bytes) -> Result<Bytes, Fault> {
@@ -169,10 +179,14 @@ impl Attachment {
         }
     }
 
-    fn permit(&self, head: &Head) -> Result<OwnedSemaphorePermit, Fault> {
-        self.permits.clone().try_acquire_owned().map_err(|_| {
-            Fault::new(Code::Limited, format!("this instance of {} has too many calls in work", head.service))
-                .help("try again in a moment, or start another instance")
+    fn permit(&self, head: &Head) -> Result<Permit, Fault> {
+        self.concurrency.permit().ok_or_else(|| {
+            let (service, limit) = (&head.service, self.concurrency.limit());
+            Fault::new(
+                Code::Overloaded,
+                format!("this instance of {service} has {limit} calls in work, and takes no more"),
+            )
+            .help("try again in a moment, or start another instance")
         })
     }
 }

@@ -71,6 +71,8 @@ mod tests {
             hops: 0,
             idempotency_key: None,
             metadata: Vec::new(),
+            instance: None,
+            attempts: None,
         }
     }
 

@@ -5,6 +5,7 @@
 mod attachment;
 mod channel;
 mod collision;
+mod concurrency;
 mod heading;
 mod hops;
 mod line;
@@ -18,11 +19,11 @@ pub use attachment::{Attachment, Backend, Encoding, InsideHandler};
 pub use heading::{header_begins_with, is_reserved};
 pub use hops::strip_hops;
 pub use offer::Offer;
-pub use platform::{DescribeReply, REGISTRY, RegistryService};
+pub use platform::{DescribeReply, REGISTRY, RegistryService, RehearseRequest};
 pub(crate) use table::NAME_KEY;
 pub use table::Table;
 
-use crate::Body;
+use crate::{Body, policy::PolicyBook};
 use bytes::Bytes;
 use http::Response;
 use micro_mesh::Mesh;
@@ -53,6 +54,8 @@ pub struct Registry(Arc<Inner>);
 struct Inner {
     mesh: Mesh,
     seams: Seams,
+    /// How the services of its instances are called.
+    book: PolicyBook,
     attached: RwLock<BTreeMap<InstanceId, Arc<Attachment>>>,
     /// Whether this node's instances may be called.
     work: watch::Sender<Work>,
@@ -108,11 +111,11 @@ impl Drop for AttachGuard {
 }
 
 impl Registry {
-    pub(crate) fn new(mesh: Mesh, seams: Seams) -> Self {
+    pub(crate) fn new(mesh: Mesh, seams: Seams, book: PolicyBook) -> Self {
         let table = RwLock::new((u64::MAX, Arc::new(Table::default())));
         let (attached, work) = (RwLock::default(), watch::Sender::new(Work::Open));
         let starting = AtomicBool::new(false);
-        Registry(Arc::new(Inner { mesh, seams, attached, work, starting, table }))
+        Registry(Arc::new(Inner { mesh, seams, book, attached, work, starting, table }))
     }
 
     /// Attaches an instance to this node for as long as the guard is kept.
@@ -127,6 +130,7 @@ impl Registry {
         self.work().refuse()?;
         let instance = offer.instance(u64::from_le_bytes(self.0.seams.random()), self.0.mesh.node());
         let attachment = Attachment::new(instance.clone(), offer.endpoints, backend, permits);
+        attachment.bound(&self.0.book.policy(&offer.namespace, &offer.service).limit);
         {
             let mut attached = self.0.attached.write().expect("no code panics while it holds the instances");
             if attached.len() >= ATTACHED_MAX {
@@ -237,46 +241,30 @@ impl Registry {
         table
     }
 
-    /// The instances of a service, in the order in which they should be tried: here first, then by round trip.
+    /// The instances of a service, this node's first.
     ///
     /// # Errors
     /// [`Code::NotFound`], with what was looked up where; [`Code::Unavailable`] if they are on drained nodes only.
     pub fn candidates(&self, namespace: &Namespace, service: &ServiceName) -> Result<Instances, Fault> {
         let here = self.0.mesh.node();
         let mut candidates = if self.is_drained() { Vec::new() } else { self.here(namespace, service) };
-        // Spread over the instances here: start at another one each time.
-        if candidates.len() > 1 {
-            let start = u16::from_le_bytes(self.0.seams.random()) as usize % candidates.len();
-            candidates.rotate_left(start);
-        }
         let table = self.table();
-        let mut others: Vec<&Arc<Instance>> =
-            table.instances(namespace, service).iter().filter(|instance| instance.node != here).collect();
-        if candidates.is_empty() && others.is_empty() {
+        // A node that has said that it shuts down is not dialled for a call: gossip is only late with the news.
+        let others = table.instances(namespace, service).iter();
+        let others = others.filter(|instance| instance.node != here);
+        let known = candidates.len();
+        candidates.extend(others.clone().filter(|instance| !self.0.mesh.has_left(instance.node)).cloned());
+        if candidates.len() == known && known == 0 && others.count() == 0 {
             return Err(match &table.drained(namespace, service)[..] {
                 [] => self.not_found(namespace, service, &table),
                 nodes => drained(service, nodes),
             });
         }
-        if others.is_empty() {
-            return Ok(candidates);
-        }
-        let routes = self.0.mesh.routes();
-        // A node that has said that it shuts down is not dialled for a call: gossip is only late with the news.
-        others.retain(|instance| !routes.iter().any(|route| route.node == instance.node && route.left));
-        let routes: BTreeMap<NodeId, _> = routes.into_iter().map(|route| (route.node, route.rtt)).collect();
-        // The nearest node first, and of several instances there another one each time.
-        let chance = u64::from_le_bytes(self.0.seams.random());
-        others.sort_by_cached_key(|instance| match routes.get(&instance.node) {
-            Some(Some(rtt)) => (0, *rtt, instance.node, instance.id ^ chance),
-            _ => (1, std::time::Duration::ZERO, instance.node, instance.id ^ chance),
-        });
-        candidates.extend(others.into_iter().cloned());
         Ok(candidates)
     }
 
     /// The instances of a service that are attached to this node.
-    fn here(&self, namespace: &Namespace, service: &ServiceName) -> Instances {
+    pub(crate) fn here(&self, namespace: &Namespace, service: &ServiceName) -> Instances {
         let attached = self.0.attached.read().expect("no code panics while it holds the instances");
         let instances = attached.values().map(|attachment| &attachment.instance);
         let meant =
@@ -304,6 +292,14 @@ impl Registry {
                 table.node_name(self.0.mesh.node())
             ))
             .help("`micro-node services` lists them; a new one is seen everywhere within two seconds")
+    }
+
+    /// Has all instances of this node work within the bounds of the policies of their services.
+    pub(crate) fn bound(&self) {
+        for attachment in self.attached() {
+            let Instance { namespace, service, .. } = &*attachment.instance;
+            attachment.bound(&self.0.book.policy(namespace, service).limit);
+        }
     }
 
     /// Calls an instance attached to this node.

@@ -1,7 +1,7 @@
 //! All instances of the mesh, read from gossip.
 
-use crate::kit::method;
-use micro_mesh::Member;
+use crate::{kit::method, network::place_of};
+use micro_mesh::{Member, Place};
 use micro_sdk::wire::{
     Instance, Namespace, NodeId, Route, ServiceName, Streams, metadata, status::ServiceStatus,
 };
@@ -115,6 +115,7 @@ pub struct Table {
     /// The drained nodes that have instances, by service.
     drained: BTreeMap<(Namespace, ServiceName), BTreeSet<NodeId>>,
     names: BTreeMap<NodeId, String>,
+    places: BTreeMap<NodeId, Place>,
     /// Who offers the services of gRPC, each named with its package.
     grpc: BTreeMap<(Namespace, String), ServiceName>,
 }
@@ -127,6 +128,7 @@ impl Table {
             if let Some(name) = member.values.get(NAME_KEY) {
                 table.names.insert(member.node, name.clone());
             }
+            table.places.insert(member.node, place_of(member));
             if !member.alive && member.node != here {
                 continue;
             }
@@ -230,6 +232,12 @@ impl Table {
     pub fn find_node(&self, name_or_id: &str) -> Option<NodeId> {
         let by_name = self.names.iter().find(|(_, name)| *name == name_or_id).map(|(node, _)| *node);
         by_name.or_else(|| name_or_id.parse().ok().filter(|node| self.names.contains_key(node)))
+    }
+
+    /// Where a node stands.
+    pub fn place(&self, node: NodeId) -> &Place {
+        static NOWHERE: Place = Place { cloud: String::new(), region: String::new(), zone: String::new() };
+        self.places.get(&node).unwrap_or(&NOWHERE)
     }
 
     /// The name of a node; its id when it is not known.

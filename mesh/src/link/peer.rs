@@ -194,6 +194,11 @@ impl Peer {
         self.current().is_some_and(|link| link.is_fresh())
     }
 
+    /// The lowest round trip of the last seconds on the link to use.
+    pub(crate) fn rtt(&self) -> Option<std::time::Duration> {
+        self.current()?.pulse().rtt()
+    }
+
     /// The link to use. Without one, waits for the dial under way or causes one.
     ///
     /// # Errors
@@ -387,7 +392,7 @@ impl Peer {
     }
 
     /// Whether the last link ended because the peer shuts down.
-    pub(super) fn has_left(&self) -> bool {
+    pub(crate) fn has_left(&self) -> bool {
         let state = lock(&self.state);
         state.left && state.links.is_empty()
     }

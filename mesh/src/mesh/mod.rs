@@ -235,6 +235,16 @@ impl Mesh {
         self.inner.peer(node).is_some_and(|peer| peer.is_up())
     }
 
+    /// The lowest round trip to `node` of the last seconds, on the link that is used now; none without one.
+    pub fn rtt(&self, node: NodeId) -> Option<Duration> {
+        self.inner.peer(node)?.rtt()
+    }
+
+    /// Whether `node` has said that it shuts down, and has not been reached since.
+    pub fn has_left(&self, node: NodeId) -> bool {
+        self.inner.peer(node).is_some_and(|peer| peer.has_left())
+    }
+
     /// The ways to all known nodes, reachable ones first.
     pub fn routes(&self) -> Vec<Route> {
         let mut routes: Vec<_> = self.inner.peers().iter().map(|peer| peer.route()).collect();

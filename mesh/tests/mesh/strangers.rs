@@ -90,7 +90,7 @@ async fn intrude(
 }
 
 fn mesh_protocol(mesh: &Mesh) -> Vec<u8> {
-    format!("micro/4/{}", mesh.cluster()).into_bytes()
+    format!("micro/5/{}", mesh.cluster()).into_bytes()
 }
 
 /// A self-made identity's certificate and key. The key is found in what the identity stores.

@@ -146,6 +146,8 @@ pub fn head(endpoint: &str, deadline_ms: u32) -> Head {
         hops: 0,
         idempotency_key: None,
         metadata: Vec::new(),
+        instance: None,
+        attempts: None,
     }
 }
 

@@ -38,6 +38,10 @@ pub(super) struct Call {
           value_parser = unit::duration)]
     request_timeout: Option<Duration>,
 
+    /// How often the node may try again, within the budget of the service's policy [default: that of the policy]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u8).range(0..=9))]
+    retries: Option<u8>,
+
     /// Makes a repeated call the same call: 1 to 32 hexadecimal digits
     #[arg(long, value_name = "KEY", value_parser = unit::key)]
     idempotency_key: Option<u128>,
@@ -68,6 +72,9 @@ impl Call {
             }
             if let Some(timeout) = self.request_timeout {
                 call = call.timeout(timeout);
+            }
+            if let Some(retries) = self.retries {
+                call = call.retry(retries);
             }
             if let Some(key) = self.idempotency_key {
                 call = call.idempotency_key(key);

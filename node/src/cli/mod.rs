@@ -40,6 +40,7 @@ mod near;
 mod network;
 mod output;
 mod part;
+mod policy;
 mod profile;
 mod progress;
 mod reset;
@@ -119,6 +120,7 @@ enum Command {
     Token(token::TokenCommand),
     Cluster(cluster::ClusterCommand),
     Network(network::NetworkCommand),
+    Policy(policy::PolicyCommand),
     Drain(drain::Drain),
     Leave(leave::Leave),
     Reset(reset::Reset),
@@ -221,6 +223,7 @@ fn run(cli: Cli, profile: &Profile, output: &Output) -> Result<(), Failure> {
         Command::Token(command) => command.run(globals, output),
         Command::Cluster(command) => command.run(globals, output),
         Command::Network(command) => command.run(globals, output),
+        Command::Policy(command) => command.run(globals, output),
         Command::Drain(command) => command.run(globals, output),
         Command::Leave(command) => command.run(globals, output),
         Command::Reset(command) => command.run(globals, output),

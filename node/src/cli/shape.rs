@@ -7,7 +7,7 @@
 
 use super::{
     audit, auth, blob, call, cluster, config, election, env, failure, help, leave, lock, login, man, network,
-    reset, schema, services, start, status, store, token, user, version,
+    policy, reset, schema, services, start, status, store, token, user, version,
 };
 use schemars::{JsonSchema, Schema, generate::SchemaSettings, transform::RecursiveTransform};
 use serde::Serialize;
@@ -181,6 +181,7 @@ pub(super) fn all() -> Vec<&'static dyn Described> {
         cluster::SHAPES,
         config::SHAPES,
         network::SHAPES,
+        policy::SHAPES,
         store::SHAPES,
     ];
     let commands = [

@@ -11,6 +11,7 @@ use micro_actors::{
     blob::BlobService,
     config::ConfigService,
     network::NETWORK,
+    policy::Policies,
     registry::{AttachGuard, Backend, DescribeReply, InsideHandler, Instances, Offer, REGISTRY, Table},
     store::StoreService,
 };
@@ -45,6 +46,8 @@ pub struct Context {
     pub trace: Option<TraceId>,
     /// Makes a repeated write the same write.
     pub idempotency_key: Option<u128>,
+    /// How often a call may be attempted; none leaves it to the policy of the service.
+    pub attempts: Option<u8>,
     /// The token that says who calls, if one does: for what goes on, which ends when the token is revoked.
     pub token: Option<Arc<Verified>>,
 }
@@ -59,6 +62,7 @@ impl Context {
             deadline: None,
             trace: None,
             idempotency_key: None,
+            attempts: None,
             token: None,
         }
     }
@@ -108,6 +112,7 @@ pub struct Local {
     pub(super) config: Arc<ConfigService>,
     pub(super) blobs: Arc<BlobService>,
     pub(super) accounts: Accounts,
+    pub(super) policies: Policies,
     pub(super) trail: Option<Trail>,
     settings: Arc<RwLock<Vec<Setting>>>,
     pub(super) seams: Seams,
@@ -122,8 +127,9 @@ impl Local {
     ) -> Self {
         let (store, config) = (system.store().clone(), system.config().clone());
         let (blobs, accounts) = (system.blobs().clone(), system.accounts().clone());
+        let policies = system.policies().clone();
         let settings = Arc::new(RwLock::new(settings));
-        Local { store, config, blobs, accounts, trail, settings, system, seams }
+        Local { store, config, blobs, accounts, policies, trail, settings, system, seams }
     }
 
     /// The same for callers on another thread: called on that thread's runtime.
@@ -133,7 +139,8 @@ impl Local {
         let config = Arc::new(self.config.over(store.clone()));
         let blobs = Arc::new(self.blobs.over(store.clone()));
         let accounts = self.accounts.over(store.clone());
-        Local { config, blobs, accounts, store, ..self.clone() }
+        let policies = self.policies.over(store.clone());
+        Local { config, blobs, accounts, policies, store, ..self.clone() }
     }
 
     /// The head of a call. The deadline is set here and only shrinks from here on.
@@ -149,6 +156,8 @@ impl Local {
             hops: 0,
             idempotency_key: context.idempotency_key,
             metadata: Vec::new(),
+            instance: None,
+            attempts: context.attempts,
         }
     }
 

@@ -18,6 +18,7 @@ mod mend;
 mod name;
 mod network;
 mod place;
+mod policies;
 mod readiness;
 mod records;
 mod rejoin;

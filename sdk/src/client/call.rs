@@ -21,6 +21,7 @@ pub struct Call {
     timeout: Duration,
     metadata: HashMap<String, String>,
     idempotency_key: Option<u128>,
+    attempts: u32,
 }
 
 /// The answer to a call, and the way it took.
@@ -37,7 +38,8 @@ pub struct Reply {
 impl Call {
     pub(super) fn new(node: Node, service: String, endpoint: String, body: Value) -> Call {
         let timeout = node.timeout();
-        Call { node, service, endpoint, body, timeout, metadata: HashMap::new(), idempotency_key: None }
+        let metadata = HashMap::new();
+        Call { node, service, endpoint, body, timeout, metadata, idempotency_key: None, attempts: 0 }
     }
 
     /// Waits no longer than `timeout`, the service's own work included; ten minutes at most.
@@ -49,6 +51,13 @@ impl Call {
     /// Sends a header along.
     pub fn metadata(mut self, name: impl Into<String>, value: impl Into<String>) -> Call {
         self.metadata.insert(name.into().to_ascii_lowercase(), value.into());
+        self
+    }
+
+    /// Lets the node try again up to so often: what certainly did nothing, and what may be done twice; as much as the
+    /// budget allows that the service's policy gives to its caller. 0: never. Else the policy says it; at most 9.
+    pub fn retry(mut self, times: u8) -> Call {
+        self.attempts = u32::from(times.min(9)) + 1;
         self
     }
 
@@ -74,6 +83,7 @@ impl Call {
             timeout_ms: u32::try_from(self.timeout.as_millis()).unwrap_or(u32::MAX).max(1),
             metadata: self.metadata,
             idempotency_key: self.idempotency_key.map_or_else(Bytes::new, key_bytes),
+            attempts: self.attempts,
         };
         let mut client = self.node.client();
         let sent = |request| async move { client.call(request).await };

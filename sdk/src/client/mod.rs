@@ -58,6 +58,7 @@ mod line;
 mod lock;
 mod membership;
 mod node;
+mod policy;
 mod settings;
 mod shown;
 mod store;
@@ -88,6 +89,7 @@ pub use election::{Election, Leader, Leadership, Observer};
 pub use lock::{Lock, LockGuard};
 pub use membership::{Member, RemoveEvenIf};
 pub use node::{JoinToken, Node};
+pub use policy::{Policies, PolicyRehearsal, ServicePolicy};
 pub use settings::Setting;
 pub use store::{
     Batch, BatchError, Batched, Change, ChangeKind, Comparand, Compare, Delete, DeleteRange, Fence, Found,

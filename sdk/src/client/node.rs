@@ -32,7 +32,7 @@ use tonic::{Request, Response, metadata::MetadataValue, transport::Channel};
 #[derive(Clone)]
 pub struct Node {
     address: Arc<Address>,
-    channel: Channel,
+    pub(super) channel: Channel,
     token: Option<Shown>,
     namespace: Namespace,
     timeout: Duration,

@@ -37,6 +37,8 @@ pub enum Code {
     Unimplemented,
     /// What was sent is longer than the called one takes.
     TooLarge,
+    /// The called one would have become too slow for all its callers: nothing was done.
+    Overloaded,
 }
 
 impl Code {
@@ -57,6 +59,7 @@ impl Code {
             Code::Compacted => "compacted",
             Code::Unimplemented => "unimplemented",
             Code::TooLarge => "too_large",
+            Code::Overloaded => "overloaded",
         }
     }
 
@@ -70,7 +73,7 @@ impl Code {
             Code::NotFound | Code::Unimplemented => 5,
             Code::Conflict | Code::Compacted => 6,
             Code::Timeout => 7,
-            Code::Unavailable | Code::Limited => 8,
+            Code::Unavailable | Code::Limited | Code::Overloaded => 8,
             Code::Unknown => 9,
         }
     }
@@ -85,7 +88,7 @@ impl Code {
             Code::NotFound => 404,
             Code::Conflict => 409,
             Code::Timeout | Code::Unknown => 504,
-            Code::Unavailable => 503,
+            Code::Unavailable | Code::Overloaded => 503,
             Code::Limited => 429,
             Code::Compacted => 410,
             Code::Unimplemented => 501,

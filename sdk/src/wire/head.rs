@@ -1,12 +1,11 @@
 //! The head of a call: everything about it but its body.
 
-use super::{AccountCaller, Namespace, ServiceName, TraceId};
+use super::{AccountCaller, InstanceId, Namespace, ServiceName, TraceId};
 use bincode::{Decode, Encode};
 use std::{fmt, sync::Arc};
 
-/// How often a call may be passed on: from the door's node to the one that has the instance, and once more if that
-/// instance moved meanwhile.
-pub const HOPS_MAX: u8 = 2;
+/// How often a call may be passed on: from the door's node to the one that has the instance.
+pub const HOPS_MAX: u8 = 1;
 
 /// Who calls, as far as the mesh has made sure of it.
 #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
@@ -70,6 +69,10 @@ pub struct Head {
     pub idempotency_key: Option<u128>,
     /// Headers that the caller sent along, names in lowercase.
     pub metadata: Vec<(String, String)>,
+    /// The instance that it is for, as the node has chosen at whose door it came in. None: any on the node that has it.
+    pub instance: Option<InstanceId>,
+    /// How often it may be attempted, if the caller has said that: the first one included.
+    pub attempts: Option<u8>,
 }
 
 #[cfg(test)]
@@ -89,9 +92,11 @@ mod tests {
             hops: 1,
             idempotency_key: None,
             metadata: vec![("a".to_owned(), "b".to_owned())],
+            instance: Some(9),
+            attempts: None,
         };
         let bytes = Codec::encode(&head);
-        let golden = b"\x01\x00\x07default\x0ahelloworld\x04call\x01\x07\xfb\xe8\x03\x01\x00\x01\x01a\x01b";
+        let golden = b"\x01\x00\x07default\x0ahelloworld\x04call\x01\x07\xfb\xe8\x03\x01\x00\x01\x01a\x01b\x01\x09\x00";
         assert_eq!(bytes, golden);
         assert_eq!(Codec::decode::<Head, HEAD_BYTES_MAX>(&bytes), Ok(head));
         assert_eq!(Codec::encode(&Caller::Stranger), b"\x01\0\x04");

@@ -12,6 +12,7 @@ mod backups;
 mod bank_balance;
 mod best_ways;
 mod blob_contents;
+mod calls;
 mod certificates;
 mod committed_immutable;
 mod committed_on_quorum;
@@ -124,6 +125,7 @@ pub fn all() -> Vec<Box<dyn Checker>> {
         Box::<expiry::Expiry>::default(),
         Box::<backups::Backups>::default(),
         Box::<configuration::Configuration>::default(),
+        Box::<calls::Calls>::default(),
         Box::<certificates::Certificates>::default(),
         Box::<best_ways::BestWays>::default(),
         Box::<equal_replicas::EqualReplicas>::default(),

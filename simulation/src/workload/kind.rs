@@ -28,6 +28,8 @@ pub enum Kind {
     Expiry,
     /// Backups are taken and restored.
     Backup,
+    /// A service does work.
+    Work,
 }
 
 /// As many kinds as a run has that is told none: more would make it slow, and fewer would leave out what comes of
@@ -36,7 +38,7 @@ const DRAWN: usize = 2;
 
 impl Kind {
     /// All, by the names they are called by on the command line.
-    pub const ALL: [(&'static str, Kind); 10] = [
+    pub const ALL: [(&'static str, Kind); 11] = [
         ("bank", Kind::Bank),
         ("set", Kind::Set),
         ("queue", Kind::Queue),
@@ -47,6 +49,7 @@ impl Kind {
         ("blob", Kind::Blob),
         ("expiry", Kind::Expiry),
         ("backup", Kind::Backup),
+        ("work", Kind::Work),
     ];
 
     /// Those of a run.

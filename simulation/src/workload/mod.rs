@@ -6,7 +6,7 @@ pub mod bank;
 pub mod blob;
 mod client;
 pub mod config;
-mod echo;
+pub mod echo;
 pub mod expiry;
 mod history;
 mod journal;
@@ -17,6 +17,7 @@ pub mod queue;
 mod register;
 pub mod set;
 pub mod watch;
+pub mod work;
 
 pub use client::{Client, DEADLINE};
 pub use history::{Asked, History, Op, OpId, Tally, Told};
@@ -58,6 +59,8 @@ pub struct Journals {
     pub expiry: expiry::ExpiryJournal,
     /// Backups.
     pub backup: backup::BackupJournal,
+    /// Work of a service.
+    pub work: work::WorkJournal,
 }
 
 impl Journals {
@@ -74,6 +77,7 @@ impl Journals {
             Kind::Blob => self.blob.tally(),
             Kind::Expiry => self.expiry.tally(),
             Kind::Backup => self.backup.tally(),
+            Kind::Work => self.work.tally(),
         }
     }
 }
@@ -94,6 +98,7 @@ pub fn start(shared: &Rc<Shared>, clients: impl Fn(&str) -> Client) {
             Kind::Config => spawn_local(config::run(client, shared.clone())),
             Kind::Blob => spawn_local(blob::run(client, shared.clone())),
             Kind::Backup => spawn_local(backup::run(client, shared.clone())),
+            Kind::Work => spawn_local(work::run(client, shared.clone())),
             Kind::Expiry => {
                 spawn_local(watch::run(clients("mourner"), shared.clone(), expiry::MORTALS));
                 spawn_local(expiry::run(client, shared.clone()))
@@ -122,6 +127,7 @@ async fn last(client: &Client, shared: &Shared) -> bool {
             Kind::Blob => blob::last(client, shared).await,
             Kind::Expiry => expiry::last(client, shared).await,
             Kind::Backup => backup::last(client, shared).await,
+            Kind::Work => work::last(client, shared).await,
         };
         if !shown {
             return false;

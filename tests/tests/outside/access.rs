@@ -22,7 +22,7 @@ enum Fate {
 use Fate::{Denied, Open, Unproven, Usage};
 
 /// What accounts get that no rule is about, by service and method.
-const ROWS: [(&str, &[(&str, Fate)]); 7] = [
+const ROWS: [(&str, &[(&str, Fate)]); 8] = [
     ("Audit", &[("ListAudit", Denied), ("VerifyAudit", Denied)]),
     (
         "Auth",
@@ -97,6 +97,16 @@ const ROWS: [(&str, &[(&str, Fate)]); 7] = [
             ("FinishAuthority", Denied),
         ],
     ),
+    (
+        "Policies",
+        &[
+            ("SetPolicy", Usage),
+            ("GetPolicy", Denied),
+            ("ListPolicies", Denied),
+            ("DeletePolicy", Usage),
+            ("RehearsePolicy", Usage),
+        ],
+    ),
     ("Registry", &[("Attach", Usage), ("ListServices", Denied), ("GetService", Usage)]),
     (
         "Store",
@@ -121,7 +131,7 @@ const ROWS: [(&str, &[(&str, Fate)]); 7] = [
 ];
 
 /// What changes nothing if it is let through, and ends by itself: the other side of the rows above.
-const READINGS: [&str; 13] = [
+const READINGS: [&str; 15] = [
     "/micro.v1.Audit/ListAudit",
     "/micro.v1.Audit/VerifyAudit",
     "/micro.v1.Auth/ListAccounts",
@@ -131,6 +141,8 @@ const READINGS: [&str; 13] = [
     "/micro.v1.Config/ConfigHistory",
     "/micro.v1.Node/Status",
     "/micro.v1.Node/Settings",
+    "/micro.v1.Policies/GetPolicy",
+    "/micro.v1.Policies/ListPolicies",
     "/micro.v1.Registry/ListServices",
     "/micro.v1.Store/List",
     "/micro.v1.Store/ListLeases",

@@ -34,6 +34,7 @@ mod model;
 mod needs_root;
 mod node_file;
 mod pauses;
+mod policies;
 mod promises;
 mod quic;
 mod readme;

@@ -10,7 +10,7 @@ pub(super) const DOCUMENT_BYTES_MAX: usize = 4 << 20;
 
 /// The language of a document.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
-pub(super) enum Language {
+pub(in crate::cli) enum Language {
     /// JSON.
     Json,
     /// TOML.
@@ -34,7 +34,7 @@ impl Language {
     ///
     /// # Errors
     /// If its extension says none.
-    pub(super) fn of(file: &str) -> Result<Self, Fault> {
+    pub(in crate::cli) fn of(file: &str) -> Result<Self, Fault> {
         let extension = Path::new(file).extension().and_then(|extension| extension.to_str());
         match extension.map(str::to_ascii_lowercase).as_deref() {
             Some("json") => Ok(Language::Json),
@@ -49,7 +49,7 @@ impl Language {
     ///
     /// # Errors
     /// If it is none of this language, or names a key twice. The document is not repeated: there may be secrets in it.
-    pub(super) fn json(self, text: &str) -> Result<Zeroizing<String>, Fault> {
+    pub(in crate::cli) fn json(self, text: &str) -> Result<Zeroizing<String>, Fault> {
         let refused = |place: String| {
             Fault::new(Code::Usage, format!("the document is not {self}: there is an error {place}"))
         };

@@ -114,6 +114,7 @@ macro_rules! under {
         change
     }};
 }
+pub(super) use document::Language;
 use under;
 pub(super) use view::show_settings;
 

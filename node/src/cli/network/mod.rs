@@ -1,9 +1,11 @@
 //! `micro-node network`: how nodes reach each other, and why so.
 
+mod check;
 mod explain;
 mod links;
 mod ping;
 mod routes;
+mod services;
 
 use super::{
     failure::Failure,
@@ -26,6 +28,7 @@ Examples:
   micro-node network nodes                           who is there, and how this node reaches them
   micro-node network explain b c                     the ways from b to c, what each costs, and which one is gone
   micro-node network ping c
+  micro-node network check                           whether each node is reached, and which links are missing
   micro-node network routes --service helloworld     where calls of a service go
   micro-node network graph --dot | dot -Tsvg > mesh.svg
 
@@ -47,6 +50,8 @@ enum Verb {
     Connections(links::Connections),
     Graph(links::Graph),
     Routes(routes::Routes),
+    Services(services::Services),
+    Check(check::Check),
     Explain(explain::Explain),
     Ping(ping::Ping),
 }
@@ -66,8 +71,15 @@ struct NodesSummary {
 
 const NODES: ListShape<NodeStatus, NodesSummary> = ListShape::new("network-nodes", &["network nodes"]);
 
-pub(super) const SHAPES: &[Shapes] =
-    &[&[&NODES], links::SHAPES, routes::SHAPES, explain::SHAPES, ping::SHAPES];
+pub(super) const SHAPES: &[Shapes] = &[
+    &[&NODES],
+    check::SHAPES,
+    links::SHAPES,
+    routes::SHAPES,
+    services::SHAPES,
+    explain::SHAPES,
+    ping::SHAPES,
+];
 
 impl NetworkCommand {
     pub(super) fn run(self, globals: &Globals, output: &Output) -> Result<(), Failure> {
@@ -76,6 +88,8 @@ impl NetworkCommand {
             Verb::Connections(verb) => verb.run(globals, output),
             Verb::Graph(verb) => verb.run(globals, output),
             Verb::Routes(verb) => verb.run(globals, output),
+            Verb::Services(verb) => verb.run(globals, output),
+            Verb::Check(verb) => verb.run(globals, output),
             Verb::Explain(verb) => verb.run(globals, output),
             Verb::Ping(verb) => verb.run(globals, output),
         }

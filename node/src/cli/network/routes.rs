@@ -42,30 +42,30 @@ pub(super) struct Routes {
 
 /// A route to a service.
 #[derive(Debug, PartialEq, Serialize, JsonSchema)]
-struct RouteItem<'a> {
+pub(super) struct RouteItem<'a> {
     /// The service.
-    service: &'a str,
+    pub service: &'a str,
     /// Where the node is dialled that offers it.
     address: &'a str,
     /// The first node on the way there; none if the service is on the asked node.
     gateway: Option<&'a str>,
     /// The node that offers it.
-    router: &'a str,
+    pub router: &'a str,
     /// The id of that node.
     router_id: String,
     /// The mesh.
     network: String,
     /// What it costs to get there: 1 for the asked node, else 10 and the round trip in milliseconds; none if there is
     /// no way.
-    metric: Option<u64>,
+    pub metric: Option<u64>,
     /// `local`, `direct`, `relayed` or `down`.
     link: &'static str,
     /// The round trip, in milliseconds; none on the asked node, and without a way.
-    rtt_ms: Option<f64>,
+    pub rtt_ms: Option<f64>,
     /// The nodes that a call passes, with the one that offers the service as the last.
     path: Vec<&'a str>,
     /// Running copies of the service there.
-    instances: usize,
+    pub instances: usize,
 }
 
 /// What there is to say of the routes.
@@ -120,7 +120,7 @@ impl Routes {
 }
 
 /// A route for each service and node that offers it, the cheapest of a service first.
-fn routes<'a>(status: &'a Status, services: &'a [ServiceListing]) -> Vec<RouteItem<'a>> {
+pub(super) fn routes<'a>(status: &'a Status, services: &'a [ServiceListing]) -> Vec<RouteItem<'a>> {
     let mut routes = Vec::new();
     for service in services {
         for node in &status.nodes {

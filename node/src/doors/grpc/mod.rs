@@ -12,6 +12,7 @@ mod gathered;
 mod health;
 mod leash;
 mod node;
+mod policies;
 mod proxy;
 mod records;
 mod reflection;
@@ -47,7 +48,7 @@ use micro_actors::{
 use micro_sdk::{
     proto::{
         DESCRIPTORS, MESSAGE_BYTES_MAX, audit_server, auth_server, blobs_server, config_server, node_server,
-        registry_server, store_server,
+        policies_server, registry_server, store_server,
     },
     wire::{Caller, Code, Fault, Namespace},
 };
@@ -79,6 +80,7 @@ pub(super) struct Services {
     blobs: blobs_server::BlobsServer<Door>,
     auth: auth_server::AuthServer<Door>,
     audit: audit_server::AuditServer<Door>,
+    policies: policies_server::PoliciesServer<Door>,
     health: HealthServer<Door>,
 }
 
@@ -102,6 +104,7 @@ impl Services {
             blobs: blobs.max_decoding_message_size(MESSAGE_BYTES_MAX),
             auth: auth_server::AuthServer::from_arc(door.clone()),
             audit: audit_server::AuditServer::from_arc(door.clone()),
+            policies: policies_server::PoliciesServer::from_arc(door.clone()),
             health: HealthServer::from_arc(door.clone()),
             door,
         }
@@ -162,7 +165,15 @@ impl Services {
         B::Error: Into<BoxError> + std::fmt::Display + Send + 'static,
     {
         let Services {
-            mut store, mut registry, mut node, mut config, mut blobs, mut auth, mut audit, ..
+            mut store,
+            mut registry,
+            mut node,
+            mut config,
+            mut blobs,
+            mut auth,
+            mut audit,
+            mut policies,
+            ..
         } = self;
         if let Some(status) = unknown(request.uri().path()) {
             return Box::pin(ready(Ok(status.into_http())));
@@ -177,6 +188,7 @@ impl Services {
             Some(blobs_server::SERVICE_NAME) => blobs.call(request),
             Some(auth_server::SERVICE_NAME) => auth.call(request),
             Some(audit_server::SERVICE_NAME) => audit.call(request),
+            Some(policies_server::SERVICE_NAME) => policies.call(request),
             Some(health_server::SERVICE_NAME) if !named => self.health.clone().call(request),
             Some(reflection::V1 | reflection::V1_ALPHA) if !named => {
                 reflection::call(&self.door, request.map(Body::new))
@@ -224,7 +236,7 @@ fn methods() -> &'static BTreeMap<String, BTreeSet<String>> {
 pub(super) fn kinds_of(path: &str) -> &'static [&'static str] {
     match path.split('/').nth(1) {
         Some(store_server::SERVICE_NAME) => &[STORE],
-        Some(registry_server::SERVICE_NAME) => &[REGISTRY],
+        Some(registry_server::SERVICE_NAME | policies_server::SERVICE_NAME) => &[REGISTRY],
         Some(node_server::SERVICE_NAME) => &["service", NETWORK],
         Some(config_server::SERVICE_NAME) => &[CONFIG],
         Some(blobs_server::SERVICE_NAME) => &[BLOB],
@@ -292,6 +304,7 @@ fn context_of(headers: &HeaderMap, extensions: &Extensions) -> Result<Context, F
         deadline: deadline(headers)?,
         trace: text("traceparent").and_then(crate::doors::http::trace_of),
         idempotency_key: None,
+        attempts: crate::doors::http::attempts(headers)?,
         token: extensions.get::<Arc<Verified>>().cloned(),
     })
 }

@@ -34,6 +34,8 @@ impl node_server::Node for Door {
             let asked = Duration::from_millis(request.timeout_ms.into());
             context.deadline = Some(context.deadline.map_or(asked, |deadline| deadline.min(asked)));
         }
+        let attempts = u8::try_from(request.attempts).unwrap_or(u8::MAX);
+        context.attempts = Some(attempts).filter(|attempts| *attempts > 0).or(context.attempts);
         let service: ServiceName = request.service.parse().map_err(usage)?;
         let mut head = self.local.head(&context, service, &request.endpoint);
         head.namespace = namespace(&request.namespace)?;

@@ -19,6 +19,10 @@ use http::{
     request::Parts,
 };
 use micro_actors::RAW;
+use micro_sdk::wire::Head;
+
+/// The longest key by which calls go to the same instance: what is longer is no name of anything.
+const STICKY_BYTES_MAX: usize = 1024;
 
 /// Calls what a path names, and answers with what it answers.
 ///
@@ -60,8 +64,18 @@ pub(super) async fn call(
     let (input, _held) = input(door, entry, parts, body, &target).await?;
     let mut head = door.local.head(&entry.context, target.service, &target.endpoint);
     head.namespace = entry.namespace.clone();
+    head.metadata = sticky(door, &head, parts);
     let answer = door.local.call(entry.context.origin, head, input).await?;
     Ok(answered(answer.body))
+}
+
+/// The header by which calls of the service go to the same instance, if there is one: nothing else of the request is
+/// sent along.
+fn sticky(door: &Door, head: &Head, parts: &Parts) -> Vec<(String, String)> {
+    let Some(name) = door.local.sticky_header(&head.namespace, &head.service) else { return Vec::new() };
+    let value = parts.headers.get(&name).and_then(|value| value.to_str().ok());
+    let value = value.filter(|value| value.len() <= STICKY_BYTES_MAX);
+    value.map(|value| (name, value.to_owned())).into_iter().collect()
 }
 
 /// What the endpoint is given, and the room of the body that it came from.

@@ -1,12 +1,14 @@
 //! What the headers of a request say about the call: its trace, its deadline, its key, and what it carries along.
 
 use http::{HeaderMap, HeaderName, HeaderValue};
-use micro_actors::is_reserved;
+use micro_actors::{is_reserved, policy::ATTEMPTS_MAX};
 use micro_sdk::wire::{Code, Fault, TraceId};
 use std::time::Duration;
 
 /// Says how many milliseconds a call may take.
 const DEADLINE_HEADER: &str = "micro-deadline-ms";
+/// Says how often a call may be attempted.
+const ATTEMPTS_HEADER: &str = "micro-attempts";
 /// Makes a repeated write the same write.
 const KEY_HEADER: &str = "idempotency-key";
 /// How many headers a call may carry along, and how long all of them.
@@ -23,6 +25,19 @@ pub(super) fn deadline(headers: &HeaderMap) -> Result<Option<Duration>, Fault> {
     let ms =
         ms.ok_or_else(|| Fault::new(Code::Usage, format!("{DEADLINE_HEADER} takes a number above 0")))?;
     Ok(Some(Duration::from_millis(ms.into())))
+}
+
+/// How often a request lets its call be attempted, the first one included.
+///
+/// # Errors
+/// [`Code::Usage`] for what is no number from 1 to 10.
+pub(in crate::doors) fn attempts(headers: &HeaderMap) -> Result<Option<u8>, Fault> {
+    let Some(value) = headers.get(ATTEMPTS_HEADER) else { return Ok(None) };
+    let number = value.to_str().ok().and_then(|text| text.parse().ok());
+    let number = number.filter(|number| (1..=ATTEMPTS_MAX).contains(number));
+    number.map(Some).ok_or_else(|| {
+        Fault::new(Code::Usage, format!("{ATTEMPTS_HEADER} takes a number from 1 to {ATTEMPTS_MAX}"))
+    })
 }
 
 /// The idempotency key of a request: 1 to 32 hexadecimal digits, also as a UUID, also in quotes.

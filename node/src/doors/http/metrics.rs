@@ -6,6 +6,7 @@ use crate::{
     doors::tally::{DoorName, LATENCY_US, Reason, Tally},
     node::Local,
 };
+use micro_actors::calls::Counted;
 use std::{
     fmt::{Display, Write},
     time::SystemTime,
@@ -66,6 +67,7 @@ pub(super) fn expose(local: &Local, tally: &Tally) -> String {
         tally.uptime().as_secs_f64(),
     );
     doors(&mut text, tally);
+    calls(&mut text, local);
     audit(&mut text, local);
     certificates(&mut text, local);
     group(&mut text, local);
@@ -106,6 +108,15 @@ fn doors(text: &mut Exposition, tally: &Tally) {
     }
     text.sample(&format!("{LATENCY}_sum"), &[], sum.as_secs_f64());
     text.sample(&format!("{LATENCY}_count"), &[], counts.last().unwrap_or(&0));
+}
+
+/// What was done for callers of services.
+fn calls(text: &mut Exposition, local: &Local) {
+    const CALLS: &str = "micro_node_service_calls_total";
+    text.metric(CALLS, Kind::Counter, "Calls of services that came in here, and what was done for them.");
+    for (counted, event) in Counted::ALL {
+        text.sample(CALLS, &[("event", event)], local.count_calls(counted));
+    }
 }
 
 fn audit(text: &mut Exposition, local: &Local) {

@@ -29,7 +29,7 @@ mod routes;
 mod stream;
 
 pub(super) use body::json_text;
-pub(super) use metadata::{metadata, trace_of};
+pub(super) use metadata::{attempts, metadata, trace_of};
 
 use crate::{
     config::HttpConfig,
@@ -247,6 +247,7 @@ impl Door {
         (context.origin, context.trace) = (origin, Some(trace));
         context.deadline = metadata::deadline(&parts.headers)?;
         context.idempotency_key = metadata::idempotency_key(&parts.headers)?;
+        context.attempts = attempts(&parts.headers)?;
         let entry = Entry { context, namespace, host: authority.map_or("", host::name_of) };
         self.named(&entry, parts, body).await
     }

@@ -7,6 +7,7 @@
 #![allow(clippy::disallowed_methods, reason = "it measures real processes in real time")]
 
 mod api;
+mod call;
 mod calls;
 mod contest;
 mod etcd;
@@ -61,6 +62,8 @@ enum Part {
     Store,
     /// The HTTP api and the gRPC proxy, beside nginx and beside calls with nobody between.
     Api,
+    /// gRPC calls on one node, over one link, and over two hops, beside calls with nobody between.
+    Call,
 }
 
 /// How much is done.
@@ -83,7 +86,14 @@ const QUICK: Effort = Effort { runs: 1, runs_for_bar: 1, starts: 1, share: 20, m
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
-    match until_asked_to_end(Arguments::parse()).await {
+    let arguments = Arguments::parse();
+    if arguments.part == Part::Call
+        && let Err(error) = call::enter()
+    {
+        eprintln!("✘ {error:#}");
+        return ExitCode::FAILURE;
+    }
+    match until_asked_to_end(arguments).await {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("✘ {error:#}");
@@ -112,6 +122,10 @@ async fn run(arguments: Arguments) -> anyhow::Result<()> {
         Part::Store => mesh::Part::Store,
         Part::Api => {
             api::measure(&api::Plan { selection, runs: runs_for_bar, share }, &mut report).await;
+            return finish(report, arguments.json);
+        }
+        Part::Call => {
+            call::measure(&call::Plan { selection, runs, share }, &mut report).await;
             return finish(report, arguments.json);
         }
     };

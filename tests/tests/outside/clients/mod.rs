@@ -39,7 +39,7 @@ async fn output(mut command: Command) -> anyhow::Result<Output> {
 }
 
 /// What a program prints that must succeed.
-async fn printed(command: Command) -> anyhow::Result<String> {
+pub(crate) async fn printed(command: Command) -> anyhow::Result<String> {
     let output = output(command).await?;
     let (said, failed) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
     ensure!(output.status.success(), "it ended with {}: {said}\n{failed}", output.status);

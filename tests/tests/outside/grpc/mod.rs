@@ -4,7 +4,7 @@ mod corpus;
 mod protobuf;
 
 use anyhow::{Context, bail, ensure};
-use micro_tests::{Cluster, Greeter, Python, until};
+use micro_tests::{Cluster, Greeter, Member, Python, until};
 use std::{fs, process::Stdio, time::Duration};
 use tokio::{
     io::{AsyncBufReadExt, BufReader},
@@ -16,7 +16,7 @@ use tokio::{
 const PATIENCE: Duration = Duration::from_secs(20);
 
 /// Has the client make checks at an address, by name; what follows the name is for them.
-async fn check(checks: &str, address: &str, token: Option<&str>) -> anyhow::Result<()> {
+pub(crate) async fn check(checks: &str, address: &str, token: Option<&str>) -> anyhow::Result<()> {
     let mut command = Python::with_clients().await?.client("grpc_client.py");
     command.args(checks.split(' ').take(1)).arg(address).args(checks.split(' ').skip(1));
     if let Some(token) = token {
@@ -28,10 +28,10 @@ async fn check(checks: &str, address: &str, token: Option<&str>) -> anyhow::Resu
     Ok(())
 }
 
-/// Python's server, attached to a member by itself.
-async fn echo(cluster: &Cluster, index: usize) -> anyhow::Result<Child> {
-    let mut command = Python::with_clients().await?.client("grpc_echo.py");
-    let socket = &cluster.members[index].at().socket;
+/// Python's server on the host of a member, attached to it by itself.
+pub(crate) async fn echo(member: &Member) -> anyhow::Result<Child> {
+    let mut command = Python::with_clients().await?.client_beside(member, "grpc_echo.py");
+    let socket = &member.at().socket;
     let mut server =
         command.arg(socket).stdin(Stdio::null()).stdout(Stdio::piped()).spawn().context("echo")?;
     let mut lines = BufReader::new(server.stdout.take().context("it is piped")?).lines();
@@ -59,7 +59,7 @@ async fn clients_of_grpc_find_all_that_they_expect_on_the_node_that_has_it_and_o
 -> anyhow::Result<()> {
     let cluster = Cluster::of(2).await?;
     let _greeter = Greeter::start(cluster.root(), &cluster.members[1], false)?;
-    let _echo = echo(&cluster, 1).await?;
+    let _echo = echo(&cluster.members[1]).await?;
     for index in 0..2 {
         known(&cluster, index, "helloworld").await?;
         known(&cluster, index, "py-echo").await?;

@@ -12,15 +12,15 @@ const CHANGE_LIMIT: Duration = Duration::from_secs(30);
 const PORT: u16 = 4800;
 
 /// A mesh with a node on each of several hosts.
-struct Mesh {
-    hosts: Hosts,
-    members: Vec<Member>,
-    root: TempDir,
+pub(super) struct Mesh {
+    pub hosts: Hosts,
+    pub members: Vec<Member>,
+    pub root: TempDir,
 }
 
 impl Mesh {
     /// A node for each of these clouds.
-    async fn start(clouds: &[&str]) -> anyhow::Result<Self> {
+    pub async fn start(clouds: &[&str]) -> anyhow::Result<Self> {
         let hosts = Hosts::new(clouds.len() as u8)?;
         let root = tempfile::Builder::new().prefix("micro-node-").tempdir_in("/tmp")?;
         let mut members: Vec<Member> = Vec::new();
@@ -40,7 +40,7 @@ impl Mesh {
     }
 
     /// What the node on one host says of its way to that on another.
-    async fn path(&self, from: u8, to: u8) -> anyhow::Result<String> {
+    pub async fn path(&self, from: u8, to: u8) -> anyhow::Result<String> {
         let nodes =
             self.members[usize::from(from) - 1].cli()?.json(&["network", "nodes", "-o", "json"]).await?;
         let found =
@@ -49,7 +49,7 @@ impl Mesh {
     }
 
     /// Waits until the ways between two nodes begin so, in both directions.
-    async fn gone(&self, one: u8, other: u8, how: &str) -> anyhow::Result<()> {
+    pub async fn gone(&self, one: u8, other: u8, how: &str) -> anyhow::Result<()> {
         until(&format!("n{one} and n{other} go {how}"), CHANGE_LIMIT, async || {
             for (from, to) in [(one, other), (other, one)] {
                 let path = self.path(from, to).await?;

@@ -4,6 +4,7 @@ mod behind;
 mod clouds;
 mod elsewhere;
 mod torture;
+mod two_hops;
 
 use anyhow::Context;
 use micro_tests::{Member, until};

@@ -10,7 +10,7 @@ use std::{collections::BTreeMap, sync::OnceLock};
 pub(in super::super) const PREFIX: &str = "/-/v1/";
 
 /// The services, each with the word that stands for it in paths, and words that its methods' names need not repeat.
-const SERVICES: [(&str, &str, &[&str]); 7] = [
+const SERVICES: [(&str, &str, &[&str]); 8] = [
     ("micro.v1.Store", "store", &[]),
     ("micro.v1.Config", "config", &["config"]),
     ("micro.v1.Registry", "registry", &[]),
@@ -18,6 +18,7 @@ const SERVICES: [(&str, &str, &[&str]); 7] = [
     ("micro.v1.Blobs", "blob", &["blob", "blobs"]),
     ("micro.v1.Auth", "auth", &[]),
     ("micro.v1.Audit", "audit", &["audit"]),
+    ("micro.v1.Policies", "policy", &["policy", "policies"]),
 ];
 
 /// All methods.
@@ -166,6 +167,8 @@ mod tests {
             ("/-/v1/network/status", "/micro.v1.Node/Status", true, false),
             ("/-/v1/network/leave", "/micro.v1.Node/Leave", false, false),
             ("/-/v1/blob/list", "/micro.v1.Blobs/ListBlobs", true, false),
+            ("/-/v1/policy/set", "/micro.v1.Policies/SetPolicy", false, false),
+            ("/-/v1/policy/rehearse", "/micro.v1.Policies/RehearsePolicy", true, false),
             ("/-/v1/audit/list", "/micro.v1.Audit/ListAudit", true, true),
             ("/-/v1/audit/verify", "/micro.v1.Audit/VerifyAudit", true, false),
         ] {

@@ -154,7 +154,7 @@ impl From<Fault> for Ended {
     fn from(fault: Fault) -> Self {
         let code = match fault.code {
             Code::Usage | Code::Denied | Code::NotFound => CloseCode::Policy,
-            Code::Unavailable | Code::Unreachable | Code::Limited => CloseCode::Again,
+            Code::Unavailable | Code::Unreachable | Code::Limited | Code::Overloaded => CloseCode::Again,
             _ => CloseCode::Error,
         };
         Ended::Failed(fault, code)

@@ -15,7 +15,7 @@ use crate::{
 use anyhow::{Context, ensure};
 use micro_sdk::client::{NewAccount, Token};
 use micro_tests::{Cluster, Greeter, post, until};
-use nginx::Nginx;
+pub use nginx::Nginx;
 use std::net::SocketAddr;
 
 /// What the way through a node of the same host may add to a call (half of all calls), in microseconds.

@@ -1,42 +1,33 @@
 //! All platform services of one node, started together.
 
+mod incoming;
+
 use crate::{
     AddressBook, Directory, Dispatch, Machines, Platform, Supervisor,
     acme::{Acme, AcmeSettings, Showcase},
-    audit::{Asker, Audit, AuditEvent, AuditLog, AuditWatch, Origin, Verdict},
+    audit::{Audit, AuditLog, AuditWatch},
     auth::{Accounts, AccountsParts, AuthService, AuthState, Follower, Guard},
     blob::{BlobParts, BlobService, Keeper, Scrub},
+    calls::Calls,
     config::{ConfigParts, ConfigService},
     housekeeping::Housekeeping,
-    network::{
-        Complaints, NETWORK, NetworkParts, NetworkService, NodeCard, Phase, Steward, Watermark, stays,
-    },
+    network::{Complaints, NetworkParts, NetworkService, NodeCard, Phase, Steward, Watermark, stays},
+    policy::{self, Policies, PolicyBook, PolicyFollower},
     registry::{Registry, RegistryService},
     renewal::Renewal,
     store::{Expirer, StoreService},
 };
-use bytes::Bytes;
-use futures::future::BoxFuture;
+use incoming::Incoming;
 use micro_consensus::{Backup, Consensus, Observation};
-use micro_mesh::{
-    FrameReceiver, FrameSender, Handler, Heard, JoinGrant, JoinRequest, KeyRequest, Lane, LinkState, Mesh,
-    Piece, RenewalGrant, Said,
-};
-use micro_sdk::wire::{Caller, Code, Fault, Head, NodeId, Seams};
+use micro_mesh::{LinkState, Mesh};
+use micro_sdk::wire::{Code, Fault, NodeId, Seams};
 use micro_storage::Storage;
 use ractor::ActorRef;
 use std::{
-    net::SocketAddr,
     sync::{Arc, Mutex},
     time::{Duration, SystemTime},
 };
 use tokio::{sync::Notify, task::JoinHandle, time::Instant};
-
-/// How long a join may take on our side: a proposal and a change of membership.
-const JOIN_DEADLINE: Duration = Duration::from_secs(15);
-
-/// How long a renewal may take on our side: a signature, perhaps by another node.
-const RENEWAL_DEADLINE: Duration = Duration::from_secs(5);
 
 /// What the services of a node are built on.
 pub struct SystemConfig {
@@ -80,6 +71,7 @@ pub struct System {
     blobs: Arc<BlobService>,
     auth: Arc<AuthService>,
     accounts: Accounts,
+    policies: Policies,
     showcase: Option<Arc<Showcase>>,
     left: Arc<Notify>,
     supervisor: ActorRef<crate::kit::SupervisorMessage>,
@@ -113,11 +105,13 @@ impl System {
             acme,
         } = parts;
         let directory = Directory::default();
-        let registry = Registry::new(mesh.clone(), seams.clone());
+        let book = PolicyBook::default();
+        let registry = Registry::new(mesh.clone(), seams.clone(), book.clone());
         let guard = Guard::new(mesh.cluster(), seams.clock.clone(), audit);
         guard.set_starting(true);
         registry.set_starting(true);
-        let dispatch = Dispatch::new(mesh.clone(), directory.clone(), registry.clone(), guard.clone());
+        let calls = Calls::new(mesh.clone(), registry.clone(), seams.clone(), book.clone());
+        let dispatch = Dispatch::new(mesh.clone(), directory.clone(), registry.clone(), guard.clone(), calls);
         let auth_state = AuthState::new(mesh.cluster(), storage.state.clone(), storage.files.clone());
         let left = Arc::new(Notify::new());
         let store = Arc::new(StoreService::new(
@@ -127,7 +121,12 @@ impl System {
             machines.watchers().clone(),
             transaction_ops,
         ));
-        let follower = Follower::new(store.clone(), guard.clone());
+        let tables = Follower::tables().into_iter().chain([policy::table()]);
+        let bells: [_; 4] = store.hang_bells(tables).try_into().expect("each table has a bell");
+        let [revoked, rules, keys, policies] = bells;
+        let follower = Follower::new(store.clone(), guard.clone(), [revoked, rules, keys]);
+        let policy_follower = PolicyFollower::new(store.clone(), registry.clone(), book, policies);
+        let policies = Policies::new(store.clone(), seams.clone());
         // Before anybody is let in: what was revoked before this start is revoked.
         follower.load().await?;
         let accounts = Accounts::new(
@@ -190,7 +189,7 @@ impl System {
             store.clone(),
             config.clone(),
             blobs.clone(),
-            Arc::new(RegistryService::new(registry.clone())),
+            Arc::new(RegistryService::new(registry.clone(), dispatch.clone())),
             network,
             auth.clone(),
         ];
@@ -209,6 +208,7 @@ impl System {
             blobs,
             auth: auth.clone(),
             accounts,
+            policies,
             showcase: acme.as_ref().map(|acme| acme.showcase.clone()),
             left,
             supervisor,
@@ -240,6 +240,7 @@ impl System {
         };
         let mut tasks = system.tasks.lock().expect("no code panics while it holds the tasks");
         tasks.push(tokio::spawn(follower.run()));
+        tasks.push(tokio::spawn(policy_follower.run()));
         tasks.push(tokio::spawn(steward.run()));
         tasks.push(tokio::spawn(watermark.run()));
         tasks.push(tokio::spawn(expirer.run()));
@@ -317,6 +318,11 @@ impl System {
         &self.accounts
     }
 
+    /// The policies of calls. Whoever uses them directly goes through [`Dispatch::admit`] first.
+    pub fn policies(&self) -> &Policies {
+        &self.policies
+    }
+
     /// Takes a backup of this node's replica that shows everything acknowledged before the call.
     ///
     /// # Errors
@@ -366,81 +372,5 @@ impl System {
             task.abort();
         }
         self.supervisor.stop(Some("the node stops".to_owned()));
-    }
-}
-
-/// What peers send, handed to whom it is for.
-struct Incoming {
-    system: std::sync::Weak<System>,
-}
-
-fn stopping() -> Fault {
-    Fault::new(Code::Unavailable, "the node is shutting down").help("try another node")
-}
-
-impl Handler for Incoming {
-    fn call(&self, from: NodeId, head: Head, body: Bytes) -> BoxFuture<'static, Result<Bytes, Fault>> {
-        let system = self.system.upgrade();
-        Box::pin(async move { system.ok_or_else(stopping)?.dispatch.receive(from, head, body).await })
-    }
-
-    fn converse(&self, from: NodeId, head: Head, heard: Heard) -> Said {
-        match self.system.upgrade() {
-            Some(system) => system.dispatch.receive_conversation(from, head, heard),
-            None => Box::pin(futures::stream::once(async { Piece::Fault(stopping()) })),
-        }
-    }
-
-    fn lane(
-        &self,
-        from: NodeId,
-        lane: Lane,
-        sender: FrameSender,
-        receiver: FrameReceiver,
-    ) -> BoxFuture<'static, ()> {
-        match self.system.upgrade() {
-            Some(system) if lane == Lane::Blob => {
-                let blobs = system.blobs.clone();
-                Box::pin(async move { blobs.serve(sender, receiver).await })
-            }
-            Some(system) => system.consensus.lane(from, lane, sender, receiver),
-            None => Box::pin(async {}),
-        }
-    }
-
-    fn join(&self, from: SocketAddr, request: JoinRequest) -> BoxFuture<'static, Result<JoinGrant, Fault>> {
-        let system = self.system.upgrade();
-        Box::pin(async move {
-            let system = system.ok_or_else(stopping)?;
-            let deadline = Instant::now() + JOIN_DEADLINE;
-            // In a task of its own: a joiner that hangs up must not leave a token used up and nobody taken in.
-            let name = format!("{NETWORK}:{}:join", request.name);
-            let audit = system.dispatch.guard().audit().clone();
-            let join = tokio::spawn(async move { system.auth.join(request, deadline).await });
-            let answer = join.await.unwrap_or_else(|_| Err(stopping()));
-            let asker = Asker { origin: Origin::Admission(from), ..Asker::of(&Caller::Stranger) };
-            let why = answer.as_ref().err().map(|fault| fault.message.clone());
-            audit.tell(AuditEvent { why, ..AuditEvent::new(asker, "join", name, Verdict::of(&answer)) });
-            if let Err(fault) = &answer {
-                tracing::warn!(%from, %fault, "a node was not let in");
-            }
-            answer
-        })
-    }
-    fn renew(&self, from: SocketAddr, key: KeyRequest) -> BoxFuture<'static, Result<RenewalGrant, Fault>> {
-        let system = self.system.upgrade();
-        Box::pin(async move {
-            let system = system.ok_or_else(stopping)?;
-            let name = format!("{NETWORK}:{}:renew", key.node);
-            let audit = system.dispatch.guard().audit().clone();
-            let answer = system.auth.renew_by_proof(key, Instant::now() + RENEWAL_DEADLINE).await;
-            let asker = Asker { origin: Origin::Admission(from), ..Asker::of(&Caller::Stranger) };
-            let why = answer.as_ref().err().map(|fault| fault.message.clone());
-            audit.tell(AuditEvent { why, ..AuditEvent::new(asker, "renew", name, Verdict::of(&answer)) });
-            if let Err(fault) = &answer {
-                tracing::warn!(%from, %fault, "a node's certificate was not renewed");
-            }
-            answer
-        })
     }
 }

@@ -1,0 +1,112 @@
+//! How callers name endpoints, and what they mean.
+
+use super::conversation::RAW;
+use micro_sdk::wire::{Code, Fault, Instance};
+
+/// The full name of the endpoint that was asked for: `Handler.method`, the handler with its package or without it, or
+/// `method` alone of a sole handler, or of the one that is called as the service is.
+pub(super) fn endpoint(instance: &Instance, asked: &str) -> Result<String, Fault> {
+    let dotted = asked.replace('/', ".");
+    if instance.endpoints.contains(&dotted) {
+        return Ok(dotted);
+    }
+    if let Some(full) = shortened(instance, &dotted) {
+        return Ok(full.to_owned());
+    }
+    if instance.endpoints.iter().any(|name| name == RAW) {
+        let message = format!("service {:?} takes requests of HTTP as they are", instance.service.as_str());
+        return Err(Fault::new(Code::NotFound, message)
+            .help(format!("send them to the HTTP api, below /{}", instance.service)));
+    }
+    let known = instance.endpoints.join(", ");
+    Err(Fault::new(
+        Code::NotFound,
+        format!("service {:?} has no endpoint {asked:?}", instance.service.as_str()),
+    )
+    .help(format!("its endpoints: {known}"))
+    .help(format!("`micro-node services {}` shows what they take", instance.service)))
+}
+
+/// The endpoint that is meant by the end of its name, if it can't be another.
+pub(super) fn shortened<'i>(instance: &'i Instance, asked: &str) -> Option<&'i str> {
+    let split = |name: &'i String| name.rsplit_once('.').map(|(handler, _)| (handler, name.as_str()));
+    let ends = |name: &str| name.strip_suffix(asked).is_some_and(|before| before.ends_with('.'));
+    let of = |handler: &str| {
+        instance.endpoints.iter().filter_map(split).find(|(other, name)| *other == handler && ends(name))
+    };
+    let mut handlers: Vec<&str> =
+        instance.endpoints.iter().filter_map(split).map(|(handler, _)| handler).collect();
+    handlers.sort_unstable();
+    handlers.dedup();
+    let meant = match (asked.contains('.'), handlers.as_slice()) {
+        (false, [sole]) => of(sole),
+        (false, several) => {
+            let own = |handler: &&&str| folded(bare(handler)) == folded(instance.service.as_str());
+            several.iter().find(own).and_then(|own| of(own))
+        }
+        (true, _) => {
+            let mut found = instance.endpoints.iter().filter_map(split).filter(|(_, name)| ends(name));
+            found.next().filter(|_| found.next().is_none())
+        }
+    };
+    meant.map(|(_, name)| name)
+}
+
+/// A handler without its package.
+fn bare(handler: &str) -> &str {
+    handler.rsplit_once('.').map_or(handler, |(_, bare)| bare)
+}
+
+/// A name without what languages differ in.
+fn folded(name: &str) -> String {
+    name.chars()
+        .filter(|letter| !matches!(letter, '-' | '_'))
+        .map(|letter| letter.to_ascii_lowercase())
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use micro_sdk::wire::{Namespace, NodeId};
+
+    fn instance(endpoints: &[&str]) -> Instance {
+        Instance {
+            id: 1,
+            namespace: Namespace::default(),
+            service: "shop".parse().expect("a good name"),
+            version: "1".to_owned(),
+            node: NodeId(1),
+            endpoints: endpoints.iter().map(|name| (*name).to_owned()).collect(),
+            routes: Vec::new(),
+            streams: Vec::new(),
+            metadata: std::collections::BTreeMap::new(),
+        }
+    }
+
+    #[test]
+    fn a_method_alone_reaches_a_sole_handler() {
+        let sole = instance(&["Cart.add", "Cart.list"]);
+        assert_eq!(endpoint(&sole, "add"), Ok("Cart.add".to_owned()));
+        assert_eq!(endpoint(&sole, "Cart/list"), Ok("Cart.list".to_owned()));
+        assert_eq!(endpoint(&sole, "Cart.list"), Ok("Cart.list".to_owned()));
+        let two = instance(&["Cart.add", "Stock.add"]);
+        let fault = endpoint(&two, "add").expect_err("it could be either");
+        assert!(fault.help[0].contains("Cart.add, Stock.add"), "{fault:?}");
+        assert_eq!(endpoint(&instance(&["Cart.add", "Shop.add"]), "add"), Ok("Shop.add".to_owned()));
+    }
+
+    #[test]
+    fn the_package_of_a_handler_may_be_left_out() {
+        let sole = instance(&["acme.v1.Cart.Add", "acme.v1.Cart.List"]);
+        for asked in ["Add", "Cart.Add", "Cart/Add", "v1.Cart.Add", "acme.v1.Cart.Add"] {
+            assert_eq!(endpoint(&sole, asked), Ok("acme.v1.Cart.Add".to_owned()), "{asked}");
+        }
+        for asked in ["dd", "art.Add", "Stock.Add", ".Add", ""] {
+            assert!(endpoint(&sole, asked).is_err(), "{asked}");
+        }
+        let two = instance(&["acme.v1.Cart.Add", "acme.v2.Cart.Add"]);
+        assert!(endpoint(&two, "Cart.Add").is_err(), "it could be either");
+        assert_eq!(endpoint(&two, "v2.Cart.Add"), Ok("acme.v2.Cart.Add".to_owned()));
+    }
+}

@@ -1,0 +1,204 @@
+//! Calls of people's services, one request for one answer: by the contract of calls at the node whose door they came
+//! in at, and at the node of the instance that was chosen there.
+
+use super::{Dispatch, dispatch::Answer, endpoint::endpoint};
+use crate::{
+    audit::Origin,
+    calls::{Attempt, Attempts, Counted},
+};
+use bytes::Bytes;
+use futures::future::select;
+use micro_sdk::wire::{Code, Fault, Head, Instance};
+use std::sync::Arc;
+use tokio::time::{Duration, Instant, timeout};
+
+impl Dispatch {
+    /// Calls a person's service, as the contract of calls says (see [`calls`](crate::calls)).
+    ///
+    /// The rules know an endpoint by its full name, which the instance says. Whoever may not call what is not there
+    /// does not learn that it is not.
+    pub(super) async fn call_service(
+        &self,
+        origin: Origin,
+        mut head: Head,
+        body: Bytes,
+    ) -> Result<Answer, Fault> {
+        if head.endpoint.starts_with('-') {
+            self.authorize(origin, &head)?;
+        }
+        let candidates = self.registry().candidates(&head.namespace, &head.service);
+        let candidates = candidates.or_else(|fault| self.authorize(origin, &head).and(Err(fault)))?;
+        let mut attempts = self.calls().attempts(&head, candidates).unary();
+        let (mut last, mut version) = (None, String::new());
+        let answer = loop {
+            let attempt = match attempts.next(&head) {
+                Ok(attempt) => attempt,
+                // What the last one said is more than that nobody is left.
+                Err(fault) => break Err(last.unwrap_or(fault)),
+            };
+            if let Err(fault) = self.name(origin, &mut head, &attempt.instance, endpoint) {
+                break Err(fault);
+            }
+            if attempt.instance.streams_of(&head.endpoint).any() {
+                break Err(is_a_stream(&head));
+            }
+            version.clone_from(&attempt.instance.version);
+            match self.race(&mut attempts, attempt, &head, &body).await {
+                Err(fault) if attempts.again(&head, &fault).await => last = Some(fault),
+                answer => break answer,
+            }
+        };
+        attempts.end(&head.endpoint, &version, answer)
+    }
+
+    /// Has an endpoint be called by its full name, if the caller may.
+    pub(super) fn name(
+        &self,
+        origin: Origin,
+        head: &mut Head,
+        instance: &Instance,
+        full: impl Fn(&Instance, &str) -> Result<String, Fault>,
+    ) -> Result<(), Fault> {
+        head.endpoint =
+            full(instance, &head.endpoint).or_else(|fault| self.authorize(origin, head).and(Err(fault)))?;
+        self.authorize(origin, head)
+    }
+
+    /// Makes an attempt, and a second beside it if the first takes long and both do no harm. The first answer counts,
+    /// and who comes too late is told that nobody waits.
+    async fn race(
+        &self,
+        attempts: &mut Attempts,
+        attempt: Attempt,
+        head: &Head,
+        body: &Bytes,
+    ) -> Result<Answer, Fault> {
+        let Some(after) = attempts.hedge_after(&head.endpoint) else {
+            return self.attempt(attempts, attempt, head, body).await;
+        };
+        self.hedged(attempts, attempt, after, head, body).await
+    }
+
+    async fn hedged(
+        &self,
+        attempts: &mut Attempts,
+        attempt: Attempt,
+        after: Duration,
+        head: &Head,
+        body: &Bytes,
+    ) -> Result<Answer, Fault> {
+        let deadline = attempts.deadline();
+        let mut one = Box::pin(self.sent(attempt, head, body, deadline));
+        let second = match timeout(after, &mut one).await {
+            Ok((attempt, answer)) => {
+                attempts.note(attempt, &head.endpoint, &answer);
+                return answer;
+            }
+            // Another version may not have the endpoint.
+            Err(_) => {
+                attempts.second(head).filter(|second| second.instance.endpoints.contains(&head.endpoint))
+            }
+        };
+        let Some(second) = second else {
+            let (attempt, answer) = one.await;
+            attempts.note(attempt, &head.endpoint, &answer);
+            return answer;
+        };
+        let two = Box::pin(self.sent(second, head, body, deadline));
+        let ((attempt, answer), other) = select(one, two).await.factor_first();
+        attempts.note(attempt, &head.endpoint, &answer);
+        if answer.is_ok() {
+            return answer;
+        }
+        let (attempt, answer) = other.await;
+        attempts.note(attempt, &head.endpoint, &answer);
+        answer
+    }
+
+    /// One attempt, and what came of it.
+    async fn attempt(
+        &self,
+        attempts: &mut Attempts,
+        attempt: Attempt,
+        head: &Head,
+        body: &Bytes,
+    ) -> Result<Answer, Fault> {
+        let (attempt, answer) = self.sent(attempt, head, body, attempts.deadline()).await;
+        attempts.note(attempt, &head.endpoint, &answer);
+        answer
+    }
+
+    /// Sends a call to the instance of an attempt.
+    async fn sent(
+        &self,
+        attempt: Attempt,
+        head: &Head,
+        body: &Bytes,
+        deadline: Option<Instant>,
+    ) -> (Attempt, Result<Answer, Fault>) {
+        let Instance { id, node, .. } = *attempt.instance;
+        let deadline_ms = deadline.map_or(head.deadline_ms, remaining_ms);
+        let head = Head { deadline_ms, instance: Some(id), ..head.clone() };
+        let answer = match node == self.node() {
+            true => self.counted(self.registry().call_instance(id, &head, body.clone()).await),
+            false => Box::pin(self.call_at(node, head, body.clone())).await,
+        };
+        (attempt, answer.map(|body| Answer { body, node }))
+    }
+
+    /// Has an instance of this node answer a call that another node passed on: the one that was chosen there.
+    pub(super) async fn answer_here(
+        &self,
+        origin: Origin,
+        mut head: Head,
+        body: Bytes,
+    ) -> Result<Bytes, Fault> {
+        let instance = self.meant(origin, &mut head, endpoint)?;
+        if instance.streams_of(&head.endpoint).any() {
+            return Err(is_a_stream(&head));
+        }
+        self.counted(self.registry().call_instance(instance.id, &head, body).await)
+    }
+
+    /// Counts what an instance of this node refused for having too much to do.
+    pub(super) fn counted<T>(&self, answer: Result<T, Fault>) -> Result<T, Fault> {
+        if answer.as_ref().is_err_and(|fault| fault.code == Code::Overloaded) {
+            self.calls().counters().add(Counted::Shed);
+        }
+        answer
+    }
+
+    /// The instance here that a call is meant for which another node passed on.
+    pub(super) fn meant(
+        &self,
+        origin: Origin,
+        head: &mut Head,
+        full: impl Fn(&Instance, &str) -> Result<String, Fault>,
+    ) -> Result<Arc<Instance>, Fault> {
+        let mut here = self.registry().here(&head.namespace, &head.service);
+        if let Some(meant) = head.instance {
+            here.retain(|instance| instance.id == meant);
+        }
+        let left = || {
+            let message = format!("there is no instance of {} on this node any more", head.service);
+            Fault::new(Code::Unavailable, message).help("the service is moving: try again")
+        };
+        let instance = here.into_iter().next().ok_or_else(left);
+        let instance = instance.or_else(|fault| self.authorize(origin, head).and(Err(fault)))?;
+        self.name(origin, head, &instance, full)?;
+        Ok(instance)
+    }
+}
+
+/// That an endpoint can't be called with one request for one answer.
+fn is_a_stream(head: &Head) -> Fault {
+    let Head { service, endpoint, .. } = head;
+    Fault::new(Code::Usage, format!("{endpoint} of {service} is a stream: it is no call of one answer"))
+        .help(format!("`micro-node stream {service} {endpoint}`; the HTTP api and gRPC stream it too"))
+}
+
+/// What is left until `deadline`, in milliseconds.
+pub(super) fn remaining_ms(deadline: Instant) -> u32 {
+    let left = deadline.saturating_duration_since(Instant::now());
+    u32::try_from(left.as_millis()).unwrap_or(u32::MAX)
+}
