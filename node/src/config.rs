@@ -7,7 +7,13 @@ use micro_actors::{
 use micro_consensus::{LOG_KEPT_USUAL, SNAPSHOT_EVERY_USUAL};
 use micro_mesh::{JoinToken, Place};
 use micro_sdk::wire::Fault;
-use std::{net::SocketAddr, num::NonZeroU32, path::PathBuf, str::FromStr, time::Duration};
+use std::{
+    net::{IpAddr, Ipv4Addr, SocketAddr},
+    num::NonZeroU32,
+    path::PathBuf,
+    str::FromStr,
+    time::Duration,
+};
 
 /// How many voters the Raft group grows to on its own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -164,6 +170,23 @@ impl FromStr for Limit {
     }
 }
 
+/// Where the names of the mesh are told.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum DnsListen {
+    /// Nobody said anything: at [`DNS_USUAL`], or at a free port beside it if that is another's, as of the first of two
+    /// nodes on one host.
+    #[default]
+    Usual,
+    /// Nowhere.
+    Off,
+    /// There, over UDP and TCP.
+    At(SocketAddr),
+}
+
+/// Where the names of the mesh are told if nobody said anything: not at port 53, which takes root and is the host's own
+/// resolver's.
+pub const DNS_USUAL: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 8053);
+
 /// How much callers may ask for at the ports, before anything is done for them. See `doors::limits`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct LimitsConfig {
@@ -242,6 +265,8 @@ pub struct Config {
     pub http: HttpConfig,
     /// gRPC for who shows the admin secret or the token of an account. Loopback only.
     pub proxy: SocketAddr,
+    /// DNS for the names of the mesh.
+    pub dns: DnsListen,
     /// Where the mesh listens (UDP); where it did at the last start when none is given.
     pub mesh_listen: Option<SocketAddr>,
     /// The address at which other nodes reach the mesh listener; as at the last start, or the bound address, when none

@@ -16,7 +16,8 @@ use micro_consensus::ConsensusConfig;
 use micro_mesh::{Place, Socket, WAY_LEEWAY};
 use micro_node::{
     config::{
-        AuditConfig, Config, HttpConfig, Join, LimitsConfig, StorageConfig, ThreadsConfig, VotersWanted,
+        AuditConfig, Config, DnsListen, HttpConfig, Join, LimitsConfig, StorageConfig, ThreadsConfig,
+        VotersWanted,
     },
     node::{Host, Local, Node},
 };
@@ -120,6 +121,7 @@ fn config(shared: &Shared, machine: &Machine, join: Option<Join>) -> Config {
         api: ([127, 0, 0, 1], 7401).into(),
         http: HttpConfig::default(),
         proxy: ([127, 0, 0, 1], 7402).into(),
+        dns: DnsListen::Off,
         mesh_listen: Some(machine.address()),
         advertise: Some(machine.address()),
         join,

@@ -46,6 +46,9 @@ pub struct Ready {
     pub api: SocketAddr,
     /// Its gRPC proxy.
     pub proxy: SocketAddr,
+    /// Its DNS; none if it is off.
+    #[serde(default)]
+    pub dns: Option<SocketAddr>,
     /// Its mesh listener.
     pub mesh: SocketAddr,
     /// The file with the secret that its proxy wants.
@@ -224,7 +227,7 @@ impl Member {
         command.arg("--data-dir").arg(self.data_dir()).arg("--socket").arg(self.socket());
         command.arg("--ready-file").arg(self.ready_file());
         // Free ports on the first start; later ones take those of the first again.
-        for listener in ["--api", "--proxy", "--mesh-listen"] {
+        for listener in ["--api", "--proxy", "--dns", "--mesh-listen"] {
             if !self.extra.iter().chain(once).any(|argument| argument == listener) {
                 command.args([listener, "127.0.0.1:0"]);
             }

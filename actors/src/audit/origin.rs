@@ -18,6 +18,8 @@ pub enum Origin {
     Proxy(SocketAddr),
     /// The HTTP api.
     Api(SocketAddr),
+    /// The DNS door. Of a datagram, the address is the one that it names, and nobody has made sure of it.
+    Dns(SocketAddr),
     /// Another node of the mesh, which passed it on.
     Mesh(NodeId),
     /// The mesh listener: a node that is no member yet.
@@ -32,6 +34,7 @@ impl Origin {
             Origin::Socket { .. } => "socket",
             Origin::Proxy(_) => "proxy",
             Origin::Api(_) => "api",
+            Origin::Dns(_) => "dns",
             Origin::Mesh(_) => "mesh",
             Origin::Admission(_) => "admission",
         }
@@ -49,9 +52,10 @@ impl Origin {
     pub fn peer(&self) -> Option<String> {
         match self {
             Origin::Process | Origin::Socket { .. } => None,
-            Origin::Proxy(address) | Origin::Api(address) | Origin::Admission(address) => {
-                Some(address.to_string())
-            }
+            Origin::Proxy(address)
+            | Origin::Api(address)
+            | Origin::Dns(address)
+            | Origin::Admission(address) => Some(address.to_string()),
             Origin::Mesh(node) => Some(node.to_string()),
         }
     }
@@ -59,7 +63,10 @@ impl Origin {
     /// The address of the other side, if it has one.
     pub fn ip(&self) -> Option<IpAddr> {
         match self {
-            Origin::Proxy(address) | Origin::Api(address) | Origin::Admission(address) => Some(address.ip()),
+            Origin::Proxy(address)
+            | Origin::Api(address)
+            | Origin::Dns(address)
+            | Origin::Admission(address) => Some(address.ip()),
             _ => None,
         }
     }

@@ -3,7 +3,10 @@
 use crate::{Directory, network::Complaint, registry::NAME_KEY};
 use micro_mesh::{Member, Mesh, Place};
 use micro_sdk::wire::status::{ActorStatus, NodeState, Problem, Severity};
-use std::time::{Duration, SystemTime};
+use std::{
+    net::SocketAddr,
+    time::{Duration, SystemTime},
+};
 
 // What the mesh itself tells of a node.
 const CLOUD_KEY: &str = "cloud";
@@ -18,6 +21,7 @@ const COMPLAINTS_KEY: &str = "node/problems";
 const DAMAGE_KEY: &str = "node/damage";
 const ASIDE_KEY: &str = "node/aside";
 const TROUBLES_KEY: &str = "node/certificates";
+const API_KEY: &str = "node/api";
 /// The longest text about damage: gossip's messages are small, and every node keeps it.
 const DAMAGE_BYTES_MAX: usize = 400;
 
@@ -28,6 +32,8 @@ pub struct NodeCard {
     pub started: SystemTime,
     /// How many voters the group should grow to.
     pub voters_wanted: usize,
+    /// Where other hosts reach its HTTP api, which is inside TLS then; none if they don't.
+    pub api: Option<SocketAddr>,
 }
 
 /// How far a node is in its life.
@@ -55,12 +61,15 @@ impl Phase {
 }
 
 impl NodeCard {
-    /// Tells the others when this node started, and that it is starting.
+    /// Tells the others when this node started, that it is starting, and where its HTTP api is.
     pub fn publish(&self, mesh: &Mesh) {
         let gossip = mesh.gossip();
         let started = self.started.duration_since(SystemTime::UNIX_EPOCH).unwrap_or(Duration::ZERO);
         gossip.set(STARTED_KEY, started.as_secs().to_string());
         gossip.set(PHASE_KEY, Phase::Starting.as_str().to_owned());
+        if let Some(api) = self.api {
+            gossip.set(API_KEY, api.to_string());
+        }
     }
 
     /// Tells the others how far this node is.
@@ -138,6 +147,11 @@ impl Heard<'_> {
     pub fn place(&self) -> Place {
         let value = |key| self.value(key).unwrap_or("").to_owned();
         Place { cloud: value(CLOUD_KEY), region: value(REGION_KEY), zone: value(ZONE_KEY) }
+    }
+
+    /// Where other hosts reach its HTTP api, if they do.
+    pub fn api(&self) -> Option<SocketAddr> {
+        self.value(API_KEY)?.parse().ok()
     }
 
     pub fn version(&self) -> String {

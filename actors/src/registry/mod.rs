@@ -23,7 +23,7 @@ pub use platform::{DescribeReply, REGISTRY, RegistryService, RehearseRequest};
 pub(crate) use table::NAME_KEY;
 pub use table::Table;
 
-use crate::{Body, policy::PolicyBook};
+use crate::{Body, network::Neighbour, policy::PolicyBook};
 use bytes::Bytes;
 use http::Response;
 use micro_mesh::Mesh;
@@ -346,6 +346,11 @@ impl Registry {
     /// The id of the node with this name or id.
     pub fn find_node(&self, name_or_id: &str) -> Option<NodeId> {
         self.table().find_node(name_or_id)
+    }
+
+    /// Where a node stands and is reached; none if it is down or not known.
+    pub fn neighbour(&self, node: NodeId) -> Option<Neighbour> {
+        Neighbour::find(&self.0.mesh, node)
     }
 
     /// The name of a node; its id when it is not known.

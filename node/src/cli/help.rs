@@ -35,6 +35,7 @@ const READS: &[&str] = &[
     "config list",
     "config view",
     "config watch",
+    "dns query",
     "env",
     "env get",
     "env list",

@@ -19,6 +19,7 @@ mod config;
 mod confirmation;
 mod contact;
 mod data_dir;
+mod dns;
 mod drain;
 mod dynamic;
 mod election;
@@ -121,6 +122,7 @@ enum Command {
     Cluster(cluster::ClusterCommand),
     Network(network::NetworkCommand),
     Policy(policy::PolicyCommand),
+    Dns(dns::DnsCommand),
     Drain(drain::Drain),
     Leave(leave::Leave),
     Reset(reset::Reset),
@@ -224,6 +226,7 @@ fn run(cli: Cli, profile: &Profile, output: &Output) -> Result<(), Failure> {
         Command::Cluster(command) => command.run(globals, output),
         Command::Network(command) => command.run(globals, output),
         Command::Policy(command) => command.run(globals, output),
+        Command::Dns(command) => command.run(globals, output),
         Command::Drain(command) => command.run(globals, output),
         Command::Leave(command) => command.run(globals, output),
         Command::Reset(command) => command.run(globals, output),

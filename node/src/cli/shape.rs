@@ -6,8 +6,8 @@
 //! mistake.
 
 use super::{
-    audit, auth, blob, call, cluster, config, election, env, failure, help, leave, lock, login, man, network,
-    policy, reset, schema, services, start, status, store, token, user, version,
+    audit, auth, blob, call, cluster, config, dns, election, env, failure, help, leave, lock, login, man,
+    network, policy, reset, schema, services, start, status, store, token, user, version,
 };
 use schemars::{JsonSchema, Schema, generate::SchemaSettings, transform::RecursiveTransform};
 use serde::Serialize;
@@ -186,6 +186,7 @@ pub(super) fn all() -> Vec<&'static dyn Described> {
     ];
     let commands = [
         call::SHAPES,
+        dns::SHAPES,
         election::SHAPES,
         env::SHAPES,
         failure::SHAPES,

@@ -2,6 +2,7 @@
 
 use crate::doors::{
     credentials::{Credentials, Known, is_nobody},
+    dns::Dns,
     grpc::{Connection, Exchange, Services, unproven},
     http::connection::{self, Kept},
     limits::Limits,
@@ -184,6 +185,22 @@ impl Acceptor {
             let origin = Origin::Proxy(peer);
             let serving = entrance.serve(stream, origin, &thread.services, draining);
             thread.spawn(held((permit, place), serving));
+            Ok(())
+        })
+        .await;
+    }
+
+    /// Serves DNS on a TCP port.
+    pub async fn serve_dns(self, listener: TcpListener, dns: Dns) {
+        let limits = self.limits.clone();
+        let listener = &listener;
+        let accept = || accept_tcp(listener);
+        self.run(accept, |threads, (stream, peer), draining, permit| {
+            let Some(place) = limits.connect(DoorName::Dns, peer.ip()) else { return Ok(()) };
+            let thread = threads.idlest();
+            let stream = stream.into_std()?;
+            let stream = thread.enter(|| TcpStream::from_std(stream))?;
+            thread.spawn(held((permit, place), dns.clone().serve_tcp(stream, peer, draining)));
             Ok(())
         })
         .await;

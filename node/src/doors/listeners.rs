@@ -1,6 +1,9 @@
 //! The bound listeners of a node: bound before anything else is done, so that a port in use is found out at once.
 
-use crate::{config::Config, node::AdminSecret};
+use crate::{
+    config::{Config, DNS_USUAL, DnsListen},
+    node::AdminSecret,
+};
 use micro_sdk::wire::{Code, Fault};
 use std::{
     fs, io,
@@ -11,7 +14,10 @@ use std::{
     },
     path::{Path, PathBuf},
 };
-use tokio::net::{TcpListener, UnixListener};
+use tokio::net::{TcpListener, UdpSocket, UnixListener};
+
+/// How often a port that is free for TCP is looked for until one is free for UDP too: most are.
+const PAIR_TRIES: u32 = 16;
 
 /// The unix socket, removed when it is dropped.
 pub struct SocketFile {
@@ -31,11 +37,14 @@ pub struct Listeners {
     pub(super) socket: SocketFile,
     pub(super) api: TcpListener,
     pub(super) proxy: TcpListener,
+    pub(super) dns: Option<(UdpSocket, TcpListener)>,
     pub(super) secret: AdminSecret,
     /// Where the HTTP api listens.
     pub api_address: SocketAddr,
     /// Where the gRPC proxy listens.
     pub proxy_address: SocketAddr,
+    /// Where DNS listens; none if it does not.
+    pub dns_address: Option<SocketAddr>,
 }
 
 impl Listeners {
@@ -46,6 +55,7 @@ impl Listeners {
     pub async fn bind(config: &Config, secret: AdminSecret) -> Result<Self, Fault> {
         let api = tcp("the HTTP api", "--api", config.api, config.http.tls.is_some()).await?;
         let proxy = tcp("the gRPC proxy", "--proxy", config.proxy, false).await?;
+        let dns = dns(config.dns).await?;
         let socket = unix(&config.socket)?;
         let address = |listener: &TcpListener| {
             listener.local_addr().map_err(|error| Fault::new(Code::Failed, error.to_string()))
@@ -53,9 +63,11 @@ impl Listeners {
         Ok(Listeners {
             api_address: address(&api)?,
             proxy_address: address(&proxy)?,
+            dns_address: dns.as_ref().map(|(_, tcp)| address(tcp)).transpose()?,
             socket,
             api,
             proxy,
+            dns,
             secret,
         })
     }
@@ -69,6 +81,40 @@ async fn tcp(what: &str, flag: &str, address: SocketAddr, inside_tls: bool) -> R
         return Err(Fault::new(Code::Usage, message).help(format!("give {flag} a loopback address")));
     }
     TcpListener::bind(address).await.map_err(|error| bind_fault(what, flag, address, &error))
+}
+
+/// Binds what tells the names of the mesh: a port for UDP, and the same for TCP. Who said nothing is not kept from starting
+/// a node because another on this host has the usual port.
+async fn dns(listen: DnsListen) -> Result<Option<(UdpSocket, TcpListener)>, Fault> {
+    match listen {
+        DnsListen::Off => Ok(None),
+        DnsListen::At(address) => pair(address).await.map(Some),
+        DnsListen::Usual => match pair(DNS_USUAL).await {
+            Err(fault) if fault.code == Code::Conflict => {
+                let bound = pair(SocketAddr::new(DNS_USUAL.ip(), 0)).await?;
+                let at = bound.0.local_addr().ok();
+                tracing::info!(?at, "DNS listens at a free port, since another process has {DNS_USUAL}");
+                Ok(Some(bound))
+            }
+            bound => bound.map(Some),
+        },
+    }
+}
+
+async fn pair(address: SocketAddr) -> Result<(UdpSocket, TcpListener), Fault> {
+    let mut tries = if address.port() == 0 { PAIR_TRIES } else { 1 };
+    loop {
+        tries -= 1;
+        let bound = async {
+            let tcp = TcpListener::bind(address).await?;
+            Ok::<_, io::Error>((UdpSocket::bind(tcp.local_addr()?).await?, tcp))
+        };
+        match bound.await {
+            Ok(bound) => return Ok(bound),
+            Err(error) if tries == 0 => return Err(bind_fault("DNS", "--dns", address, &error)),
+            Err(_) => {}
+        }
+    }
 }
 
 /// Why an address can't be bound, with the flag that changes it.

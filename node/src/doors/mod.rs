@@ -5,12 +5,14 @@
 //! | unix socket | gRPC | root and the node's own user, by peer credentials; as accounts, if they show a token |
 //! | proxy port | gRPC | holders of the admin secret; accounts, by their tokens; others as nobody in particular |
 //! | api port | HTTP and JSON | the same |
+//! | dns port | DNS | nobody: it has no credentials, so all who ask are nobody in particular |
 //!
 //! A door says who calls, bounds how much they ask for, and sets the deadline; what the caller may do is decided by
 //! `authorize` behind it.
 
 mod acceptor;
 mod credentials;
+mod dns;
 mod grpc;
 mod http;
 mod limits;
@@ -19,6 +21,7 @@ mod tally;
 mod threads;
 mod tls;
 
+pub use dns::beyond;
 pub use listeners::{Listeners, bind_fault};
 
 use crate::{
@@ -27,9 +30,10 @@ use crate::{
 };
 use acceptor::{Acceptor, Guard};
 use credentials::Credentials;
+use dns::{Dns, OwnDoors};
 use limits::Limits;
 use micro_sdk::wire::{Code, Fault};
-use std::sync::Arc;
+use std::{net::IpAddr, sync::Arc};
 use tally::{DoorName, Tally};
 use threads::Threads;
 use tls::Tls;
@@ -52,12 +56,14 @@ pub struct Doors {
 }
 
 impl Doors {
-    /// Opens all doors, with the `threads` that are wanted for their connections.
+    /// Opens all doors, with the `threads` that are wanted for their connections. Other hosts reach this one at
+    /// `advertise`.
     ///
     /// # Errors
     /// [`Code::Failed`] if the system gives no thread, [`Code::Usage`] if the certificate can't be used.
     pub fn open(
         listeners: Listeners,
+        advertise: IpAddr,
         local: &Local,
         http: HttpConfig,
         limits: LimitsConfig,
@@ -72,8 +78,15 @@ impl Doors {
         let tls = http.tls.clone().map(|tls| Tls::open(tls, local.showcase())).transpose()?;
         let tally = Tally::new();
         let limits = Limits::new(limits, tally.clone());
+        let own = OwnDoors {
+            api: listeners.api_address,
+            api_tls: http.tls.is_some(),
+            proxy: listeners.proxy_address,
+            advertise,
+        };
+        let named = listeners.dns.is_some();
         let shared =
-            http::Shared::new(http, credentials(listeners.api_address), limits.clone(), tally.clone());
+            http::Shared::new(http, named, credentials(listeners.api_address), limits.clone(), tally.clone());
         let threads = Threads::start(threads, local, &shared, &draining.subscribe()).map_err(|error| {
             Fault::new(Code::Failed, format!("no thread for connections can be started: {error}"))
                 .help("raise the limit of threads, or start with --door-threads 0")
@@ -93,6 +106,15 @@ impl Doors {
         acceptors.spawn(acceptor(DoorName::Socket, peer).serve_unix(listeners.socket));
         acceptors.spawn(acceptor(DoorName::Proxy, bearer).serve_grpc(listeners.proxy));
         acceptors.spawn(acceptor(DoorName::Api, Guard::Nobody).serve_http(listeners.api, tls.clone()));
+        if let (Some((udp, tcp)), Some(address)) = (listeners.dns, listeners.dns_address) {
+            let nobody = credentials::nobody(address);
+            let dns = Dns::new(local.clone(), own, nobody, limits.clone(), tally.clone());
+            threads.serve_datagrams(dns.clone(), udp, draining.subscribe()).map_err(|error| {
+                Fault::new(Code::Failed, format!("DNS can't be served: {error}"))
+                    .help("start with --dns off to go without")
+            })?;
+            acceptors.spawn(acceptor(DoorName::Dns, Guard::Nobody).serve_dns(tcp, dns));
+        }
         if let Some(tls) = tls.clone() {
             acceptors.spawn(tls.follow(draining.subscribe()));
         }

@@ -19,6 +19,9 @@ pub(super) const CONNECTIONS_MAX: usize = 4096;
 const STATUS_MIN: usize = 100;
 const STATUS_COUNT: usize = 500;
 
+/// The codes of DNS that are answered with: all are below (RFC 6895, 2.3).
+const RCODE_COUNT: usize = 24;
+
 /// Up to how many microseconds the answers of one class took: from what a call of a service on this host takes to the
 /// default deadline. The last class has all others.
 pub(super) const LATENCY_US: [u64; 14] = [
@@ -35,11 +38,13 @@ pub(super) enum DoorName {
     Proxy,
     /// HTTP.
     Api,
+    /// DNS over TCP; what comes as datagrams has no connection.
+    Dns,
 }
 
 impl DoorName {
     /// All of them.
-    pub const ALL: [DoorName; 3] = [DoorName::Socket, DoorName::Proxy, DoorName::Api];
+    pub const ALL: [DoorName; 4] = [DoorName::Socket, DoorName::Proxy, DoorName::Api, DoorName::Dns];
 
     /// The door that a request came in at.
     pub fn of(origin: Origin) -> Option<Self> {
@@ -47,6 +52,7 @@ impl DoorName {
             Origin::Socket { .. } => Some(DoorName::Socket),
             Origin::Proxy(_) => Some(DoorName::Proxy),
             Origin::Api(_) => Some(DoorName::Api),
+            Origin::Dns(_) => Some(DoorName::Dns),
             Origin::Process | Origin::Mesh(_) | Origin::Admission(_) => None,
         }
     }
@@ -57,6 +63,7 @@ impl DoorName {
             DoorName::Socket => "socket",
             DoorName::Proxy => "proxy",
             DoorName::Api => "api",
+            DoorName::Dns => "dns",
         }
     }
 }
@@ -124,6 +131,7 @@ pub(super) struct Tally {
     statuses: [AtomicU64; STATUS_COUNT],
     latencies: [AtomicU64; LATENCY_US.len() + 1],
     latency_sum_us: AtomicU64,
+    rcodes: [AtomicU64; RCODE_COUNT],
     refused: [[AtomicU64; Reason::ALL.len()]; DoorName::ALL.len()],
 }
 
@@ -136,6 +144,7 @@ impl Tally {
             statuses: std::array::from_fn(|_| AtomicU64::new(0)),
             latencies: Default::default(),
             latency_sum_us: AtomicU64::new(0),
+            rcodes: Default::default(),
             refused: Default::default(),
         })
     }
@@ -170,6 +179,19 @@ impl Tally {
         let class = LATENCY_US.partition_point(|most| *most < us);
         self.latencies[class].fetch_add(1, Ordering::Relaxed);
         self.latency_sum_us.fetch_add(us, Ordering::Relaxed);
+    }
+
+    /// Counts an answer of the DNS door.
+    pub fn resolved(&self, rcode: u16) {
+        if let Some(count) = self.rcodes.get(usize::from(rcode)) {
+            count.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    /// How many answers of DNS there were with each code, without those that there were none of.
+    pub fn rcodes(&self) -> Vec<(u16, u64)> {
+        let counts = (0..).zip(self.rcodes.iter().map(|count| count.load(Ordering::Relaxed)));
+        counts.filter(|(_, count)| *count > 0).collect()
     }
 
     /// How many answers there were of each status, without those that there were none of.

@@ -8,6 +8,7 @@ use crate::{
     busy_poll,
     config::ThreadsConfig,
     doors::{
+        dns::Dns,
         grpc::Services,
         http::{Api, Shared},
     },
@@ -24,6 +25,7 @@ use std::{
     thread::{self, JoinHandle},
 };
 use tokio::{
+    net::UdpSocket,
     runtime::{Builder, Handle, Runtime},
     sync::{oneshot, watch},
 };
@@ -74,6 +76,24 @@ impl Threads {
             threads.0.push(thread);
         }
         Ok(Arc::new(threads))
+    }
+
+    /// Has datagrams of DNS answered until the node drains: on the last thread, since whoever floods a port with them is not
+    /// to keep Raft waiting.
+    ///
+    /// # Errors
+    /// If the system does not give the socket to that thread.
+    pub fn serve_datagrams(
+        &self,
+        dns: Dns,
+        socket: UdpSocket,
+        draining: watch::Receiver<bool>,
+    ) -> io::Result<()> {
+        let thread = self.0.last().expect("there is the node's own at least");
+        let socket = socket.into_std()?;
+        let socket = thread.enter(|| UdpSocket::from_std(socket))?;
+        thread.spawn(dns.serve_udp(socket, draining));
+        Ok(())
     }
 
     /// The node's own thread.

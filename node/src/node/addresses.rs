@@ -1,7 +1,7 @@
 //! Where a node listens and is reached, as far as it was not told: as at its last start. Others know it by that, and
 //! whoever starts it again need not say it again.
 
-use crate::config::Config;
+use crate::config::{Config, DnsListen};
 use micro_sdk::wire::{Code, Fault};
 use micro_storage::FileStore;
 use serde::{Deserialize, Serialize};
@@ -18,6 +18,9 @@ pub(super) struct Addresses {
     pub api: SocketAddr,
     /// The gRPC proxy.
     pub proxy: SocketAddr,
+    /// DNS, if somebody said where; none in what an earlier build wrote.
+    #[serde(default)]
+    pub dns: Option<SocketAddr>,
     /// The mesh listener.
     pub mesh: SocketAddr,
     /// Where other nodes reach it; none where that is simply where it listens.
@@ -59,6 +62,10 @@ impl Addresses {
         Ok(Addresses {
             api: again(config.api, last.map(|last| last.api), free_tcp),
             proxy: again(config.proxy, last.map(|last| last.proxy), free_tcp),
+            dns: match config.dns {
+                DnsListen::At(dns) => Some(again(dns, last.and_then(|last| last.dns), free_tcp)),
+                DnsListen::Usual | DnsListen::Off => None,
+            },
             mesh,
             advertise,
             advertise_said,
@@ -141,6 +148,7 @@ mod tests {
             api: address("127.0.0.1:8080"),
             http: HttpConfig::default(),
             proxy: address("127.0.0.1:8081"),
+            dns: DnsListen::Usual,
             mesh_listen: mesh_listen.map(address),
             advertise: advertise.map(address),
             join: join.map(|join| Join { addresses: vec![address(join)], token: Ok(None) }),

@@ -20,6 +20,8 @@ pub struct Card {
     pub api_tls: bool,
     /// The gRPC proxy, as bound.
     pub proxy: SocketAddr,
+    /// DNS, as bound; none if it is off.
+    pub dns: Option<SocketAddr>,
     /// The mesh listener, as bound.
     pub mesh: SocketAddr,
     /// Where other nodes reach it.
@@ -55,6 +57,7 @@ impl Card {
                 "zone" => said(&self.place.zone),
                 "api" => bound(self.api),
                 "proxy" => bound(self.proxy),
+                "dns" => self.dns.map_or_else(|| Some("off".to_owned()), bound),
                 "mesh-listen" => bound(self.mesh),
                 "advertise" => bound(self.advertise),
                 _ => setting.value.take(),

@@ -10,7 +10,7 @@ use micro_actors::{
     auth::{AUTH, Accounts, CreateTokenReply, CreateTokenRequest, Guard, READ, Resource, Verified, WRITE},
     blob::BlobService,
     config::ConfigService,
-    network::NETWORK,
+    network::{NETWORK, Neighbour},
     policy::Policies,
     registry::{AttachGuard, Backend, DescribeReply, InsideHandler, Instances, Offer, REGISTRY, Table},
     store::StoreService,
@@ -348,6 +348,19 @@ impl Local {
         }
         let gone = || Fault::new(Code::Unavailable, format!("all instances of {service} have just left"));
         Err(last.unwrap_or_else(gone))
+    }
+
+    /// The instances of a service that may be called, in the order in which they should be tried.
+    ///
+    /// # Errors
+    /// As [`knows`](Self::knows).
+    pub fn instances(&self, namespace: &Namespace, service: &ServiceName) -> Result<Instances, Fault> {
+        self.system.registry().candidates(namespace, service)
+    }
+
+    /// Where a node stands and is reached; none if it is down or not known.
+    pub fn neighbour(&self, node: NodeId) -> Option<Neighbour> {
+        self.system.registry().neighbour(node)
     }
 
     /// The name of a node.

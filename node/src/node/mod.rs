@@ -40,8 +40,8 @@ pub use seams::production_seams;
 
 use crate::{
     audit::Trail,
-    config::{AuditConfig, Config, LimitsConfig, StorageConfig},
-    doors::{Doors, Listeners},
+    config::{AuditConfig, Config, DnsListen, LimitsConfig, StorageConfig},
+    doors::{Doors, Listeners, beyond},
 };
 use addresses::Addresses;
 use bootstrap::{Bootstrap, Retired};
@@ -155,6 +155,7 @@ impl Node {
         config.join = rejoin::join(&*files, config.join.take(), &seams)?;
         let chosen = Addresses::choose(&config, Addresses::of_last_start(&*files)?)?;
         (config.api, config.proxy, config.advertise) = (chosen.api, chosen.proxy, chosen.advertise);
+        config.dns = chosen.dns.map_or(config.dns, DnsListen::At);
         let secret = admin_secret::load(&*files)?;
         let listeners = Listeners::bind(&config, secret).await?;
         let socket = Socket::bind(chosen.mesh)
@@ -173,9 +174,10 @@ impl Node {
             audit: Some(audit),
         };
         let node = Self::assemble(config, host).await?;
-        let Card { api, proxy, mesh, advertise, .. } = node.card;
+        let Card { api, proxy, dns, mesh, advertise, .. } = node.card;
         let advertise = chosen.advertise.map(|_| advertise);
-        Addresses { api, proxy, mesh, advertise, ..chosen }.keep(&*files)?;
+        let dns = chosen.dns.and(dns);
+        Addresses { api, proxy, dns, mesh, advertise, ..chosen }.keep(&*files)?;
         Ok(node)
     }
 
@@ -233,7 +235,12 @@ impl Node {
         if boot.authority.is_some() && !consensus.is_initialized().await? {
             consensus.initialize(mesh.advertise()).await?;
         }
-        let node_card = NodeCard { started, voters_wanted: config.voters.count() };
+        let api = listeners.as_ref().map_or(config.api, |listeners| listeners.api_address);
+        let node_card = NodeCard {
+            started,
+            voters_wanted: config.voters.count(),
+            api: beyond(api, mesh.advertise().ip()),
+        };
         let system = System::start(SystemConfig {
             mesh: mesh.clone(),
             consensus: consensus.clone(),
@@ -254,9 +261,10 @@ impl Node {
             name,
             id: mesh.node(),
             cluster: mesh.cluster(),
-            api: listeners.as_ref().map_or(config.api, |listeners| listeners.api_address),
+            api,
             api_tls: config.http.tls.is_some(),
             proxy: listeners.as_ref().map_or(config.proxy, |listeners| listeners.proxy_address),
+            dns: listeners.as_ref().and_then(|listeners| listeners.dns_address),
             mesh: mesh.local_addr(),
             advertise: mesh.advertise(),
             socket: config.socket.clone(),
@@ -269,7 +277,10 @@ impl Node {
         let settings = card.settle(config.settings);
         let local = Local::new(system.clone(), seams.clone(), settings, audit.clone());
         let doors = listeners
-            .map(|listeners| Doors::open(listeners, &local, config.http, config.limits, config.threads))
+            .map(|listeners| {
+                let advertise = card.advertise.ip();
+                Doors::open(listeners, advertise, &local, config.http, config.limits, config.threads)
+            })
             .transpose()?;
         boot.settle(&system, &storage, READY_TRY).await?;
         Ok(Node { card, mesh, consensus, system, doors, local, storage, audit })

@@ -56,7 +56,7 @@ pub struct AuditEntry {
     pub verdict: String,
     /// Why, where rules did not decide.
     pub why: String,
-    /// Where it came in: `socket`, `proxy`, `api`, `mesh`, `admission` or `process`.
+    /// Where it came in: `socket`, `proxy`, `api`, `dns`, `mesh`, `admission` or `process`.
     pub door: String,
     /// The address or the node at its other side.
     pub peer: String,

@@ -5,7 +5,7 @@ from google.protobuf import descriptor_pool, message_factory
 from grpc_reflection.v1alpha.proto_reflection_descriptor_database import ProtoReflectionDescriptorDatabase
 
 
-def attach(socket, name, address, endpoints=()):
+def attach(socket, name, address, endpoints=(), version="1"):
     """Attaches the server at `address` for as long as the process runs, and says when it is."""
     # Of the socket's path it would make an authority that is none (RFC 3986, 3.2).
     channel = grpc.insecure_channel("unix:" + socket, options=[("grpc.default_authority", "localhost")])
@@ -17,6 +17,6 @@ def attach(socket, name, address, endpoints=()):
         response_deserializer=message("AttachEvent").FromString,
     )
     offered = [message("Endpoint")(name=one, request_schema="true", response_schema="true") for one in endpoints]
-    for event in call(message("AttachRequest")(name=name, version="1", address=address, endpoints=offered)):
+    for event in call(message("AttachRequest")(name=name, version=version, address=address, endpoints=offered)):
         if event.WhichOneof("event") == "attached":
             print("attached", flush=True)

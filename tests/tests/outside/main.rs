@@ -18,6 +18,7 @@ mod config;
 mod config_corpus;
 mod copies;
 mod damage;
+mod dns;
 mod doors;
 mod dynamic;
 mod environments;

@@ -94,7 +94,7 @@ impl Shell<'_> {
             command.env_remove(variable);
         }
         // The README's ports may be taken on this machine, so the node picks free ones and the text is adapted.
-        for listener in ["MICRO_NODE_API", "MICRO_NODE_PROXY", "MICRO_NODE_MESH_LISTEN"] {
+        for listener in ["MICRO_NODE_API", "MICRO_NODE_PROXY", "MICRO_NODE_DNS", "MICRO_NODE_MESH_LISTEN"] {
             command.env(listener, "127.0.0.1:0");
         }
         Ok(command)

@@ -26,6 +26,9 @@ pub(super) fn banner(card: &Card) -> String {
     );
     text += &row(("HTTP api", format!("{scheme}://{}", card.api)), ("gRPC proxy", card.proxy.to_string()));
     text += &row(("Mesh", mesh), ("Socket", card.socket.display().to_string()));
+    if let Some(dns) = card.dns {
+        text += &format!("\n  {:<8} {dns} for names below micro", "DNS");
+    }
     let data_dir = card.data_dir.display().to_string();
     text += &row(("Data", data_dir), ("Admin secret", format!("in {}", card.admin_secret_file.display())));
     text
@@ -75,6 +78,7 @@ mod tests {
             api: ([127, 0, 0, 1], 8080).into(),
             api_tls: false,
             proxy: ([127, 0, 0, 1], 8081).into(),
+            dns: Some(([127, 0, 0, 1], 8053).into()),
             mesh: ([0, 0, 0, 0], 8443).into(),
             advertise: ([10, 0, 0, 1], 8443).into(),
             socket: "/s/b.sock".into(),
@@ -90,6 +94,7 @@ mod tests {
 micro-node {}  alpha  (node 000000000000000a, mesh 00000000000000000000000000000001)
   HTTP api http://127.0.0.1:8080           gRPC proxy   127.0.0.1:8081
   Mesh     0.0.0.0:8443/udp as 10.0.0.1:8443  Socket       /s/b.sock
+  DNS      127.0.0.1:8053 for names below micro
   Data     /d                              Admin secret in /d/files/admin-secret
 Rules to begin with; what none of them grants is denied to all but root and this user:
   loopback who calls from this host may call services, without a token

@@ -3,6 +3,7 @@
 mod acme;
 mod banner;
 mod check;
+mod dns;
 mod file;
 mod joining;
 mod label;
@@ -22,6 +23,7 @@ use crate::{
 };
 use acme::AcmeFlags;
 use clap::{Args, ValueEnum, builder::RangedU64ValueParser};
+use dns::DnsFlags;
 use limits::LimitFlags;
 use log::LogFormat;
 use micro_actors::audit::AuditExtent;
@@ -114,6 +116,9 @@ pub(super) struct Start {
     #[arg(long, env = "MICRO_NODE_PROXY", value_name = "IP:PORT", default_value = "127.0.0.1:8081",
           value_parser = label::listener)]
     proxy: SocketAddr,
+
+    #[command(flatten)]
+    dns: DnsFlags,
 
     /// Where the mesh listens (UDP) [default: where it last did; at first 127.0.0.1:8443]
     #[arg(long, env = "MICRO_NODE_MESH_LISTEN", value_name = "IP:PORT", value_parser = label::listener)]
@@ -281,6 +286,7 @@ impl Start {
             api: self.api,
             http: HttpConfig { hosts, cors_origins: self.api_cors_origin, tls },
             proxy: self.proxy,
+            dns: self.dns.listen(),
             mesh_listen: self.mesh_listen,
             advertise,
             join,
@@ -425,6 +431,7 @@ mod tests {
             (&["--snapshot-every", "999"], "1000..=10000000"),
             (&["--log-kept", "0"], "1000..=10000000"),
             (&["--api", "localhost"], "IP:PORT"),
+            (&["--dns", "on"], "or off"),
             (&["--join-token", "mnt1.abc"], "@FILE"),
         ] {
             let error = config(args).await.expect_err("it is wrong");

@@ -25,6 +25,7 @@ struct Content<'a> {
     socket: &'a Path,
     api: SocketAddr,
     proxy: SocketAddr,
+    dns: Option<SocketAddr>,
     mesh: SocketAddr,
     admin_secret_file: &'a Path,
 }
@@ -68,6 +69,7 @@ impl ReadyFile {
             socket: &card.socket,
             api: card.api,
             proxy: card.proxy,
+            dns: card.dns,
             mesh: card.mesh,
             admin_secret_file: &card.admin_secret_file,
         };
@@ -102,6 +104,7 @@ mod tests {
             api: address,
             api_tls: false,
             proxy: address,
+            dns: None,
             mesh: address,
             advertise: address,
             socket: dir.join("s"),

@@ -4,6 +4,7 @@
 //! the same origin. So a name is taken only if somebody said that it is this door's.
 
 use super::problem::Refusal;
+use crate::doors::dns;
 use http::{HeaderMap, Uri, Version, header::HOST};
 use micro_sdk::wire::{Code, Fault, NameError, Namespace};
 use std::net::Ipv4Addr;
@@ -15,14 +16,19 @@ const LOCALHOST: &str = "localhost";
 
 /// The names that the door goes by, beside those of loopback.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Hosts(Vec<String>);
+pub(super) struct Hosts {
+    names: Vec<String>,
+    /// Whether this node tells the names of the mesh by DNS: whoever has looked one up calls by it. The domain is none of
+    /// the web's, so that no page of a stranger has such a name.
+    zone: bool,
+}
 
 impl Hosts {
-    /// These names, and one label below each for a tenant.
-    pub fn new(mut names: Vec<String>) -> Self {
+    /// These names, and one label below each for a tenant; and the names of the `zone` that DNS tells, if it does.
+    pub fn new(mut names: Vec<String>, zone: bool) -> Self {
         // The longest first: where www.example.org is one of them, it is no tenant of example.org.
         names.sort_by_key(|name| std::cmp::Reverse(name.len()));
-        Hosts(names)
+        Hosts { names, zone }
     }
 
     /// The tenant that a name of this door is for; none in it for all.
@@ -33,7 +39,12 @@ impl Hosts {
         if is_loopback(name) {
             return Ok(None);
         }
-        for own in self.0.iter().map(String::as_str).chain([LOCALHOST]) {
+        if self.zone
+            && let Some(tenant) = dns::tenant(name)
+        {
+            return Ok(tenant);
+        }
+        for own in self.names.iter().map(String::as_str).chain([LOCALHOST]) {
             match name.strip_suffix(own) {
                 Some("") => return Ok(None),
                 Some(rest) => {
@@ -124,7 +135,7 @@ mod tests {
             headers.insert(NAMESPACE_HEADER, HeaderValue::from_static(header));
         }
         let hosts = ["api.example.org", "example.net", "www.example.net"].map(str::to_owned);
-        let hosts = Hosts::new(hosts.into());
+        let hosts = Hosts::new(hosts.into(), true);
         hosts.namespace(Some(host), &headers).map(|named| named.unwrap_or_default().into())
     }
 
@@ -142,6 +153,9 @@ mod tests {
             ("www.example.net", None, "default"),
             ("acme.localhost", Some("other"), "other"),
             ("127.0.0.1", Some("other"), "other"),
+            ("helloworld.micro:8080", None, "default"),
+            ("Shop.acme.micro.", None, "acme"),
+            ("api.alpha.node.micro", None, "default"),
         ] {
             assert_eq!(namespace(host, header).ok().as_deref(), Some(expected), "{host} {header:?}");
         }
@@ -165,6 +179,10 @@ mod tests {
             "localhost:x",
             "acme.localhost.evil.example",
             "user@localhost",
+            "micro",
+            "a.b.c.micro",
+            "x_y.micro",
+            "micro.evil.example",
         ] {
             assert!(namespace(host, None).is_err(), "{host}");
         }

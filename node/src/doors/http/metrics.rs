@@ -99,6 +99,15 @@ fn doors(text: &mut Exposition, tally: &Tally) {
     for (status, count) in tally.statuses() {
         text.sample(ANSWERS, &[("door", "api"), ("code", &status.to_string())], count);
     }
+    const RESOLVED: &str = "micro_node_dns_answers_total";
+    text.metric(
+        RESOLVED,
+        Kind::Counter,
+        "Queries that the DNS door has answered, by the number of the code.",
+    );
+    for (rcode, count) in tally.rcodes() {
+        text.sample(RESOLVED, &[("code", &rcode.to_string())], count);
+    }
     const LATENCY: &str = "micro_node_http_request_duration_seconds";
     text.metric(LATENCY, Kind::Histogram, "The time from the head of a request to the head of its answer.");
     let (counts, sum) = tally.latencies();
@@ -185,6 +194,7 @@ mod tests {
     async fn the_text_is_what_prometheus_reads() {
         let tally = Tally::new();
         tally.answered(200, std::time::Duration::from_millis(2));
+        tally.resolved(3);
         let mut text = Exposition::default();
         doors(&mut text, &tally);
         for line in [
@@ -196,6 +206,8 @@ mod tests {
             "micro_node_http_request_duration_seconds_sum 0.002",
             "micro_node_http_request_duration_seconds_count 1",
             "micro_node_door_connections{door=\"proxy\"} 0",
+            "micro_node_door_connections{door=\"dns\"} 0",
+            "micro_node_dns_answers_total{code=\"3\"} 1",
             "micro_node_door_refused_total{door=\"api\",reason=\"late\"} 0",
         ] {
             assert!(text.0.lines().any(|found| found == line), "{line} is not in\n{}", text.0);

@@ -73,15 +73,17 @@ pub(super) struct Shared {
 }
 
 impl Shared {
-    /// For a door that is set up so.
+    /// For a door that is set up so. `named` says whether this node tells the names of the mesh, which then lead to the
+    /// door.
     pub fn new(
         config: HttpConfig,
+        named: bool,
         credentials: Arc<Credentials>,
         limits: Arc<Limits>,
         tally: Arc<Tally>,
     ) -> Arc<Self> {
         Arc::new(Shared {
-            hosts: Hosts::new(config.hosts),
+            hosts: Hosts::new(config.hosts, named),
             origins: Origins::new(config.cors_origins),
             credentials,
             limits,

@@ -5,6 +5,7 @@ mod clouds;
 mod elsewhere;
 mod torture;
 mod two_hops;
+mod zones;
 
 use anyhow::Context;
 use micro_tests::{Member, until};

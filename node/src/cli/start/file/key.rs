@@ -52,6 +52,7 @@ pub(super) const KEYS: &[Key] = &[
     of("acme", "directory", "acme-directory", Kind::Plain),
     of("acme", "root", "acme-root", Kind::Path),
     of("proxy", "listen", "proxy", Kind::Plain),
+    of("dns", "listen", "dns", Kind::Plain),
     of("store", "transaction_operations", "transaction-operations", Kind::Plain),
     of("store", "snapshot_every", "snapshot-every", Kind::Plain),
     of("store", "log_kept", "log-kept", Kind::Plain),

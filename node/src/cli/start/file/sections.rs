@@ -2,7 +2,7 @@
 
 use super::value::{
     Agreed, AuthorityUrl, BlobCopies, Bound, Certified, Dialled, Files, Filter, Format, Host, Label, Life,
-    Listener, LogKept, Look, Loopback, Mailbox, Name, Operations, Origin, Path, SecretFile, Size,
+    Listener, LogKept, Look, Loopback, Mailbox, Name, NameServer, Operations, Origin, Path, SecretFile, Size,
     SnapshotEvery, Threads, Told, Value, Voter,
 };
 use schemars::JsonSchema;
@@ -25,6 +25,8 @@ pub(in crate::cli) struct NodeFile {
     acme: Acme,
     /// gRPC for who shows the admin secret or the token of an account.
     proxy: Proxy,
+    /// DNS for the names of the mesh.
+    dns: Dns,
     /// The store, and the log that it comes by.
     store: Store,
     /// Blobs.
@@ -124,6 +126,14 @@ struct Acme {
 struct Proxy {
     /// Where it listens, as IP:PORT, on loopback only; 127.0.0.1:8081 if nothing is said.
     listen: Option<Value<Loopback>>,
+}
+
+#[derive(Default, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+struct Dns {
+    /// Where it listens over UDP and TCP, as IP:PORT, or "off"; 127.0.0.1:8053, or a free port if that is taken, if nothing
+    /// is said. Port 0 takes a free one. Where other hosts reach it, it answers them by rules alone.
+    listen: Option<Value<NameServer>>,
 }
 
 #[derive(Default, Serialize, Deserialize, JsonSchema)]

@@ -83,6 +83,11 @@ fn what_is_wrong_is_told_with_its_place_and_what_was_meant() {
         ("[mesh]\nvoters = \"3\"", "2:10", "mesh.voters: invalid type: string \"3\", expected 3 or 5"),
         ("[mesh]\ncertificate_life = \"9s\"", "2:20", "10s to 2160h"),
         ("[proxy]\nlisten = \"0.0.0.0:80\"", "2:10", "would let other hosts in"),
+        (
+            "[dns]\nlisten = \"on\"",
+            "2:10",
+            "dns.listen: write it as IP:PORT, or as [IP]:PORT for IPv6; or off",
+        ),
         ("[api]\ntls_cert = \"a\"", "2:1", "api.tls_cert needs tls_key"),
         ("[limits]\nlogin = 0", "2:9", "limits.login: it takes a number above 0, or off"),
         ("[limits]\nlogin = true", "2:9", "expected a number above 0, or \"off\""),

@@ -2,7 +2,7 @@
 //! the flag takes.
 
 use super::super::{
-    AUDIT_FILES, DOOR_THREADS, Extent, LogFormat, Voters, acme, label, log, loopback,
+    AUDIT_FILES, DOOR_THREADS, Extent, LogFormat, Voters, acme, dns, label, log, loopback,
     storage::{COPIES, LOG_KEPT, SNAPSHOT_EVERY, TRANSACTION_OPS},
 };
 use crate::{cli::unit, config::Limit};
@@ -153,6 +153,8 @@ meanings! {
     Listener, text, "an address as \"0.0.0.0:8443\"", {"type": "string", "examples": ["0.0.0.0:8443"]}, label::listener;
     Loopback, text, "an address of this host as \"127.0.0.1:8080\"",
         {"type": "string", "examples": ["127.0.0.1:8080"]}, local;
+    NameServer, text, "an address as \"127.0.0.1:8053\", or \"off\"",
+        {"type": "string", "examples": ["127.0.0.1:8053", "off"]}, dns::listen;
     Dialled, text, "a place as \"alpha.example.org:8443\"",
         {"type": "string", "examples": ["alpha.example.org:8443"]}, label::place_on_network;
     Host, text, "a name as \"api.example.org\"", {"type": "string", "examples": ["api.example.org"]}, label::host;
