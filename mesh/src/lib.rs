@@ -46,8 +46,9 @@ pub use identity::{
 pub use join::{JoinGrant, JoinRequest, JoinToken, TokenError, join};
 pub use lane::Lane;
 pub use link::Expulsion;
-pub use mesh::{Mesh, MeshConfig, MeshError, WAY_LEEWAY};
+pub use mesh::{LINK_TIMEOUT, LINK_TIMEOUT_MAX, LINK_TIMEOUT_MIN, Mesh, MeshConfig, MeshError, WAY_LEEWAY};
 pub use place::Place;
 pub use renewal::RenewalGrant;
 pub use route::{Candidate, LinkReport, LinkState, Route};
+pub use routing::{Price, PriceError};
 pub use socket::{DatagramSocket, Socket};

@@ -15,6 +15,8 @@ pub enum LinkState {
     Connecting,
     /// Not connected, or nothing heard; the next dial is being waited for.
     Down,
+    /// Not connected, since nobody has anything to say to it. By gossip it lives, and is dialled for the first call.
+    Idle,
 }
 
 /// The way to one peer.
@@ -29,7 +31,7 @@ pub struct Route {
     /// Whether it can be reached.
     pub state: LinkState,
     /// The lowest round trip of the last 30 s, from pings of our own once a second: neither inflated by load
-    /// nor blind to a path that has become longer.
+    /// nor blind to a path that has become longer. Of one that is not connected: that of the best way over others.
     pub rtt: Option<Duration>,
     /// The share of packets sent to it in the last 30 s that were lost, from 0 to 1.
     pub loss: f64,
@@ -41,6 +43,13 @@ pub struct Route {
     pub problem: String,
 }
 
+impl Route {
+    /// Whether a call gets there, as far as is known: it is up, or would be dialled.
+    pub fn is_reachable(&self) -> bool {
+        matches!(self.state, LinkState::Up | LinkState::Idle)
+    }
+}
+
 /// A link as the node at its one end tells of it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct LinkReport {
@@ -50,6 +59,8 @@ pub struct LinkReport {
     pub to: NodeId,
     /// The lowest round trip of the last seconds.
     pub rtt: Duration,
+    /// By how much the round trips of the last 30 s differed from one to the next, in the mean.
+    pub jitter: Duration,
     /// The share of packets sent that were lost, from 0 to 1.
     pub loss: f64,
 }
@@ -65,6 +76,10 @@ pub struct Candidate {
     pub rtt: Duration,
     /// What is added for packets that are lost on them.
     pub of_loss: Duration,
+    /// What is added for packets that are late on them.
+    pub of_jitter: Duration,
+    /// What is added for money that is paid between clouds.
+    pub of_price: Duration,
     /// What is added for the relays.
     pub of_relays: Duration,
     /// Whether it is the one that is gone.

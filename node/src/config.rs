@@ -5,7 +5,7 @@ use micro_actors::{
     acme::AcmeSettings, audit::AuditExtent, blob::COPIES_DEFAULT, store::TRANSACTION_OPS_USUAL,
 };
 use micro_consensus::{LOG_KEPT_USUAL, SNAPSHOT_EVERY_USUAL};
-use micro_mesh::{JoinToken, Place};
+use micro_mesh::{JoinToken, LINK_TIMEOUT, Place, Price};
 use micro_sdk::wire::Fault;
 use std::{
     net::{IpAddr, Ipv4Addr, SocketAddr},
@@ -224,6 +224,25 @@ impl Default for ThreadsConfig {
     }
 }
 
+/// The links to other nodes.
+#[derive(Clone, Debug, PartialEq)]
+pub struct LinksConfig {
+    /// Where else other nodes reach the mesh listener.
+    pub also: Vec<SocketAddr>,
+    /// Whether nodes of other clouds reach it, as they may not reach others of its cloud.
+    pub gateway: bool,
+    /// After how long without an answer a link counts as dead.
+    pub timeout: Duration,
+    /// What traffic between clouds costs.
+    pub prices: Vec<Price>,
+}
+
+impl Default for LinksConfig {
+    fn default() -> Self {
+        LinksConfig { also: Vec::new(), gateway: false, timeout: LINK_TIMEOUT, prices: Vec::new() }
+    }
+}
+
 /// What a node keeps of records, of the log that they come by, and of blobs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct StorageConfig {
@@ -272,6 +291,8 @@ pub struct Config {
     /// The address at which other nodes reach the mesh listener; as at the last start, or the bound address, when none
     /// is given.
     pub advertise: Option<SocketAddr>,
+    /// The links to other nodes.
+    pub links: LinksConfig,
     /// The mesh to join; without it a new data directory starts a mesh of its own.
     pub join: Option<Join>,
     /// How many voters to grow to.

@@ -16,8 +16,8 @@ use micro_consensus::ConsensusConfig;
 use micro_mesh::{Place, Socket, WAY_LEEWAY};
 use micro_node::{
     config::{
-        AuditConfig, Config, DnsListen, HttpConfig, Join, LimitsConfig, StorageConfig, ThreadsConfig,
-        VotersWanted,
+        AuditConfig, Config, DnsListen, HttpConfig, Join, LimitsConfig, LinksConfig, StorageConfig,
+        ThreadsConfig, VotersWanted,
     },
     node::{Host, Local, Node},
 };
@@ -126,6 +126,7 @@ fn config(shared: &Shared, machine: &Machine, join: Option<Join>) -> Config {
         advertise: Some(machine.address()),
         join,
         voters,
+        links: LinksConfig::default(),
         threads: ThreadsConfig::default(),
         storage: StorageConfig::default(),
         limits: LimitsConfig::default(),

@@ -157,7 +157,7 @@ impl AuthService {
             return Err(Fault::new(Code::Conflict, message)
                 .help(format!("restart it with `--mesh-listen 0.0.0.0:{}`", listen.port())));
         }
-        Ok(vec![advertise])
+        Ok(std::iter::once(advertise).chain(self.mesh.also().iter().copied()).collect())
     }
 
     /// Answers a stranger who wants to join: asks the leader, which is the one that can take it in.

@@ -13,7 +13,7 @@ use crate::{
 use bytes::Bytes;
 use futures::future::BoxFuture;
 use micro_consensus::Consensus;
-use micro_mesh::{FrameReceiver, FrameSender, LinkState, Mesh};
+use micro_mesh::{FrameReceiver, FrameSender, Mesh};
 use micro_sdk::wire::{BlobHash, Code, Codec, Fault, NodeId, Seams};
 use micro_storage::Storage;
 use std::{
@@ -172,10 +172,9 @@ impl Shared {
         nearest
     }
 
-    /// Whether a node is linked.
+    /// Whether a node is linked, or would be if it were asked.
     pub fn is_up(&self, node: NodeId) -> bool {
-        node == self.here()
-            || self.mesh.routes().iter().any(|route| route.node == node && route.state == LinkState::Up)
+        node == self.here() || self.mesh.is_up(node)
     }
 }
 

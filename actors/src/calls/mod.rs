@@ -31,7 +31,7 @@ use budget::Budgets;
 use callee::Callee;
 use choice::{Distance, Seat};
 use micro_mesh::Mesh;
-use micro_sdk::wire::{Head, Instance, Namespace, NodeId, Seams, ServiceName};
+use micro_sdk::wire::{Head, Instance, Namespace, Seams, ServiceName};
 use std::{
     collections::BTreeMap,
     sync::{Arc, RwLock},
@@ -107,16 +107,14 @@ impl Calls {
             let node = instance.node;
             let (distance, way) = match node == here {
                 true => (Distance::Node, Duration::ZERO),
-                false => (Distance::between(own, table.place(node)), self.way(node)),
+                false => {
+                    let distance = Distance::between(own, table.place(node));
+                    (distance, self.0.mesh.rtt(node).unwrap_or(distance.usual()))
+                }
             };
             Seat { instance, distance, way, outlook }
         };
         candidates.into_iter().zip(outlooks).map(seat).collect()
-    }
-
-    /// How long the way to another node and back takes.
-    fn way(&self, node: NodeId) -> Duration {
-        self.0.mesh.rtt(node).unwrap_or_default()
     }
 
     fn chance(&self) -> u64 {

@@ -11,7 +11,7 @@ use crate::{
     registry::Registry,
 };
 use bytes::Bytes;
-use micro_mesh::{LinkState, Mesh};
+use micro_mesh::Mesh;
 use micro_sdk::wire::{Caller, Code, Fault, HOPS_MAX, Head, Namespace, NodeId, ServiceName};
 use std::sync::Arc;
 use tokio::sync::OwnedSemaphorePermit;
@@ -233,17 +233,16 @@ impl Dispatch {
     /// The other nodes that can be reached.
     pub fn peers(&self) -> Vec<NodeId> {
         let routes = self.0.mesh.routes().into_iter();
-        routes.filter(|route| route.state == LinkState::Up).map(|route| route.node).collect()
+        routes.filter(|route| route.is_reachable()).map(|route| route.node).collect()
     }
 
     /// The id of a live node of this name.
     pub(crate) fn live_node_named(&self, name: &str) -> Option<NodeId> {
         let table = self.0.registry.table();
         let node = table.find_node(name).filter(|node| table.node_name(*node) == name)?;
-        // By its link, not by gossip: one that has just stopped is not in the way of its successor.
-        let live =
-            self.0.mesh.routes().iter().any(|route| route.node == node && route.state == LinkState::Up);
-        (live || node == self.0.mesh.node()).then_some(node)
+        // By its link, if there is to be one, not by gossip: one that has just stopped is not in the way of its
+        // successor.
+        (self.0.mesh.is_up(node) || node == self.0.mesh.node()).then_some(node)
     }
 
     pub(super) fn authorize(&self, origin: Origin, head: &Head) -> Result<(), Fault> {

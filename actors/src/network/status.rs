@@ -62,7 +62,7 @@ impl View<'_> {
     fn node_ids(&self) -> Vec<NodeId> {
         let mut nodes: Vec<NodeId> = self.seen.addresses.iter().map(|(node, _)| *node).collect();
         // One that is no member has left, and its gossip outlives its link, or comes just now and is linked.
-        let linked = |node: NodeId| self.routes.get(&node).is_some_and(|route| route.state == LinkState::Up);
+        let linked = |node: NodeId| self.routes.get(&node).is_some_and(Route::is_reachable);
         let alive = self.members.iter().filter(|member| member.alive && linked(member.node));
         nodes.extend(alive.map(|member| member.node));
         nodes.push(self.seen.node);
@@ -76,7 +76,7 @@ impl View<'_> {
         let member = self.members.iter().find(|member| member.node == node);
         let heard = member.map(Heard);
         let route = self.routes.get(&node);
-        let up = route.filter(|route| route.state == LinkState::Up);
+        let up = route.filter(|route| route.is_reachable());
         let state = heard.as_ref().map_or(NodeState::Down, |heard| {
             let state = heard.state();
             // The link knows before gossip does.
@@ -146,7 +146,7 @@ impl View<'_> {
     /// The leader, unless it is this node and has lost its quorum, or it can't be reached any more.
     fn leader(&self) -> Option<NodeId> {
         let reached = |leader: &NodeId| {
-            let up = self.routes.get(leader).is_some_and(|route| route.state == LinkState::Up);
+            let up = self.routes.get(leader).is_some_and(Route::is_reachable);
             *leader == self.seen.node || up
         };
         self.seen.leader.filter(reached).filter(|_| !self.seen.quorum_lost)
@@ -196,6 +196,7 @@ impl View<'_> {
 /// How a node is reached, for people.
 fn path(route: &Route, relays: &[String]) -> String {
     match relays {
+        [] if route.state == LinkState::Idle => format!("on demand {}", route.address),
         [] => format!("direct {}", route.address),
         relays => format!("via {}", relays.join(", ")),
     }

@@ -33,6 +33,8 @@ pub struct LinkReply {
     pub to: NodeId,
     /// The lowest round trip of the last seconds.
     pub rtt: Duration,
+    /// By how much the round trips of the last 30 s differed from one to the next, in the mean.
+    pub jitter: Duration,
     /// The share of packets sent that were lost, from 0 to 1.
     pub loss: f64,
 }
@@ -68,6 +70,10 @@ pub struct WayReply {
     pub rtt: Duration,
     /// For packets that are lost on them.
     pub of_loss: Duration,
+    /// For packets that are late on them.
+    pub of_jitter: Duration,
+    /// For money that is paid between clouds.
+    pub of_price: Duration,
     /// For the relays.
     pub of_relays: Duration,
     /// Whether it is the one that is gone.
@@ -139,6 +145,8 @@ impl NetworkService {
             cost: candidate.cost,
             rtt: candidate.rtt,
             of_loss: candidate.of_loss,
+            of_jitter: candidate.of_jitter,
+            of_price: candidate.of_price,
             of_relays: candidate.of_relays,
             chosen: candidate.chosen,
         };
@@ -179,7 +187,7 @@ impl NetworkService {
 }
 
 impl From<LinkReport> for LinkReply {
-    fn from(LinkReport { from, to, rtt, loss }: LinkReport) -> Self {
-        LinkReply { from, to, rtt, loss }
+    fn from(LinkReport { from, to, rtt, jitter, loss }: LinkReport) -> Self {
+        LinkReply { from, to, rtt, jitter, loss }
     }
 }

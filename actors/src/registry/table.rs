@@ -132,7 +132,7 @@ impl Table {
             if !member.alive && member.node != here {
                 continue;
             }
-            for (key, value) in &member.values {
+            for (key, value) in &*member.values {
                 if let Some(instance) = read(member.node, key, value) {
                     let service = (instance.namespace.clone(), instance.service.clone());
                     table.services.entry(service).or_default().push(Arc::new(instance));

@@ -14,12 +14,12 @@
 //! instead. What remains is believed: a node of the mesh can make others look alive, and change what those
 //! seem to offer that nobody here is linked to. Every connection is checked against a certificate again.
 
-use super::RESTART_BITS;
+use super::{RESTART_BITS, compact::unpack};
 use chitchat::{ChitchatId, ChitchatMessage, Deserializable};
 use micro_sdk::wire::NodeId;
 
 /// Magic number, protocol version and kind, which come before the digest.
-const HEADER_BYTES: usize = 4;
+pub(super) const HEADER_BYTES: usize = 4;
 /// Heartbeat, last collected version and newest version, which follow each id in a digest.
 const NODE_DIGEST_BYTES: usize = 24;
 
@@ -36,8 +36,13 @@ pub(super) enum Refusal {
     Future(u64),
 }
 
-/// Reads a message from `peer`, whose life is `boot`.
-pub(super) fn check(bytes: &[u8], peer: NodeId, boot: u64) -> Result<ChitchatMessage, Refusal> {
+/// Reads a message from `peer`, whose life is `boot`, as it travels.
+pub(super) fn read(bytes: &[u8], peer: NodeId, boot: u64) -> Result<ChitchatMessage, Refusal> {
+    check(&unpack(bytes).ok_or(Refusal::Garbled)?, peer, boot)
+}
+
+/// The same as chitchat writes it.
+fn check(bytes: &[u8], peer: NodeId, boot: u64) -> Result<ChitchatMessage, Refusal> {
     let message = ChitchatMessage::deserialize(&mut &bytes[..]).map_err(|_| Refusal::Garbled)?;
     let has_digest = match &message {
         ChitchatMessage::Syn { .. } | ChitchatMessage::SynAck { .. } => true,

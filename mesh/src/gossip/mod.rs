@@ -1,11 +1,15 @@
 //! What nodes tell each other about themselves: small values that die with their node.
 //!
-//! chitchat (Scuttlebutt reconciliation, van Renesse et al. 2008, with a phi-accrual failure detector)
-//! decides what is told to whom; messages ride on the links, one stream each. Gossip is for what may be stale
-//! and need not survive: names, addresses, services, load. Each node writes its own values only.
+//! chitchat (Scuttlebutt reconciliation, van Renesse et al. 2008) decides what is told; messages ride on the links,
+//! one stream each. Gossip is for what may be stale and need not survive: names, addresses, services, load. Each node
+//! writes its own values only. Who is alive is decided here (`Detector`); chitchat's own opinion only steers whom it
+//! asks.
 
 mod address;
+mod compact;
+mod detector;
 mod message;
+mod roster;
 mod transport;
 
 pub(crate) use transport::MESSAGE_BYTES_MAX;
@@ -20,6 +24,7 @@ use chitchat::{
     ChitchatConfig, ChitchatHandle, ChitchatId, FailureDetectorConfig, NodeState, spawn_chitchat,
 };
 use micro_sdk::wire::{ClusterId, NodeId};
+use roster::Roster;
 use std::{
     collections::{BTreeMap, BTreeSet},
     net::{IpAddr, Ipv4Addr, SocketAddr},
@@ -31,13 +36,13 @@ use std::{
 };
 use tokio::{
     sync::{Notify, watch},
-    time::{interval, sleep},
+    time::{Instant, interval, sleep, sleep_until},
 };
 use transport::Transport;
 
-/// How unlikely a silence must be before a node counts as dead. 8 is dead after about 4 s of a 500 ms
-/// interval; below that, a pause of a busy host looks like death.
-const PHI_THRESHOLD: f64 = 9.0;
+/// How many times the mean interval of a node's heartbeats may pass before chitchat gossips with others rather. In a
+/// mesh of hundreds that mean is a tenth of a second, and less than 40 of it would have it leave out nodes that live.
+const PHI_THRESHOLD: f64 = 40.0;
 /// Heartbeats that the detector learns from: a minute's worth, so that it follows a change of the mesh's
 /// size.
 const HEARTBEATS: usize = 128;
@@ -55,6 +60,12 @@ const PUSHES_MAX: usize = 8;
 const PUSH_WAIT: Duration = Duration::from_millis(20);
 /// The key under which a node tells at which address it is dialled.
 const ADDRESS_KEY: &str = "address";
+/// The key under which a node tells where else it may be dialled, with commas between the addresses.
+const ALSO_KEY: &str = "also";
+/// Further addresses of a node that are taken: each is one more dial.
+const ALSO_MAX: usize = 7;
+/// The key under which a gateway tells that it is one.
+const GATEWAY_KEY: &str = "gateway";
 /// The address of a node that has not told one: what is known of it came in parts.
 const UNTOLD: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), 0);
 /// Bits of chitchat's generation for restarts of gossip within one life of the node.
@@ -71,10 +82,20 @@ pub struct Member {
     pub alive: bool,
     /// Where it is dialled.
     pub address: SocketAddr,
-    /// What it tells about itself. `name`, `cloud`, `region`, `zone`, `version`, `address` and
-    /// those that begin with `link/` are set by the mesh.
-    pub values: BTreeMap<String, String>,
+    /// What it tells about itself. `name`, `cloud`, `region`, `zone`, `version`, `address`,
+    /// `also`, `gateway` and those that begin with `link/` are set by the mesh.
+    pub values: Arc<Values>,
 }
+
+impl Member {
+    /// Whether it says that it is a gateway: one that nodes of other clouds reach.
+    pub fn is_gateway(&self) -> bool {
+        self.values.contains_key(GATEWAY_KEY)
+    }
+}
+
+/// What a node tells about itself, by key.
+type Values = BTreeMap<String, String>;
 
 /// What the nodes tell each other. Clones are the same.
 #[derive(Clone)]
@@ -89,7 +110,7 @@ struct Shared {
     boot: u64,
     interval: Duration,
     /// What this node tells.
-    own: Mutex<BTreeMap<String, String>>,
+    own: Mutex<Values>,
     own_changed: AtomicBool,
     /// What has changed is not to wait for the next round.
     push: AtomicBool,
@@ -104,7 +125,7 @@ struct Shared {
 impl Gossip {
     pub(crate) fn new(config: &MeshConfig, node: NodeId, cluster: ClusterId, address: SocketAddr) -> Self {
         let place = &config.place;
-        let own: BTreeMap<String, String> = [
+        let mut own: Values = [
             ("name", &config.name),
             ("cloud", &place.cloud),
             ("region", &place.region),
@@ -114,7 +135,15 @@ impl Gossip {
         ]
         .map(|(key, value)| (key.to_owned(), value.clone()))
         .into();
-        let this = Member { node, generation: config.boot, alive: true, address, values: own.clone() };
+        if !config.also.is_empty() {
+            let also: Vec<String> = config.also.iter().map(ToString::to_string).collect();
+            own.insert(ALSO_KEY.to_owned(), also.join(","));
+        }
+        if config.gateway {
+            own.insert(GATEWAY_KEY.to_owned(), "1".to_owned());
+        }
+        let this =
+            Member { node, generation: config.boot, alive: true, address, values: Arc::new(own.clone()) };
         Gossip {
             shared: Arc::new(Shared {
                 node,
@@ -172,10 +201,10 @@ impl Gossip {
     }
 
     /// What this node tells is changed: seen here at once, elsewhere with the next round.
-    fn touch(&self, change: impl FnOnce(&mut BTreeMap<String, String>)) {
+    fn touch(&self, change: impl FnOnce(&mut Values)) {
         self.shared.members.send_modify(|members| {
             let own = Arc::make_mut(members).iter_mut().find(|member| member.node == self.shared.node);
-            change(&mut own.expect("this node is always a member").values);
+            change(Arc::make_mut(&mut own.expect("this node is always a member").values));
         });
         self.shared.changes.send_modify(|count| *count += 1);
         self.shared.own_changed.store(true, Ordering::Release);
@@ -201,7 +230,7 @@ impl Gossip {
         if mesh.peer(link.peer).is_none() {
             return;
         }
-        let checked = message::check(bytes, link.peer, link.life.boot);
+        let checked = message::read(bytes, link.peer, link.life.boot);
         match checked {
             Ok(message) => {
                 if let Some(inbox) = &*lock(&self.shared.inbox) {
@@ -250,60 +279,56 @@ impl Gossip {
         let ended = handle.0.termination_watcher();
         tokio::pin!(ended);
         let mut ticks = interval(shared.interval);
+        let mut roster = Roster::new(shared.interval);
         loop {
+            let due = mesh.ways().due(Instant::now());
             tokio::select! {
                 biased;
                 _ = &mut ended => return,
                 () = shared.wake.notified() => sleep(PUSH_WAIT).await,
+                () = at(due) => {}
                 _ = ticks.tick() => {}
             }
-            self.step(mesh, &handle.0).await;
+            self.step(mesh, &handle.0, &mut roster).await;
         }
     }
 
     /// Tells chitchat what has changed here, takes from it what has changed elsewhere, and pokes those it
     /// misses.
-    async fn step(&self, mesh: &Arc<Inner>, handle: &ChitchatHandle) {
+    async fn step(&self, mesh: &Arc<Inner>, handle: &ChitchatHandle, roster: &mut Roster) {
         self.tell_links(mesh);
         let own_changed = self.shared.own_changed.swap(false, Ordering::AcqRel);
         let told_at_once = self.shared.push.swap(false, Ordering::AcqRel);
-        let (members, silent) = {
+        let members = {
             let chitchat = handle.chitchat();
             let mut chitchat = chitchat.lock().await;
             if own_changed {
                 tell(chitchat.self_node_state(), &lock(&self.shared.own));
             }
-            let alive: BTreeSet<ChitchatId> = chitchat.live_nodes().cloned().collect();
             let life = |node| match node == self.shared.node {
                 true => Some(self.shared.boot),
                 false => mesh.peer(node)?.current().map(|link| link.life.boot),
             };
-            let members = newest(chitchat.node_states(), &alive, life);
-            let silent: BTreeSet<NodeId> = mesh
-                .peers()
-                .iter()
-                .map(|peer| peer.node)
-                .filter(|node| !members.get(node).is_some_and(|member| member.alive))
-                .collect();
-            (members, silent)
+            roster.read(chitchat.node_states(), self.shared.node, life, Instant::now())
         };
+        let heard: BTreeSet<NodeId> =
+            members.values().filter(|member| member.alive).map(|member| member.node).collect();
         self.publish(mesh, members);
         let mut pushes = 0;
         for peer in mesh.peers().iter().filter(|peer| peer.is_up()) {
             let push = told_at_once && pushes < PUSHES_MAX;
-            if push || silent.contains(&peer.node) {
+            if push || !heard.contains(&peer.node) {
                 pushes += 1;
                 let _ = handle.gossip(address_of(peer.node));
             }
         }
     }
 
-    /// Finds the ways to go, and tells how this node's links are.
+    /// Tells how this node's links are.
     fn tell_links(&self, mesh: &Arc<Inner>) {
-        for (key, value) in mesh.find_ways(&self.members()) {
+        for (key, value) in mesh.measure_links() {
             match value {
-                // Each push is a heartbeat, of which the failure detector expects as many from then on: where round
-                // trips vary, a node that is only late would be taken for dead.
+                // Not at once: where round trips vary, there would be no end of it.
                 Some(value) => {
                     lock(&self.shared.own).insert(key.clone(), value.clone());
                     self.touch(|values| drop(values.insert(key, value)));
@@ -320,16 +345,18 @@ impl Gossip {
         let mut list = Vec::with_capacity(members.len());
         for (node, mut member) in members {
             if node == self.shared.node {
-                (member.values, member.address) = (lock(&self.shared.own).clone(), self.shared.address);
+                let own = Arc::new(lock(&self.shared.own).clone());
+                (member.values, member.address) = (own, self.shared.address);
             } else {
                 // A peer that answers pings is alive, whatever the detector makes of late gossip.
                 // One that has not told its address yet may be known by its link.
                 let peer = match member.address {
                     UNTOLD => mesh.peer(node),
-                    told => mesh.meet(node, member.generation, told),
+                    told => mesh.meet(node, member.generation, told, also(&member.values)),
                 };
                 let Some(peer) = peer else { continue };
                 member.alive |= peer.is_up();
+                peer.heard_of(member.alive);
                 member.address = peer.address();
             }
             list.push(member);
@@ -344,6 +371,9 @@ impl Gossip {
         if changed {
             self.shared.changes.send_modify(|count| *count += 1);
         }
+        let members = self.members();
+        mesh.keep_links(&members);
+        mesh.find_ways(&members);
     }
 
     fn config(&self, restart: u64) -> ChitchatConfig {
@@ -378,8 +408,22 @@ impl Drop for Chitchat {
     }
 }
 
+/// Where else a node may be dialled that tells `values`.
+fn also(values: &Values) -> Vec<SocketAddr> {
+    let told = values.get(ALSO_KEY).map_or("", String::as_str);
+    told.split(',').filter_map(|address| address.parse().ok()).take(ALSO_MAX).collect()
+}
+
+/// Resolves when it is time; never without one.
+async fn at(time: Option<Instant>) {
+    match time {
+        Some(time) => sleep_until(time).await,
+        None => std::future::pending().await,
+    }
+}
+
 /// Makes `state` say what `own` says.
-fn tell(state: &mut NodeState, own: &BTreeMap<String, String>) {
+fn tell(state: &mut NodeState, own: &Values) {
     let gone: Vec<String> =
         state.key_values().map(|(key, _)| key.to_owned()).filter(|key| !own.contains_key(key)).collect();
     for key in gone {
@@ -388,30 +432,4 @@ fn tell(state: &mut NodeState, own: &BTreeMap<String, String>) {
     for (key, value) in own {
         state.set(key, value);
     }
-}
-
-/// The newest life of each node, but none after the one that `life` knows at first hand.
-fn newest(
-    states: &BTreeMap<ChitchatId, NodeState>,
-    alive: &BTreeSet<ChitchatId>,
-    life: impl Fn(NodeId) -> Option<u64>,
-) -> BTreeMap<NodeId, Member> {
-    let mut members = BTreeMap::<NodeId, (u64, Member)>::new();
-    for (id, state) in states {
-        let Ok(node) = id.node_id.parse::<NodeId>() else { continue };
-        let passed = members.get(&node).is_some_and(|(generation, _)| *generation > id.generation_id);
-        let claimed = life(node).is_some_and(|boot| id.generation_id >> RESTART_BITS > boot);
-        if passed || claimed {
-            continue;
-        }
-        let member = Member {
-            node,
-            generation: id.generation_id >> RESTART_BITS,
-            alive: alive.contains(id),
-            address: state.get(ADDRESS_KEY).and_then(|told| told.parse().ok()).unwrap_or(UNTOLD),
-            values: state.key_values().map(|(key, value)| (key.to_owned(), value.to_owned())).collect(),
-        };
-        members.insert(node, (id.generation_id, member));
-    }
-    members.into_iter().map(|(node, (_, member))| (node, member)).collect()
 }

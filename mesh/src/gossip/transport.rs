@@ -1,6 +1,6 @@
 //! chitchat's messages over links: a stream for each, never waiting, lost when there is no link.
 
-use super::node_at;
+use super::{compact::pack, node_at};
 use crate::{
     lane::GOSSIP_PRIORITY,
     link::{Link, Outgoing},
@@ -65,14 +65,29 @@ pub(super) struct Socket {
     sends: Arc<Semaphore>,
 }
 
+impl Socket {
+    /// A link to some node, by chance.
+    fn another(&self) -> Option<Arc<Link>> {
+        let mut links: Vec<Arc<Link>> = self.mesh.peers().iter().filter_map(|peer| peer.current()).collect();
+        let chance = u64::from_le_bytes(self.mesh.seams.random());
+        // A remainder favours the first of few links by less than one in a billion billions.
+        (!links.is_empty()).then(|| links.swap_remove((chance % links.len() as u64) as usize))
+    }
+}
+
 #[async_trait]
 impl transport::Socket for Socket {
     async fn send(&mut self, to: SocketAddr, message: ChitchatMessage) -> Result<(), anyhow::Error> {
         // This runs within chitchat's loop, so it must not wait: not for a link, nor for a stream.
-        let link = node_at(to).and_then(|node| self.mesh.peer(node)?.current());
+        let link = node_at(to).and_then(|node| self.mesh.peer(node)?.current()).or_else(|| {
+            // Whom chitchat asks it has chosen by chance. Of those that are not linked, since nobody needs that or
+            // they are dead, one is as good as another: what one tells of all nodes is the same.
+            matches!(message, ChitchatMessage::Syn { .. }).then(|| self.another()).flatten()
+        });
         let (Some(link), Ok(permit)) = (link, self.sends.clone().try_acquire_owned()) else { return Ok(()) };
-        let mut bytes = vec![GOSSIP_KIND];
-        message.serialize(&mut bytes);
+        let (mut long, mut bytes) = (Vec::new(), vec![GOSSIP_KIND]);
+        message.serialize(&mut long);
+        pack(&long, &mut bytes);
         tokio::spawn(async move {
             let _ = timeout(SEND_TIMEOUT, deliver(&link, Bytes::from(bytes))).await;
             drop(permit);

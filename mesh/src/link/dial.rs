@@ -8,20 +8,51 @@ use crate::{
     tls::{BIDI_STREAMS_MAX, CONNECTION_WINDOW, UNI_STREAMS_MAX},
 };
 use bytes::Bytes;
+use futures::{StreamExt, stream::FuturesUnordered};
 use micro_sdk::wire::{Codec, NodeId};
 use quinn::{Connection, RecvStream};
 use rustls::pki_types::CertificateDer;
 use std::{net::SocketAddr, sync::Arc, time::Duration};
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 
 /// How long a dial may take, hello included: six round trips over 300 ms, and two lost packets.
 const DIAL_TIMEOUT: Duration = Duration::from_secs(4);
+/// How much sooner an address is tried than the next one: what RFC 8305 recommends. Where the first one leads, mostly
+/// no other is tried.
+const HEAD_START: Duration = Duration::from_millis(250);
 
-/// Connects to `node` at `address`. The link is not yet anybody's.
+/// Connects to `node` at one of its `addresses`, and says at which: they are tried side by side, each a little later
+/// than the one before it, and the first that answers is taken (RFC 8305). The link is not yet anybody's.
 ///
 /// # Errors
-/// Why it can't be, in plain words.
+/// Why it can't be at the first of them, in plain words.
 pub(crate) async fn dial(
+    inner: &Arc<Inner>,
+    node: NodeId,
+    addresses: &[SocketAddr],
+    purpose: Purpose,
+) -> Result<(Arc<Link>, SocketAddr), String> {
+    let attempt = |(place, address): (usize, &SocketAddr)| {
+        let (address, wait) = (*address, HEAD_START.saturating_mul(u32::try_from(place).unwrap_or(u32::MAX)));
+        async move {
+            sleep(wait).await;
+            let outcome = dial_at(inner, node, address, purpose).await;
+            (place, outcome.map(|link| (link, address)))
+        }
+    };
+    let mut attempts: FuturesUnordered<_> = addresses.iter().enumerate().map(attempt).collect();
+    let mut problem = (usize::MAX, "no address of it is known".to_owned());
+    while let Some((place, outcome)) = attempts.next().await {
+        match outcome {
+            Ok(linked) => return Ok(linked),
+            Err(why) if place < problem.0 => problem = (place, why),
+            Err(_) => {}
+        }
+    }
+    Err(problem.1)
+}
+
+async fn dial_at(
     inner: &Arc<Inner>,
     node: NodeId,
     address: SocketAddr,
@@ -66,7 +97,7 @@ async fn greet(
     let answer = gather(&mut recv, HELLO_BYTES_MAX).await.map_err(|error| refused(error.to_string()))?;
     let hello: Hello = Codec::decode::<_, HELLO_BYTES_MAX>(&answer).map_err(|error| error.to_string())?;
     let terms = terms(&connection, credentials, &hello)?;
-    Ok(Link::new(connection, node, inner.node, hello.life, inner.next_order(), terms))
+    Ok(Link::new(connection, node, inner.node, hello.life, terms, inner))
 }
 
 /// Takes in a connection that a peer of the mesh has opened: its certificate, then its hello.
@@ -94,7 +125,7 @@ pub(crate) async fn admit(
         let (send, mut recv) = connection.accept_bi().await.map_err(|error| describe(&error))?;
         let hello = read_hello(&mut recv).await?;
         let terms = terms(&connection, credentials, &hello)?;
-        let link = Link::new(connection.clone(), node, node, hello.life, inner.next_order(), terms);
+        let link = Link::new(connection.clone(), node, node, hello.life, terms, inner);
         match hello.purpose {
             Purpose::Link => inner.adopt(&link, Some(hello.advertise)),
             Purpose::Bulk => inner.serve_bulk(&link),

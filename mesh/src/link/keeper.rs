@@ -1,9 +1,10 @@
-//! The tasks that keep a link to a peer: a direct one, and one over relays while that is the better way.
+//! The tasks that keep a link to a peer, while there is to be one: a direct one, and one over relays while that is the
+//! better way.
 //!
 //! Whoever has renewed its certificate dials again. The new link goes before the old one, on which calls and
 //! conversations may end in their time: no longer than the old certificates count.
 
-use super::{FRESH, Link, LinkKind, Peer, close_code, dial};
+use super::{Link, LinkKind, Peer, close_code, dial};
 use crate::{mesh::Inner, prelude::Purpose};
 use std::{sync::Arc, time::Duration};
 use tokio::time::{Instant, sleep, timeout};
@@ -20,8 +21,10 @@ const PROVEN: Duration = Duration::from_secs(5);
 const AGREE: Duration = Duration::from_secs(2);
 /// When a link that is not used any more is closed, whatever is on it. Lanes are reopened by their owners.
 const DRAIN_MAX: Duration = Duration::from_secs(5);
-/// How long a link over relays that nothing is on is kept when the way is a direct one again: the way may change back.
+/// How long a link that need not be is kept when nothing is on it: the way may change back.
 const UNUSED_MAX: Duration = Duration::from_secs(30);
+/// How often a link over relays is looked for while there may be a direct one soon.
+const HOPE_LOOK: Duration = Duration::from_millis(50);
 /// The wait after a dial that was to replace a link and failed: the link is as good as it was.
 const REPLACE_PAUSE: Duration = Duration::from_secs(1);
 /// When a peer that answers QUIC but no ping is given up.
@@ -100,11 +103,14 @@ impl Keeper<'_> {
 
     async fn dial(&self) -> Result<(), String> {
         let Keeper { inner, peer, kind } = *self;
-        let address = match kind {
-            LinkKind::Direct => peer.address(),
-            LinkKind::Relayed => inner.tunnel.address(peer.node).ok_or("too many nodes are known")?,
+        let addresses = match kind {
+            LinkKind::Direct => peer.addresses(),
+            LinkKind::Relayed => vec![inner.tunnel.address(peer.node).ok_or("too many nodes are known")?],
         };
-        let link = dial(inner, peer.node, address, Purpose::Link).await?;
+        let (link, address) = dial(inner, peer.node, &addresses, Purpose::Link).await?;
+        if kind == LinkKind::Direct {
+            peer.reached_at(address);
+        }
         inner.adopt(&link, None).map_err(|refusal| refusal.to_string())
     }
 
@@ -114,18 +120,23 @@ impl Keeper<'_> {
         let Keeper { inner, peer, kind } = *self;
         self.drop_expired();
         peer.look();
-        let best = peer.best(kind);
-        if peer.wants(kind) {
-            let Some(best) = &best else { return false };
-            if best.terms.own < inner.credentials().renewals && best.is_fresh() {
+        let Some(best) = peer.best(kind) else {
+            let hopes = kind == LinkKind::Relayed && peer.hopes_for_direct();
+            if peer.wants(kind) && !hopes {
                 return false;
             }
+            let pause = if hopes && peer.wants(kind) { HOPE_LOOK } else { TEND_INTERVAL };
+            let _ = timeout(pause, peer.signals(kind).changed.notified()).await;
+            return true;
+        };
+        // Also one that this node does not need itself: the other end does not know what it was made with.
+        let replaces = kind == LinkKind::Direct || peer.wants(kind);
+        if replaces && best.terms.own < inner.credentials().renewals && best.is_fresh() {
+            return false;
         }
-        if let Some(best) = &best {
-            self.drop_silent(best);
-            self.drop_duplicates(best);
-            self.drop_unused(best);
-        }
+        self.drop_silent(&best);
+        self.drop_duplicates(&best);
+        self.drop_unused(&best);
         let _ = timeout(TEND_INTERVAL, peer.signals(kind).changed.notified()).await;
         true
     }
@@ -143,7 +154,9 @@ impl Keeper<'_> {
     fn drop_silent(&self, link: &Link) {
         let elsewhere =
             self.peer.current().is_some_and(|current| current.kind != link.kind && current.is_fresh());
-        if link.silence() > if elsewhere { FRESH } else { SILENCE_MAX } {
+        if link.silence()
+            > if elsewhere { link.given_up_after() } else { link.given_up_after().max(SILENCE_MAX) }
+        {
             link.close(close_code::SILENT, "no ping was answered");
         }
     }
@@ -167,13 +180,11 @@ impl Keeper<'_> {
         }
     }
 
-    /// Closes a link over relays that this node has opened and does not need any more. That the other does is seen by
-    /// its streams.
+    /// Closes a link that this node has opened and does not need any more. That the other does is seen by its streams.
     fn drop_unused(&self, link: &Link) {
-        let unused =
-            link.opened_by == self.peer.own && link.streams() == 0 && link.born.elapsed() > UNUSED_MAX;
+        let unused = link.opened_by == self.peer.own && link.idle() > UNUSED_MAX;
         if unused && !self.peer.wants(self.kind) {
-            link.close(close_code::DONE, "there is a direct way");
+            link.close(close_code::IDLE, "nothing was on it for a while");
         }
     }
 

@@ -1,26 +1,30 @@
 //! One QUIC connection to a peer, and the streams on it.
 
+mod demand;
 mod dial;
 mod keeper;
 mod peer;
+mod peer_state;
 mod pulse;
 mod serve;
 mod stream;
+mod whereabouts;
 
+pub(crate) use demand::Demand;
 pub(crate) use dial::{admit, dial};
 pub(crate) use keeper::keep;
 pub(crate) use peer::{Peer, in_order};
 pub(crate) use serve::serve;
 pub(crate) use stream::{GatherError, Outgoing, StreamGuard, gather};
 
-use crate::{Trust, prelude::Life, relay::Tunnel, routing::LinkMetric, tls::in_words};
+use crate::{Trust, mesh::Inner, prelude::Life, relay::Tunnel, routing::LinkMetric, tls::in_words};
 use micro_sdk::wire::NodeId;
 use pulse::Pulse;
 use quinn::{ConnectionError, TransportErrorCode, VarInt};
 use std::{
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicBool, AtomicUsize, Ordering},
+        atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
     },
     time::{Duration, SystemTime},
 };
@@ -45,6 +49,8 @@ pub(crate) mod close_code {
     pub(crate) const SILENT: VarInt = VarInt::from_u32(0x15);
     /// A certificate that the connection was made with does not count any more.
     pub(crate) const EXPIRED: VarInt = VarInt::from_u32(0x17);
+    /// Nothing was on it for a while. Who has begun something just then may do so again: it was not seen.
+    pub(crate) const IDLE: VarInt = VarInt::from_u32(0x18);
 }
 
 /// Codes of stream resets and stops.
@@ -85,11 +91,8 @@ impl Refusal {
     }
 }
 
-/// How long a link counts as alive after the last answer to a ping: two pings may be late.
-pub(crate) const FRESH: Duration = Duration::from_secs(3);
-
-/// After how long without an answer no way leads over a link any more: a ping a second, and a second for its answer.
-pub(crate) const NOTICED: Duration = Duration::from_secs(2);
+/// How often a link is pinged at least.
+const PING_INTERVAL: Duration = Duration::from_secs(1);
 
 /// The certificates that a connection was made with.
 #[derive(Clone, Copy, Debug)]
@@ -127,11 +130,17 @@ pub(crate) struct Link {
     /// When it was made.
     pub(crate) born: Instant,
     pub(crate) terms: Terms,
+    /// After how long without an answer no way leads over it any more.
+    timeout: Duration,
     /// Another link to the peer is used for what is begun now.
     superseded: AtomicBool,
     pulse: Mutex<Pulse>,
     streams: AtomicUsize,
     lanes: AtomicUsize,
+    /// Grows with each use: streams begun, packets passed on.
+    uses: AtomicU64,
+    /// What that was when somebody looked last who found it changed, and when that was.
+    idle: Mutex<(u64, Instant)>,
     drained: Notify,
 }
 
@@ -141,8 +150,8 @@ impl Link {
         peer: NodeId,
         opened_by: NodeId,
         life: Life,
-        order: u64,
         terms: Terms,
+        inner: &Inner,
     ) -> Arc<Self> {
         let born = Instant::now();
         let relayed = Tunnel::has(connection.remote_address());
@@ -152,13 +161,16 @@ impl Link {
             peer,
             opened_by,
             life,
-            order,
+            order: inner.next_order(),
             born,
             terms,
+            timeout: inner.link_timeout,
             superseded: AtomicBool::new(false),
             pulse: Mutex::new(Pulse::new(born)),
             streams: AtomicUsize::new(0),
             lanes: AtomicUsize::new(0),
+            uses: AtomicU64::new(0),
+            idle: Mutex::new((0, born)),
             drained: Notify::new(),
         })
     }
@@ -168,9 +180,24 @@ impl Link {
         self.connection.close_reason().is_none()
     }
 
-    /// Whether the peer has answered of late.
+    /// Whether the peer has answered of late: one ping may be later than a way waits for.
     pub(crate) fn is_fresh(&self) -> bool {
-        self.silence() < FRESH
+        self.silence() < self.given_up_after()
+    }
+
+    /// After how long without an answer nothing is begun on it any more, if there is another.
+    pub(crate) fn given_up_after(&self) -> Duration {
+        self.timeout + self.ping_interval()
+    }
+
+    /// How long lies between two pings: two fit into the time after which it counts as dead.
+    pub(crate) fn ping_interval(&self) -> Duration {
+        PING_INTERVAL.min(self.timeout / 2)
+    }
+
+    /// When it will have been silent for too long for ways to lead over it.
+    pub(crate) fn noticed_at(&self) -> Instant {
+        self.pulse().heard() + self.timeout
     }
 
     /// For how long the peer has not answered.
@@ -181,7 +208,8 @@ impl Link {
     /// How the link is, for choosing ways; none if it is not known, or answers no more.
     pub(crate) fn measured(&self) -> Option<LinkMetric> {
         let pulse = self.pulse();
-        (pulse.silence() < NOTICED).then(|| Some(LinkMetric::new(pulse.rtt_now()?, pulse.loss()))).flatten()
+        let metric = || Some(LinkMetric::new(pulse.rtt_now()?, pulse.jitter(), pulse.loss()));
+        (pulse.silence() < self.timeout).then(metric).flatten()
     }
 
     /// What the pings tell.
@@ -197,6 +225,30 @@ impl Link {
     /// Those of them that are no lanes: lanes are opened anew by their owners, calls and conversations are not.
     pub(crate) fn calls(&self) -> usize {
         self.streams().saturating_sub(self.lanes.load(Ordering::Relaxed))
+    }
+
+    /// Takes note of a use.
+    pub(crate) fn touch(&self) {
+        self.uses.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// For how long it was of no use to either end, besides for pings and gossip; looked up about once a second.
+    pub(crate) fn idle(&self) -> Duration {
+        let (uses, now) = (self.uses.load(Ordering::Relaxed), Instant::now());
+        let idle = &mut *lock(&self.idle);
+        if idle.0 != uses || self.streams() > 0 {
+            *idle = (uses, now);
+        }
+        now.saturating_duration_since(idle.1)
+    }
+
+    /// Whether it was closed since neither end had any use for it: what was begun last has not arrived.
+    pub(crate) fn was_idle(&self) -> bool {
+        let done = |reason| match reason {
+            ConnectionError::ApplicationClosed(close) => close.error_code == close_code::IDLE,
+            _ => false,
+        };
+        self.connection.close_reason().is_some_and(done)
     }
 
     /// How late the certificates are that it was made with. Grows with each renewal at either end, and both ends find
@@ -279,6 +331,7 @@ pub(crate) fn describe(error: &ConnectionError) -> String {
                 close_code::SUPERSEDED | close_code::REMOVED => format!("it refused: {reason}"),
                 close_code::DONE => "it was done".to_owned(),
                 close_code::EXPIRED => "a certificate of the link has ended".to_owned(),
+                close_code::IDLE => "it was not used".to_owned(),
                 code => format!("it closed the connection: {reason} (code {code})"),
             }
         }

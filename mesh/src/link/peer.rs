@@ -5,8 +5,11 @@
 //! takes no new streams, and is closed by its dialler once it is empty. Since a link may have died unnoticed, one
 //! that still answers goes before one that does not.
 
-use super::{Link, LinkKind, Refusal, close_code, describe, has_left, lock};
-use crate::{LinkState, Route, Trust, relay::Path, routing::LinkMetric};
+use super::{
+    Demand, Link, LinkKind, Refusal, close_code, demand::LINGER, describe, has_left, lock,
+    peer_state::PeerState, whereabouts::Whereabouts,
+};
+use crate::{LinkState, Route, Trust, relay::Path, routing::OwnLink};
 use micro_sdk::wire::{Code, Fault, NodeId, Seams};
 use quinn::VarInt;
 use std::{
@@ -38,23 +41,6 @@ impl Outlook {
     }
 }
 
-#[derive(Debug)]
-struct State {
-    address: SocketAddr,
-    /// The newest life that the address was heard of from; 0 before any.
-    boot: u64,
-    links: Vec<Arc<Link>>,
-    /// Dials under way.
-    dialling: usize,
-    /// The way to it, if that has relays.
-    relayed: Option<Path>,
-    /// It has said that it shuts down, and was not dialled since.
-    left: bool,
-    shown: LinkState,
-    since: SystemTime,
-    problem: String,
-}
-
 /// What the task hears that keeps a link of one kind.
 #[derive(Debug, Default)]
 pub(super) struct Signals {
@@ -69,7 +55,7 @@ pub(crate) struct Peer {
     pub(crate) node: NodeId,
     pub(super) own: NodeId,
     pub(super) seams: Seams,
-    state: Mutex<State>,
+    state: Mutex<PeerState>,
     outlook: watch::Sender<Outlook>,
     direct: Signals,
     relayed: Signals,
@@ -78,12 +64,14 @@ pub(crate) struct Peer {
 }
 
 impl Peer {
-    pub(crate) fn new(node: NodeId, own: NodeId, address: SocketAddr, seams: Seams) -> Arc<Self> {
-        let state = State {
-            address,
-            boot: 0,
+    /// A peer that is to be linked always, or only while somebody wants that.
+    pub(crate) fn new(node: NodeId, own: NodeId, address: SocketAddr, kept: bool, seams: Seams) -> Arc<Self> {
+        let state = PeerState {
+            place: Whereabouts::new(address),
             links: Vec::new(),
             dialling: 0,
+            demand: Demand::new(kept, Instant::now()),
+            alive: false,
             relayed: None,
             left: false,
             shown: LinkState::Down,
@@ -104,27 +92,37 @@ impl Peer {
 
     /// Where it is dialled.
     pub(crate) fn address(&self) -> SocketAddr {
-        lock(&self.state).address
+        lock(&self.state).place.address
+    }
+
+    /// Where it is dialled, in the order in which that is tried.
+    pub(super) fn addresses(&self) -> Vec<SocketAddr> {
+        lock(&self.state).place.all()
+    }
+
+    /// Takes note of where it was reached.
+    pub(super) fn reached_at(&self, address: SocketAddr) {
+        lock(&self.state).place.reached_at(address);
+    }
+
+    /// Takes note of where it may be dialled too, as the node says in the life `boot`.
+    pub(crate) fn also_at(&self, also: Vec<SocketAddr>, boot: u64) {
+        lock(&self.state).place.also_at(also, boot);
     }
 
     /// Takes note of where it is dialled from now on.
     pub(crate) fn move_to(&self, address: SocketAddr) {
-        let mut state = lock(&self.state);
-        if state.address != address {
-            state.address = address;
-            drop(state);
-            self.direct.wanted.notify_one();
-        }
+        self.dial_anew_if(std::mem::replace(&mut lock(&self.state).place.address, address) != address);
     }
 
-    /// Takes note of where the node itself, in the life `boot`, says that it is dialled. `heard` is false for
-    /// hearsay, which counts only if it is of a later life than what is known.
+    /// Takes note of where the node itself, in the life `boot`, says that it is dialled. `heard` is false for hearsay.
     pub(crate) fn moved_to(&self, address: SocketAddr, boot: u64, heard: bool) {
-        let mut state = lock(&self.state);
-        if boot > state.boot || (heard && boot == state.boot) {
-            state.boot = boot;
-            drop(state);
-            self.move_to(address);
+        self.dial_anew_if(lock(&self.state).place.moved_to(address, boot, heard));
+    }
+
+    fn dial_anew_if(&self, moved: bool) {
+        if moved {
+            self.direct.wanted.notify_one();
         }
     }
 
@@ -140,12 +138,15 @@ impl Peer {
 
     /// How the direct links are, for choosing ways; none if there is none that answers. One that was only just made is
     /// not known yet, and stands in the place of one that is.
-    pub(crate) fn measured(&self) -> Option<LinkMetric> {
+    pub(crate) fn measured(&self) -> Option<OwnLink> {
+        let demand = lock(&self.state).demand;
         let links = self.links();
         let mut direct: Vec<_> =
             links.iter().filter(|link| link.kind == LinkKind::Direct && link.is_open()).collect();
         direct.sort_by_key(|link| Reverse(link.order));
-        direct.into_iter().find_map(|link| link.measured())
+        let steady = direct.last().is_some_and(|first| demand.is_steady(first.born, Instant::now()));
+        let metric = direct.into_iter().find_map(|link| link.measured())?;
+        Some(OwnLink { metric, kept: demand.is_kept(), steady })
     }
 
     /// Resolves when the way to the peer is not `way` any more.
@@ -162,7 +163,7 @@ impl Peer {
 
     /// The best link of a kind, if there is one now.
     pub(super) fn best(&self, kind: LinkKind) -> Option<Arc<Link>> {
-        best_of(&lock(&self.state), self.own.min(self.node), |link| link.kind == kind)
+        lock(&self.state).best(self.own.min(self.node), |link| link.kind == kind)
     }
 
     pub(super) fn signals(&self, kind: LinkKind) -> &Signals {
@@ -184,9 +185,42 @@ impl Peer {
         }
     }
 
-    /// Whether a link of the kind is to be kept.
+    /// Whether there is to be a link of the kind.
     pub(super) fn wants(&self, kind: LinkKind) -> bool {
-        kind == LinkKind::Direct || self.way().is_some()
+        let state = lock(&self.state);
+        let used = |link: &Arc<Link>| link.is_open() && link.opened_by == self.own && link.idle() < LINGER;
+        let wanted = state.demand.is_wanted(Instant::now()) || state.links.iter().any(used);
+        wanted && (kind == LinkKind::Direct || state.relayed.is_some())
+    }
+
+    /// Whether a link over relays had better wait, since there may be a direct one soon.
+    pub(super) fn hopes_for_direct(&self) -> bool {
+        let direct = self.best(LinkKind::Direct).map(|link| link.born);
+        lock(&self.state).demand.hopes_for_direct(direct, Instant::now())
+    }
+
+    /// Whether it can't be dialled, as far as is known, and has not dialled this node.
+    pub(crate) fn is_undialable(&self) -> bool {
+        self.direct().is_none() && lock(&self.state).demand.is_undialable()
+    }
+
+    /// Takes note of whether there is always to be a link, and whether the mesh is so small that there is one between
+    /// each two.
+    pub(crate) fn keep(&self, kept: bool, full: bool) {
+        let mut state = lock(&self.state);
+        if state.demand.keep(kept, full, Instant::now()) {
+            self.refresh(state);
+            self.look_anew();
+        }
+    }
+
+    /// Takes note of whether it is alive, by gossip.
+    pub(crate) fn heard_of(&self, alive: bool) {
+        let mut state = lock(&self.state);
+        state.alive = alive;
+        if state.links.is_empty() {
+            self.refresh(state);
+        }
     }
 
     /// Whether a link is up, and its peer heard of within the last seconds.
@@ -194,9 +228,14 @@ impl Peer {
         self.current().is_some_and(|link| link.is_fresh())
     }
 
-    /// The lowest round trip of the last seconds on the link to use.
-    pub(crate) fn rtt(&self) -> Option<std::time::Duration> {
-        self.current()?.pulse().rtt()
+    /// Whether it is up, or would be linked if anybody wanted that, as far as is known.
+    pub(crate) fn is_reachable(&self) -> bool {
+        self.is_up() || self.is_idle()
+    }
+
+    /// Whether it is not linked, since nobody wants that.
+    pub(crate) fn is_idle(&self) -> bool {
+        lock(&self.state).shown == LinkState::Idle
     }
 
     /// The link to use. Without one, waits for the dial under way or causes one.
@@ -209,6 +248,8 @@ impl Peer {
         }
         let mut outlook = self.outlook.subscribe();
         let failures = outlook.borrow_and_update().failures;
+        lock(&self.state).demand.want(Instant::now());
+        self.look_anew();
         self.direct.wanted.notify_one();
         self.relayed.wanted.notify_one();
         let settled = outlook
@@ -229,7 +270,7 @@ impl Peer {
 
     fn unreachable(&self) -> Fault {
         let state = lock(&self.state);
-        let (node, address, problem) = (self.node, state.address, &state.problem);
+        let (node, address, problem) = (self.node, state.place.address, &state.problem);
         Fault::new(Code::Unreachable, format!("node {node} at {address} can't be reached: {problem}"))
     }
 
@@ -270,34 +311,24 @@ impl Peer {
         self.refresh(lock(&self.state));
     }
 
-    fn refresh(&self, mut state: MutexGuard<'_, State>) {
+    fn refresh(&self, mut state: MutexGuard<'_, PeerState>) {
         let lower = self.own.min(self.node);
-        let best = best_of(&state, lower, |_| true);
-        let direct = best_of(&state, lower, |link| link.kind == LinkKind::Direct);
+        let best = state.best(lower, |_| true);
+        let direct = state.best(lower, |link| link.kind == LinkKind::Direct);
         for link in &state.links {
             link.set_superseded(best.as_ref().is_some_and(|best| !Arc::ptr_eq(best, link)));
         }
-        let shown = match &best {
-            Some(link) if link.is_fresh() => LinkState::Up,
-            Some(_) => LinkState::Down,
-            None if state.dialling > 0 => LinkState::Connecting,
-            None => LinkState::Down,
-        };
-        if shown == LinkState::Up {
-            state.problem.clear();
-        } else if best.is_some() {
-            state.problem = "it does not answer".to_owned();
-        }
-        if shown != state.shown {
-            let (peer, address, problem) = (self.node, state.address, &state.problem);
+        let before = state.shown;
+        if state.show(best.as_deref()) {
+            state.since = self.seams.clock.now();
+            let (peer, address, problem, shown) =
+                (self.node, state.place.address, &state.problem, state.shown);
             // Only a link that comes or goes is news; how often it was dialled in vain is not.
-            if LinkState::Up == shown || LinkState::Up == state.shown {
+            if LinkState::Up == shown || LinkState::Up == before {
                 tracing::info!(%peer, %address, state = ?shown, problem, "link");
             } else {
                 tracing::debug!(%peer, %address, state = ?shown, problem, "link");
             }
-            state.shown = shown;
-            state.since = self.seams.clock.now();
         }
         // Under the lock, so that what is published last is what was found last.
         self.outlook.send_if_modified(|outlook| {
@@ -352,7 +383,7 @@ impl Peer {
         let relayed = state.relayed.filter(|_| is_relayed);
         Route {
             node: self.node,
-            address: state.address,
+            address: state.place.address,
             relays: relayed.map(|path| path.relays().to_vec()).unwrap_or_default(),
             state: state.shown,
             rtt,
@@ -377,6 +408,11 @@ impl Peer {
     pub(super) fn end_dial(&self, kind: LinkKind, outcome: Result<(), String>) {
         let mut state = lock(&self.state);
         state.dialling -= 1;
+        if kind == LinkKind::Direct {
+            state.demand.dialled(outcome.is_ok());
+            // Who has hoped for this one need not any more.
+            self.relayed.changed.notify_one();
+        }
         // Who waits for a link waits for the one over relays, if there is to be one.
         let decides = kind == LinkKind::Relayed || state.relayed.is_none();
         let failed = outcome.is_err() && state.links.is_empty() && decides;
@@ -404,17 +440,6 @@ impl Peer {
             let _ = outlook.wait_for(|outlook| outlook.gone).await;
         }
     }
-}
-
-/// The link to use of those that are open and `fit`: one that answers before one that does not, one of the kind that
-/// the way is of before another, one of later certificates before one of earlier, and one that the `lower` node has
-/// opened, so that both ends find the same.
-fn best_of(state: &State, lower: NodeId, fit: impl Fn(&Link) -> bool) -> Option<Arc<Link>> {
-    let kind = if state.relayed.is_some() { LinkKind::Relayed } else { LinkKind::Direct };
-    let rank = |link: &&Arc<Link>| {
-        (link.is_fresh(), link.kind == kind, link.renewals(), link.opened_by == lower, link.order)
-    };
-    state.links.iter().filter(|link| link.is_open() && fit(link)).max_by_key(rank).cloned()
 }
 
 /// Orders routes for display: reachable ones first, then by node.

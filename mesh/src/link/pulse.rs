@@ -6,10 +6,13 @@ use tokio::time::Instant;
 /// How far back the pings count. Long enough that one quick answer under load is in it, short enough that a
 /// path that has become longer is seen as such.
 const WINDOW: Duration = Duration::from_secs(30);
-/// Pings are a second apart, so the window holds no more.
-const SAMPLES_MAX: usize = 32;
+/// Pings are a second apart, or a quarter of one where links are to be given up soonest: the window holds no more.
+const SAMPLES_MAX: usize = 128;
 /// The pings that tell how the way is now: a way that has become longer is left within seconds.
 const SAMPLES_NOW: usize = 3;
+
+/// Differences between round trips that say nothing of how they usually are.
+const STEPS_LEFT_OUT: usize = 2;
 
 #[derive(Clone, Copy, Debug)]
 struct Sample {
@@ -43,6 +46,11 @@ impl Pulse {
         self.heard = now;
     }
 
+    /// When something was heard last.
+    pub(super) fn heard(&self) -> Instant {
+        self.heard
+    }
+
     /// For how long nothing was heard.
     pub(super) fn silence(&self) -> Duration {
         self.heard.elapsed()
@@ -57,6 +65,17 @@ impl Pulse {
     /// nothing.
     pub(crate) fn rtt_now(&self) -> Option<Duration> {
         self.samples.iter().rev().take(SAMPLES_NOW).map(|sample| sample.rtt).min()
+    }
+
+    /// By how much a round trip of the window differs from the one before it, in the mean (as RFC 3550 has it). The two
+    /// largest differences don't count: one late answer makes two, and a way that is another one now makes one.
+    pub(crate) fn jitter(&self) -> Duration {
+        let steps = self.samples.iter().zip(self.samples.iter().skip(1));
+        let mut steps: Vec<Duration> = steps.map(|(before, now)| now.rtt.abs_diff(before.rtt)).collect();
+        steps.sort_unstable();
+        steps.truncate(steps.len().saturating_sub(STEPS_LEFT_OUT));
+        let count = u32::try_from(steps.len()).expect("the window is small").max(1);
+        steps.iter().sum::<Duration>() / count
     }
 
     /// The share of packets lost in the window.
@@ -91,5 +110,22 @@ mod tests {
             pulse.record(start + ms(1000 * second), ms(90), 600, 40);
         }
         assert_eq!((pulse.rtt_now(), pulse.rtt()), (Some(ms(90)), Some(ms(50))));
+    }
+
+    #[test]
+    fn the_jitter_is_how_much_answers_differ_and_not_that_one_is_late_or_the_way_another() {
+        let start = Instant::now();
+        let ms = Duration::from_millis;
+        let jitter = |rtts: &[u64]| {
+            let mut pulse = Pulse::new(start);
+            for (second, rtt) in rtts.iter().enumerate() {
+                pulse.record(start + ms(1000 * second as u64), ms(*rtt), 100, 0);
+            }
+            pulse.jitter()
+        };
+        assert_eq!(jitter(&[20, 40, 20, 40, 20, 40, 20]), ms(20));
+        assert_eq!(jitter(&[20, 20, 20, 300, 20, 20, 20]), ms(0), "one is late");
+        assert_eq!(jitter(&[20, 20, 20, 90, 90, 90, 90]), ms(0), "the way is another");
+        assert_eq!((jitter(&[]), jitter(&[1]), jitter(&[1, 9])), (ms(0), ms(0), ms(0)));
     }
 }

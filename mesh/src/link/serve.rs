@@ -1,6 +1,6 @@
 //! Works a link: takes the peer's streams, and pings it.
 
-use super::{FRESH, Link, LinkKind, Outgoing, StreamGuard, close_code, gather, stream_code};
+use super::{Link, LinkKind, Outgoing, StreamGuard, close_code, gather, stream_code};
 use crate::{
     FrameReceiver, FrameSender, Lane,
     call::answer_call,
@@ -14,10 +14,8 @@ use crate::{
 use bytes::Bytes;
 use quinn::{RecvStream, SendStream};
 use std::{sync::Arc, time::Duration};
-use tokio::time::{Instant, sleep_until, timeout};
+use tokio::time::{Instant, sleep_until, timeout, timeout_at};
 
-/// How often a link is pinged.
-const PING_INTERVAL: Duration = Duration::from_secs(1);
 /// The time for a stream's first bytes, and for a gossip message. They are sent at once: what is later is
 /// lost.
 const PRELUDE_TIMEOUT: Duration = Duration::from_secs(5);
@@ -35,7 +33,7 @@ pub(crate) async fn serve(inner: Arc<Inner>, link: Arc<Link>, purpose: Purpose) 
     }
     // A loop may end a moment before the connection knows why. A peer that only ends the pings is not
     // understood.
-    match timeout(FRESH, link.connection.closed()).await {
+    match timeout(link.given_up_after(), link.connection.closed()).await {
         Ok(reason) => inner.heed(link.peer, &reason),
         Err(_) => link.close(close_code::SILENT, "pings are not answered"),
     }
@@ -152,14 +150,30 @@ async fn ping(inner: &Arc<Inner>, link: &Arc<Link>) {
             return;
         }
         let mut echo = [0; PING_BYTES];
-        if recv.read_exact(&mut echo).await.is_err() || echo != nonce.to_le_bytes() {
+        if answered(inner, link, &mut recv, &mut echo).await.is_none() || echo != nonce.to_le_bytes() {
             return;
         }
         let path = link.connection.stats().path;
         link.pulse().record(Instant::now(), sent_at.elapsed(), path.sent_packets, path.lost_packets);
         inner.look(link.peer);
-        sleep_until(sent_at + PING_INTERVAL).await;
+        sleep_until(sent_at + link.ping_interval()).await;
     }
+}
+
+/// Reads the answer to a ping. If it is late, ways that lead over the link are left without waiting for the next
+/// round of gossip.
+async fn answered(inner: &Inner, link: &Link, recv: &mut RecvStream, echo: &mut [u8]) -> Option<()> {
+    let answer = recv.read_exact(echo);
+    tokio::pin!(answer);
+    let in_time = timeout_at(link.noticed_at(), &mut answer).await;
+    let outcome = match in_time {
+        Ok(outcome) => outcome,
+        Err(_) => {
+            inner.gossip().wake();
+            (&mut answer).await
+        }
+    };
+    outcome.ok()
 }
 
 /// Sends a peer's pings back.

@@ -62,6 +62,7 @@ pub(crate) struct StreamGuard {
 impl StreamGuard {
     pub(crate) fn new(link: &Arc<Link>) -> Self {
         link.streams.fetch_add(1, Ordering::Relaxed);
+        link.touch();
         StreamGuard { link: link.clone(), lane: false }
     }
 

@@ -2,13 +2,13 @@
 
 use super::{MeshConfig, MeshError, credentials::Credentials};
 use crate::{
-    Gossip, Handler, Identity, Member, Trust,
+    Gossip, Handler, Identity, Trust,
     conversation::CONVERSATIONS_MAX,
     door::{HANDSHAKES_MAX, JOINS_MAX},
     link::{Expulsion, Link, Peer, Refusal, close_code, dial, expulsion, keep, lock, serve},
     prelude::{Hello, Life, Purpose},
     relay::Tunnel,
-    routing::Ways,
+    routing::{FULL_MAX, Prices, Prospect, Region, Ways},
 };
 use micro_sdk::wire::{ClusterId, Code, Fault, NodeId, Seams};
 use quinn::{ConnectionError, Endpoint};
@@ -19,11 +19,9 @@ use std::{
         Arc, Mutex,
         atomic::{AtomicBool, AtomicU64, Ordering},
     },
+    time::Duration,
 };
-use tokio::{
-    sync::{Semaphore, watch},
-    time::Instant,
-};
+use tokio::sync::{Semaphore, watch};
 
 /// Nodes that one can know. Gossip's digest names each of them in one message, which ends at about this many.
 const PEERS_MAX: usize = 512;
@@ -49,11 +47,17 @@ pub(crate) struct Inner {
     pub(crate) node: NodeId,
     pub(crate) cluster: ClusterId,
     pub(crate) advertise: SocketAddr,
+    pub(super) also: Vec<SocketAddr>,
     pub(crate) life: Life,
     pub(crate) seams: Seams,
     pub(crate) endpoint: Endpoint,
     pub(crate) tunnel: Arc<Tunnel>,
-    ways: Ways,
+    /// After how long without an answer a link counts as dead.
+    pub(crate) link_timeout: Duration,
+    pub(super) ways: Ways,
+    pub(super) region: Region,
+    /// What the nodes to keep links to were chosen of.
+    pub(super) prospects: Mutex<Vec<Prospect>>,
     pub(crate) calls: Arc<Semaphore>,
     pub(crate) conversations: Arc<Semaphore>,
     pub(crate) handshakes: Arc<Semaphore>,
@@ -89,11 +93,15 @@ impl Inner {
             node,
             cluster,
             advertise,
+            also: config.also.clone(),
             life: Life { boot: config.boot, nonce: u64::from_le_bytes(config.seams.random()) },
             seams: config.seams.clone(),
             endpoint,
             tunnel,
-            ways: Ways::new(node, config.way_leeway),
+            link_timeout: config.link_timeout,
+            ways: Ways::new(node, config.way_leeway, Prices::new(&config.prices)),
+            region: Region::of(&config.place.cloud, &config.place.region),
+            prospects: Mutex::default(),
             calls: Arc::new(Semaphore::new(CALLS_MAX)),
             conversations: Arc::new(Semaphore::new(CONVERSATIONS_MAX)),
             handshakes: Arc::new(Semaphore::new(HANDSHAKES_MAX)),
@@ -200,27 +208,6 @@ impl Inner {
         }
     }
 
-    /// The ways to all nodes.
-    pub(crate) fn ways(&self) -> &Ways {
-        &self.ways
-    }
-
-    /// Looks at this node's links, and at what `members` tell of theirs; goes by what is the best way now. Returns what
-    /// to tell of the links, by key.
-    pub(crate) fn find_ways(&self, members: &[Member]) -> Vec<(String, Option<String>)> {
-        let peers = self.peers();
-        let measured = |peer: &Arc<Peer>| Some((peer.node, peer.measured()?));
-        let news = self.ways.measured(&peers.iter().filter_map(measured).collect());
-        for node in self.ways.compute(members, Instant::now()) {
-            tracing::debug!(peer = %node, relayed = ?self.ways.relayed(node), "way");
-        }
-        // Also to those who were not known when their way was found.
-        for peer in peers {
-            peer.go(self.ways.relayed(peer.node));
-        }
-        news
-    }
-
     pub(crate) fn gossip(&self) -> &Gossip {
         &self.gossip
     }
@@ -257,9 +244,16 @@ impl Inner {
     }
 
     /// Puts a node into the book that gossip tells of.
-    pub(crate) fn meet(self: &Arc<Self>, node: NodeId, boot: u64, address: SocketAddr) -> Option<Arc<Peer>> {
+    pub(crate) fn meet(
+        self: &Arc<Self>,
+        node: NodeId,
+        boot: u64,
+        address: SocketAddr,
+        also: Vec<SocketAddr>,
+    ) -> Option<Arc<Peer>> {
         let peer = self.learn(node, address)?;
         peer.moved_to(address, boot, false);
+        peer.also_at(also, boot);
         Some(peer)
     }
 
@@ -275,7 +269,7 @@ impl Inner {
         });
     }
 
-    /// Puts a node into the book and keeps it connected, unless it was forgotten or the book is full.
+    /// Puts a node into the book, unless it was forgotten or the book is full.
     fn learn(self: &Arc<Self>, node: NodeId, address: SocketAddr) -> Option<Arc<Peer>> {
         let mut book = lock(&self.book);
         if node == self.node || book.forgotten.contains(&node) {
@@ -288,7 +282,10 @@ impl Inner {
             tracing::warn!(%node, %address, "node not learned: {PEERS_MAX} are known already");
             return None;
         }
-        let peer = Peer::new(node, self.node, address, self.seams.clone());
+        // Whether it is one of those that are linked always in a larger mesh is found with the next step of gossip.
+        let kept = book.peers.len() + 1 < FULL_MAX;
+        let peer = Peer::new(node, self.node, address, kept, self.seams.clone());
+        peer.go(self.ways.relayed(node));
         book.peers.insert(node, peer.clone());
         drop(book);
         tokio::spawn(keep(self.clone(), peer.clone()));
@@ -378,12 +375,15 @@ impl Inner {
         Ok(())
     }
 
-    /// Dials a connection of its own for one bulk transfer.
-    pub(super) async fn open_bulk(self: &Arc<Self>, peer: &Arc<Peer>) -> Result<Arc<Link>, Fault> {
-        let (node, address) = (peer.node, peer.address());
-        let relayed = self.ways.relayed(node).and_then(|_| self.tunnel.address(node));
-        let address = relayed.unwrap_or(address);
-        dial(self, node, address, Purpose::Bulk).await.map_err(|problem| {
+    /// Dials a connection of its own for one bulk transfer, where the link in use leads, whoever has opened that: the
+    /// peer may be behind a router that lets in only what answers.
+    pub(super) async fn open_bulk(
+        self: &Arc<Self>,
+        peer: &Arc<Peer>,
+        link: &Arc<Link>,
+    ) -> Result<Arc<Link>, Fault> {
+        let (node, address) = (peer.node, link.connection.remote_address());
+        dial(self, node, &[address], Purpose::Bulk).await.map(|(link, _)| link).map_err(|problem| {
             Fault::new(Code::Unreachable, format!("node {node} at {address} can't be reached: {problem}"))
         })
     }

@@ -3,14 +3,15 @@
 mod config;
 mod credentials;
 mod inner;
+mod wayfinding;
 
-pub use config::{MeshConfig, MeshError, WAY_LEEWAY};
+pub use config::{LINK_TIMEOUT, LINK_TIMEOUT_MAX, LINK_TIMEOUT_MIN, MeshConfig, MeshError, WAY_LEEWAY};
 pub(crate) use credentials::Credentials;
 pub(crate) use inner::Inner;
 
 use crate::{
-    Candidate, FrameReceiver, FrameSender, Gossip, Handler, Heard, Identity, Lane, LinkReport, RenewalGrant,
-    Route, Said, Socket, Trust,
+    Candidate, FrameReceiver, FrameSender, Gossip, Handler, Heard, Identity, Lane, LinkReport, LinkState,
+    RenewalGrant, Route, Said, Socket, Trust,
     call::{check_body, deadline, send_call, timed_out, work_call},
     conversation::ask,
     door,
@@ -77,8 +78,9 @@ impl Mesh {
         if advertise.port() == 0 {
             advertise.set_port(local_addr.port());
         }
-        if advertise.ip().is_unspecified() || advertise.port() == 0 {
-            return Err(MeshError::Advertise(advertise));
+        let nowhere = |address: &&SocketAddr| address.ip().is_unspecified() || address.port() == 0;
+        if let Some(address) = [&advertise].into_iter().chain(&config.also).find(nowhere) {
+            return Err(MeshError::Advertise(*address));
         }
         let credentials = Credentials::new(identity, trust, &config.seams, segments, 0)?;
         let server = (*credentials.server(local_addr)).clone();
@@ -130,8 +132,14 @@ impl Mesh {
         self.inner.advertise
     }
 
-    /// Puts a node into the address book, or moves it there: it is kept connected from now on. A node that
-    /// was forgotten is known again.
+    /// Where else they may.
+    pub fn also(&self) -> &[SocketAddr] {
+        &self.inner.also
+    }
+
+    /// Puts a node into the address book, or moves it there. It is linked from now on in a small mesh; in a larger
+    /// one if it is one of those that hold the mesh together, or while somebody calls it. A node that was forgotten
+    /// is known again.
     pub fn learn(&self, node: NodeId, address: SocketAddr) {
         self.inner.want(node, address);
     }
@@ -166,7 +174,13 @@ impl Mesh {
         let sent = AtomicBool::new(false);
         let exchange = async {
             let link = peer.link(deadline).await?;
-            send_call(&link, head, body, deadline, &sent).await
+            let answer = send_call(&link, head, body.clone(), deadline, &sent).await;
+            if answer.is_ok() || !link.was_idle() {
+                return answer;
+            }
+            // The other end closed it as nothing was on it, before it saw the call.
+            sent.store(false, Ordering::Relaxed);
+            send_call(&peer.link(deadline).await?, head, body, deadline, &sent).await
         };
         match timeout_at(deadline, exchange).await {
             Ok(answer) => answer,
@@ -210,7 +224,8 @@ impl Mesh {
         let deadline = Instant::now() + ttl;
         let peer = self.inner.known(to)?;
         let opening = async {
-            if lane.is_bulk() { self.inner.open_bulk(&peer).await } else { peer.link(deadline).await }
+            let link = peer.link(deadline).await?;
+            if lane.is_bulk() { self.inner.open_bulk(&peer, &link).await } else { Ok(link) }
         };
         let late =
             || Fault::new(Code::Timeout, format!("no lane to node {to} within {} ms", ttl.as_millis()));
@@ -230,14 +245,15 @@ impl Mesh {
         Ok((FrameSender::new(sender, guard.clone()), FrameReceiver::new(receiver, guard)))
     }
 
-    /// Whether `node` is linked, and was heard of within the last seconds.
+    /// Whether `node` is linked and was heard of within the last seconds, or would be linked if it were called, as
+    /// far as is known.
     pub fn is_up(&self, node: NodeId) -> bool {
-        self.inner.peer(node).is_some_and(|peer| peer.is_up())
+        self.inner.peer(node).is_some_and(|peer| peer.is_reachable())
     }
 
     /// The lowest round trip to `node` of the last seconds, on the link that is used now; none without one.
     pub fn rtt(&self, node: NodeId) -> Option<Duration> {
-        self.inner.peer(node)?.rtt()
+        self.inner.peer(node)?.current()?.pulse().rtt()
     }
 
     /// Whether `node` has said that it shuts down, and has not been reached since.
@@ -248,6 +264,9 @@ impl Mesh {
     /// The ways to all known nodes, reachable ones first.
     pub fn routes(&self) -> Vec<Route> {
         let mut routes: Vec<_> = self.inner.peers().iter().map(|peer| peer.route()).collect();
+        for route in routes.iter_mut().filter(|route| route.state == LinkState::Idle) {
+            route.rtt = self.inner.ways().round_trip(route.node);
+        }
         in_order(&mut routes);
         routes
     }

@@ -45,6 +45,7 @@ fn forward(inner: &Inner, packet: Packet) {
     else {
         return;
     };
+    link.touch();
     for piece in packet.fitted(room, inner.tunnel.next_number()) {
         let _ = link.connection.send_datagram(piece.encode());
     }

@@ -1,14 +1,9 @@
 //! Shortest paths.
 
-use super::LinkMetric;
+use super::{LinkMetric, tolls::Tolls};
 use crate::relay::{NODES_MAX, Path};
 use micro_sdk::wire::NodeId;
-use std::collections::BTreeMap;
-
-/// What a relay costs, in microseconds: a packet is opened, and sealed again, and two processes wake for it, which
-/// takes a quarter of that. The rest keeps ways between hosts side by side, whose round trips are all noise, from
-/// going around.
-pub(super) const RELAY_COST: u64 = 1000;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// A way and what it costs, in microseconds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -21,21 +16,21 @@ pub(super) struct Costed {
 pub(crate) type Links = BTreeMap<NodeId, BTreeMap<NodeId, LinkMetric>>;
 
 /// What it costs to follow `path` over `links`; none if one is missing.
-pub(super) fn cost(links: &Links, path: &Path) -> Option<u64> {
-    let hops = path.nodes().windows(2).map(|hop| Some(links.get(&hop[0])?.get(&hop[1])?.cost()));
-    let sum: u64 = hops.sum::<Option<u64>>()?;
-    Some(sum + RELAY_COST * path.relays().len() as u64)
+pub(super) fn cost(links: &Links, tolls: &Tolls, path: &Path) -> Option<u64> {
+    let hop = |hop: &[NodeId]| Some(links.get(&hop[0])?.get(&hop[1])?.cost() + tolls.hop(hop[0], hop[1]));
+    let hops: u64 = path.nodes().windows(2).map(hop).sum::<Option<u64>>()?;
+    Some(hops + path.relays().iter().map(|relay| tolls.relay(*relay)).sum::<u64>())
 }
 
 /// The ways from `from` to `to`, cheapest first: for each node that may come next, the cheapest way over it.
-pub(super) fn candidates(links: &Links, from: NodeId, to: NodeId) -> Vec<Costed> {
+pub(super) fn candidates(links: &Links, tolls: &Tolls, from: NodeId, to: NodeId) -> Vec<Costed> {
     let mut back = Links::new();
     for (one, others) in links.iter().filter(|(one, _)| **one != from) {
         for (other, link) in others.iter().filter(|(other, _)| **other != from) {
             back.entry(*other).or_default().insert(*one, *link);
         }
     }
-    let rest = cheapest(&back, to, NODES_MAX - 1);
+    let rest = cheapest(&back, tolls, to, NODES_MAX - 1);
     let over = |next: &NodeId| match *next == to {
         true => Path::new(&[from, to]),
         false => {
@@ -45,7 +40,7 @@ pub(super) fn candidates(links: &Links, from: NodeId, to: NodeId) -> Vec<Costed>
             Path::new(&nodes)
         }
     };
-    let costed = |path: Path| Some(Costed { path, cost: cost(links, &path)? });
+    let costed = |path: Path| Some(Costed { path, cost: cost(links, tolls, &path)? });
     let next = links.get(&from).into_iter().flat_map(BTreeMap::keys);
     let mut found: Vec<Costed> = next.filter_map(over).filter_map(costed).collect();
     found.sort_by_key(|costed| (costed.cost, costed.path));
@@ -55,47 +50,97 @@ pub(super) fn candidates(links: &Links, from: NodeId, to: NodeId) -> Vec<Costed>
 /// The cheapest way from `from` to each other node that has at most `nodes_max` nodes (Bellman 1958, Ford 1956: the
 /// cheapest ways of one more link, from those of one less). Of two that cost the same, the one with fewer relays, then
 /// the one whose last relay has the lower id.
-pub(super) fn cheapest(links: &Links, from: NodeId, nodes_max: usize) -> BTreeMap<NodeId, Costed> {
-    let mut rounds = vec![Round::from([(from, Reached { cost: 0, before: from })])];
+pub(super) fn cheapest(
+    links: &Links,
+    tolls: &Tolls,
+    from: NodeId,
+    nodes_max: usize,
+) -> BTreeMap<NodeId, Costed> {
+    let grid = Grid::new(links, tolls);
+    let Some(start) = grid.place(from) else { return BTreeMap::new() };
+    let mut rounds = vec![vec![Reached::NOT; grid.nodes.len()]];
+    rounds[0][start] = Reached { cost: 0, before: start };
+    // Only from where the last round has found something cheaper can this one.
+    let mut fresh = vec![start];
     for links_max in 1..nodes_max {
         let last = &rounds[links_max - 1];
         let mut round = last.clone();
-        for (here, reached) in last {
-            let so_far = reached.cost + if *here == from { 0 } else { RELAY_COST };
-            for (next, link) in links.get(here).into_iter().flatten() {
-                let cost = so_far + link.cost();
-                if round.get(next).is_none_or(|known| cost < known.cost) {
-                    round.insert(*next, Reached { cost, before: *here });
+        let mut found = BTreeSet::new();
+        for here in fresh {
+            let so_far = last[here].cost + if here == start { 0 } else { tolls.relay(grid.nodes[here]) };
+            for (next, cost) in &grid.ends[grid.starts[here]..grid.starts[here + 1]] {
+                let cost = so_far + cost;
+                if cost < round[*next].cost {
+                    round[*next] = Reached { cost, before: here };
+                    found.insert(*next);
                 }
             }
         }
         rounds.push(round);
+        fresh = found.into_iter().collect();
     }
-    let reached = rounds[nodes_max - 1].iter();
-    let costed = |(to, reached): (&NodeId, &Reached)| {
-        Some((*to, Costed { path: path(&rounds, *to)?, cost: reached.cost }))
+    let ends = (0..grid.nodes.len()).filter(|place| rounds[nodes_max - 1][*place] != Reached::NOT);
+    let costed = |end: usize| {
+        let cost = rounds[nodes_max - 1][end].cost;
+        Some((grid.nodes[end], Costed { path: path(&grid, &rounds, end)?, cost }))
     };
-    reached.filter_map(costed).collect()
+    ends.filter_map(costed).collect()
 }
 
-/// What can be reached with some number of links at most.
-type Round = BTreeMap<NodeId, Reached>;
+/// The links, laid out for passes over all of them: nodes by place, and behind each other the links of each.
+struct Grid {
+    /// By id, so that places are in the order of ids.
+    nodes: Vec<NodeId>,
+    /// Where the links of each node begin, and where those of the last one end.
+    starts: Vec<usize>,
+    /// The place where a link leads, and its cost.
+    ends: Vec<(usize, u64)>,
+}
 
-/// At which cost, and from which node.
+impl Grid {
+    fn new(links: &Links, tolls: &Tolls) -> Grid {
+        let mut nodes: Vec<NodeId> = links.keys().copied().collect();
+        // Most nodes that others have links to tell of links themselves.
+        let silent = links.values().flat_map(BTreeMap::keys).filter(|node| !links.contains_key(node));
+        let silent: BTreeSet<NodeId> = silent.copied().collect();
+        nodes.extend(silent);
+        nodes.sort_unstable();
+        let mut grid = Grid { nodes, starts: vec![0], ends: Vec::new() };
+        for place in 0..grid.nodes.len() {
+            let from = grid.nodes[place];
+            for (to, link) in links.get(&from).into_iter().flatten() {
+                let end = grid.place(*to).expect("all ends were collected");
+                grid.ends.push((end, link.cost() + tolls.hop(from, *to)));
+            }
+            grid.starts.push(grid.ends.len());
+        }
+        grid
+    }
+
+    fn place(&self, node: NodeId) -> Option<usize> {
+        self.nodes.binary_search(&node).ok()
+    }
+}
+
+/// At which cost a node is reached with some number of links at most, and from which place.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Reached {
     cost: u64,
-    before: NodeId,
+    before: usize,
 }
 
-/// The way that the last round has found to `to`; none to the node where all begin.
-fn path(rounds: &[Round], to: NodeId) -> Option<Path> {
-    let mut nodes = vec![to];
+impl Reached {
+    const NOT: Reached = Reached { cost: u64::MAX, before: usize::MAX };
+}
+
+/// The way that the last round has found to a place; none to the one where all begin.
+fn path(grid: &Grid, rounds: &[Vec<Reached>], to: usize) -> Option<Path> {
+    let mut nodes = vec![grid.nodes[to]];
     let (mut here, mut links) = (to, rounds.len() - 1);
     loop {
-        let reached = rounds[links][&here];
+        let reached = rounds[links][here];
         // It was found in the first round that has it.
-        while links > 0 && rounds[links - 1].get(&here) == Some(&reached) {
+        while links > 0 && rounds[links - 1][here] == reached {
             links -= 1;
         }
         if links == 0 {
@@ -103,7 +148,7 @@ fn path(rounds: &[Round], to: NodeId) -> Option<Path> {
             return Path::new(&nodes);
         }
         (here, links) = (reached.before, links - 1);
-        nodes.push(here);
+        nodes.push(grid.nodes[here]);
     }
 }
 
@@ -115,7 +160,7 @@ mod tests {
     fn links(edges: &[(u64, u64, u32)]) -> Links {
         let mut links = Links::new();
         for (a, b, ms) in edges {
-            let state = LinkMetric { rtt_us: ms * 1000, loss: 0 };
+            let state = LinkMetric { rtt_us: ms * 1000, loss: 0, jitter_us: 0 };
             links.entry(NodeId(*a)).or_default().insert(NodeId(*b), state);
             links.entry(NodeId(*b)).or_default().insert(NodeId(*a), state);
         }
@@ -123,8 +168,8 @@ mod tests {
     }
 
     fn way(links: &Links, to: u64) -> Option<(Vec<u64>, u64)> {
-        let found = cheapest(links, NodeId(1), NODES_MAX).remove(&NodeId(to))?;
-        assert_eq!(cost(links, &found.path), Some(found.cost));
+        let found = cheapest(links, &Tolls::default(), NodeId(1), NODES_MAX).remove(&NodeId(to))?;
+        assert_eq!(cost(links, &Tolls::default(), &found.path), Some(found.cost));
         Some((found.path.nodes().iter().map(|node| node.0).collect(), found.cost))
     }
 
@@ -155,19 +200,20 @@ mod tests {
     #[test]
     fn for_each_next_node_there_is_a_candidate_and_the_cheapest_is_the_way() {
         let links = links(&[(1, 2, 10), (2, 4, 10), (1, 3, 5), (3, 4, 40), (1, 4, 30), (2, 3, 1), (1, 5, 1)]);
-        let found = candidates(&links, NodeId(1), NodeId(4));
+        let found = candidates(&links, &Tolls::default(), NodeId(1), NodeId(4));
         let ways: Vec<Vec<u64>> =
             found.iter().map(|found| found.path.nodes().iter().map(|node| node.0).collect()).collect();
         assert_eq!(ways, [vec![1, 3, 2, 4], vec![1, 2, 4], vec![1, 4]]);
         assert_eq!(found.iter().map(|found| found.cost).collect::<Vec<_>>(), [18_000, 21_000, 30_000]);
-        assert_eq!(found[0], cheapest(&links, NodeId(1), NODES_MAX)[&NodeId(4)]);
-        assert_eq!(candidates(&links, NodeId(1), NodeId(9)), []);
+        assert_eq!(found[0], cheapest(&links, &Tolls::default(), NodeId(1), NODES_MAX)[&NodeId(4)]);
+        assert_eq!(candidates(&links, &Tolls::default(), NodeId(1), NodeId(9)), []);
     }
 
     /// All ways, tried one by one.
     fn tried(links: &Links, nodes: &mut Vec<NodeId>, to: NodeId, best: &mut Option<u64>) {
         if nodes.last() == Some(&to) {
-            let cost = Path::new(nodes).and_then(|path| cost(links, &path)).expect("a way");
+            let cost =
+                Path::new(nodes).and_then(|path| cost(links, &Tolls::default(), &path)).expect("a way");
             *best = Some(best.map_or(cost, |best| best.min(cost)));
             return;
         }
@@ -201,7 +247,7 @@ mod tests {
             if !links.contains_key(&NodeId(1)) {
                 continue;
             }
-            let found = cheapest(&links, NodeId(1), NODES_MAX);
+            let found = cheapest(&links, &Tolls::default(), NodeId(1), NODES_MAX);
             for to in 2..=7 {
                 let mut best = None;
                 tried(&links, &mut vec![NodeId(1)], NodeId(to), &mut best);

@@ -2,8 +2,10 @@
 
 #![allow(clippy::disallowed_methods)]
 
+mod air;
 mod calls;
 mod conversations;
+mod crowd;
 mod gossip;
 mod joining;
 mod lanes;

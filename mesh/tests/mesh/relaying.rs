@@ -3,7 +3,7 @@
 use crate::world::{Echo, EchoHandle, World, config, eventually, head, linked};
 use bytes::Bytes;
 use futures::StreamExt;
-use micro_mesh::{Lane, LinkState, Mesh, Piece, Socket};
+use micro_mesh::{Lane, LinkState, Mesh, MeshConfig, Piece, Socket};
 use micro_sdk::wire::{Code, Effect, NodeId};
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
@@ -109,4 +109,36 @@ async fn what_is_in_flight_when_a_relay_goes_fails_and_says_so_and_another_relay
     assert_eq!(answer, a.node().to_string());
     let other = 5 - first;
     eventually("the other relay is used", SOON, || over(other)).await;
+}
+
+#[tokio::test]
+async fn who_can_not_be_dialled_is_reached_over_the_link_that_it_has_made_also_for_bulk() {
+    let world = World::new(1);
+    let (a, _) = world.node(1);
+    let (b, _) = hidden(&world, 2);
+    b.learn(a.node(), a.advertise());
+    linked(&a, b.node()).await;
+    assert_eq!(relays(&a, 2), Some(Vec::new()), "directly");
+    let answer = a.call(b.node(), &head("who", 5000), Bytes::new()).await.expect("it answers");
+    assert_eq!(answer, a.node().to_string());
+    let (mut sender, mut receiver) = a.open(b.node(), Lane::Snapshot, SOON).await.expect("there is a way");
+    let frame = vec![3; 4 << 20];
+    sender.send(&frame).await.expect("it is taken");
+    assert_eq!(receiver.next().await.expect("it answers"), Some(Bytes::from(frame.len().to_string())));
+}
+
+#[tokio::test]
+async fn a_node_that_has_told_several_addresses_is_dialled_at_the_one_where_it_is() {
+    let world = World::new(1);
+    let socket = Socket::bind(([127, 0, 0, 1], 0).into()).expect("a free port");
+    let also = vec![([127, 0, 0, 2], 9).into(), socket.local_addr().expect("bound")];
+    let config = MeshConfig { also, ..config(2, 1, ([127, 0, 0, 1], 9).into()) };
+    let b = Mesh::start(config, world.identity(2), world.trust(), socket).expect("a good identity");
+    b.serve(Arc::new(EchoHandle(Arc::new(Echo::new(world.authority.clone())))));
+    // One that can't be dialled itself: the link is not made from the other end.
+    let ((a, _), (c, _)) = (hidden(&world, 1), world.node(3));
+    a.learn(c.node(), c.advertise());
+    b.learn(c.node(), c.advertise());
+    eventually("they are linked directly", SOON, || relays(&a, 2) == Some(Vec::new())).await;
+    a.call(b.node(), &head("who", 5000), Bytes::new()).await.expect("it answers");
 }

@@ -4,8 +4,8 @@ use bytes::Bytes;
 use futures::{StreamExt, stream};
 use micro_mesh::{
     Authority, BoxFuture, CERTIFICATE_LIFE, FrameReceiver, FrameSender, Handler, Heard, Identity, JoinGrant,
-    JoinRequest, KeyRequest, Lane, LinkState, Mesh, MeshConfig, NodeKey, Piece, Place, RenewalGrant, Said,
-    Socket, Trust, WAY_LEEWAY,
+    JoinRequest, KeyRequest, LINK_TIMEOUT, Lane, LinkState, Mesh, MeshConfig, NodeKey, Piece, Place,
+    RenewalGrant, Said, Socket, Trust, WAY_LEEWAY,
 };
 use micro_sdk::wire::{
     Blocking, Caller, Clock, ClusterId, Code, Entropy, Fault, Head, Job, Namespace, NodeId, Seams, TraceId,
@@ -125,6 +125,7 @@ impl World {
 pub fn config(node: u64, boot: u64, advertise: SocketAddr) -> MeshConfig {
     MeshConfig {
         advertise,
+        also: Vec::new(),
         name: format!("n{node}"),
         place: Place { cloud: "lab".to_owned(), region: "r".to_owned(), zone: format!("z{node}") },
         boot,
@@ -132,6 +133,9 @@ pub fn config(node: u64, boot: u64, advertise: SocketAddr) -> MeshConfig {
         seams: seams(),
         gossip_interval: Duration::from_millis(500),
         way_leeway: WAY_LEEWAY,
+        link_timeout: LINK_TIMEOUT,
+        gateway: false,
+        prices: Vec::new(),
     }
 }
 

@@ -134,7 +134,7 @@ fn own_address(peer: SocketAddr) -> Option<IpAddr> {
 mod tests {
     use super::*;
     use crate::config::{
-        AuditConfig, HttpConfig, Join, LimitsConfig, StorageConfig, ThreadsConfig, VotersWanted,
+        AuditConfig, HttpConfig, Join, LimitsConfig, LinksConfig, StorageConfig, ThreadsConfig, VotersWanted,
     };
     use micro_mesh::{CERTIFICATE_LIFE, Place};
 
@@ -153,6 +153,7 @@ mod tests {
             advertise: advertise.map(address),
             join: join.map(|join| Join { addresses: vec![address(join)], token: Ok(None) }),
             voters: VotersWanted::Three,
+            links: LinksConfig::default(),
             threads: ThreadsConfig::default(),
             storage: StorageConfig::default(),
             limits: LimitsConfig::default(),

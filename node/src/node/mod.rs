@@ -40,7 +40,7 @@ pub use seams::production_seams;
 
 use crate::{
     audit::Trail,
-    config::{AuditConfig, Config, DnsListen, LimitsConfig, StorageConfig},
+    config::{AuditConfig, Config, DnsListen, LimitsConfig, LinksConfig, StorageConfig},
     doors::{Doors, Listeners, beyond},
 };
 use addresses::Addresses;
@@ -204,8 +204,10 @@ impl Node {
         let name = name::choose(config.name.as_deref(), &*storage.files)?;
         config.place = place::choose(&config.place, &*storage.files)?;
         let boot = Bootstrap::run(&config, &name, &storage, &socket, advertise, &seams).await?;
+        let LinksConfig { also, gateway, timeout: link_timeout, prices } = config.links.clone();
         let mesh_config = MeshConfig {
             advertise,
+            also,
             name: name.clone(),
             place: config.place.clone(),
             boot: boot.number,
@@ -213,6 +215,9 @@ impl Node {
             seams: seams.clone(),
             gossip_interval: GOSSIP_INTERVAL,
             way_leeway,
+            link_timeout,
+            gateway,
+            prices,
         };
         let started = seams.clock.now();
         let mesh = Mesh::start(mesh_config, boot.identity.clone(), boot.trust.clone(), socket)

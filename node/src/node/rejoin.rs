@@ -16,7 +16,7 @@ use super::{
 };
 use crate::config::Join;
 use micro_actors::{AddressBook, IDENTITY_FILE, Peers, kept_trust, network::Farewell, renew_by_proof};
-use micro_mesh::{Expulsion, Identity, JoinToken, Mesh, MeshConfig, Socket, WAY_LEEWAY};
+use micro_mesh::{Expulsion, Identity, JoinToken, LINK_TIMEOUT, Mesh, MeshConfig, Socket, WAY_LEEWAY};
 use micro_sdk::wire::{Code, Effect, Fault, NodeId, Seams};
 use micro_storage::{FileStore, disk::Remains};
 use serde::{Deserialize, Serialize};
@@ -117,6 +117,7 @@ fn link(files: &dyn FileStore, identity: Identity, peers: &Peers, seams: &Seams)
         .map_err(|error| Fault::new(Code::Failed, format!("the mesh can't use {listen}: {error}")))?;
     let config = MeshConfig {
         advertise: last.and_then(|last| last.advertise).unwrap_or(listen),
+        also: Vec::new(),
         name: name::choose(None, files)?,
         place: place::choose(&micro_mesh::Place::default(), files)?,
         boot: bootstrap::next_boot(files)?,
@@ -124,6 +125,9 @@ fn link(files: &dyn FileStore, identity: Identity, peers: &Peers, seams: &Seams)
         seams: seams.clone(),
         gossip_interval: GOSSIP_INTERVAL,
         way_leeway: WAY_LEEWAY,
+        link_timeout: LINK_TIMEOUT,
+        gateway: false,
+        prices: Vec::new(),
     };
     let trust = kept_trust(files, &identity)?;
     let mesh = Mesh::start(config, identity, trust, socket)

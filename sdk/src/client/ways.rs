@@ -22,6 +22,8 @@ pub struct Link {
     pub to: String,
     /// The lowest round trip of the last seconds.
     pub rtt: Duration,
+    /// By how much the round trips of the last 30 s differed from one to the next, in the mean.
+    pub jitter: Duration,
     /// The share of packets sent that were lost, from 0 to 1.
     pub loss: f64,
 }
@@ -48,6 +50,10 @@ pub struct Way {
     pub rtt: Duration,
     /// For packets that are lost on them.
     pub of_loss: Duration,
+    /// For packets that are late on them.
+    pub of_jitter: Duration,
+    /// For money that is paid between clouds.
+    pub of_price: Duration,
     /// For the relays.
     pub of_relays: Duration,
     /// Whether it is the one that is gone. It may be a little dearer than the cheapest: a way is not changed for
@@ -77,10 +83,11 @@ impl Node {
         let mut client = self.client();
         let sent = |request| async move { client.links(request).await };
         let response = self.ask(Stake::Call, self.timeout(), proto::LinksRequest {}, sent).await?;
-        let link = |proto::Link { from, to, rtt_us, loss }| Link {
+        let link = |proto::Link { from, to, rtt_us, loss, jitter_us }| Link {
             from,
             to,
             rtt: Duration::from_micros(rtt_us),
+            jitter: Duration::from_micros(jitter_us),
             loss,
         };
         let links = response.links.into_iter().map(link).collect();
@@ -103,6 +110,8 @@ impl Node {
             cost: us(way.cost_us),
             rtt: us(way.rtt_us),
             of_loss: us(way.loss_cost_us),
+            of_jitter: us(way.jitter_cost_us),
+            of_price: us(way.price_cost_us),
             of_relays: us(way.relay_cost_us),
             chosen: way.chosen,
         };

@@ -223,7 +223,7 @@ async def main(host, port, corpus, identities):
     # Layout 1; the 9th life, drawn 7; IPv4 127.0.0.1:9; a link; version 1; no renewal.
     hello = b"\x04\x01\x00\x09\x07\x00\x7f\x00\x00\x01\x09\x00\x011\x00"
     few, strangers = asyncio.Semaphore(AT_ONCE), asyncio.Semaphore(STRANGERS_AT_ONCE)
-    mesh = f"micro/4/{cluster}"
+    mesh = f"micro/5/{cluster}"
 
     # All at once and before any connection, so that none has the port of a connection that the node still answers.
     sockets = {

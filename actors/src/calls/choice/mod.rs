@@ -34,6 +34,18 @@ impl Distance {
             () => Distance::Zone,
         }
     }
+
+    /// How long the way there and back usually takes, for as long as there is no link on which it was measured: what clouds
+    /// publish of themselves, in round numbers.
+    pub fn usual(self) -> Duration {
+        Duration::from_micros(match self {
+            Distance::Node => 0,
+            Distance::Zone => 300,
+            Distance::Region => 1_000,
+            Distance::Cloud => 30_000,
+            Distance::Far => 60_000,
+        })
+    }
 }
 
 /// An instance that could get the call.

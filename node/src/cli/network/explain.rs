@@ -13,7 +13,8 @@ use std::time::Duration;
 
 /// Show the ways from one node to another, what each costs, and which one is gone
 ///
-/// The cost is a round trip in all: those of the links, more where packets are lost, and a little for each relay.
+/// The cost is a round trip in all: those of the links, more where packets are lost or late, a little for each relay,
+/// and what `start --cost-per-gb` says of the clouds on the way.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -49,6 +50,10 @@ struct WayItem<'a> {
     rtt_ms: f64,
     /// Of it what is for packets that are lost.
     loss_cost_ms: f64,
+    /// Of it what is for packets that are late.
+    jitter_cost_ms: f64,
+    /// Of it what is for money that is paid between clouds.
+    price_cost_ms: f64,
     /// Of it what is for the relays.
     relay_cost_ms: f64,
     /// Why it is gone, or not.
@@ -70,7 +75,7 @@ impl Explain {
         if output.json() {
             return output.item(&EXPLANATION, &item(&explained));
         }
-        let mut table = Table::new(["", "WAY", "COST", "RTT", "LOSS", "RELAYS", "WHY"]);
+        let mut table = Table::new(["", "WAY", "COST", "RTT", "LOSS", "JITTER", "PRICE", "RELAYS", "WHY"]);
         for way in &explained.ways {
             let part = |time: Duration| if time.is_zero() { NOTHING.to_owned() } else { ms_text(time) };
             table.row([
@@ -79,6 +84,8 @@ impl Explain {
                 ms_text(way.cost),
                 ms_text(way.rtt),
                 part(way.of_loss),
+                part(way.of_jitter),
+                part(way.of_price),
                 part(way.of_relays),
                 why(way, &explained.ways),
             ]);
@@ -99,6 +106,8 @@ impl<'a> WayItem<'a> {
             cost_ms: ms(way.cost),
             rtt_ms: ms(way.rtt),
             loss_cost_ms: ms(way.of_loss),
+            jitter_cost_ms: ms(way.of_jitter),
+            price_cost_ms: ms(way.of_price),
             relay_cost_ms: ms(way.of_relays),
             why: why(way, all),
         }
@@ -136,6 +145,8 @@ mod tests {
             cost: Duration::from_millis(ms),
             rtt: Duration::from_millis(ms),
             of_loss: Duration::ZERO,
+            of_jitter: Duration::ZERO,
+            of_price: Duration::ZERO,
             of_relays: Duration::ZERO,
             chosen,
         };

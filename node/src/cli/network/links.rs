@@ -35,6 +35,8 @@ struct LinkItem<'a> {
     to_id: &'a str,
     /// The lowest round trip of the last seconds, in milliseconds.
     rtt_ms: f64,
+    /// By how much the round trips of the last 30 s differed from one to the next, in the mean; in milliseconds.
+    jitter_ms: f64,
     /// The share of packets sent that were lost, from 0 to 1.
     loss: f64,
 }
@@ -80,10 +82,11 @@ fn items(links: &Links) -> Vec<LinkItem<'_>> {
     let names: BTreeMap<&str, &str> =
         links.nodes.iter().map(|node| (node.id.as_str(), node.name.as_str())).collect();
     let mut items = Vec::with_capacity(links.links.len());
-    for Link { from, to, rtt, loss } in &links.links {
+    for Link { from, to, rtt, jitter, loss } in &links.links {
         let [(from, from_id), (to, to_id)] =
             [from, to].map(|id| (names.get(id.as_str()).copied().unwrap_or(id), id.as_str()));
-        items.push(LinkItem { from, from_id, to, to_id, rtt_ms: ms(*rtt), loss: *loss });
+        let (rtt_ms, jitter_ms) = (ms(*rtt), ms(*jitter));
+        items.push(LinkItem { from, from_id, to, to_id, rtt_ms, jitter_ms, loss: *loss });
     }
     items.sort_by_key(|link| (link.from, link.to));
     items
@@ -93,10 +96,10 @@ fn show(items: &[LinkItem<'_>], nodes: usize, output: &Output, hint: &str) -> Re
     if output.json() {
         return output.items(&LINKS, items, &LinksSummary { count: items.len(), nodes });
     }
-    let mut table = Table::new(["FROM", "TO", "RTT", "LOSS"]);
+    let mut table = Table::new(["FROM", "TO", "RTT", "JITTER", "LOSS"]);
     for link in items {
-        let rtt = unit::milliseconds(link.rtt_ms);
-        table.row([link.from.to_owned(), link.to.to_owned(), rtt, percent(link.loss)]);
+        let [rtt, jitter] = [link.rtt_ms, link.jitter_ms].map(unit::milliseconds);
+        table.row([link.from.to_owned(), link.to.to_owned(), rtt, jitter, percent(link.loss)]);
     }
     output.table(&table, hint)
 }
@@ -139,6 +142,7 @@ mod tests {
             from: from.to_owned(),
             to: to.to_owned(),
             rtt: Duration::from_micros(us),
+            jitter: Duration::ZERO,
             loss,
         };
         let links = Links {

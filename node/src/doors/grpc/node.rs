@@ -57,10 +57,11 @@ impl node_server::Node for Door {
         let (metadata, extensions, _) = request.into_parts();
         let network::LinksReply { nodes, links } =
             self.local.links(&context(&metadata, &extensions)?).await?;
-        let link = |network::LinkReply { from, to, rtt, loss }| Link {
+        let link = |network::LinkReply { from, to, rtt, jitter, loss }| Link {
             from: from.to_string(),
             to: to.to_string(),
             rtt_us: micros(rtt),
+            jitter_us: micros(jitter),
             loss,
         };
         Ok(Response::new(LinksResponse {
@@ -79,6 +80,8 @@ impl node_server::Node for Door {
             cost_us: micros(way.cost),
             rtt_us: micros(way.rtt),
             loss_cost_us: micros(way.of_loss),
+            jitter_cost_us: micros(way.of_jitter),
+            price_cost_us: micros(way.of_price),
             relay_cost_us: micros(way.of_relays),
             chosen: way.chosen,
         };

@@ -1,9 +1,9 @@
 //! What a file may say: the type that reads it, and that its JSON Schema is made of.
 
 use super::value::{
-    Agreed, AuthorityUrl, BlobCopies, Bound, Certified, Dialled, Files, Filter, Format, Host, Label, Life,
-    Listener, LogKept, Look, Loopback, Mailbox, Name, NameServer, Operations, Origin, Path, SecretFile, Size,
-    SnapshotEvery, Threads, Told, Value, Voter,
+    Agreed, AuthorityUrl, BlobCopies, Bound, Certified, Dialled, Files, Filter, Format, GbPrice, Host, Label,
+    Life, LinkTimeout, Listener, LogKept, Look, Loopback, Mailbox, Name, NameServer, Operations, Origin,
+    Path, Places, SecretFile, Size, SnapshotEvery, Threads, Told, Truth, Value, Voter,
 };
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -75,8 +75,15 @@ struct Place {
 struct Mesh {
     /// Where the mesh listens (UDP), as IP:PORT; 127.0.0.1:8443 at first.
     listen: Option<Value<Listener>>,
-    /// Where other nodes reach that, as HOST:PORT.
-    advertise: Option<Value<Dialled>>,
+    /// Where other nodes reach that, as HOST:PORT; several with commas between them, the one to be remembered first.
+    advertise: Option<Value<Places>>,
+    /// Whether nodes of other clouds reach this one, also where they reach no other of its cloud: they keep links to it
+    /// first, and go over it rather than over others.
+    gateway: Option<Value<Truth>>,
+    /// After how long without an answer a link counts as dead: 500ms to 60s; 2s if nothing is said.
+    link_timeout: Option<Value<LinkTimeout>>,
+    /// What a GB between two clouds costs, each as "aws:gcp=0.09": a cent makes a way as bad as a millisecond does.
+    cost_per_gb: Option<Vec<Value<GbPrice>>>,
     /// Nodes of the mesh to join, each as HOST:PORT. Not needed once the node has joined.
     join: Option<Vec<Value<Dialled>>>,
     /// The file with the token to join with.

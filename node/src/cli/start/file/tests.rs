@@ -23,6 +23,10 @@ data_dir = "data"
 door_threads = 0
 [mesh]
 listen = "0.0.0.0:8443"
+advertise = "a:1,b:2"
+gateway = true
+link_timeout = "3s"
+cost_per_gb = ["a:b=0.09", "a:c=1"]
 join = ["a:1", "b:2"]
 join_token_file = "token"
 voters = 5

@@ -2,13 +2,13 @@
 //! the flag takes.
 
 use super::super::{
-    AUDIT_FILES, DOOR_THREADS, Extent, LogFormat, Voters, acme, dns, label, log, loopback,
+    AUDIT_FILES, DOOR_THREADS, Extent, LogFormat, Voters, acme, dns, label, links, log, loopback,
     storage::{COPIES, LOG_KEPT, SNAPSHOT_EVERY, TRANSACTION_OPS},
 };
 use crate::{cli::unit, config::Limit};
 use clap::ValueEnum;
 use micro_actors::acme::Domain;
-use micro_mesh::JoinToken;
+use micro_mesh::{JoinToken, Price};
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::{
     Deserialize, Deserializer, Serialize, Serializer,
@@ -157,6 +157,11 @@ meanings! {
         {"type": "string", "examples": ["127.0.0.1:8053", "off"]}, dns::listen;
     Dialled, text, "a place as \"alpha.example.org:8443\"",
         {"type": "string", "examples": ["alpha.example.org:8443"]}, label::place_on_network;
+    Places, text, "a place as \"alpha.example.org:8443\", or several with commas between them",
+        {"type": "string", "examples": ["alpha.example.org:8443", "10.0.0.1:8443,alpha.example.org:8443"]}, places;
+    Truth, truth, "true or false", {"type": "boolean"}, str::parse::<bool>;
+    LinkTimeout, text, "a time from \"500ms\" to \"60s\"", {"type": "string", "examples": ["2s"]}, links::timeout;
+    GbPrice, text, "a price as \"aws:gcp=0.09\"", {"type": "string", "examples": ["aws:gcp=0.09"]}, str::parse::<Price>;
     Host, text, "a name as \"api.example.org\"", {"type": "string", "examples": ["api.example.org"]}, label::host;
     Origin, text, "an origin as \"https://app.example.org\"",
         {"type": "string", "examples": ["https://app.example.org"]}, label::origin;
@@ -207,6 +212,10 @@ fn within(text: &str, range: &RangeInclusive<usize>) -> Result<(), String> {
         true => Ok(()),
         false => Err(format!("it takes {} to {}", range.start(), range.end())),
     }
+}
+
+fn places(text: &str) -> Result<(), String> {
+    text.split(',').try_for_each(|place| label::place_on_network(place).map(drop))
 }
 
 fn local(text: &str) -> Result<(), String> {

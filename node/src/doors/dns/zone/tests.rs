@@ -36,6 +36,7 @@ fn instance(node: u64, id: u64, version: &str) -> Arc<Instance> {
         endpoints: vec!["Cart.add".to_owned()],
         routes: Vec::new(),
         streams: Vec::new(),
+        metadata: std::collections::BTreeMap::new(),
     })
 }
 
