@@ -3,6 +3,7 @@
 use crate::{
     clouds,
     door::Door,
+    echo::offer_echo,
     gauge,
     machine::{Machine, Seat, Shared},
     operator,
@@ -10,7 +11,7 @@ use crate::{
     planted,
     seams::{self, VirtualTime},
     socket::SimulatedSocket,
-    workload::{self, Client, echo, work},
+    workload::{self, Client, work},
 };
 use micro_consensus::ConsensusConfig;
 use micro_mesh::{Place, Socket, WAY_LEEWAY};
@@ -74,13 +75,13 @@ async fn run(shared: &Rc<Shared>, seat: Seat) -> Result<(), Fault> {
     machine.id.set(Some(node.card().id));
     *machine.node.borrow_mut() = Rc::downgrade(&node);
     let local = node.local().clone();
-    let _echo = echo::attach(&local, &machine.name)?;
     let _work = work::attach(&local, shared, machine.boot.get().into())?;
     tokio::select! {
         biased;
         () = machine.stop.notified() => {}
         end = node.ended() => return end,
-        end = serve(shared, seat, &node, local) => return end,
+        never = offer_echo(&local, &machine.name) => match never {},
+        end = serve(shared, seat, &node, local.clone()) => return end,
     }
     shared.trace.line(&machine.name, "was asked to end");
     *machine.node.borrow_mut() = std::rc::Weak::new();

@@ -24,6 +24,7 @@ compile_error!("the simulation catches Linux system calls on x86-64 or AArch64; 
 pub mod checkers;
 mod clouds;
 mod door;
+mod echo;
 pub mod faults;
 pub mod gauge;
 mod host;

@@ -176,6 +176,7 @@ mod tests {
             routes: Vec::new(),
             streams: Vec::new(),
             metadata: std::collections::BTreeMap::new(),
+            health: micro_sdk::wire::Health::Passing,
         };
         for (asked, found) in [
             ("acme.shop.v1.Stock.Count", Some("acme.shop.v1.Stock.Count")),

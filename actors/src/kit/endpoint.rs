@@ -81,6 +81,7 @@ mod tests {
             routes: Vec::new(),
             streams: Vec::new(),
             metadata: std::collections::BTreeMap::new(),
+            health: micro_sdk::wire::Health::Passing,
         }
     }
 

@@ -37,6 +37,7 @@ pub(crate) fn problems(view: &View<'_>, nodes: &[NodeStatus], consensus: &Consen
     list.of_the_voters(consensus.voters.len(), nodes.len());
     list.of_the_blobs(&view.blobs.0);
     list.of_drained_services(&view.registry.table().out_of_work());
+    list.of_failing_services(&view.registry.table().ailing());
     let up = |node: NodeId| nodes.iter().any(|known| known.id == node && known.state != NodeState::Down);
     let told = view.members.iter().filter(|member| up(member.node) || Heard(member).is_damaged());
     for (node, missing) in &view.blobs.1 {
@@ -207,6 +208,19 @@ impl Problems {
                 nodes.join(", ")
             );
             self.add(Severity::Warning, message, "put one to work again: `micro-node drain NAME --undo`");
+        }
+    }
+
+    fn of_failing_services(&mut self, services: &[(ServiceName, usize, usize, String)]) {
+        for (service, failing, all, reason) in services {
+            let message = match failing == all {
+                true => {
+                    format!("service {service} can't be called: none of its {all} instances works: {reason}")
+                }
+                false => format!("{failing} of {all} instances of service {service} do not work: {reason}"),
+            };
+            let help = format!("see how each is: `micro-node services {service}`");
+            self.add(Severity::Warning, message, &help);
         }
     }
 

@@ -4,7 +4,9 @@ use super::{
     channel::Channel,
     concurrency::{Concurrency, Permit},
     heading,
+    health::Vitals,
     line::{Line, LineError},
+    offer::Offer,
     plain::Plain,
     translation,
 };
@@ -23,7 +25,7 @@ use http::{
 use hyper_util::client::legacy::connect::HttpConnector;
 use micro_sdk::wire::{Code, Endpoint, Fault, Head, Instance, limits::BODY_BYTES_MAX};
 use std::{net::SocketAddr, sync::Arc, time::Duration};
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 
 /// How often an instance is asked that has certainly done nothing: its connection may have ended under the first.
 const TRIES: usize = 2;
@@ -56,10 +58,14 @@ enum Connection {
 
 /// An instance attached to this node.
 pub struct Attachment {
-    /// As it is announced.
+    /// As it was attached: how it is may have changed.
     pub instance: Arc<Instance>,
     /// Its endpoints with their schemas.
     pub endpoints: Vec<Endpoint>,
+    /// Where it listens, if it does.
+    pub(super) address: Option<SocketAddr>,
+    /// How it is.
+    pub(super) vitals: Vitals,
     connection: Connection,
     concurrency: Arc<Concurrency>,
     /// The calls that its program wants at once, at most.
@@ -67,13 +73,12 @@ pub struct Attachment {
 }
 
 impl Attachment {
-    pub(crate) fn new(
-        instance: Instance,
-        endpoints: Vec<Endpoint>,
-        backend: Backend,
-        permits: usize,
-    ) -> Self {
+    pub(crate) fn new(instance: Instance, offer: Offer, backend: Backend, permits: usize) -> Self {
         let permits = u32::try_from(permits).unwrap_or(u32::MAX);
+        let address = match &backend {
+            Backend::Http(address, _) => Some(*address),
+            Backend::Inside(_) => None,
+        };
         let connection = match backend {
             Backend::Inside(handler) => Connection::Inside(handler),
             Backend::Http(address, encoding) => {
@@ -89,11 +94,18 @@ impl Attachment {
         };
         Attachment {
             instance: Arc::new(instance),
-            endpoints,
+            endpoints: offer.endpoints,
+            address,
+            vitals: Vitals::new(offer.care, Instant::now()),
             connection,
             concurrency: Concurrency::new(permits),
             permits,
         }
+    }
+
+    /// The instance as it is now.
+    pub(super) fn as_it_is(&self) -> Instance {
+        Instance { health: self.vitals.health(), ..(*self.instance).clone() }
     }
 
     /// Calls the instance and waits for its answer within the call's deadline.

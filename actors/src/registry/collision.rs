@@ -217,6 +217,7 @@ mod tests {
             routes: vec![(offered.name.clone(), offered.routes[0].clone())],
             streams: Vec::new(),
             metadata: std::collections::BTreeMap::new(),
+            health: micro_sdk::wire::Health::Passing,
         }])
     }
 

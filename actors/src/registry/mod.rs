@@ -2,21 +2,29 @@
 //!
 //! Gossip carries names of endpoints only. Their schemas are asked of the node that has the instance.
 
+mod announcement;
+mod attach_guard;
 mod attachment;
 mod channel;
 mod collision;
 mod concurrency;
 mod heading;
+mod health;
 mod hops;
+mod leases;
 mod line;
 mod offer;
 mod plain;
 mod platform;
 mod table;
+mod telling;
 mod translation;
+mod work;
 
+pub use attach_guard::AttachGuard;
 pub use attachment::{Attachment, Backend, Encoding, InsideHandler};
 pub use heading::{header_begins_with, is_reserved};
+pub use health::{Care, Check, Owner, Probe};
 pub use hops::strip_hops;
 pub use offer::Offer;
 pub use platform::{DescribeReply, REGISTRY, RegistryService, RehearseRequest};
@@ -26,23 +34,27 @@ pub use table::Table;
 use crate::{Body, network::Neighbour, policy::PolicyBook};
 use bytes::Bytes;
 use http::Response;
+use leases::Leases;
 use micro_mesh::Mesh;
 use micro_sdk::wire::{
-    Code, Endpoint, Fault, Head, Instance, InstanceId, Namespace, NodeId, Seams, ServiceName,
+    Code, Endpoint, Fault, Head, Health, Instance, InstanceId, Namespace, NodeId, Seams, ServiceName,
     status::ServiceStatus,
 };
 use std::{
     collections::BTreeMap,
     sync::{
-        Arc, RwLock,
+        Arc, Mutex, RwLock, Weak,
         atomic::{AtomicBool, Ordering},
     },
 };
-use table::{announcement_key, announcement_value, drained_key};
 use tokio::sync::watch;
+use work::Work;
 
 /// The most instances attached to one node: each is a few hundred bytes of gossip on every node.
 const ATTACHED_MAX: usize = 1024;
+
+/// Of how many instances that do not work a caller is told.
+const FAILING_TOLD_MAX: usize = 3;
 
 /// Instances of one service.
 pub type Instances = Vec<Arc<Instance>>;
@@ -57,6 +69,9 @@ struct Inner {
     /// How the services of its instances are called.
     book: PolicyBook,
     attached: RwLock<BTreeMap<InstanceId, Arc<Attachment>>>,
+    /// Those that nobody holds a stream for.
+    leases: Leases,
+    telling: Mutex<()>,
     /// Whether this node's instances may be called.
     work: watch::Sender<Work>,
     /// Whether other nodes may not have told yet what they have.
@@ -65,48 +80,13 @@ struct Inner {
     table: RwLock<(u64, Arc<Table>)>,
 }
 
-/// Whether a node's instances may be called. Those that may not finish what they have.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Work {
-    Open,
-    /// Until the node is told to work again.
-    Drained,
-    /// The node stops.
-    Ended,
-}
+/// A registry for who does not keep it.
+#[derive(Clone)]
+struct WeakRegistry(Weak<Inner>);
 
-impl Work {
-    fn refuse(self) -> Result<(), Fault> {
-        match self {
-            Work::Open => Ok(()),
-            Work::Drained => Err(Fault::new(Code::Unavailable, "the node is drained")
-                .help("`micro-node drain --undo` on it puts it to work again")),
-            Work::Ended => Err(Fault::new(Code::Unavailable, "the node is shutting down")),
-        }
-    }
-}
-
-/// Keeps an instance attached; dropping it detaches the instance and tells the mesh.
-pub struct AttachGuard {
-    registry: Registry,
-    instance: Instance,
-}
-
-impl AttachGuard {
-    /// The instance.
-    pub fn instance(&self) -> &Instance {
-        &self.instance
-    }
-}
-
-impl Drop for AttachGuard {
-    fn drop(&mut self) {
-        let attached = &self.registry.0.attached;
-        attached.write().expect("no code panics while it holds the instances").remove(&self.instance.id);
-        let gossip = self.registry.0.mesh.gossip();
-        gossip.remove(&announcement_key(&self.instance));
-        gossip.remove(&drained_key(&self.instance));
-        tracing::info!(service = %self.instance.service, "instance detached");
+impl WeakRegistry {
+    fn upgrade(&self) -> Option<Registry> {
+        self.0.upgrade().map(Registry)
     }
 }
 
@@ -114,14 +94,14 @@ impl Registry {
     pub(crate) fn new(mesh: Mesh, seams: Seams, book: PolicyBook) -> Self {
         let table = RwLock::new((u64::MAX, Arc::new(Table::default())));
         let (attached, work) = (RwLock::default(), watch::Sender::new(Work::Open));
-        let starting = AtomicBool::new(false);
-        Registry(Arc::new(Inner { mesh, seams, book, attached, work, starting, table }))
+        let (starting, leases, telling) = (AtomicBool::new(false), Leases::default(), Mutex::default());
+        Registry(Arc::new(Inner { mesh, seams, book, attached, leases, telling, work, starting, table }))
     }
 
     /// Attaches an instance to this node for as long as the guard is kept.
     ///
     /// # Errors
-    /// [`Code::Conflict`] if the name or a route is another's, [`Code::Usage`] for what can't be a route,
+    /// [`Code::Conflict`] if the name or a route is another's, [`Code::Usage`] for what can't be a route or a check,
     /// [`Code::Unavailable`] if the node has too many, is drained, or
     /// stops.
     pub fn attach(&self, offer: Offer, backend: Backend, permits: usize) -> Result<AttachGuard, Fault> {
@@ -129,8 +109,10 @@ impl Registry {
         collision::refuse(&offer.namespace, &offer.service, &offer.endpoints, &self.table())?;
         self.work().refuse()?;
         let instance = offer.instance(u64::from_le_bytes(self.0.seams.random()), self.0.mesh.node());
-        let attachment = Attachment::new(instance.clone(), offer.endpoints, backend, permits);
-        attachment.bound(&self.0.book.policy(&offer.namespace, &offer.service).limit);
+        let attachment = Attachment::new(instance, offer, backend, permits);
+        let attachment = Arc::new(attachment);
+        let instance = attachment.instance.clone();
+        attachment.bound(&self.0.book.policy(&instance.namespace, &instance.service).limit);
         {
             let mut attached = self.0.attached.write().expect("no code panics while it holds the instances");
             if attached.len() >= ATTACHED_MAX {
@@ -139,26 +121,11 @@ impl Registry {
                     format!("{ATTACHED_MAX} instances are attached already"),
                 ));
             }
-            attached.insert(instance.id, Arc::new(attachment));
+            attached.insert(instance.id, attachment.clone());
         }
-        self.0.mesh.gossip().set(&announcement_key(&instance), announcement_value(&instance));
+        self.announce_one(&attachment);
         tracing::info!(service = %instance.service, version = %instance.version, "instance attached");
-        Ok(AttachGuard { registry: self.clone(), instance })
-    }
-
-    fn work(&self) -> Work {
-        *self.0.work.borrow()
-    }
-
-    /// From `Ended` there is no way back.
-    fn set_work(&self, next: Work) {
-        self.0.work.send_if_modified(|work| {
-            let other = *work != Work::Ended && *work != next;
-            if other {
-                *work = next;
-            }
-            other
-        });
+        Ok(AttachGuard::new(self, &attachment))
     }
 
     /// Returns when this node's instances take no more calls, for good.
@@ -168,49 +135,6 @@ impl Registry {
             // The registry is gone only when the node is.
             let _ = work.wait_for(|work| *work == Work::Ended).await;
         }
-    }
-
-    /// Tells the mesh that this node's instances take no more calls, for good. Those in work go on.
-    pub(crate) fn withdraw(&self) {
-        self.set_work(Work::Ended);
-        self.announce();
-    }
-
-    /// The same for a while: what it has stays known.
-    pub(crate) fn drain(&self) {
-        self.set_work(Work::Drained);
-        self.announce();
-    }
-
-    /// Tells the mesh of this node's instances what it may know of them just now.
-    fn announce(&self) {
-        let (gossip, work) = (self.0.mesh.gossip(), self.work());
-        for attachment in self.attached() {
-            let instance = &attachment.instance;
-            let keys = [(announcement_key(instance), Work::Open), (drained_key(instance), Work::Drained)];
-            for (key, told_while) in keys {
-                match work == told_while {
-                    true => gossip.set(&key, announcement_value(instance)),
-                    false => gossip.remove(&key),
-                }
-            }
-        }
-    }
-
-    /// Announces this node's instances again.
-    ///
-    /// # Errors
-    /// [`Code::Unavailable`] if the node stops.
-    pub(crate) fn resume(&self) -> Result<(), Fault> {
-        self.set_work(Work::Open);
-        self.work().refuse()?;
-        self.announce();
-        Ok(())
-    }
-
-    /// Whether this node was told to do nothing for a while.
-    pub fn is_drained(&self) -> bool {
-        self.work() == Work::Drained
     }
 
     /// Refuses what another node passes on, unless this node's instances may be called.
@@ -244,7 +168,8 @@ impl Registry {
     /// The instances of a service, this node's first.
     ///
     /// # Errors
-    /// [`Code::NotFound`], with what was looked up where; [`Code::Unavailable`] if they are on drained nodes only.
+    /// [`Code::NotFound`], with what was looked up where; [`Code::Unavailable`] if they are on drained nodes only, or
+    /// if none works.
     pub fn candidates(&self, namespace: &Namespace, service: &ServiceName) -> Result<Instances, Fault> {
         let here = self.0.mesh.node();
         let mut candidates = if self.is_drained() { Vec::new() } else { self.here(namespace, service) };
@@ -252,24 +177,36 @@ impl Registry {
         // A node that has said that it shuts down is not dialled for a call: gossip is only late with the news.
         let others = table.instances(namespace, service).iter();
         let others = others.filter(|instance| instance.node != here);
-        let known = candidates.len();
         candidates.extend(others.clone().filter(|instance| !self.0.mesh.has_left(instance.node)).cloned());
-        if candidates.len() == known && known == 0 && others.count() == 0 {
-            return Err(match &table.drained(namespace, service)[..] {
-                [] => self.not_found(namespace, service, &table),
-                nodes => drained(service, nodes),
+        if candidates.is_empty() && others.count() == 0 {
+            return Err(match (table.known(namespace, service), &table.drained(namespace, service)[..]) {
+                ([], []) => self.not_found(namespace, service, &table),
+                ([], nodes) => drained(service, nodes),
+                (ailing, _) => failing(service, ailing, &table),
             });
         }
         Ok(candidates)
     }
 
-    /// The instances of a service that are attached to this node.
+    /// The instances of a service that are attached to this node and work.
     pub(crate) fn here(&self, namespace: &Namespace, service: &ServiceName) -> Instances {
         let attached = self.0.attached.read().expect("no code panics while it holds the instances");
-        let instances = attached.values().map(|attachment| &attachment.instance);
+        let working = attached.values().filter(|attachment| attachment.vitals.is_passing());
+        let instances = working.map(|attachment| &attachment.instance);
         let meant =
             |instance: &&Arc<Instance>| instance.service == *service && instance.namespace == *namespace;
         instances.filter(meant).cloned().collect()
+    }
+
+    /// All instances of a service, whether they work or not, those of this node first.
+    ///
+    /// # Errors
+    /// As [`candidates`](Self::candidates) if there are none.
+    pub fn known(&self, namespace: &Namespace, service: &ServiceName) -> Result<Instances, Fault> {
+        match self.table().known(namespace, service) {
+            [] => self.candidates(namespace, service),
+            known => Ok(known.to_vec()),
+        }
     }
 
     /// Says whether the node is starting: others may have services that it has not heard of.
@@ -324,9 +261,17 @@ impl Registry {
     }
 
     fn attachment(&self, id: InstanceId, head: &Head) -> Result<Arc<Attachment>, Fault> {
-        let attached = self.0.attached.read().expect("no code panics while it holds the instances");
         let left = || Fault::new(Code::Unavailable, format!("an instance of {} has just left", head.service));
-        attached.get(&id).cloned().ok_or_else(left)
+        self.attachment_of(id).ok_or_else(left)
+    }
+
+    fn attachment_of(&self, id: InstanceId) -> Option<Arc<Attachment>> {
+        let attached = self.0.attached.read().expect("no code panics while it holds the instances");
+        attached.get(&id).cloned()
+    }
+
+    fn leases(&self) -> &Leases {
+        &self.0.leases
     }
 
     /// The endpoints, with schemas, of an instance attached to this node.
@@ -358,11 +303,16 @@ impl Registry {
         self.table().node_name(node)
     }
 
-    /// All services of a namespace with their instances, by name.
+    /// All services of a namespace with their instances, whether they work or not, by name.
     pub fn services(&self, namespace: &Namespace) -> Vec<(ServiceName, Instances)> {
         let table = self.table();
         let names = table.names(namespace);
-        names.into_iter().map(|name| (name.clone(), table.instances(namespace, &name).to_vec())).collect()
+        names.into_iter().map(|name| (name.clone(), table.known(namespace, &name).to_vec())).collect()
+    }
+
+    /// Changes whenever something may have changed of what there is.
+    pub fn changed(&self) -> watch::Receiver<u64> {
+        self.0.mesh.gossip().changed()
     }
 
     /// All services of all namespaces, for the status.
@@ -375,4 +325,20 @@ fn drained(service: &ServiceName, nodes: &[String]) -> Fault {
     let message = format!("service {:?} is on drained nodes only: {}", service.as_str(), nodes.join(", "));
     Fault::new(Code::Unavailable, message)
         .help(format!("put one to work again: `micro-node drain {} --undo`", nodes[0]))
+}
+
+/// That there are instances, and why nobody is led to them.
+fn failing(service: &ServiceName, ailing: &[Arc<Instance>], table: &Table) -> Fault {
+    let told = ailing.iter().take(FAILING_TOLD_MAX).map(|instance| {
+        let node = table.node_name(instance.node);
+        match &instance.health {
+            Health::Failing { reason, .. } => format!("{reason} (on {node})"),
+            _ => format!("not checked yet (on {node})"),
+        }
+    });
+    let told: Vec<String> = told.collect();
+    let message = format!("no instance of service {:?} works: {}", service.as_str(), told.join("; "));
+    Fault::new(Code::Unavailable, message)
+        .help(format!("`micro-node services {service}` shows how each of its {} instances is", ailing.len()))
+        .help("try again in a moment")
 }

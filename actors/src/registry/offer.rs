@@ -1,7 +1,9 @@
 //! What a program offers to the mesh under a name: what its instance is made of.
 
+use super::health::Care;
 use micro_sdk::wire::{
-    Code, Endpoint, Fault, Instance, InstanceId, Namespace, NodeId, Route, ServiceName, Streams, metadata,
+    Code, Endpoint, Fault, Health, Instance, InstanceId, Namespace, NodeId, Route, ServiceName, Streams,
+    metadata,
 };
 use std::collections::BTreeMap;
 
@@ -18,6 +20,8 @@ pub struct Offer {
     pub endpoints: Vec<Endpoint>,
     /// What its program says of it.
     pub metadata: BTreeMap<String, String>,
+    /// How it is kept in sight.
+    pub care: Care,
 }
 
 impl Offer {
@@ -26,6 +30,7 @@ impl Offer {
     /// # Errors
     /// [`Code::Usage`] with the limit.
     pub(super) fn refuse(&self) -> Result<(), Fault> {
+        self.care.refuse()?;
         metadata::check(&self.metadata).map_err(|error| {
             Fault::new(Code::Usage, error.to_string())
                 .help("metadata travels to every node: keep large things elsewhere")
@@ -34,7 +39,7 @@ impl Offer {
 
     /// The instance `id` at `node`, as it is announced.
     pub(super) fn instance(&self, id: InstanceId, node: NodeId) -> Instance {
-        let Offer { namespace, service, version, endpoints, metadata } = self;
+        let Offer { namespace, service, version, endpoints, metadata, .. } = self;
         Instance {
             id,
             namespace: namespace.clone(),
@@ -45,6 +50,7 @@ impl Offer {
             routes: endpoints.iter().flat_map(routes_of).collect(),
             streams: streams_of(endpoints),
             metadata: metadata.clone(),
+            health: Health::Passing,
         }
     }
 }

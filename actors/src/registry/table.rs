@@ -1,117 +1,23 @@
 //! All instances of the mesh, read from gossip.
 
+use super::announcement::{read, read_drained};
 use crate::{kit::method, network::place_of};
 use micro_mesh::{Member, Place};
-use micro_sdk::wire::{
-    Instance, Namespace, NodeId, Route, ServiceName, Streams, metadata, status::ServiceStatus,
-};
-use serde::{Deserialize, Serialize};
+use micro_sdk::wire::{Health, Instance, Namespace, NodeId, Route, ServiceName, status::ServiceStatus};
 use std::{
     collections::{BTreeMap, BTreeSet},
     sync::Arc,
 };
 
-/// Announcements are under keys that begin so: `svc/NAMESPACE/SERVICE/INSTANCE`.
-const PREFIX: &str = "svc/";
-/// Those of a drained node, which takes no calls, are under keys that begin so, and go on in the same way.
-const DRAINED_PREFIX: &str = "drained/";
 /// The key under which the mesh gossips a node's name.
 pub(crate) const NAME_KEY: &str = "name";
-
-/// What an announcement says beside its key. Short names, since it travels often.
-#[derive(Serialize, Deserialize)]
-struct Announcement {
-    /// The version.
-    v: String,
-    /// The endpoints.
-    e: Vec<String>,
-    /// Explicit routes: which of the endpoints, method, path, host.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    r: Vec<(usize, String, String, String)>,
-    /// Streams: which of the endpoints, whether the caller says any number of messages, whether the service does.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    s: Vec<(usize, bool, bool)>,
-    /// Metadata.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    m: BTreeMap<String, String>,
-}
-
-impl Announcement {
-    fn of(instance: &Instance) -> Self {
-        let place = |name: &String| instance.endpoints.iter().position(|endpoint| endpoint == name);
-        let routes = instance.routes.iter().filter_map(|(endpoint, route)| {
-            let Route { method, path, host } = route.clone();
-            Some((place(endpoint)?, method, path, host))
-        });
-        let streams = instance.streams.iter();
-        let streams =
-            streams.filter_map(|(endpoint, of)| Some((place(endpoint)?, of.client, of.server))).collect();
-        let (version, endpoints) = (instance.version.clone(), instance.endpoints.clone());
-        let metadata = instance.metadata.clone();
-        Announcement { v: version, e: endpoints, r: routes.collect(), s: streams, m: metadata }
-    }
-
-    /// The endpoints whose requests or answers are streams.
-    fn streams(&self) -> Vec<(String, Streams)> {
-        let stream = |(place, client, server): &(usize, bool, bool)| {
-            Some((self.e.get(*place)?.clone(), Streams { client: *client, server: *server }))
-        };
-        self.s.iter().filter_map(stream).collect()
-    }
-
-    /// The routes, without those that this build would not take.
-    fn routes(&self) -> Vec<(String, Route)> {
-        let route = |(place, method, path, host): &(usize, String, String, String)| {
-            let route = Route { method: method.clone(), path: path.clone(), host: host.clone() };
-            let endpoint = self.e.get(*place)?.clone();
-            route.check().is_ok().then_some((endpoint, route))
-        };
-        self.r.iter().filter_map(route).collect()
-    }
-}
-
-/// The gossip key of an instance.
-pub(crate) fn announcement_key(instance: &Instance) -> String {
-    format!("{PREFIX}{}/{}/{:016x}", instance.namespace, instance.service, instance.id)
-}
-
-/// The same of an instance on a drained node.
-pub(crate) fn drained_key(instance: &Instance) -> String {
-    announcement_key(instance).replacen(PREFIX, DRAINED_PREFIX, 1)
-}
-
-/// The gossip value of an instance.
-pub(crate) fn announcement_value(instance: &Instance) -> String {
-    serde_json::to_string(&Announcement::of(instance)).expect("strings always have a JSON form")
-}
-
-/// Reads an announcement; none if it is not one, or of a newer build.
-fn read(node: NodeId, key: &str, value: &str) -> Option<Instance> {
-    read_behind(PREFIX, node, key, value)
-}
-
-fn read_behind(prefix: &str, node: NodeId, key: &str, value: &str) -> Option<Instance> {
-    let mut parts = key.strip_prefix(prefix)?.split('/');
-    let (namespace, service, id) = (parts.next()?, parts.next()?, parts.next()?);
-    let announcement: Announcement = serde_json::from_str(value).ok()?;
-    Some(Instance {
-        id: u64::from_str_radix(id, 16).ok()?,
-        namespace: namespace.parse().ok()?,
-        service: service.parse().ok()?,
-        node,
-        routes: announcement.routes(),
-        streams: announcement.streams(),
-        // Of metadata that this build would not take it knows nothing.
-        metadata: Some(announcement.m).filter(|told| metadata::check(told).is_ok()).unwrap_or_default(),
-        version: announcement.v,
-        endpoints: announcement.e,
-    })
-}
 
 /// All instances on live nodes, and the names of nodes.
 #[derive(Debug, Default)]
 pub struct Table {
     services: BTreeMap<(Namespace, ServiceName), Vec<Arc<Instance>>>,
+    /// Those of them that work.
+    working: BTreeMap<(Namespace, ServiceName), Vec<Arc<Instance>>>,
     /// The drained nodes that have instances, by service.
     drained: BTreeMap<(Namespace, ServiceName), BTreeSet<NodeId>>,
     names: BTreeMap<NodeId, String>,
@@ -136,7 +42,7 @@ impl Table {
                 if let Some(instance) = read(member.node, key, value) {
                     let service = (instance.namespace.clone(), instance.service.clone());
                     table.services.entry(service).or_default().push(Arc::new(instance));
-                } else if let Some(instance) = read_behind(DRAINED_PREFIX, member.node, key, value) {
+                } else if let Some(instance) = read_drained(member.node, key, value) {
                     let service = (instance.namespace, instance.service);
                     table.drained.entry(service).or_default().insert(member.node);
                 }
@@ -145,8 +51,19 @@ impl Table {
         for instances in table.services.values_mut() {
             instances.sort_by_key(|instance| (instance.node != here, instance.node, instance.id));
         }
-        table.index_grpc();
+        table.index();
         table
+    }
+
+    fn index(&mut self) {
+        for (service, instances) in &self.services {
+            let working: Vec<_> =
+                instances.iter().filter(|instance| instance.health.is_passing()).cloned().collect();
+            if !working.is_empty() {
+                self.working.insert(service.clone(), working);
+            }
+        }
+        self.index_grpc();
     }
 
     /// Of two that offer the same, all nodes agree on the one whose name comes first.
@@ -170,7 +87,7 @@ impl Table {
 
     /// The full name of the endpoint that is asked for as clients of gRPC name methods; none if no instance has it.
     pub fn endpoint(&self, namespace: &Namespace, service: &ServiceName, asked: &str) -> Option<String> {
-        self.instances(namespace, service).iter().find_map(|instance| method(instance, asked).ok())
+        self.known(namespace, service).iter().find_map(|instance| method(instance, asked).ok())
     }
 
     /// A table of these instances and nothing else.
@@ -180,11 +97,11 @@ impl Table {
             let service = (instance.namespace.clone(), instance.service.clone());
             table.services.entry(service).or_default().push(Arc::new(instance));
         }
-        table.index_grpc();
+        table.index();
         table
     }
 
-    /// All services with their instances, by namespace and name.
+    /// All services with their instances, whether they work or not, by namespace and name.
     pub fn all(&self) -> &BTreeMap<(Namespace, ServiceName), Vec<Arc<Instance>>> {
         &self.services
     }
@@ -204,8 +121,14 @@ impl Table {
             .collect()
     }
 
-    /// The instances of one service.
+    /// The instances of one service that work.
     pub fn instances(&self, namespace: &Namespace, service: &ServiceName) -> &[Arc<Instance>] {
+        let instances = self.working.get(&(namespace.clone(), service.clone()));
+        instances.map_or(&[], Vec::as_slice)
+    }
+
+    /// The instances of one service, whether they work or not.
+    pub fn known(&self, namespace: &Namespace, service: &ServiceName) -> &[Arc<Instance>] {
         let instances = self.services.get(&(namespace.clone(), service.clone()));
         instances.map_or(&[], Vec::as_slice)
     }
@@ -220,6 +143,21 @@ impl Table {
     pub fn out_of_work(&self) -> Vec<(ServiceName, Vec<String>)> {
         let idle = self.drained.keys().filter(|service| !self.services.contains_key(service));
         idle.map(|(namespace, service)| (service.clone(), self.drained(namespace, service))).collect()
+    }
+
+    /// The services of which instances do not work, with how many of how many, and the first of their reasons.
+    pub fn ailing(&self) -> Vec<(ServiceName, usize, usize, String)> {
+        let ailing = self.services.iter().filter_map(|((_, service), instances)| {
+            let mut reasons = instances.iter().filter_map(|instance| match &instance.health {
+                Health::Failing { reason, .. } => {
+                    Some(format!("{reason} (on {})", self.node_name(instance.node)))
+                }
+                _ => None,
+            });
+            let first = reasons.next()?;
+            Some((service.clone(), 1 + reasons.count(), instances.len(), first))
+        });
+        ailing.collect()
     }
 
     /// The names of all services of a namespace.
@@ -267,54 +205,35 @@ fn unique(items: impl Iterator<Item = String>) -> Vec<String> {
 mod tests {
     use super::*;
 
-    #[test]
-    fn announcements_are_read_back() {
-        let instance = Instance {
-            id: 0xabc,
+    fn instance(id: u64, health: Health) -> Instance {
+        Instance {
+            id,
             namespace: Namespace::default(),
             service: "shop".parse().expect("a good name"),
-            version: "1.2".to_owned(),
-            node: NodeId(7),
+            version: "1".to_owned(),
+            node: NodeId(1),
             endpoints: vec!["Cart.add".to_owned()],
             routes: Vec::new(),
             streams: Vec::new(),
             metadata: BTreeMap::new(),
-        };
-        let (key, value) = (announcement_key(&instance), announcement_value(&instance));
-        assert_eq!(key, "svc/default/shop/0000000000000abc");
-        assert_eq!(value, r#"{"v":"1.2","e":["Cart.add"]}"#);
-        assert_eq!(read(NodeId(7), &key, &value), Some(instance.clone()));
-        let drained = drained_key(&instance);
-        assert_eq!(drained, "drained/default/shop/0000000000000abc");
-        assert_eq!(read(NodeId(7), &drained, &value), None);
-        assert_eq!(read_behind(DRAINED_PREFIX, NodeId(7), &drained, &value), Some(instance.clone()));
-        let route = Route { method: "GET".to_owned(), path: "/carts/{id}".to_owned(), host: String::new() };
-        let routed = Instance { routes: vec![("Cart.add".to_owned(), route)], ..instance };
-        let value = announcement_value(&routed);
-        assert_eq!(value, r#"{"v":"1.2","e":["Cart.add"],"r":[[0,"GET","/carts/{id}",""]]}"#);
-        assert_eq!(read(NodeId(7), &key, &value), Some(routed.clone()));
-        let streams = vec![("Cart.add".to_owned(), Streams { client: false, server: true })];
-        let streamed = Instance { routes: Vec::new(), streams, ..routed };
-        let value = announcement_value(&streamed);
-        assert_eq!(value, r#"{"v":"1.2","e":["Cart.add"],"s":[[0,false,true]]}"#);
-        assert_eq!(read(NodeId(7), &key, &value), Some(streamed.clone()));
-        let metadata = BTreeMap::from([("zone".to_owned(), "b".to_owned())]);
-        let described = Instance { streams: Vec::new(), metadata, ..streamed };
-        let value = announcement_value(&described);
-        assert_eq!(value, r#"{"v":"1.2","e":["Cart.add"],"m":{"zone":"b"}}"#);
-        assert_eq!(read(NodeId(7), &key, &value), Some(described));
+            health,
+        }
     }
 
     #[test]
-    fn garbled_announcements_are_passed_over() {
-        for (key, value) in [
-            ("name", "alpha"),
-            ("svc/default/shop", "{}"),
-            ("svc/default/shop/xyz", r#"{"v":"1","e":[]}"#),
-            ("svc/default/Shop/1", r#"{"v":"1","e":[]}"#),
-            ("svc/default/shop/1", "not json"),
-        ] {
-            assert_eq!(read(NodeId(1), key, value), None, "{key} {value}");
-        }
+    fn callers_are_led_to_what_works_and_all_is_known() {
+        let failing = || Health::Failing { reason: "refused".to_owned(), since_ms: 7 };
+        let (namespace, shop) = (Namespace::default(), "shop".parse().expect("a good name"));
+        let table =
+            Table::of([instance(1, failing()), instance(2, Health::Passing), instance(3, Health::Unknown)]);
+        let ids =
+            |instances: &[Arc<Instance>]| instances.iter().map(|instance| instance.id).collect::<Vec<_>>();
+        assert_eq!(ids(table.instances(&namespace, &shop)), [2]);
+        assert_eq!(ids(table.known(&namespace, &shop)), [1, 2, 3]);
+        assert_eq!(table.ailing(), [(shop.clone(), 1, 3, format!("refused (on {})", NodeId(1)))]);
+        let none = Table::of([instance(1, failing())]);
+        assert!(none.instances(&namespace, &shop).is_empty());
+        assert_eq!(none.names(&namespace), [shop.clone()]);
+        assert_eq!(none.endpoint(&namespace, &shop, "Cart.add").as_deref(), Some("Cart.add"));
     }
 }

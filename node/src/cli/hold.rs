@@ -10,7 +10,10 @@ use std::{
     process::ExitStatus,
     time::Duration,
 };
-use tokio::{process::Child, time::timeout};
+use tokio::{
+    process::Child,
+    time::{Instant, sleep_until, timeout},
+};
 
 /// How long a program may take to end after what it needs was lost.
 const END_PATIENCE: Duration = Duration::from_secs(10);
@@ -52,10 +55,7 @@ pub(super) async fn run(
     lost: impl Future<Output = Fault>,
 ) -> Result<u8, Failure> {
     let program = command.first().expect("clap wants a command of one word at least");
-    let child = Leash::around(command)?.env(token.0, token.1.to_string()).spawn();
-    let mut child = child.map_err(|error| {
-        Fault::new(Code::Usage, format!("cannot run {program}: {error}")).help("nothing was run")
-    })?;
+    let mut child = start(command, &[(token.0, token.1.to_string())])?;
     tokio::pin!(lost);
     loop {
         tokio::select! {
@@ -70,8 +70,52 @@ pub(super) async fn run(
     }
 }
 
+/// Runs a program, with these variables beside its own. It is killed if this process is.
+///
+/// # Errors
+/// If it can't be run.
+pub(super) fn start(command: &[String], variables: &[(&str, String)]) -> Result<Child, Failure> {
+    let program = command.first().expect("clap wants a command of one word at least");
+    let child = Leash::around(command)?.envs(variables.iter().map(|(name, value)| (name, value))).spawn();
+    Ok(child.map_err(|error| {
+        Fault::new(Code::Usage, format!("cannot run {program}: {error}")).help("nothing was run")
+    })?)
+}
+
+/// Waits until a program ends. Gives its exit code.
+///
+/// # Errors
+/// If the system does not tell how it ended.
+pub(super) async fn ended(child: &mut Child) -> Result<u8, Failure> {
+    Ok(exit_code(child.wait().await.map_err(no_status)?))
+}
+
+/// Passes a signal on that this process was given, and those that follow, and waits until the program ends; it is
+/// killed if it takes too long. Gives its exit code.
+///
+/// # Errors
+/// If the system does not tell how it ended.
+pub(super) async fn finish(child: &mut Child, signals: &mut Signals, code: u8) -> Result<u8, Failure> {
+    pass_on(child, code);
+    let deadline = Instant::now() + END_PATIENCE;
+    loop {
+        tokio::select! {
+            biased;
+            ended = ended(child) => return ended,
+            code = signals.next() => pass_on(child, code),
+            () = sleep_until(deadline) => {
+                child.kill().await.map_err(no_status)?;
+                return ended(child).await;
+            }
+        }
+    }
+}
+
 /// Asks a program to end, and makes it if it does not.
-async fn end(child: &mut Child) -> Result<(), Failure> {
+///
+/// # Errors
+/// If the system does not tell how it ended.
+pub(super) async fn end(child: &mut Child) -> Result<(), Failure> {
     send(child, Signal::TERM);
     if timeout(END_PATIENCE, child.wait()).await.is_err() {
         child.kill().await.map_err(no_status)?;

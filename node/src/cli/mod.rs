@@ -48,6 +48,7 @@ mod reset;
 mod saved_login;
 mod schema;
 mod secret;
+mod service;
 mod services;
 mod session;
 mod shape;
@@ -75,6 +76,7 @@ Examples:
   micro-node status                                  the cluster at a glance
   micro-node token create                            how another host joins
   micro-node helloworld call --name=Jane             a service of the mesh; --help behind it tells what it takes
+  micro-node service --name shop --endpoint http://127.0.0.1:5000 -- ./shop   any program as a service
   micro-node call helloworld call '{\"name\":\"Jane\"}'
   micro-node stream helloworld stream '{\"count\":3}'   what is answered one after another
   micro-node store write greeting hello && micro-node store read greeting
@@ -104,6 +106,8 @@ enum Command {
     Start(start::Start),
     Status(status::StatusCommand),
     Services(services::Services),
+    #[command(name = "service")]
+    Offer(service::ServiceCommand),
     Call(call::Call),
     Stream(stream::Stream),
     Store(store::StoreCommand),
@@ -208,6 +212,7 @@ fn run(cli: Cli, profile: &Profile, output: &Output) -> Result<(), Failure> {
         Command::Start(command) => command.run(output),
         Command::Status(command) => command.run(globals, output),
         Command::Services(command) => command.run(globals, output),
+        Command::Offer(command) => command.run(globals, output),
         Command::Call(command) => command.run(globals, output),
         Command::Stream(command) => command.run(globals, output),
         Command::Store(command) => command.run(globals, output),

@@ -182,6 +182,7 @@ pub(super) fn all() -> Vec<&'static dyn Described> {
         config::SHAPES,
         network::SHAPES,
         policy::SHAPES,
+        services::SHAPES,
         store::SHAPES,
     ];
     let commands = [
@@ -197,7 +198,6 @@ pub(super) fn all() -> Vec<&'static dyn Described> {
         man::SHAPES,
         reset::SHAPES,
         schema::SHAPES,
-        services::SHAPES,
         start::SHAPES,
         status::SHAPES,
         token::SHAPES,

@@ -1,12 +1,12 @@
 //! What a program on this host offers to the mesh.
 
-use super::local::{Local, PERMITS_DEFAULT};
+use super::local::{Context, Local, PERMITS_DEFAULT};
 use bytes::Bytes;
 use micro_actors::{
     protobuf::{Contract, reflected},
-    registry::{AttachGuard, Backend, Encoding, Offer},
+    registry::{AttachGuard, Backend, Care, Encoding, Offer, Owner},
 };
-use micro_sdk::wire::{Code, Endpoint, Fault, Namespace, ServiceName};
+use micro_sdk::wire::{Code, Endpoint, Fault, Instance, InstanceId, Namespace, ServiceName};
 use std::{collections::BTreeMap, net::SocketAddr};
 
 /// An instance of a service, as its program tells of it.
@@ -27,6 +27,8 @@ pub struct Introduction {
     pub permits: u32,
     /// What it says of itself beside that.
     pub metadata: BTreeMap<String, String>,
+    /// How it is kept in sight.
+    pub care: Care,
 }
 
 impl Introduction {
@@ -58,16 +60,71 @@ impl Local {
     /// [`Code::Denied`] for anything but loopback: a node must not be made to call elsewhere. Why the registry refuses
     /// it, or what is wrong with its descriptors.
     pub async fn attach(&self, introduction: Introduction) -> Result<AttachGuard, Fault> {
-        if !introduction.address.ip().is_loopback() {
-            let message =
-                format!("an instance must listen on loopback of this host, not on {}", introduction.address);
-            return Err(Fault::new(Code::Denied, message));
-        }
+        refuse_others(introduction.address)?;
         let (endpoints, encoding) = introduction.described().await?;
         let permits = if introduction.permits == 0 { PERMITS_DEFAULT } else { introduction.permits as usize };
         let backend = Backend::Http(introduction.address, encoding);
-        let Introduction { namespace, service, version, metadata, .. } = introduction;
-        let offer = Offer { namespace, service, version, endpoints, metadata };
+        let Introduction { namespace, service, version, metadata, care, .. } = introduction;
+        let offer = Offer { namespace, service, version, endpoints, metadata, care };
         self.system.registry().attach(offer, backend, permits)
     }
+    /// Offers an instance until its time to live has passed without another such call; whoever calls it asks
+    /// [`may_attach`](Self::may_attach) first. `told` is the digest of all that is told of it: with the same one, what
+    /// is registered is only prolonged.
+    ///
+    /// # Errors
+    /// As [`attach`](Self::attach), and [`Code::Conflict`] if another has registered it.
+    pub async fn register(&self, introduction: Introduction, told: [u8; 32]) -> Result<Instance, Fault> {
+        refuse_others(introduction.address)?;
+        let Introduction { namespace, service, address, care, .. } = &introduction;
+        let registry = self.system.registry();
+        if let Some(known) = registry.renew(&care.owner, (namespace, service), *address, told)? {
+            return Ok(known);
+        }
+        let guard = self.attach(introduction).await?;
+        let instance = guard.instance().clone();
+        registry.hold(guard, told);
+        Ok(instance)
+    }
+
+    /// Ends what was registered.
+    ///
+    /// # Errors
+    /// [`Code::Denied`] if it is another's, [`Code::NotFound`] if it is not on this node.
+    pub fn deregister(
+        &self,
+        context: &Context,
+        (namespace, service): (&Namespace, &ServiceName),
+        instance: InstanceId,
+    ) -> Result<(), Fault> {
+        self.may_attach(context, namespace, service)?;
+        let owner = Owner::of(&context.caller);
+        self.system.registry().deregister(&owner, (namespace, service), instance)
+    }
+
+    /// Hears how an instance of this node is of who attached or registered it.
+    ///
+    /// # Errors
+    /// As [`deregister`](Self::deregister).
+    pub fn report_health(
+        &self,
+        context: &Context,
+        (namespace, service): (&Namespace, &ServiceName),
+        instance: InstanceId,
+        result: Result<(), String>,
+    ) -> Result<(), Fault> {
+        // It was told when the instance came; each sign of life would be a line of its own.
+        self.may_attach(&context.clone().asking_again(), namespace, service)?;
+        let owner = Owner::of(&context.caller);
+        self.system.registry().report(&owner, (namespace, service), instance, result)
+    }
+}
+
+/// Refuses all addresses but those of this host: a node must not be made to call elsewhere, nor to check who is there.
+fn refuse_others(address: SocketAddr) -> Result<(), Fault> {
+    if address.ip().is_loopback() {
+        return Ok(());
+    }
+    let message = format!("an instance must listen on loopback of this host, not on {address}");
+    Err(Fault::new(Code::Denied, message))
 }

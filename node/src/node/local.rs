@@ -12,7 +12,7 @@ use micro_actors::{
     config::ConfigService,
     network::{NETWORK, Neighbour},
     policy::Policies,
-    registry::{AttachGuard, Backend, DescribeReply, InsideHandler, Instances, Offer, REGISTRY, Table},
+    registry::{AttachGuard, Backend, Care, DescribeReply, InsideHandler, Instances, Offer, REGISTRY, Table},
     store::StoreService,
 };
 use micro_consensus::Observation;
@@ -26,7 +26,7 @@ use std::{
     sync::{Arc, RwLock},
     time::Duration,
 };
-use tokio::time::Instant;
+use tokio::{sync::watch, time::Instant};
 
 /// The permits of an instance that asks for none in particular.
 pub(super) const PERMITS_DEFAULT: usize = 1024;
@@ -311,7 +311,17 @@ impl Local {
     ) -> Result<Vec<(ServiceName, Instances)>, Fault> {
         let all = Resource::of(namespace, REGISTRY, "", READ).and_below("");
         self.may(context, &all)?;
-        Ok(self.system.registry().services(namespace))
+        Ok(self.known_services(namespace))
+    }
+
+    /// The same for whoever has made sure that its caller may see them.
+    pub fn known_services(&self, namespace: &Namespace) -> Vec<(ServiceName, Instances)> {
+        self.system.registry().services(namespace)
+    }
+
+    /// Changes whenever something may have changed of the services that there are.
+    pub fn services_changed(&self) -> watch::Receiver<u64> {
+        self.system.registry().changed()
     }
 
     /// The endpoints of a service with their schemas, from a node that has an instance.
@@ -327,7 +337,7 @@ impl Local {
         let asked = Resource::of(namespace, REGISTRY, service.as_str(), READ);
         self.may(context, &asked)?;
         let registry = self.system.registry();
-        let instances = registry.candidates(namespace, service)?;
+        let instances = registry.known(namespace, service)?;
         if let Some(endpoints) = registry.describe(namespace, service) {
             return Ok((instances, endpoints));
         }
@@ -390,11 +400,12 @@ impl Local {
         service: ServiceName,
         endpoints: Vec<Endpoint>,
         handler: InsideHandler,
+        care: Care,
     ) -> Result<AttachGuard, Fault> {
         let backend = Backend::Inside(handler);
         let version = env!("CARGO_PKG_VERSION").to_owned();
-        let offer =
-            Offer { namespace: Namespace::default(), service, version, endpoints, metadata: BTreeMap::new() };
+        let (namespace, metadata) = (Namespace::default(), BTreeMap::new());
+        let offer = Offer { namespace, service, version, endpoints, metadata, care };
         self.system.registry().attach(offer, backend, PERMITS_DEFAULT)
     }
 }

@@ -1,5 +1,6 @@
 //! The services of the mesh, as a node lists them.
 
+use super::{Node, node::Stake};
 use crate::{
     proto,
     wire::{Code, Endpoint, Fault},
@@ -34,6 +35,35 @@ pub struct ServiceInstance {
     /// What its program says of it, by name.
     #[serde(default)]
     pub metadata: BTreeMap<String, String>,
+    /// How it is.
+    #[serde(default)]
+    pub health: InstanceHealth,
+}
+
+/// Whether an instance works.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(rename_all = "snake_case")]
+pub enum HealthState {
+    /// It does, as far as anything says.
+    #[default]
+    Passing,
+    /// No check has come to a result yet. Nobody is led to it.
+    Unknown,
+    /// It does not. Nobody is led to it.
+    Failing,
+}
+
+/// How an instance is.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct InstanceHealth {
+    /// Whether it works.
+    pub state: HealthState,
+    /// Why it is failing.
+    pub reason: Option<String>,
+    /// Since when it is failing: RFC 3339.
+    pub since: Option<String>,
 }
 
 /// A service with everything that is known of it.
@@ -47,10 +77,53 @@ pub struct ServiceDescription {
     pub endpoints: Vec<Endpoint>,
 }
 
+impl Node {
+    /// All services of the mesh, as the node knows them, by name.
+    ///
+    /// # Errors
+    /// As every request: `Unreachable`, `Denied`, `Timeout`.
+    pub async fn services(&self) -> Result<Vec<ServiceListing>, Fault> {
+        let message = proto::ListServicesRequest { namespace: self.namespace().to_string() };
+        let mut client = self.registry_client();
+        let sent = |request| async move { client.list_services(request).await };
+        let response = self.ask(Stake::Read, self.timeout(), message, sent).await?;
+        Ok(response.services.into_iter().map(ServiceListing::from).collect())
+    }
+
+    /// One service, with the schemas of its endpoints.
+    ///
+    /// # Errors
+    /// `NotFound` if the mesh has no such service; else as every request.
+    pub async fn service(&self, name: &str) -> Result<ServiceDescription, Fault> {
+        let message =
+            proto::GetServiceRequest { name: name.to_owned(), namespace: self.namespace().to_string() };
+        let mut client = self.registry_client();
+        let sent = |request| async move { client.get_service(request).await };
+        let response = self.ask(Stake::Read, self.timeout(), message, sent).await?;
+        ServiceDescription::try_from(response)
+    }
+}
+
 impl From<proto::Instance> for ServiceInstance {
     fn from(instance: proto::Instance) -> Self {
-        let proto::Instance { id, version, node, node_name, endpoints, metadata } = instance;
-        ServiceInstance { id, version, node, node_name, endpoints, metadata }
+        let proto::Instance { id, version, node, node_name, endpoints, metadata, health } = instance;
+        let health = health.map(InstanceHealth::from).unwrap_or_default();
+        ServiceInstance { id, version, node, node_name, endpoints, metadata, health }
+    }
+}
+
+impl From<proto::Health> for InstanceHealth {
+    fn from(health: proto::Health) -> Self {
+        use proto::health::State;
+        let proto::Health { state, reason, since } = health;
+        let state = match State::try_from(state) {
+            Ok(State::Passing) => HealthState::Passing,
+            Ok(State::Failing) => HealthState::Failing,
+            // What a newer node says of it is nothing to rely on.
+            Ok(State::Unknown) | Err(_) => HealthState::Unknown,
+        };
+        let said = |text: String| Some(text).filter(|text| !text.is_empty());
+        InstanceHealth { state, reason: said(reason), since: said(since) }
     }
 }
 

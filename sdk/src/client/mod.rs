@@ -59,6 +59,7 @@ mod lock;
 mod membership;
 mod node;
 mod policy;
+mod registry;
 mod settings;
 mod shown;
 mod store;
@@ -84,12 +85,16 @@ pub use config::{
 };
 pub use contact::Contact;
 pub use conversation::{Answers, Conversation, Requests, StreamCall};
-pub use directory::{ServiceDescription, ServiceInstance, ServiceListing};
+pub use directory::{HealthState, InstanceHealth, ServiceDescription, ServiceInstance, ServiceListing};
 pub use election::{Election, Leader, Leadership, Observer};
 pub use lock::{Lock, LockGuard};
 pub use membership::{Member, RemoveEvenIf};
 pub use node::{JoinToken, Node};
 pub use policy::{Policies, PolicyRehearsal, ServicePolicy};
+pub use registry::{
+    Registered, Registration, Registry, RegistryAction, RegistryChange, RegistryEvent, RegistryWatch,
+    WatchRegistry,
+};
 pub use settings::Setting;
 pub use store::{
     Batch, BatchError, Batched, Change, ChangeKind, Comparand, Compare, Delete, DeleteRange, Fence, Found,

@@ -2,8 +2,8 @@
 //! read.
 
 use super::{
-    Address, Auth, Blobs, Call, ConfigTree, Election, Lock, Login, ServiceDescription, ServiceListing, Store,
-    StreamCall, Token, address,
+    Address, Auth, Blobs, Call, ConfigTree, Election, Lock, Login, Registry, Store, StreamCall, Token,
+    address,
     auth::keep_logged_in,
     background::Background,
     dial::{self, DialError, causes, root_cause},
@@ -93,6 +93,15 @@ impl Node {
         let channel = dial::channel(&address).await?;
         let node = Node::over(address, channel);
         Ok(Node { token: Token::from_env().map(Shown::Fixed), ..node })
+    }
+
+    /// The same over a connection of its own.
+    ///
+    /// # Errors
+    /// `Unreachable` if nobody answers there.
+    #[cfg(feature = "serve")]
+    pub(crate) async fn connect_again(&self) -> Result<Node, Fault> {
+        Ok(Node { channel: dial::channel(&self.address).await?, ..self.clone() })
     }
 
     /// A client over a channel that was made elsewhere; `address` is how it is called in errors.
@@ -207,6 +216,11 @@ impl Node {
         Blobs::new(self.clone())
     }
 
+    /// Who offers what, as it changes.
+    pub fn registry(&self) -> Registry {
+        Registry::new(self.clone())
+    }
+
     /// A lock that one caller of the whole mesh holds at a time.
     pub fn lock(&self, name: impl Into<String>) -> Lock {
         Lock::new(self.clone(), name.into())
@@ -227,31 +241,6 @@ impl Node {
     /// The same for an endpoint whose request or answer is a stream: see [`StreamCall`].
     pub fn stream(&self, service: impl Into<String>, endpoint: impl Into<String>) -> StreamCall {
         StreamCall::new(self.clone(), service.into(), endpoint.into())
-    }
-
-    /// All services of the mesh, as the node knows them, by name.
-    ///
-    /// # Errors
-    /// As every request: `Unreachable`, `Denied`, `Timeout`.
-    pub async fn services(&self) -> Result<Vec<ServiceListing>, Fault> {
-        let message = proto::ListServicesRequest { namespace: self.namespace.to_string() };
-        let mut client = self.registry();
-        let sent = |request| async move { client.list_services(request).await };
-        let response = self.ask(Stake::Read, self.timeout, message, sent).await?;
-        Ok(response.services.into_iter().map(ServiceListing::from).collect())
-    }
-
-    /// One service, with the schemas of its endpoints.
-    ///
-    /// # Errors
-    /// `NotFound` if the mesh has no such service; else as every request.
-    pub async fn service(&self, name: &str) -> Result<ServiceDescription, Fault> {
-        let message =
-            proto::GetServiceRequest { name: name.to_owned(), namespace: self.namespace.to_string() };
-        let mut client = self.registry();
-        let sent = |request| async move { client.get_service(request).await };
-        let response = self.ask(Stake::Read, self.timeout, message, sent).await?;
-        ServiceDescription::try_from(response)
     }
 
     /// The cluster as the node sees it. Needs no quorum.
@@ -297,7 +286,7 @@ impl Node {
             .max_encoding_message_size(MESSAGE_BYTES_MAX)
     }
 
-    pub(crate) fn registry(&self) -> RegistryClient<Channel> {
+    pub(crate) fn registry_client(&self) -> RegistryClient<Channel> {
         RegistryClient::new(self.channel.clone()).max_decoding_message_size(MESSAGE_BYTES_MAX)
     }
 

@@ -19,6 +19,7 @@ mod ctx;
 mod door;
 mod entry;
 mod grpc;
+mod health;
 mod own_node;
 mod program;
 mod server;
@@ -28,6 +29,7 @@ pub use conversation::{Inbox, Outbox, Streaming};
 pub use ctx::Ctx;
 #[doc(hidden)]
 pub use entry::run;
+pub use health::HealthCheck;
 pub use server::Server;
 pub use service::{Outcome, Service};
 #[doc(hidden)]

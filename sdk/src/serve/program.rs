@@ -1,15 +1,20 @@
-//! A program that takes HTTP as it is, as the machinery that attaches services sees it.
+//! A program in whatever language, as the machinery that attaches services sees it.
 
 use super::{Ctx, Service, unknown_endpoint};
 use crate::wire::{Endpoint, Fault, Streams};
 use bytes::Bytes;
 use futures::future::BoxFuture;
 
-/// Its sole endpoint: all paths.
+/// The sole endpoint of what takes HTTP as it is: all paths.
 const ALL: &str = "/";
 
 /// The program. It is called where it is, and never here.
-pub(crate) struct Program;
+pub(crate) enum Program {
+    /// It takes HTTP as it is.
+    Http,
+    /// It speaks gRPC, and says itself what it offers.
+    Grpc,
+}
 
 impl Service for Program {
     fn name(&self) -> &str {
@@ -21,6 +26,9 @@ impl Service for Program {
     }
 
     fn endpoints(&self) -> Vec<Endpoint> {
+        if matches!(self, Program::Grpc) {
+            return Vec::new();
+        }
         vec![Endpoint {
             name: ALL.to_owned(),
             request_schema: "true".to_owned(),

@@ -1,13 +1,13 @@
 //! A service as a process: its port, its attachment, its end.
 
 use super::{
-    Result, Service, about::Question, attachment::Attachment, door::Door, own_node::OwnNode,
-    program::Program, say,
+    HealthCheck, Result, Service, about::Question, attachment::Attachment, door::Door, health::milliseconds,
+    own_node::OwnNode, program::Program, say,
 };
 #[cfg(feature = "config")]
 use crate::config::Config;
 use crate::{
-    client::{Address, Token},
+    client::{Address, Node, Token},
     proto::AttachRequest,
     wire::{Code, Fault, Namespace, ServiceName},
 };
@@ -57,10 +57,13 @@ pub struct Server {
     version: Option<String>,
     node: Option<Address>,
     token: Option<Token>,
+    client: Option<Node>,
     namespace: Namespace,
     permits: u32,
     descriptors: Vec<u8>,
     metadata: BTreeMap<String, String>,
+    check: Option<HealthCheck>,
+    ttl: Option<Duration>,
     #[cfg(feature = "config")]
     config: Option<Config>,
 }
@@ -76,10 +79,13 @@ impl Server {
             version: None,
             node: None,
             token: None,
+            client: None,
             namespace: Namespace::default(),
             permits: PERMITS_DEFAULT,
             descriptors: Vec::new(),
             metadata: BTreeMap::new(),
+            check: None,
+            ttl: None,
             #[cfg(feature = "config")]
             config: None,
         }
@@ -91,7 +97,13 @@ impl Server {
     ///
     /// Rules know its paths as endpoints: `service:NAME:/NAME/admin*`.
     pub fn http(name: impl Into<String>, address: SocketAddr) -> Server {
-        Server { name: Some(name.into()), program: Some(address), ..Server::new(Program) }
+        Server { name: Some(name.into()), program: Some(address), ..Server::new(Program::Http) }
+    }
+
+    /// A server of a program on this host, in whatever language, that speaks gRPC at `address`. The node asks it by
+    /// reflection what it offers, unless [`descriptors`](Server::descriptors) say it.
+    pub fn grpc(name: impl Into<String>, address: SocketAddr) -> Server {
+        Server { name: Some(name.into()), program: Some(address), ..Server::new(Program::Grpc) }
     }
 
     /// Another name.
@@ -115,6 +127,14 @@ impl Server {
     /// The admin secret, for a node on TCP; else it is that in `MICRO_NODE_TOKEN`.
     pub fn token(mut self, token: Token) -> Server {
         self.token = Some(token);
+        self
+    }
+
+    /// The node and the namespace of this client, and whoever it acts as, in place of what is set one by one.
+    pub fn client(mut self, node: &Node) -> Server {
+        self.node = Some(node.address().clone());
+        self.namespace = node.namespace().clone();
+        self.client = Some(node.clone());
         self
     }
 
@@ -142,6 +162,20 @@ impl Server {
     /// most 16 of these, of 1024 bytes together. The node refuses a name other than of letters, digits, `-`, `_`, `.`.
     pub fn metadata(mut self, name: impl Into<String>, value: impl Into<String>) -> Server {
         self.metadata.insert(name.into(), value.into());
+        self
+    }
+
+    /// How the node finds out whether this instance works. Without a check it counts as working for as long as it is
+    /// attached.
+    pub fn health(mut self, check: HealthCheck) -> Server {
+        self.check = Some(check);
+        self
+    }
+
+    /// How long this process may be silent before the instance counts as failing; after ten times as long it is gone.
+    /// It reports three times within. Without one it is the node's word that the connection is there.
+    pub fn ttl(mut self, ttl: Duration) -> Server {
+        self.ttl = Some(ttl);
         self
     }
 
@@ -181,7 +215,7 @@ impl Server {
             .parse()
             .map_err(|error: crate::wire::NameError| Fault::new(Code::Usage, error.to_string()))?;
         if let Some(program) = self.program {
-            say(format_args!("{name} is the program at http://{program}"));
+            say(format_args!("{name} is the program at {program}"));
             // It acts by nothing: it is no caller of this library.
             let attachment = self.attachment(&name, program, watch::channel(None).0);
             return tokio::select! {
@@ -229,6 +263,7 @@ impl Server {
             address: self.node.clone(),
             tokens,
             token: self.token.clone(),
+            client: self.client.clone(),
             request: AttachRequest {
                 name: name.to_string(),
                 version: self.version.clone().unwrap_or_else(|| self.service.version().to_owned()),
@@ -238,7 +273,10 @@ impl Server {
                 permits: self.permits,
                 descriptors: self.descriptors.clone().into(),
                 metadata: self.metadata.clone(),
+                check: self.check.as_ref().map(HealthCheck::message),
+                ttl_ms: self.ttl.map_or(0, milliseconds),
             },
+            check: self.check.clone(),
             namespace: self.namespace.clone(),
             #[cfg(feature = "config")]
             config: self.config.clone(),

@@ -1,6 +1,6 @@
 //! What a service tells about itself: its instances, its endpoints and their schemas.
 
-use super::{Namespace, NodeId, Route, ServiceName};
+use super::{Health, Namespace, NodeId, Route, ServiceName};
 use bincode::{Decode, Encode};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -88,6 +88,8 @@ pub struct Instance {
     pub streams: Vec<(String, Streams)>,
     /// What its program says of it, such as where it is or what it is good for, by name.
     pub metadata: BTreeMap<String, String>,
+    /// Whether it works.
+    pub health: Health,
 }
 
 impl Instance {

@@ -45,6 +45,8 @@ pub struct Question {
     pub watched_from: Vec<Option<u64>>,
     /// How often a lease was kept alive.
     pub kept: usize,
+    /// What services said of their health.
+    pub reports: Vec<proto::ReportHealthRequest>,
 }
 
 #[derive(Clone)]
@@ -115,6 +117,8 @@ pub const FORGOTTEN: &str = "forgotten";
 #[tonic::async_trait]
 impl registry_server::Registry for Asked {
     type AttachStream = Pin<Box<dyn Stream<Item = Result<proto::AttachEvent, Status>> + Send>>;
+    type WatchServicesStream =
+        Pin<Box<dyn Stream<Item = Result<proto::WatchServicesResponse, Status>> + Send>>;
 
     async fn attach(
         &self,
@@ -140,6 +144,37 @@ impl registry_server::Registry for Asked {
             }
         };
         Ok(Response::new(first.chain(stream::once(end).filter_map(|()| async { None })).boxed()))
+    }
+
+    async fn report_health(
+        &self,
+        request: Request<proto::ReportHealthRequest>,
+    ) -> Result<Response<proto::ReportHealthResponse>, Status> {
+        self.last.lock().expect("nobody panicked").reports.push(request.into_inner());
+        Ok(Response::new(proto::ReportHealthResponse {}))
+    }
+
+    async fn register(
+        &self,
+        request: Request<proto::AttachRequest>,
+    ) -> Result<Response<proto::RegisterResponse>, Status> {
+        let ttl_ms = request.into_inner().ttl_ms;
+        let (instance, node, node_name) = ("1".to_owned(), "2a".to_owned(), "alpha".to_owned());
+        Ok(Response::new(proto::RegisterResponse { instance, node, node_name, ttl_ms }))
+    }
+
+    async fn deregister(
+        &self,
+        _: Request<proto::DeregisterRequest>,
+    ) -> Result<Response<proto::DeregisterResponse>, Status> {
+        Ok(Response::new(proto::DeregisterResponse {}))
+    }
+
+    async fn watch_services(
+        &self,
+        _: Request<proto::WatchServicesRequest>,
+    ) -> Result<Response<Self::WatchServicesStream>, Status> {
+        Ok(Response::new(stream::empty().boxed()))
     }
 
     async fn list_services(

@@ -11,9 +11,20 @@ use hyper_util::{
     client::legacy::{Client, connect::HttpConnector},
     rt::TokioExecutor,
 };
-use micro_sdk::{prelude::*, proto, serve::Server, wire::limits::BODY_BYTES_MAX};
+use micro_sdk::{
+    prelude::*,
+    proto,
+    serve::{HealthCheck, Server},
+    wire::limits::BODY_BYTES_MAX,
+};
 use serde_json::{Value, json};
-use std::time::{Duration, Instant};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::{Duration, Instant},
+};
 use tokio::{sync::oneshot, task::JoinHandle, time::timeout};
 
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -123,6 +134,38 @@ async fn a_service_attaches_with_what_it_offers() {
     let call = &served.request.endpoints[0];
     assert_eq!((call.name.as_str(), call.doc.as_str()), ("Greeter.call", "Says hello."));
     assert!(call.request_schema.contains("\"name\"") && call.response_schema.contains("\"msg\""));
+}
+
+#[tokio::test]
+async fn a_service_says_of_itself_what_it_likes_and_reports_how_it_is() {
+    let mut node = FakeNode::start();
+    let (stop, stopped) = oneshot::channel::<()>();
+    let well = Arc::new(AtomicBool::new(true));
+    let asked = well.clone();
+    let check = HealthCheck::own(move || {
+        let well = asked.load(Ordering::Relaxed);
+        async move { if well { Ok(()) } else { Err(Fault::new(Code::Unavailable, "no database")) } }
+    });
+    let check = check.interval(Duration::from_millis(20)).unhealthy_after(2);
+    let server = Server::new(Greeter).node(node.address()).metadata("zone", "b").health(check);
+    let server = tokio::spawn(server.run_until(async { drop(stopped.await) }));
+    let request = timeout(PATIENCE, node.attached.recv()).await.expect("in time").expect("it attaches");
+    assert_eq!(request.metadata.get("zone").map(String::as_str), Some("b"));
+    let check = request.check.expect("it has one");
+    assert!(matches!(check.kind, Some(proto::health_check::Kind::Reported(_))), "{check:?}");
+    assert_eq!((check.interval_ms, check.unhealthy_after), (20, 2));
+    let reported = async |failing: bool, reason: &str| {
+        while !node.last().reports.last().is_some_and(|last| last.failing == failing && last.reason == reason)
+        {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    timeout(PATIENCE, reported(false, "")).await.expect("it reports");
+    well.store(false, Ordering::Relaxed);
+    timeout(PATIENCE, reported(true, "no database")).await.expect("it reports");
+    assert_eq!(node.last().reports[0].instance, "1");
+    stop.send(()).expect("it listens");
+    server.await.expect("it does not panic").expect("it ends well");
 }
 
 #[tokio::test]

@@ -1,7 +1,12 @@
 //! One client: what it asks its node, written into the history with what it is told.
 
-use super::{Asked, History, Journal, Outcome, Told, echo};
-use crate::{checkers::Violation, door::Door, machine::Shared};
+use super::{Asked, History, Journal, Outcome, Told};
+use crate::{
+    checkers::Violation,
+    door::Door,
+    echo::{ECHO, echo_service},
+    machine::Shared,
+};
 use micro_sdk::wire::{Code, Effect, Fault};
 use rand::{Rng, rngs::SmallRng};
 use std::{fmt::Debug, future::Future, rc::Rc, time::Duration};
@@ -122,7 +127,7 @@ impl Client {
     /// Calls the echo service of a node.
     pub async fn echo(&self, node: &str) -> (u64, Told) {
         let value = self.history().fresh_value();
-        let request = self.door.call(echo::service(node), echo::ECHO, value);
+        let request = self.door.call(echo_service(node), ECHO, value);
         let told =
             self.ask(node, Asked::Echo { value }, request, |answer| Told::Found(Some((answer, 0)))).await;
         (value, told)

@@ -6,7 +6,7 @@ pub mod bank;
 pub mod blob;
 mod client;
 pub mod config;
-pub mod echo;
+mod echo;
 pub mod expiry;
 mod history;
 mod journal;

@@ -8,7 +8,7 @@ use crate::{
     options::PlantedBug,
 };
 use bytes::Bytes;
-use micro_actors::registry::{AttachGuard, InsideHandler};
+use micro_actors::registry::{AttachGuard, Care, InsideHandler};
 use micro_node::node::Local;
 use micro_sdk::wire::{Code, Endpoint, Fault, Head, ServiceName, Streams};
 use rand::{Rng, SeedableRng, rngs::SmallRng};
@@ -100,7 +100,7 @@ pub fn attach(local: &Local, shared: &Shared, number: u64) -> Result<AttachGuard
         Box::pin(async move { work(&done, &rng, &head, body).await })
     });
     let endpoints = [ONCE, TWICE].map(endpoint).to_vec();
-    local.attach_inside(WORK.parse().expect("a good name"), endpoints, handler)
+    local.attach_inside(service(), endpoints, handler, Care::default())
 }
 
 async fn work(done: &Done, rng: &Mutex<SmallRng>, head: &Head, body: Bytes) -> Result<Bytes, Fault> {

@@ -1,15 +1,19 @@
 """A service of protobuf, acme.till.v1.Till, whose messages have a field of each kind.
 
     grpc_till.py serve SOCKET            offers it at a node, which is told nothing but the address
+    grpc_till.py listen PORT FILE        serves it at a port, and tells by grpc.health.v1 that it does, unless FILE is there
     grpc_till.py call ADDRESS [NAME]     calls it with protobuf, and prints the answer as JSON
     grpc_till.py descriptors             writes its FileDescriptorSet to stdout
 """
 
+import os
 import sys
+import time
 from concurrent import futures
 
 import grpc
 from google.protobuf import descriptor_pb2, descriptor_pool, json_format, message_factory, timestamp_pb2
+from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
 from attachment import attach
@@ -80,7 +84,7 @@ def prices(request, context):
     yield price(request, context)
 
 
-def serve(socket):
+def offered():
     server = grpc.server(futures.ThreadPoolExecutor(8))
     handlers = {"Price": grpc.unary_unary_rpc_method_handler, "Fail": grpc.unary_unary_rpc_method_handler}
     handlers["Prices"] = grpc.unary_stream_rpc_method_handler
@@ -90,9 +94,25 @@ def serve(socket):
     }
     server.add_generic_rpc_handlers([grpc.method_handlers_generic_handler(f"{PACKAGE}.Till", made)])
     reflection.enable_server_reflection([f"{PACKAGE}.Till", reflection.SERVICE_NAME], server)
+    return server
+
+
+def serve(socket):
+    server = offered()
     port = server.add_insecure_port("127.0.0.1:0")
     server.start()
     attach(socket, "till", f"127.0.0.1:{port}")
+
+
+def listen(port, file):
+    server, told = offered(), health.HealthServicer()
+    health_pb2_grpc.add_HealthServicer_to_server(told, server)
+    server.add_insecure_port(f"127.0.0.1:{port}")
+    server.start()
+    status = health_pb2.HealthCheckResponse.ServingStatus
+    while True:
+        told.set("", status.NOT_SERVING if os.path.exists(file) else status.SERVING)
+        time.sleep(0.05)
 
 
 def call(address, service=None):
@@ -119,4 +139,4 @@ if __name__ == "__main__":
         files = descriptor_pb2.FileDescriptorSet(file=[timestamp, file()])
         sys.stdout.buffer.write(files.SerializeToString())
     else:
-        {"serve": serve, "call": call}[what](*rest)
+        {"serve": serve, "listen": listen, "call": call}[what](*rest)

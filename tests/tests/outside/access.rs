@@ -107,7 +107,18 @@ const ROWS: [(&str, &[(&str, Fate)]); 8] = [
             ("RehearsePolicy", Usage),
         ],
     ),
-    ("Registry", &[("Attach", Usage), ("ListServices", Denied), ("GetService", Usage)]),
+    (
+        "Registry",
+        &[
+            ("Attach", Usage),
+            ("ReportHealth", Usage),
+            ("Register", Usage),
+            ("Deregister", Usage),
+            ("ListServices", Denied),
+            ("GetService", Usage),
+            ("WatchServices", Denied),
+        ],
+    ),
     (
         "Store",
         &[

@@ -24,6 +24,7 @@ mod dynamic;
 mod environments;
 mod first_start;
 mod floods;
+mod foreign;
 mod golden;
 mod grpc;
 mod http;

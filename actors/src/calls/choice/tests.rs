@@ -21,6 +21,7 @@ fn seat(id: InstanceId, version: &str, distance: Distance, way_ms: u32) -> Seat 
         routes: Vec::new(),
         streams: Vec::new(),
         metadata: BTreeMap::from([("track".to_owned(), format!("track-{version}"))]),
+        health: micro_sdk::wire::Health::Passing,
     };
     let outlook = Arc::new(Outlook::new(Instant::now()));
     Seat { instance: Arc::new(instance), distance, way: way_ms * MS, outlook }

@@ -184,6 +184,7 @@ mod tests {
             node_name: String::new(),
             endpoints: Vec::new(),
             metadata: std::collections::BTreeMap::new(),
+            health: micro_sdk::client::InstanceHealth::default(),
         };
         let instances = vec![instance(there), instance(here), instance(there)];
         let services = [ServiceListing { name: "shop".to_owned(), instances }];

@@ -2,12 +2,15 @@
 //! drains.
 
 use crate::node::Local;
-use futures::{Stream, stream};
+use futures::{Stream, future::BoxFuture, stream};
 use micro_actors::{
     auth::{Secret, ServiceTokenRequest, TokenError},
     registry::AttachGuard,
 };
-use micro_sdk::proto::{AttachEvent, Attached, Draining, ServiceToken, attach_event::Event};
+use micro_sdk::{
+    proto::{AttachEvent, Attached, Draining, ServiceToken, attach_event::Event},
+    wire::{Code, Fault},
+};
 use std::time::Duration;
 use tokio::{
     sync::watch,
@@ -27,6 +30,8 @@ const TOKEN_DEADLINE: Duration = Duration::from_secs(5);
 pub(super) struct Attachment {
     pub local: Local,
     pub guard: AttachGuard,
+    /// Ready once its owner was silent for too long.
+    pub lost: BoxFuture<'static, ()>,
     pub service: ServiceTokenRequest,
     pub draining: watch::Receiver<bool>,
     /// The token that the service has, and since when.
@@ -45,11 +50,12 @@ impl Attachment {
     pub fn events(self) -> impl Stream<Item = Result<AttachEvent, Status>> + Send {
         stream::unfold((self, Next::Attached), |(mut attachment, next)| async move {
             let (event, next) = match next {
-                Next::Attached => (attachment.attached(), Next::Token(Instant::now())),
+                Next::Attached => (Ok(attachment.attached()), Next::Token(Instant::now())),
                 Next::Token(due) => attachment.after(due).await,
                 Next::Nothing => return None,
             };
-            Some((Ok(AttachEvent { event: Some(event) }), (attachment, next)))
+            let event = event.map(|event| AttachEvent { event: Some(event) });
+            Some((event.map_err(Status::from), (attachment, next)))
         })
     }
 
@@ -63,15 +69,16 @@ impl Attachment {
     }
 
     /// A token once it is `due`, or once the last one is not taken any more, unless the node drains before.
-    async fn after(&mut self, mut due: Instant) -> (Event, Next) {
+    async fn after(&mut self, mut due: Instant) -> (Result<Event, Fault>, Next) {
         let mut decides = self.local.guard().changes();
         loop {
             tokio::select! {
                 biased;
                 // The sender lives as long as the doors do; when it is gone, so is the node.
                 _ = self.draining.wait_for(|draining| *draining) => {
-                    return (Event::Draining(Draining {}), Next::Nothing);
+                    return (Ok(Event::Draining(Draining {})), Next::Nothing);
                 }
+                () = &mut self.lost => return (Err(silent()), Next::Nothing),
                 // The guard lives as long as the node does.
                 Ok(()) = decides.changed() => {
                     let overdue = overdue(&self.local, self.last.as_ref());
@@ -86,7 +93,8 @@ impl Attachment {
                     let token = made.access.expose().to_owned();
                     let next = Instant::now() + Duration::from_secs(made.life_s) * 2 / 3;
                     self.last = Some((made.access, Instant::now()));
-                    return (Event::Token(ServiceToken { token, life_s: made.life_s }), Next::Token(next));
+                    let given = Event::Token(ServiceToken { token, life_s: made.life_s });
+                    return (Ok(given), Next::Token(next));
                 }
                 Err(fault) => {
                     tracing::debug!(%fault, service = %self.service.service, "no token could be made for a service");
@@ -95,6 +103,12 @@ impl Attachment {
             }
         }
     }
+}
+
+/// Why an attachment ends whose program says nothing.
+fn silent() -> Fault {
+    Fault::new(Code::Unavailable, "the instance was given up: nothing was heard of it for too long")
+        .help("attach again")
 }
 
 /// When the last token has to be replaced though its time is not over: at once if it was revoked, or if its key was

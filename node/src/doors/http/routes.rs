@@ -281,6 +281,7 @@ mod tests {
                 routes: routes.iter().map(route).collect(),
                 streams: Vec::new(),
                 metadata: std::collections::BTreeMap::new(),
+                health: micro_sdk::wire::Health::Passing,
             }
         });
         Routes::compile(&registry::Table::of(instances), &Routes::default())
@@ -377,6 +378,7 @@ mod tests {
             routes: Vec::new(),
             streams: Vec::new(),
             metadata: std::collections::BTreeMap::new(),
+            health: micro_sdk::wire::Health::Passing,
         };
         let latest = Latest::default();
         let table = |instances: Vec<Instance>| Arc::new(registry::Table::of(instances));

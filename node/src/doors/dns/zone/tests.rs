@@ -37,6 +37,7 @@ fn instance(node: u64, id: u64, version: &str) -> Arc<Instance> {
         routes: Vec::new(),
         streams: Vec::new(),
         metadata: std::collections::BTreeMap::new(),
+        health: micro_sdk::wire::Health::Passing,
     })
 }
 

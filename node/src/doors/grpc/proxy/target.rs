@@ -117,6 +117,7 @@ mod tests {
             routes: Vec::new(),
             streams: Vec::new(),
             metadata: std::collections::BTreeMap::new(),
+            health: micro_sdk::wire::Health::Passing,
         };
         Table::of([
             instance("default", "helloworld", "Greeter.call"),

@@ -1,5 +1,7 @@
 //! `micro-node services`.
 
+mod watch;
+
 use super::{
     failure::Failure,
     globals::Globals,
@@ -10,7 +12,7 @@ use super::{
 };
 use clap::Args;
 use micro_sdk::{
-    client::{ServiceDescription, ServiceInstance, ServiceListing},
+    client::{HealthState, InstanceHealth, ServiceDescription, ServiceInstance, ServiceListing},
     wire::{ServiceName, Streams},
 };
 use schemars::JsonSchema;
@@ -21,7 +23,9 @@ const EXAMPLES: &str = "\
 Examples:
   micro-node services                                all services of the mesh
   micro-node services helloworld                     where one runs, what it offers, and what that takes
-  micro-node services helloworld -o json | jq '.item.endpoints[].request_schema'";
+  micro-node services helloworld -o json | jq '.item.endpoints[].request_schema'
+  micro-node services --watch                        what there is, and each change of it, until Ctrl-C
+  micro-node services helloworld --watch -o jsonl | jq -c '[.action, .instance.health.state]'";
 
 /// List the services of the mesh, or show one with the schemas of its endpoints
 #[derive(Debug, Args)]
@@ -29,6 +33,14 @@ Examples:
 pub(super) struct Services {
     /// The service to show
     name: Option<ServiceName>,
+
+    /// Tell the instances that there are, and then what changes, line by line
+    #[arg(long)]
+    watch: bool,
+
+    /// End after this many lines
+    #[arg(long, short = 'n', value_name = "N", requires = "watch", value_parser = clap::value_parser!(u64).range(1..))]
+    limit: Option<u64>,
 }
 
 /// The JSON form of a service with its schemas as JSON rather than as text.
@@ -67,10 +79,13 @@ struct ServicesSummary {
 const SERVICES: ListShape<ServiceListing, ServicesSummary> = ListShape::new("services", &["services"]);
 const SERVICE: ItemShape<ServiceItem<'static>> = ItemShape::new("service", &["services NAME"]);
 
-pub(super) const SHAPES: Shapes = &[&SERVICES, &SERVICE];
+pub(super) const SHAPES: &[Shapes] = &[&[&SERVICES, &SERVICE], watch::SHAPES];
 
 impl Services {
     pub(super) fn run(self, globals: &Globals, output: &Output) -> Result<(), Failure> {
+        if self.watch {
+            return watch::run(self.name, self.limit, globals, output);
+        }
         let Some(name) = self.name else {
             let services = session::run(globals, async |node| Ok(node.services().await?))?;
             if output.json() {
@@ -121,7 +136,7 @@ fn listing(services: &[ServiceListing], wide: bool) -> Table {
         let mut cells = vec![
             name.clone(),
             each_once(instances, |instance| &instance.version),
-            instances.len().to_string(),
+            counted(instances),
             endpoints.len().to_string(),
             each_once(instances, |instance| &instance.node_name),
         ];
@@ -135,7 +150,7 @@ fn listing(services: &[ServiceListing], wide: bool) -> Table {
 
 /// One service: where it runs, then what it offers.
 fn portrait(service: &ServiceDescription, output: &Output) -> String {
-    let mut headers = vec!["INSTANCE", "VERSION", "NODE", "NODE ID"];
+    let mut headers = vec!["INSTANCE", "VERSION", "NODE", "NODE ID", "HEALTH"];
     let described = service.instances.iter().any(|instance| !instance.metadata.is_empty());
     if described {
         headers.push("METADATA");
@@ -144,6 +159,7 @@ fn portrait(service: &ServiceDescription, output: &Output) -> String {
     for instance in &service.instances {
         let ServiceInstance { id, version, node, node_name, .. } = instance;
         let mut cells = [id, version, node_name, node].map(String::clone).to_vec();
+        cells.push(ailment(&instance.health));
         if described {
             cells.push(metadata(instance));
         }
@@ -163,6 +179,26 @@ fn portrait(service: &ServiceDescription, output: &Output) -> String {
         text.push_str(&format!("  gives  {}{}", many(server), brief(&endpoint.response_schema)));
     }
     text
+}
+
+/// How many instances there are; and of how many, where some do not work.
+fn counted(instances: &[ServiceInstance]) -> String {
+    let all = instances.len();
+    let working = instances.iter().filter(|instance| instance.health.state == HealthState::Passing).count();
+    if working == all { all.to_string() } else { format!("{working}/{all}") }
+}
+
+/// How an instance is, in a few words.
+fn ailment(health: &InstanceHealth) -> String {
+    let InstanceHealth { state, reason, since } = health;
+    let name = match state {
+        HealthState::Passing => "passing",
+        HealthState::Unknown => "unknown",
+        HealthState::Failing => "failing",
+    };
+    let since = since.as_ref().map(|since| format!(" since {since}")).unwrap_or_default();
+    let reason = reason.as_ref().map(|reason| format!(": {reason}")).unwrap_or_default();
+    format!("{name}{since}{reason}")
 }
 
 /// What an instance says of itself in one line: `tier=gold,zone=b`.
@@ -202,6 +238,7 @@ mod tests {
             node_name: node.to_owned(),
             endpoints: vec!["Greeter.call".to_owned()],
             metadata: BTreeMap::new(),
+            health: InstanceHealth::default(),
         }
     }
 
@@ -216,6 +253,9 @@ mod tests {
 NAME        VERSIONS  INSTANCES  ENDPOINTS  NODES
 helloworld  0.1.0     3          1          alpha,bravo";
         assert_eq!(listing(&services, false).render(true, None), text);
+        let mut ailing = services.clone();
+        ailing[0].instances[1].health.state = HealthState::Failing;
+        assert!(listing(&ailing, false).render(false, None).contains("  2/3  "));
         assert!(listing(&services, true).render(true, None).ends_with("Greeter.call"));
     }
 
@@ -227,9 +267,9 @@ helloworld  0.1.0     3          1          alpha,bravo";
         let instances = vec![described, instance("2", "alpha")];
         let service = ServiceDescription { name: "helloworld".to_owned(), instances, endpoints: Vec::new() };
         let text = "\
-INSTANCE  VERSION  NODE   NODE ID   METADATA
-1         0.1.0    alpha  id-alpha  tier=gold,zone=b
-2         0.1.0    alpha  id-alpha  –";
+INSTANCE  VERSION  NODE   NODE ID   HEALTH   METADATA
+1         0.1.0    alpha  id-alpha  passing  tier=gold,zone=b
+2         0.1.0    alpha  id-alpha  passing  –";
         assert_eq!(portrait(&service, &Output::plain(Format::Table)), text);
     }
 
@@ -248,8 +288,8 @@ INSTANCE  VERSION  NODE   NODE ID   METADATA
             }],
         };
         let text = "\
-INSTANCE  VERSION  NODE   NODE ID
-7c2f      0.1.0    alpha  id-alpha
+INSTANCE  VERSION  NODE   NODE ID   HEALTH
+7c2f      0.1.0    alpha  id-alpha  passing
 
 Greeter.call
   Says hello.

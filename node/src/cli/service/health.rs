@@ -1,0 +1,103 @@
+//! How it is found out whether a program works, as a flag says it.
+
+use super::endpoint::Speech;
+use micro_sdk::{
+    serve::HealthCheck,
+    wire::{Code, Fault},
+};
+use std::{process::Stdio, str::FromStr};
+use tokio::process::Command;
+
+/// How it is found out.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Health {
+    None,
+    Tcp,
+    /// The path.
+    Http(String),
+    /// The service of gRPC; empty for the server as a whole.
+    Grpc(String),
+    /// What a shell of this process runs.
+    Command(String),
+}
+
+impl FromStr for Health {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let (kind, rest) = text.split_once(':').map_or((text, None), |(kind, rest)| (kind, Some(rest)));
+        match (kind, rest) {
+            ("none", None) => Ok(Health::None),
+            ("tcp", None) => Ok(Health::Tcp),
+            ("http", Some(path)) if path.starts_with('/') => Ok(Health::Http(path.to_owned())),
+            ("grpc", service) => Ok(Health::Grpc(service.unwrap_or_default().to_owned())),
+            ("command", Some(line)) if !line.trim().is_empty() => Ok(Health::Command(line.to_owned())),
+            _ => Err("it is one of tcp, http:/PATH, grpc, grpc:SERVICE, command:LINE and none".to_owned()),
+        }
+    }
+}
+
+impl Health {
+    /// The check, or what fits what the program speaks if nothing was said; none if none was wanted.
+    pub fn check(said: Option<&Health>, speech: Speech) -> Option<HealthCheck> {
+        Some(match said {
+            Some(Health::None) => return None,
+            Some(Health::Tcp) => HealthCheck::tcp(),
+            Some(Health::Http(path)) => HealthCheck::http(path),
+            Some(Health::Grpc(service)) => HealthCheck::grpc(service),
+            Some(Health::Command(line)) => {
+                let line = line.clone();
+                HealthCheck::own(move || run(line.clone()))
+            }
+            None => match speech {
+                Speech::Http => HealthCheck::tcp(),
+                Speech::Grpc => HealthCheck::grpc_if_there(),
+            },
+        })
+    }
+}
+
+/// Runs a line in a shell: it passes with exit code 0. Dropped, it is killed.
+async fn run(line: String) -> Result<(), Fault> {
+    let mut shell = Command::new("sh");
+    shell.args(["-c", &line]).stdin(Stdio::null()).stdout(Stdio::null()).kill_on_drop(true);
+    let failed = |why: String| Fault::new(Code::Failed, why);
+    let ended = shell.output().await.map_err(|error| failed(format!("the check can't be run: {error}")))?;
+    if ended.status.success() {
+        return Ok(());
+    }
+    let told = String::from_utf8_lossy(&ended.stderr);
+    Err(failed(match told.lines().rfind(|line| !line.trim().is_empty()) {
+        Some(last) => format!("{}: {}", ended.status, last.trim()),
+        None => ended.status.to_string(),
+    }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn checks_are_read() {
+        for (text, health) in [
+            ("none", Health::None),
+            ("tcp", Health::Tcp),
+            ("http:/health?deep=1:2", Health::Http("/health?deep=1:2".to_owned())),
+            ("grpc", Health::Grpc(String::new())),
+            ("grpc:shop.Cart", Health::Grpc("shop.Cart".to_owned())),
+            ("command:test -e a:b", Health::Command("test -e a:b".to_owned())),
+        ] {
+            assert_eq!(text.parse(), Ok(health), "{text}");
+        }
+        for text in ["", "http", "http:health", "tcp:1", "none:", "command:", "command: ", "soon"] {
+            assert!(text.parse::<Health>().is_err(), "{text:?} was taken for a check");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_command_passes_with_exit_code_0_and_else_says_what_it_said_last() {
+        assert_eq!(run("true".to_owned()).await, Ok(()));
+        let fault = run("echo one >&2; echo two >&2; exit 3".to_owned()).await.expect_err("it failed");
+        assert!(fault.message.contains('3') && fault.message.ends_with(": two"), "{fault}");
+    }
+}

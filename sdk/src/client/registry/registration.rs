@@ -1,0 +1,92 @@
+//! An instance of a program that can hold no stream.
+
+use crate::{
+    proto,
+    wire::{Endpoint, Namespace, Streams},
+};
+use std::{collections::BTreeMap, net::SocketAddr, time::Duration};
+
+/// What is registered: where a program listens, and what it takes.
+#[derive(Clone, Debug)]
+#[must_use = "nothing is registered until it is given to the registry"]
+pub struct Registration {
+    name: String,
+    version: String,
+    address: SocketAddr,
+    endpoints: Vec<Endpoint>,
+    metadata: BTreeMap<String, String>,
+    ttl: Option<Duration>,
+}
+
+impl Registration {
+    /// A program that takes HTTP as it is, at a loopback address of the node's host.
+    pub fn http(name: impl Into<String>, address: SocketAddr) -> Registration {
+        let all = Endpoint {
+            name: "/".to_owned(),
+            request_schema: String::new(),
+            response_schema: String::new(),
+            doc: String::new(),
+            routes: Vec::new(),
+            streams: Streams::default(),
+        };
+        Registration { endpoints: vec![all], ..Self::grpc(name, address) }
+    }
+
+    /// A server of gRPC, which the node asks by reflection what it offers.
+    pub fn grpc(name: impl Into<String>, address: SocketAddr) -> Registration {
+        let (endpoints, metadata) = (Vec::new(), BTreeMap::new());
+        Registration { name: name.into(), version: String::new(), address, endpoints, metadata, ttl: None }
+    }
+
+    /// The service's own version.
+    pub fn version(mut self, version: impl Into<String>) -> Registration {
+        self.version = version.into();
+        self
+    }
+
+    /// Says something of the instance.
+    pub fn metadata(mut self, name: impl Into<String>, value: impl Into<String>) -> Registration {
+        self.metadata.insert(name.into(), value.into());
+        self
+    }
+
+    /// How long it counts; 30 s unless set.
+    pub fn ttl(mut self, ttl: Duration) -> Registration {
+        self.ttl = Some(ttl);
+        self
+    }
+
+    pub(super) fn message(self, namespace: &Namespace) -> proto::AttachRequest {
+        let Registration { name, version, address, endpoints, metadata, ttl } = self;
+        proto::AttachRequest {
+            name,
+            version,
+            address: address.to_string(),
+            endpoints: endpoints.into_iter().map(Into::into).collect(),
+            namespace: namespace.to_string(),
+            metadata,
+            ttl_ms: ttl.map_or(0, |ttl| u64::try_from(ttl.as_millis()).unwrap_or(u64::MAX).max(1)),
+            ..proto::AttachRequest::default()
+        }
+    }
+}
+
+/// What was registered.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Registered {
+    /// The id of the instance.
+    pub instance: String,
+    /// The id of its node.
+    pub node: String,
+    /// The name of that node.
+    pub node_name: String,
+    /// How soon to register it again at the latest.
+    pub ttl: Duration,
+}
+
+impl From<proto::RegisterResponse> for Registered {
+    fn from(response: proto::RegisterResponse) -> Registered {
+        let proto::RegisterResponse { instance, node, node_name, ttl_ms } = response;
+        Registered { instance, node, node_name, ttl: Duration::from_millis(ttl_ms) }
+    }
+}
