@@ -3,7 +3,7 @@
 //! A call gets an instance ([`choice`]) that is near, quick and well ([`outlook`], [`breaker`]); another one when it
 //! certainly came to nothing, or may be done twice, within what its caller has earned ([`budget`]); and the help of a
 //! second one if it takes longer than nearly all others did ([`latencies`]). What is done with the calls of a service
-//! is its [`Policy`](crate::policy::Policy). All of this is done once, by the node at whose door the call came in:
+//! is its [`Policy`]. All of this is done once, by the node at whose door the call came in:
 //! others only pass it to the instance that was chosen, so that attempts do not multiply.
 
 mod attempts;

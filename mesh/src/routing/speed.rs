@@ -1,4 +1,4 @@
-//! How long it takes to find the ways of a large mesh. Prints that, and asserts nothing of it: run it with `--release`.
+//! The ways of a large mesh are found, and it is printed how long that took: with `--release` it means something.
 
 use super::{LinkMetric, LinkMetrics, OwnLink, Prices, Ways};
 use crate::{Member, WAY_LEEWAY};
@@ -11,12 +11,12 @@ use std::{
 
 const NODES: u64 = 200;
 const LINKS: u64 = 32;
-const ROUNDS: u32 = 200;
+const ROUNDS: u32 = 5;
 
 /// The links of a node, to those that follow it by all distances, whose round trips differ with `round`.
 fn links(node: u64, round: u64) -> BTreeMap<NodeId, OwnLink> {
     let link = |step: u64| {
-        let to = (node + step * step + step) % NODES;
+        let to = (node + step * step) % NODES;
         let rtt_us = 500 + (node * 7919 + to * 104_729 + round * 1_299_709) % 80_000;
         let metric = LinkMetric { rtt_us: rtt_us as u32, loss: 0, jitter_us: 0 };
         (NodeId(to), OwnLink { metric, kept: true, steady: true })
@@ -34,7 +34,6 @@ fn member(node: u64, round: u64) -> Member {
 }
 
 #[test]
-#[ignore = "it prints a figure that only an optimised build is worth"]
 fn the_ways_of_two_hundred_nodes() {
     let ways = Ways::new(NodeId(0), WAY_LEEWAY, Prices::default());
     let start = tokio::time::Instant::now();
@@ -58,6 +57,7 @@ fn the_ways_of_two_hundred_nodes() {
         worst = worst.max(begin.elapsed());
     }
     let found = ways.links().len();
+    assert!((1..NODES).all(|node| !ways.candidates(NodeId(node)).is_empty()), "each is reached");
     println!(
         "{NODES} nodes, {found} links: {:?} after one node's news, {:?} after all nodes' news, {worst:?} at worst",
         one / ROUNDS,

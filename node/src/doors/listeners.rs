@@ -83,8 +83,8 @@ async fn tcp(what: &str, flag: &str, address: SocketAddr, inside_tls: bool) -> R
     TcpListener::bind(address).await.map_err(|error| bind_fault(what, flag, address, &error))
 }
 
-/// Binds what tells the names of the mesh: a port for UDP, and the same for TCP. Who said nothing is not kept from starting
-/// a node because another on this host has the usual port.
+/// Binds what tells the names of the mesh: a port for UDP, and the same for TCP. Who said nothing is not kept from
+/// starting a node because another on this host has the usual port.
 async fn dns(listen: DnsListen) -> Result<Option<(UdpSocket, TcpListener)>, Fault> {
     match listen {
         DnsListen::Off => Ok(None),

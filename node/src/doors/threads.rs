@@ -78,8 +78,8 @@ impl Threads {
         Ok(Arc::new(threads))
     }
 
-    /// Has datagrams of DNS answered until the node drains: on the last thread, since whoever floods a port with them is not
-    /// to keep Raft waiting.
+    /// Has datagrams of DNS answered until the node drains: on the last thread, since whoever floods a port with them
+    /// is not to keep Raft waiting.
     ///
     /// # Errors
     /// If the system does not give the socket to that thread.

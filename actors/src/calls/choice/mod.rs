@@ -35,8 +35,8 @@ impl Distance {
         }
     }
 
-    /// How long the way there and back usually takes, for as long as there is no link on which it was measured: what clouds
-    /// publish of themselves, in round numbers.
+    /// How long the way there and back usually takes, for as long as there is no link on which it was measured: what
+    /// clouds publish of themselves, in round numbers.
     pub fn usual(self) -> Duration {
         Duration::from_micros(match self {
             Distance::Node => 0,

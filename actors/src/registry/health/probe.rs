@@ -145,7 +145,7 @@ mod tests {
             ),
         ] {
             let found = http.run(answering(answer).await).await;
-            assert_eq!(found.as_ref().map(|()| ()).map_err(String::as_str), wanted, "{answer}");
+            assert_eq!(found.as_ref().copied().map_err(String::as_str), wanted, "{answer}");
         }
         assert!(http.run(answering("nonsense\r\n\r\n").await).await.is_err());
     }

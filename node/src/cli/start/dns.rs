@@ -7,8 +7,8 @@ use clap::Args;
 /// DNS for the names of the mesh.
 #[derive(Debug, Args)]
 pub(super) struct DnsFlags {
-    /// DNS for the names of the mesh, such as helloworld.micro, over UDP and TCP; or off. Where other hosts reach it, it
-    /// answers them by rules alone [default: 127.0.0.1:8053, or a free port if that is taken]
+    /// DNS for the names of the mesh, such as helloworld.micro, over UDP and TCP; or off. Where other hosts reach it,
+    /// it answers them by rules alone [default: 127.0.0.1:8053, or a free port if that is taken]
     #[arg(long, env = "MICRO_NODE_DNS", value_name = "IP:PORT|off", value_parser = listen)]
     dns: Option<DnsListen>,
 }

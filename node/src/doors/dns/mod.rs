@@ -11,17 +11,17 @@
 //!
 //! People's services listen on loopback of their own hosts, and are reached through a node. So the address of a service
 //! is that of a door: who connects to what SRV says (host and port), or to what A says at the port of the HTTP api, and
-//! speaks HTTP or gRPC there, reaches the service, wherever it runs. The first of these doors is always this node's own,
-//! since it passes calls on to the nearest instance and to the next one if that fails. It is the only one where the doors
-//! of other nodes are on loopback, as is usual: naming these would name nobody. Nodes whose HTTP api other hosts reach
-//! (inside TLS) tell so by gossip; those that have instances follow: first those of the same zone, then of the same
-//! region, of the same cloud, and all others, each by round trip. In SRV that is the priority, and the weight within it
-//! the number of instances. Who asks from another host is told none of the doors that are on loopback.
+//! speaks HTTP or gRPC there, reaches the service, wherever it runs. The first of these doors is always this node's
+//! own, since it passes calls on to the nearest instance and to the next one if that fails. It is the only one where
+//! the doors of other nodes are on loopback, as is usual: naming these would name nobody. Nodes whose HTTP api other
+//! hosts reach (inside TLS) tell so by gossip; those that have instances follow: first those of the same zone, then of
+//! the same region, of the same cloud, and all others, each by round trip. In SRV that is the priority, and the weight
+//! within it the number of instances. Who asks from another host is told none of the doors that are on loopback.
 //!
 //! What is told is what this node's registry has. Nothing is asked of others: a name outside `micro` is refused.
-//! Discovery follows the rules: a service is told of to who may call any of its endpoints; nodes, and that a name is not
-//! there, to who may call any service at all. To all others everything is refused alike. Nobody shows who they are, so
-//! it is by the listener: on loopback they are anonymous, else strangers.
+//! Discovery follows the rules: a service is told of to who may call any of its endpoints; nodes, and that a name is
+//! not there, to who may call any service at all. To all others everything is refused alike. Nobody shows who they
+//! are, so it is by the listener: on loopback they are anonymous, else strangers.
 //!
 //! What is known to be weak: a listener on all interfaces of a host with several addresses may answer a datagram from
 //! another than it was asked at. `--dns` takes one of them.

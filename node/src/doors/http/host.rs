@@ -18,8 +18,8 @@ const LOCALHOST: &str = "localhost";
 #[derive(Clone, Debug, Default)]
 pub(super) struct Hosts {
     names: Vec<String>,
-    /// Whether this node tells the names of the mesh by DNS: whoever has looked one up calls by it. The domain is none of
-    /// the web's, so that no page of a stranger has such a name.
+    /// Whether this node tells the names of the mesh by DNS: whoever has looked one up calls by it. The domain is none
+    /// of the web's, so that no page of a stranger has such a name.
     zone: bool,
 }
 

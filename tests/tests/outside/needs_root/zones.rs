@@ -85,8 +85,9 @@ async fn a_service_is_looked_up_with_the_nearest_first() -> anyhow::Result<()> {
     for node in 1..=5 {
         let name = format!("api.n{node}.node.micro");
         let address = asked(&hosts, 1, &name, "A").await?.pop().with_context(|| name.clone())?;
-        let url = format!("https://{address}:{API}/health");
-        on(&hosts, 1, &["curl", "-s", "-f", "-k", "--max-time", "20", &url]).await?;
+        let (url, resolved) = (format!("https://{name}:{API}/health"), format!("{name}:{API}:{address}"));
+        on(&hosts, 1, &["curl", "-sSfk", "--noproxy", "*", "--max-time", "20", "--resolve", &resolved, &url])
+            .await?;
     }
     // Who is gone is not named any more.
     members[4].kill().await?;

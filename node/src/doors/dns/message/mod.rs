@@ -1,7 +1,7 @@
 //! Messages of DNS (RFC 1035): a query's bytes made the bytes of its answer, within what the other side takes.
 //!
-//! What is no query is not answered at all, so that no two servers can be made to answer each other for ever. All else is,
-//! with the same number and question.
+//! What is no query is not answered at all, so that no two servers can be made to answer each other for ever. All else
+//! is, with the same number and question.
 
 use super::zone::Answer;
 use hickory_proto::op::{Edns, Message, MessageType, OpCode, Query, ResponseCode};

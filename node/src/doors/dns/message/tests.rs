@@ -121,7 +121,8 @@ fn a_later_edns_is_told_which_one_is_known() {
     asked.edns.as_mut().expect("it has it").set_version(1);
     let (answer, _) =
         answered(&asked.to_vec().expect("it can be written"), Transport::Udp, 1).expect("it is answered");
-    assert_eq!(answer.metadata.response_code, ResponseCode::BADVERS);
+    // As a number: 16 has two names, and a reader can't tell which was meant.
+    assert_eq!(u16::from(answer.metadata.response_code), u16::from(ResponseCode::BADVERS));
     assert_eq!(answer.edns.map(|edns| edns.version()), Some(0));
     assert!(answer.answers.is_empty());
 }

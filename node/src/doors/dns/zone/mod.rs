@@ -303,8 +303,8 @@ impl<V: View> Zone<'_, V> {
         SOA::new(primary, person, 1, 3600, 600, 86_400, NEGATIVE_TTL_S)
     }
 
-    /// What a node, or a door of it, is called in the zone: by its id if another node has the same name, or if that is no
-    /// label.
+    /// What a node, or a door of it, is called in the zone: by its id if another node has the same name, or if that is
+    /// no label.
     fn target(&self, node: NodeId, door: Option<HostDoor>) -> Name {
         let called = |name: &str| {
             let labels: Vec<&str> = door.map(HostDoor::label).into_iter().chain([name, NODES]).collect();

@@ -42,8 +42,8 @@ fn instance(node: u64, id: u64, version: &str) -> Arc<Instance> {
 }
 
 impl Fake {
-    /// Five nodes in two clouds: two here, of which one is of the same zone, and all with an api beyond loopback but one.
-    /// The service is on all but this one, by round trip.
+    /// Five nodes in two clouds: two here, of which one is of the same zone, and all with an api beyond loopback but
+    /// one. The service is on all but this one, by round trip.
     fn wide() -> Self {
         let nodes = [
             (1, neighbour("alpha", ["a", "one", "x"], "10.0.0.1", Some("10.0.0.1:443"))),
