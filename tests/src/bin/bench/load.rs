@@ -60,6 +60,11 @@ impl Load {
         self.scratch.path()
     }
 
+    /// How many requests one run sends.
+    pub fn sent(&self, pressure: Pressure) -> u32 {
+        (pressure.requests / self.share).max(pressure.in_flight())
+    }
+
     /// One run: the requests a second.
     ///
     /// # Errors
@@ -91,8 +96,8 @@ impl Load {
     }
 
     async fn run(&self, pressure: Pressure, request: &Request, log: Option<&Path>) -> anyhow::Result<f64> {
-        let Pressure { requests, connections, streams } = pressure;
-        let requests = (requests / self.share).max(pressure.in_flight());
+        let Pressure { connections, streams, .. } = pressure;
+        let requests = self.sent(pressure);
         let mut command = Command::new("h2load");
         command.args(["-n", &requests.to_string(), "-c", &connections.to_string()]);
         command.args(["-m", &streams.to_string(), "-d"]).arg(self.body(request)?);

@@ -164,7 +164,8 @@ impl Scene {
                 eprint!("  {way:?} {rate:.0}/s");
                 rates[index].push(rate);
                 if index == 0 {
-                    cores.push(f64::from(requests) / (self.core_seconds(way)? - before).max(0.01));
+                    let sent = f64::from(self.load.sent(pressure));
+                    cores.push(sent / (self.core_seconds(way)? - before).max(0.01));
                 }
             }
         }
