@@ -73,10 +73,13 @@ impl Dispatch {
         head: &Head,
         body: &Bytes,
     ) -> Result<Answer, Fault> {
-        let Some(after) = attempts.hedge_after(&head.endpoint) else {
-            return self.attempt(attempts, attempt, head, body).await;
-        };
-        self.hedged(attempts, attempt, after, head, body).await
+        match attempts.hedge_after(&head.endpoint) {
+            Some(after) => self.hedged(attempts, attempt, after, head, body).await,
+            None => {
+                let sent = self.sent(attempt, head, body, attempts.deadline()).await;
+                noted(attempts, head, sent)
+            }
+        }
     }
 
     async fn hedged(
@@ -90,42 +93,19 @@ impl Dispatch {
         let deadline = attempts.deadline();
         let mut one = Box::pin(self.sent(attempt, head, body, deadline));
         let second = match timeout(after, &mut one).await {
-            Ok((attempt, answer)) => {
-                attempts.note(attempt, &head.endpoint, &answer);
-                return answer;
-            }
+            Ok(sent) => return noted(attempts, head, sent),
             // Another version may not have the endpoint.
             Err(_) => {
                 attempts.second(head).filter(|second| second.instance.endpoints.contains(&head.endpoint))
             }
         };
-        let Some(second) = second else {
-            let (attempt, answer) = one.await;
-            attempts.note(attempt, &head.endpoint, &answer);
-            return answer;
-        };
+        let Some(second) = second else { return noted(attempts, head, one.await) };
         let two = Box::pin(self.sent(second, head, body, deadline));
-        let ((attempt, answer), other) = select(one, two).await.factor_first();
-        attempts.note(attempt, &head.endpoint, &answer);
-        if answer.is_ok() {
-            return answer;
+        let (first, other) = select(one, two).await.factor_first();
+        match noted(attempts, head, first) {
+            Ok(answer) => Ok(answer),
+            Err(_) => noted(attempts, head, other.await),
         }
-        let (attempt, answer) = other.await;
-        attempts.note(attempt, &head.endpoint, &answer);
-        answer
-    }
-
-    /// One attempt, and what came of it.
-    async fn attempt(
-        &self,
-        attempts: &mut Attempts,
-        attempt: Attempt,
-        head: &Head,
-        body: &Bytes,
-    ) -> Result<Answer, Fault> {
-        let (attempt, answer) = self.sent(attempt, head, body, attempts.deadline()).await;
-        attempts.note(attempt, &head.endpoint, &answer);
-        answer
     }
 
     /// Sends a call to the instance of an attempt.
@@ -188,6 +168,16 @@ impl Dispatch {
         self.name(origin, head, &instance, full)?;
         Ok(instance)
     }
+}
+
+/// What came of an attempt, once it is noted.
+fn noted(
+    attempts: &mut Attempts,
+    head: &Head,
+    (attempt, answer): (Attempt, Result<Answer, Fault>),
+) -> Result<Answer, Fault> {
+    attempts.note(attempt, &head.endpoint, &answer);
+    answer
 }
 
 /// That an endpoint can't be called with one request for one answer.
