@@ -1,8 +1,10 @@
 //! `./dev bench call`: gRPC calls of a service on the same node, over one link, and over a link of two hops, beside
 //! calls with nobody between and beside nginx.
 //!
-//! All runs in a network of its own, in which two of the three nodes can't reach each other.
+//! All runs in a network of its own, in which two of the three nodes can't reach each other. Then what a link carries
+//! by itself, between two nodes in one process, beside a plain stream of quinn.
 
+mod links;
 mod network;
 
 use crate::{
@@ -60,6 +62,12 @@ const SIZES: [Size; 2] = [
     Size { name: "64 KiB", bytes: 64 << 10, requests: [2_000, 6_000] },
 ];
 const IN_FLIGHT: [u32; 3] = [1, 64, 512];
+const WAYS: [(Way, &str); 3] =
+    [(Way::SameNode, "same node"), (Way::OneLink, "one link"), (Way::TwoHops, "two hops")];
+
+fn row_name(size: Size, way: &str, in_flight: u32) -> String {
+    format!("call {}, {way}, {in_flight} in flight", size.name)
+}
 
 /// Three nodes, with a service on the first. The third reaches it over the second only.
 struct Scene {
@@ -74,14 +82,19 @@ struct Scene {
 
 /// Measures what is wanted.
 pub async fn measure(plan: &Plan, report: &mut Report) {
+    report.take("a link by itself", links::measure(&plan.selection, plan.runs, plan.share).await);
+    let calls = SIZES.iter().flat_map(|size| {
+        WAYS.iter().flat_map(move |(_, way)| IN_FLIGHT.map(|in_flight| row_name(*size, way, in_flight)))
+    });
+    if !calls.into_iter().any(|row| plan.selection.wants(&row)) {
+        return;
+    }
     let scene = match Scene::set(plan.share).await {
         Ok(scene) => scene,
         Err(error) => return report.take("three nodes in a row", Err(error)),
     };
     for size in SIZES {
-        for (way, name) in
-            [(Way::SameNode, "same node"), (Way::OneLink, "one link"), (Way::TwoHops, "two hops")]
-        {
+        for (way, name) in WAYS {
             report.take(name, scene.rows(plan, size, way, name).await);
         }
     }
@@ -121,7 +134,7 @@ impl Scene {
     async fn rows(&self, plan: &Plan, size: Size, way: Way, name: &str) -> anyhow::Result<Vec<Figure>> {
         let mut figures = Vec::new();
         for in_flight in IN_FLIGHT {
-            let row = format!("call {}, {name}, {in_flight} in flight", size.name);
+            let row = row_name(size, name, in_flight);
             if !plan.selection.wants(&row) {
                 continue;
             }
