@@ -210,6 +210,7 @@ impl Log {
             if range.start >= front {
                 let Some(positions) = shared.cached(&range) else { return Ok(entries) };
                 let mut bytes = 0;
+                entries.reserve(positions.len());
                 for entry in shared.cache.range(positions) {
                     bytes += cost(entry);
                     if bytes > bytes_max && !entries.is_empty() {
@@ -305,10 +306,9 @@ impl RaftLogReader<Group> for Log {
             match log.read(range.clone(), READ_BYTES_MAX) {
                 Ok(entries) => {
                     range.start = entries.last()?.log_id.index + 1;
-                    let entries: Vec<_> = entries.into_iter().map(Ok).collect();
-                    Some((stream::iter(entries), (log, range)))
+                    Some((stream::iter(entries.into_iter().map(Ok)).left_stream(), (log, range)))
                 }
-                Err(error) => Some((stream::iter(vec![Err(error)]), (log, 0..0))),
+                Err(error) => Some((stream::iter([Err(error)]).right_stream(), (log, 0..0))),
             }
         });
         pieces.flatten().boxed()

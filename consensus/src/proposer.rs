@@ -170,7 +170,7 @@ struct Route {
 
 impl Route {
     async fn run(mut self, mut proposals: mpsc::Receiver<Proposal>) {
-        let mut batch = Vec::new();
+        let mut batch = Vec::with_capacity(BATCH_HERE_MAX);
         loop {
             let leads = *self.leader.borrow() == Some(self.mesh.node());
             let most = if leads { BATCH_HERE_MAX } else { BATCH_MAX };
@@ -204,12 +204,12 @@ impl Route {
             let now = Instant::now();
             batch.retain(|proposal| now < proposal.deadline && !proposal.done.is_closed());
             let leader = *self.leader.borrow();
+            // With room for the next at once, which would grow step by step.
+            let batch = std::mem::replace(&mut batch, Vec::with_capacity(BATCH_HERE_MAX));
             match leader {
-                Some(leader) if leader == self.mesh.node() => {
-                    self.propose_here(std::mem::take(&mut batch)).await
-                }
-                Some(leader) => self.forward(leader, std::mem::take(&mut batch)).await,
-                None => self.retry(std::mem::take(&mut batch)),
+                Some(leader) if leader == self.mesh.node() => self.propose_here(batch).await,
+                Some(leader) => self.forward(leader, batch).await,
+                None => self.retry(batch),
             }
         }
     }

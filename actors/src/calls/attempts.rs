@@ -6,6 +6,7 @@ use super::{
     budget::Pair,
     callee::Callee,
     choice::{Choice, Chosen, Seat},
+    latencies::Latencies,
     outlook::Passage,
     traffic::Sample,
 };
@@ -42,6 +43,8 @@ pub(crate) struct Attempts {
     most: u8,
     made: u8,
     tried: Vec<InstanceId>,
+    /// The endpoint that was called last, by its full name, and how long it takes.
+    called: Option<(Arc<str>, Arc<Latencies>)>,
     hedged: bool,
     /// Whether nobody knows what came of an attempt: then nobody knows what came of the call, unless it is answered.
     uncertain: bool,
@@ -72,6 +75,7 @@ impl Attempts {
             began: now,
             made: 0,
             tried: Vec::new(),
+            called: None,
             hedged: false,
             uncertain: false,
             calls,
@@ -117,12 +121,13 @@ impl Attempts {
     }
 
     /// How long the first attempt may take before a second one is made beside it; none if that is never done.
-    pub fn hedge_after(&self, endpoint: &str) -> Option<Duration> {
-        let hedge = &self.policy.hedge;
+    pub fn hedge_after(&mut self, endpoint: &str) -> Option<Duration> {
+        let policy = self.policy.clone();
+        let hedge = &policy.hedge;
         if !hedge.enabled || self.seats.len() < 2 || self.most < 2 || !self.policy.is_idempotent(endpoint) {
             return None;
         }
-        let after = self.callee.latencies(endpoint).quantile(hedge.quantile)?.max(hedge.least);
+        let after = self.called(endpoint).1.quantile(hedge.quantile)?.max(hedge.least);
         // There has to be time for an answer of the second.
         self.deadline.is_none_or(|deadline| self.began + 2 * after < deadline).then_some(after)
     }
@@ -147,7 +152,7 @@ impl Attempts {
         let Attempt { instance, passage } = attempt;
         let (took, opened) = passage.end(outcome, &self.policy.breaker, now);
         if outcome == Outcome::Good {
-            self.callee.latencies(endpoint).observe(took, now);
+            self.called(endpoint).1.observe(took, now);
         }
         if opened {
             self.count(Counted::CircuitOpened);
@@ -190,17 +195,26 @@ impl Attempts {
         true
     }
 
-    /// Notes what came of the call, and returns it: with an effect that is unknown if that of any attempt was.
+    /// Notes what came of the call, and returns it: with an effect that is unknown if that of any attempt was. The last
+    /// one was of `instance`, if there was one.
     ///
     /// # Errors
     /// That of the answer.
-    pub fn end<T>(&self, endpoint: &str, version: &str, answer: Result<T, Fault>) -> Result<T, Fault> {
+    pub fn end<T>(
+        &self,
+        endpoint: &str,
+        instance: Option<&Instance>,
+        answer: Result<T, Fault>,
+    ) -> Result<T, Fault> {
         let answer = answer.map_err(|fault| if self.uncertain { fault.effect_unknown() } else { fault });
         let now = Instant::now();
         self.callee.traffic.note(Sample {
             at: now,
-            endpoint: endpoint.into(),
-            version: version.into(),
+            endpoint: match &self.called {
+                Some((called, _)) if **called == *endpoint => called.clone(),
+                _ => endpoint.into(),
+            },
+            version: instance.map_or("", |instance| &instance.version).into(),
             took: now.saturating_duration_since(self.began),
             fault: answer.as_ref().err().and_then(Sample::fault_of),
             attempts: self.made,
@@ -211,10 +225,17 @@ impl Attempts {
         answer
     }
 
+    /// The name of an endpoint, and how long it takes. It is looked up once, unless versions name it differently.
+    fn called(&mut self, endpoint: &str) -> &(Arc<str>, Arc<Latencies>) {
+        let known = self.called.take().filter(|(name, _)| **name == *endpoint);
+        self.called.insert(known.unwrap_or_else(|| self.callee.latencies(endpoint)))
+    }
+
     /// All were tried: others may have come, and those that there are may be tried once more.
     fn look_again(&mut self, head: &Head) {
         self.tried.clear();
         if let Ok(candidates) = self.calls.0.registry.candidates(&head.namespace, &head.service) {
+            let candidates = offering(candidates, |instance| instance.endpoints.contains(&head.endpoint));
             self.seats = self.calls.seats(&self.callee, candidates, Instant::now());
         }
     }
@@ -255,18 +276,26 @@ impl Drop for Attempts {
 fn outcome<T>(answer: &Result<T, Fault>, given: Option<Duration>) -> Outcome {
     let Err(fault) = answer else { return Outcome::Good };
     match fault.code {
-        Code::Usage
-        | Code::Denied
-        | Code::NotFound
-        | Code::Conflict
-        | Code::Compacted
-        | Code::Unimplemented
-        | Code::TooLarge => Outcome::Good,
+        code if is_an_answer(code) => Outcome::Good,
         Code::Failed | Code::Internal | Code::Unknown => Outcome::Failed,
         Code::Limited | Code::Overloaded => Outcome::Busy,
         Code::Timeout if given.is_some_and(|given| given < PATIENCE) => Outcome::Busy,
-        Code::Timeout | Code::Unreachable | Code::Unavailable => Outcome::Lost,
+        _ => Outcome::Lost,
     }
+}
+
+/// Whether a fault is what an instance that is well says to a caller who asks for what can't be had.
+pub(super) fn is_an_answer(code: Code) -> bool {
+    matches!(
+        code,
+        Code::Usage
+            | Code::Denied
+            | Code::NotFound
+            | Code::Conflict
+            | Code::Compacted
+            | Code::Unimplemented
+            | Code::TooLarge
+    )
 }
 
 /// Whether what happened may be over with the next attempt.
@@ -283,6 +312,15 @@ fn open(head: &Head, wait: Duration) -> Fault {
     Fault::new(Code::Unavailable, message)
         .help(format!("look after its instances: `micro-node services {service}`"))
         .help(format!("`micro-node policy get {service}` shows when a circuit opens, and for how long"))
+}
+
+/// Those of the instances that have what is asked for, if any has it: of programs that share a name, and of versions,
+/// each gets the calls that are for it.
+pub(crate) fn offering(mut instances: Instances, has: impl Fn(&Instance) -> bool) -> Instances {
+    if instances.len() > 1 && instances.iter().any(|instance| has(instance)) {
+        instances.retain(|instance| has(instance));
+    }
+    instances
 }
 
 /// That no instance took a call.

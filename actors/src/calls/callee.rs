@@ -15,7 +15,7 @@ const ENDPOINTS_MAX: usize = 256;
 /// What this node knows of a service that it calls.
 pub(super) struct Callee {
     outlooks: Mutex<HashMap<InstanceId, Arc<Outlook>>>,
-    latencies: Mutex<HashMap<String, Arc<Latencies>>>,
+    latencies: Mutex<HashMap<Arc<str>, Arc<Latencies>>>,
     pub traffic: Traffic,
     /// Calls of it that this node has under way.
     pub in_flight: AtomicU32,
@@ -44,15 +44,17 @@ impl Callee {
         found
     }
 
-    /// How long an endpoint takes, by its full name.
-    pub fn latencies(&self, endpoint: &str) -> Arc<Latencies> {
+    /// How long an endpoint takes, by its full name, and that name.
+    pub fn latencies(&self, endpoint: &str) -> (Arc<str>, Arc<Latencies>) {
         let mut latencies = self.latencies.lock().expect("no code panics while it holds the latencies");
-        if let Some(known) = latencies.get(endpoint) {
-            return known.clone();
+        if let Some((name, known)) = latencies.get_key_value(endpoint) {
+            return (name.clone(), known.clone());
         }
         if latencies.len() >= ENDPOINTS_MAX {
             latencies.clear();
         }
-        latencies.entry(endpoint.to_owned()).or_insert_with(|| Arc::new(Latencies::new())).clone()
+        let (name, new): (Arc<str>, _) = (endpoint.into(), Arc::new(Latencies::new()));
+        latencies.insert(name.clone(), new.clone());
+        (name, new)
     }
 }

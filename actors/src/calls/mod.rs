@@ -18,7 +18,7 @@ mod peak_ewma;
 mod rehearsal;
 mod traffic;
 
-pub(crate) use attempts::{Attempt, Attempts, unreached};
+pub(crate) use attempts::{Attempt, Attempts, offering, unreached};
 pub use counters::Counted;
 pub(crate) use counters::Counters;
 pub use rehearsal::Rehearsal;

@@ -2,7 +2,7 @@
 
 use super::{
     Calls,
-    attempts::passes,
+    attempts::{is_an_answer, passes},
     budget::Budgets,
     choice::{Choice, Chosen, Seat},
     latencies::Latencies,
@@ -24,7 +24,7 @@ pub struct Rehearsal {
     pub calls: u64,
     /// Over how much time, in milliseconds: the longest of all nodes.
     pub covers_ms: u64,
-    /// Those that failed, as things were.
+    /// Those that failed, as things were: not those whose callers asked for what can't be had.
     pub failed: u64,
     /// Answered ones that would have taken longer than they may.
     pub timed_out: u64,
@@ -73,11 +73,18 @@ impl Calls {
         let (now, callee) = (Instant::now(), self.callee(namespace, service));
         let candidates = self.0.registry.candidates(namespace, service).unwrap_or_default();
         let seats = self.seats(&callee, candidates, now);
-        rehearse(&callee.traffic.recent(now), policy, &seats, now)
+        let present = self.policy(namespace, service);
+        rehearse(&callee.traffic.recent(now), policy, &present, &seats, now)
     }
 }
 
-fn rehearse(samples: &[Sample], policy: &Policy, seats: &[Seat], now: Instant) -> Rehearsal {
+fn rehearse(
+    samples: &[Sample],
+    policy: &Policy,
+    present: &Policy,
+    seats: &[Seat],
+    now: Instant,
+) -> Rehearsal {
     let oldest = samples.first().map_or(Duration::ZERO, |sample| now.saturating_duration_since(sample.at));
     let mut rehearsal = Rehearsal {
         nodes: u32::from(!samples.is_empty()),
@@ -94,7 +101,12 @@ fn rehearse(samples: &[Sample], policy: &Policy, seats: &[Seat], now: Instant) -
         if seats.len() != 1 {
             note_hedge(&mut rehearsal, sample, policy, &latencies, &budgets);
         }
-        note_version(&mut rehearsal, sample, policy, seats, place, now);
+        // Calls that came to nobody have no version, and would have none.
+        if !sample.version.is_empty() {
+            // What chance and load decide would only be decided differently, and not by the policy.
+            let changed = policy.routes != present.routes;
+            note_version(&mut rehearsal, sample, changed.then_some(policy), seats, place, now);
+        }
     }
     rehearsal
 }
@@ -121,6 +133,9 @@ fn note_attempts(rehearsal: &mut Rehearsal, sample: &Sample, policy: &Policy, bu
         rehearsal.given_up += u64::from(sample.attempts > most);
         return;
     };
+    if is_an_answer(code) {
+        return;
+    }
     rehearsal.failed += 1;
     let safe = effect == Effect::None || policy.is_idempotent(&sample.endpoint);
     // What was late as a whole has no time for another attempt.
@@ -153,14 +168,17 @@ fn note_hedge(
 fn note_version(
     rehearsal: &mut Rehearsal,
     sample: &Sample,
-    policy: &Policy,
+    changed: Option<&Policy>,
     seats: &[Seat],
     place: usize,
     now: Instant,
 ) {
-    if !sample.version.is_empty() {
-        rehearsal.versions.entry(sample.version.to_string()).or_default().0 += 1;
-    }
+    let version = rehearsal.versions.entry(sample.version.to_string()).or_default();
+    version.0 += 1;
+    let Some(policy) = changed else {
+        version.1 += 1;
+        return;
+    };
     // The place stands for chance: of many calls, each share gets as many as it would.
     let chance = (place as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15);
     if let Chosen::Seat(seat) = Choice::new(seats, policy, None, chance).next(&[], chance, now) {
@@ -182,7 +200,8 @@ mod tests {
     }
 
     fn rehearsed(samples: &[Sample], policy: &str) -> Rehearsal {
-        rehearse(samples, &Policy::parse(policy).expect("a good policy"), &[], Instant::now())
+        let policy = Policy::parse(policy).expect("a good policy");
+        rehearse(samples, &policy, &Policy::default(), &[], Instant::now())
     }
 
     #[test]
@@ -201,6 +220,15 @@ mod tests {
         let poor = rehearsed(&samples, poor);
         assert_eq!((poor.tried_again, poor.out_of_budget), (1, 1));
         assert_eq!(rehearsed(&samples, r#"{"limit": {"most": 2, "least": 1}}"#).shed, 4);
+    }
+
+    #[test]
+    fn what_a_caller_did_wrong_is_no_failure_and_the_policy_that_there_is_changes_nothing() {
+        let missed = sample(MS, Some((Code::NotFound, Effect::None)));
+        let nobody = Sample { version: "".into(), ..missed.clone() };
+        let as_it_is = rehearsed(&[sample(MS, None), missed, nobody], "{}");
+        assert_eq!((as_it_is.calls, as_it_is.failed), (3, 0));
+        assert_eq!(as_it_is.versions, BTreeMap::from([("1.0".to_owned(), (2, 2))]));
     }
 
     #[test]

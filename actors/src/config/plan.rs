@@ -124,11 +124,13 @@ impl Planner<'_> {
         change.map(|(change, _)| self.reply(&change)).transpose()
     }
 
-    /// What is asked, without values.
+    /// What is asked, to tell it from what else is asked with the same key. Of a value there is a checksum; not of a
+    /// secret, which could be guessed by it.
     fn asked(&self) -> String {
         match &self.request.what {
-            What::Set { path, secret, replace, canary_percent, .. } => {
-                format!("set {secret} {replace} {canary_percent} {path}")
+            What::Set { path, value, secret, replace, canary_percent } => {
+                let sum = if *secret { 0 } else { crc32c::crc32c(value.expose().as_bytes()) };
+                format!("set {secret} {replace} {canary_percent} {sum:08x} {path}")
             }
             What::Delete { path } => format!("delete {path}"),
             What::RollBack { path, to } => format!("rollback {to} {path}"),

@@ -4,11 +4,11 @@ use super::{
     Dispatch,
     conversation::{Body, RAW, Replay, holding, reply, request_of, said_by, said_to},
     endpoint::{endpoint, shortened},
-    service_call::remaining_ms,
+    service_call::aim,
 };
 use crate::{
     audit::Origin,
-    calls::{Attempt, unreached},
+    calls::{Attempt, offering, unreached},
     protobuf::is_reflection,
 };
 use futures::{StreamExt, stream};
@@ -71,9 +71,10 @@ impl Dispatch {
         }
         let candidates = self.registry().candidates(&head.namespace, &head.service);
         let candidates = candidates.or_else(|fault| self.authorize(origin, &head).and(Err(fault)))?;
+        let candidates = offering(candidates, |instance| method(instance, &head.endpoint).is_ok());
         let mut attempts = self.calls().attempts(&head, candidates);
         let replay = Replay::new(body);
-        let (mut last, mut version) = (None, String::new());
+        let (mut last, mut called) = (None, None);
         let answer = loop {
             let attempt = match attempts.next(&head) {
                 Ok(attempt) => attempt,
@@ -82,12 +83,9 @@ impl Dispatch {
             if let Err(fault) = self.name(origin, &mut head, &attempt.instance, method) {
                 break Err(fault);
             }
-            version.clone_from(&attempt.instance.version);
+            called = Some(attempt.instance.clone());
             let Some(body) = replay.attempt() else { break Err(last.unwrap_or_else(|| unreached(&head))) };
-            if let Some(deadline) = attempts.deadline() {
-                head.deadline_ms = remaining_ms(deadline);
-            }
-            head.instance = Some(attempt.instance.id);
+            aim(&mut head, &attempt, attempts.deadline());
             let answer = self.answered(&attempt, &head, body.boxed_unsync()).await;
             attempts.note(attempt, &head.endpoint, &answer);
             match answer {
@@ -95,7 +93,7 @@ impl Dispatch {
                 answer => break answer,
             }
         };
-        let answer = attempts.end(&head.endpoint, &version, answer);
+        let answer = attempts.end(&head.endpoint, called.as_deref(), answer);
         // The request is read for as long as somebody waits for the answer.
         answer.map(|response| response.map(|body| holding(body, replay)))
     }

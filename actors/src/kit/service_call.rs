@@ -4,7 +4,7 @@
 use super::{Dispatch, dispatch::Answer, endpoint::endpoint};
 use crate::{
     audit::Origin,
-    calls::{Attempt, Attempts, Counted},
+    calls::{Attempt, Attempts, Counted, offering},
 };
 use bytes::Bytes;
 use futures::future::select;
@@ -28,8 +28,9 @@ impl Dispatch {
         }
         let candidates = self.registry().candidates(&head.namespace, &head.service);
         let candidates = candidates.or_else(|fault| self.authorize(origin, &head).and(Err(fault)))?;
+        let candidates = offering(candidates, |instance| endpoint(instance, &head.endpoint).is_ok());
         let mut attempts = self.calls().attempts(&head, candidates).unary();
-        let (mut last, mut version) = (None, String::new());
+        let (mut last, mut called) = (None, None);
         let answer = loop {
             let attempt = match attempts.next(&head) {
                 Ok(attempt) => attempt,
@@ -42,13 +43,13 @@ impl Dispatch {
             if attempt.instance.streams_of(&head.endpoint).any() {
                 break Err(is_a_stream(&head));
             }
-            version.clone_from(&attempt.instance.version);
-            match self.race(&mut attempts, attempt, &head, &body).await {
+            called = Some(attempt.instance.clone());
+            match self.race(&mut attempts, attempt, &mut head, &body).await {
                 Err(fault) if attempts.again(&head, &fault).await => last = Some(fault),
                 answer => break answer,
             }
         };
-        attempts.end(&head.endpoint, &version, answer)
+        attempts.end(&head.endpoint, called.as_deref(), answer)
     }
 
     /// Has an endpoint be called by its full name, if the caller may.
@@ -70,13 +71,14 @@ impl Dispatch {
         &self,
         attempts: &mut Attempts,
         attempt: Attempt,
-        head: &Head,
+        head: &mut Head,
         body: &Bytes,
     ) -> Result<Answer, Fault> {
+        aim(head, &attempt, attempts.deadline());
         match attempts.hedge_after(&head.endpoint) {
             Some(after) => self.hedged(attempts, attempt, after, head, body).await,
             None => {
-                let sent = self.sent(attempt, head, body, attempts.deadline()).await;
+                let sent = self.sent(attempt, head, body).await;
                 noted(attempts, head, sent)
             }
         }
@@ -90,8 +92,7 @@ impl Dispatch {
         head: &Head,
         body: &Bytes,
     ) -> Result<Answer, Fault> {
-        let deadline = attempts.deadline();
-        let mut one = Box::pin(self.sent(attempt, head, body, deadline));
+        let mut one = Box::pin(self.sent(attempt, head, body));
         let second = match timeout(after, &mut one).await {
             Ok(sent) => return noted(attempts, head, sent),
             // Another version may not have the endpoint.
@@ -100,7 +101,9 @@ impl Dispatch {
             }
         };
         let Some(second) = second else { return noted(attempts, head, one.await) };
-        let two = Box::pin(self.sent(second, head, body, deadline));
+        let mut other = head.clone();
+        aim(&mut other, &second, attempts.deadline());
+        let two = Box::pin(self.sent(second, &other, body));
         let (first, other) = select(one, two).await.factor_first();
         match noted(attempts, head, first) {
             Ok(answer) => Ok(answer),
@@ -108,20 +111,12 @@ impl Dispatch {
         }
     }
 
-    /// Sends a call to the instance of an attempt.
-    async fn sent(
-        &self,
-        attempt: Attempt,
-        head: &Head,
-        body: &Bytes,
-        deadline: Option<Instant>,
-    ) -> (Attempt, Result<Answer, Fault>) {
+    /// Sends a call to the instance of an attempt, at which it is aimed.
+    async fn sent(&self, attempt: Attempt, head: &Head, body: &Bytes) -> (Attempt, Result<Answer, Fault>) {
         let Instance { id, node, .. } = *attempt.instance;
-        let deadline_ms = deadline.map_or(head.deadline_ms, remaining_ms);
-        let head = Head { deadline_ms, instance: Some(id), ..head.clone() };
         let answer = match node == self.node() {
-            true => self.counted(self.registry().call_instance(id, &head, body.clone()).await),
-            false => Box::pin(self.call_at(node, head, body.clone())).await,
+            true => self.counted(self.registry().call_instance(id, head, body.clone()).await),
+            false => Box::pin(self.call_at(node, head.clone(), body.clone())).await,
         };
         (attempt, answer.map(|body| Answer { body, node }))
     }
@@ -170,6 +165,14 @@ impl Dispatch {
     }
 }
 
+/// Has a call be for the instance of an attempt, with the time that is left.
+pub(super) fn aim(head: &mut Head, attempt: &Attempt, deadline: Option<Instant>) {
+    head.instance = Some(attempt.instance.id);
+    if let Some(deadline) = deadline {
+        head.deadline_ms = remaining_ms(deadline);
+    }
+}
+
 /// What came of an attempt, once it is noted.
 fn noted(
     attempts: &mut Attempts,
@@ -188,7 +191,7 @@ fn is_a_stream(head: &Head) -> Fault {
 }
 
 /// What is left until `deadline`, in milliseconds.
-pub(super) fn remaining_ms(deadline: Instant) -> u32 {
+fn remaining_ms(deadline: Instant) -> u32 {
     let left = deadline.saturating_duration_since(Instant::now());
     u32::try_from(left.as_millis()).unwrap_or(u32::MAX)
 }

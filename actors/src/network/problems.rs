@@ -214,6 +214,9 @@ impl Problems {
     fn of_failing_services(&mut self, services: &[(ServiceName, usize, usize, String)]) {
         for (service, failing, all, reason) in services {
             let message = match failing == all {
+                true if *all == 1 => {
+                    format!("service {service} can't be called: its only instance does not work: {reason}")
+                }
                 true => {
                     format!("service {service} can't be called: none of its {all} instances works: {reason}")
                 }

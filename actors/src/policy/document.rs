@@ -1,6 +1,7 @@
 //! What is to be done with the calls of one service, as people write it.
 
 use super::{span, sticky::Sticky, version::VersionPattern};
+use crate::kit::RAW;
 use micro_sdk::wire::{Code, Fault};
 use serde::{Deserialize, Serialize};
 use std::{collections::BTreeMap, time::Duration};
@@ -201,7 +202,8 @@ impl Policy {
     pub fn is_idempotent(&self, endpoint: &str) -> bool {
         self.idempotent.iter().any(|pattern| match pattern.strip_suffix('*') {
             Some(beginning) => endpoint.starts_with(beginning),
-            None => endpoint == pattern,
+            // What takes HTTP as it is has one endpoint, and each path is of it.
+            None => endpoint == pattern || (pattern == RAW && endpoint.starts_with(RAW)),
         })
     }
 
@@ -283,6 +285,8 @@ mod tests {
         let written = serde_json::to_string(&policy).expect("a policy is JSON");
         assert_eq!(Policy::parse(&written), Ok(policy.clone()));
         assert!(policy.is_idempotent("Stock.count") && !policy.is_idempotent("Cart.add"));
+        let raw = Policy::parse(r#"{"idempotent": ["/"]}"#).expect("a good policy");
+        assert!(raw.is_idempotent("/shop/carts") && !raw.is_idempotent("Cart.list"));
     }
 
     #[test]

@@ -18,9 +18,9 @@ use crate::{
 use bytes::Bytes;
 use futures::future::BoxFuture;
 use http::{
-    HeaderName, HeaderValue, Request, Response, StatusCode, Uri,
+    HeaderName, HeaderValue, Method, Request, Response, StatusCode, Uri,
     header::CONTENT_TYPE,
-    uri::{Authority, Scheme},
+    uri::{self, Authority, Scheme},
 };
 use hyper_util::client::legacy::connect::HttpConnector;
 use micro_sdk::wire::{Code, Endpoint, Fault, Head, Instance, limits::BODY_BYTES_MAX};
@@ -236,18 +236,24 @@ async fn call_http(line: &Line, authority: &Authority, head: &Head, body: Bytes)
     }))
 }
 
-/// The request that a call is.
+/// The request that a call is. Not by http's builder, which moves all of it with each header.
 fn request(authority: &Authority, head: &Head) -> Result<Request<()>, http::Error> {
-    let path = ["/", &head.endpoint.replace('.', "/")].concat();
-    let uri = Uri::builder().scheme(Scheme::HTTP).authority(authority.clone()).path_and_query(path);
-    let mut request = Request::post(uri.build()?)
-        .header(CONTENT_TYPE, HeaderValue::from_static("application/json"))
-        .header(DEADLINE, head.deadline_ms);
+    let mut target = uri::Parts::default();
+    target.scheme = Some(Scheme::HTTP);
+    target.authority = Some(authority.clone());
+    target.path_and_query = Some(["/", &head.endpoint.replace('.', "/")].concat().try_into()?);
+    let mut request = Request::new(());
+    *request.method_mut() = Method::POST;
+    *request.uri_mut() = Uri::from_parts(target)?;
+    let headers = request.headers_mut();
+    headers.reserve(heading::HEADERS_MAX + 2 + head.metadata.len());
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    headers.insert(DEADLINE, heading::passing(head.deadline_ms.into()));
     for (name, value) in heading::of(head) {
-        request = request.header(name, value);
+        headers.append(name, value?);
     }
     for (name, value) in &head.metadata {
-        request = request.header(name, value);
+        headers.append(HeaderName::from_bytes(name.as_bytes())?, HeaderValue::from_str(value)?);
     }
-    request.body(())
+    Ok(request)
 }

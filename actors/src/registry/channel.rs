@@ -14,8 +14,10 @@ use std::{net::SocketAddr, time::Duration};
 
 /// What an instance may send ahead on one stream: loopback is quick, so that little is enough.
 const STREAM_WINDOW: u32 = 128 << 10;
-/// The same on all of them: as many as may be open with an instance by default can fill theirs, and none waits.
-const CONNECTION_WINDOW: u32 = 1024 * STREAM_WINDOW;
+/// The same on all of them: as many as may be open with an instance by default can fill theirs, and none waits. Half of
+/// it is what short messages may cost beside their bytes before h2 ends the connection, which is 5 MB for a window that
+/// is full of the shortest: for a hundred callers who read nothing.
+const CONNECTION_WINDOW: u32 = 1 << 30;
 /// How often a silent instance is asked whether it lives, and how long it may take to say so.
 const KEEP_ALIVE: Duration = Duration::from_secs(15);
 
@@ -68,7 +70,7 @@ impl Channel {
 
 /// What goes with a call: what the caller sent along, and what the node says of it, which wins.
 fn headers(head: &Head) -> HeaderMap {
-    let mut headers = HeaderMap::new();
+    let mut headers = HeaderMap::with_capacity(heading::HEADERS_MAX + 2 + head.metadata.len());
     for (name, value) in &head.metadata {
         if let (Ok(name), Ok(value)) = (HeaderName::from_bytes(name.as_bytes()), HeaderValue::from_str(value))
         {
@@ -76,13 +78,13 @@ fn headers(head: &Head) -> HeaderMap {
         }
     }
     for (name, value) in heading::of(head) {
-        if let Ok(value) = HeaderValue::from_str(&value) {
+        if let Ok(value) = value {
             headers.insert(name, value);
         }
     }
     headers.insert("te", HeaderValue::from_static("trailers"));
     if head.deadline_ms != DEADLINE_MS_NONE {
-        headers.insert("grpc-timeout", timeout(head.deadline_ms));
+        headers.insert("grpc-timeout", heading::passing(timeout(head.deadline_ms)));
     }
     headers
 }

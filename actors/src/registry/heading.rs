@@ -1,7 +1,7 @@
 //! What the node says of a call to the instance that answers it: its trace, and who calls. Callers can't say it: what
 //! they send under these names is refused or dropped at the doors.
 
-use http::HeaderName;
+use http::{HeaderName, HeaderValue, header::InvalidHeaderValue};
 use micro_sdk::wire::{Caller, Head};
 
 /// W3C Trace Context.
@@ -14,6 +14,8 @@ const ACCOUNT: HeaderName = HeaderName::from_static("micro-account");
 const ACCOUNT_NAMESPACE: HeaderName = HeaderName::from_static("micro-account-namespace");
 const ACCOUNT_SCOPES: HeaderName = HeaderName::from_static("micro-account-scopes");
 
+/// How many there are at most.
+pub(super) const HEADERS_MAX: usize = 6;
 /// What the names of the node's own headers begin with.
 const RESERVED_PREFIX: &str = "micro-";
 
@@ -31,27 +33,35 @@ pub fn header_begins_with(name: &str, prefix: &str) -> bool {
 
 /// The headers for a call with this head. A `traceparent` among its metadata stays the only one: it names the caller's
 /// place in the trace more exactly.
-pub(super) fn of(head: &Head) -> Vec<(HeaderName, String)> {
+pub(super) fn of(head: &Head) -> Vec<(HeaderName, Result<HeaderValue, InvalidHeaderValue>)> {
+    let mut headers = Vec::with_capacity(HEADERS_MAX);
     let trace = head.trace.to_string();
-    let parent = format!("00-{trace}-{}-01", &trace[16..]);
-    let mut headers = vec![(TRACE, trace)];
     if !head.metadata.iter().any(|(name, _)| TRACEPARENT == name.as_str()) {
-        headers.push((TRACEPARENT, parent));
+        let parent = ["00-", &trace, "-", &trace[16..], "-01"].concat();
+        headers.push((TRACEPARENT, HeaderValue::try_from(parent).map(passing)));
     }
+    headers.push((TRACE, HeaderValue::try_from(trace).map(passing)));
     let caller = match &head.caller {
         Caller::Admin => "admin",
         Caller::Node(_) => "node",
         Caller::Anonymous | Caller::Stranger => "anonymous",
         Caller::Account(account) => {
             let scopes: Vec<&str> = account.scopes.iter().map(|scope| scope.as_str()).collect();
-            headers.push((ACCOUNT, account.name.to_string()));
-            headers.push((ACCOUNT_NAMESPACE, account.namespace.to_string()));
-            headers.push((ACCOUNT_SCOPES, scopes.join(",")));
+            headers.push((ACCOUNT, account.name.to_string().try_into()));
+            headers.push((ACCOUNT_NAMESPACE, account.namespace.to_string().try_into()));
+            headers.push((ACCOUNT_SCOPES, scopes.join(",").try_into()));
             "account"
         }
     };
-    headers.push((CALLER, caller.to_owned()));
+    headers.push((CALLER, Ok(HeaderValue::from_static(caller))));
     headers
+}
+
+/// A value that the next call does not have: HTTP/2 is told not to remember it, which takes both ends longer than to
+/// send it (RFC 7541, 6.2.3).
+pub(super) fn passing(mut value: HeaderValue) -> HeaderValue {
+    value.set_sensitive(true);
+    value
 }
 
 #[cfg(test)]
@@ -100,8 +110,11 @@ mod tests {
         let told = |caller: Caller| {
             let head = head(caller);
             let headers = of(&head).into_iter();
-            let headers: Vec<String> =
-                headers.skip(2).map(|(name, value)| format!("{name}: {value}")).collect();
+            let line = |(name, value): (HeaderName, Result<HeaderValue, _>)| {
+                let value = value.expect("names are text");
+                format!("{name}: {}", value.to_str().expect("names are text"))
+            };
+            let headers: Vec<String> = headers.skip(2).map(line).collect();
             headers.join("\n")
         };
         assert_eq!(told(Caller::Admin), "micro-caller: admin");

@@ -339,6 +339,6 @@ fn failing(service: &ServiceName, ailing: &[Arc<Instance>], table: &Table) -> Fa
     let told: Vec<String> = told.collect();
     let message = format!("no instance of service {:?} works: {}", service.as_str(), told.join("; "));
     Fault::new(Code::Unavailable, message)
-        .help(format!("`micro-node services {service}` shows how each of its {} instances is", ailing.len()))
+        .help(format!("`micro-node services {service}` shows how each of its instances is"))
         .help("try again in a moment")
 }

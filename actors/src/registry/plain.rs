@@ -1,6 +1,6 @@
 //! How an instance that takes HTTP as it is gets it: the request of the caller, over HTTP/1.1, streamed both ways.
 
-use super::{heading, hops::strip_hops};
+use super::{heading, health::deepest, hops::strip_hops};
 use crate::{Body, kit::RawRequest};
 use http::{HeaderName, Request, Response, header::AUTHORIZATION};
 use http_body_util::BodyExt;
@@ -39,9 +39,17 @@ impl Plain {
         strip_hops(request.headers_mut());
         put_in(head, &mut request);
         let response = self.client.request(request).await.map_err(|error| {
-            let message = format!("the instance of {} can't be reached: {error}", head.service);
-            let fault = Fault::new(Code::Unavailable, message);
-            if error.is_connect() { fault } else { fault.effect_unknown() }
+            let (service, why) = (&head.service, deepest(&error));
+            if error.is_connect() {
+                return Fault::new(
+                    Code::Unavailable,
+                    format!("the instance of {service} can't be reached: {why}"),
+                );
+            }
+            let message = format!("the instance of {service} took the request and gave no answer: {why}");
+            Fault::new(Code::Unavailable, message).effect_unknown().help(format!(
+                "see what its program says; `micro-node policy get {service}` shows what is tried again"
+            ))
         })?;
         let service = head.service.clone();
         let mut response = response.map(|body| {
@@ -65,7 +73,7 @@ fn put_in(head: &Head, request: &mut Request<Body>) {
     own.into_iter().for_each(|name| drop(headers.remove(name)));
     for (name, value) in heading::of(head) {
         let theirs = name == heading::TRACEPARENT && headers.contains_key(&name);
-        if let (false, Ok(value)) = (theirs, value.parse()) {
+        if let (false, Ok(value)) = (theirs, value) {
             headers.insert(name, value);
         }
     }

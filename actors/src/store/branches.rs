@@ -2,7 +2,7 @@
 
 use crate::store::{
     Value,
-    command::{Branches, Comparand, Compare, Done, Op, Put, Relation, StoreOutcome},
+    command::{Branches, Comparand, Compare, Done, Op, Put, Relation, StoreCommand, StoreOutcome},
     edit::{ChangeKind, Edit},
     row::Row,
 };
@@ -34,21 +34,31 @@ const FORESIGHT: usize = 32;
 const RECORD_BYTES: usize = 16;
 
 impl Branches {
-    /// Carries it out. `read_bytes_max` bounds what it reads.
-    pub fn perform(
-        self,
-        state: &mut Transaction<'_>,
-        edit: Edit,
-        read_bytes_max: Option<usize>,
-    ) -> (Edit, StoreOutcome) {
-        let (revision, time_ms) = (edit.revision, edit.time_ms);
+    /// Carries it out. Its outcome may have to be `kept`: that of a branch that only reads is read again instead.
+    pub fn perform(self, state: &mut Transaction<'_>, edit: Edit, kept: bool) -> (Edit, StoreOutcome) {
         if self.count() > TRANSACTION_OPS_MAX {
             let why = format!("{} operations are more than the limit of {TRANSACTION_OPS_MAX}", self.count());
             return (edit, StoreOutcome::Refused { why });
         }
         let held = self.compares.iter().all(|compare| compare.holds(state));
+        self.branch(state, edit, held, kept)
+    }
+
+    /// Carries out one of its branches.
+    fn branch(
+        self,
+        state: &mut Transaction<'_>,
+        edit: Edit,
+        held: bool,
+        kept: bool,
+    ) -> (Edit, StoreOutcome) {
+        let (revision, time_ms) = (edit.revision, edit.time_ms);
         let ops = if held { self.then } else { self.otherwise };
-        let mut branch = Branch { edit, read: 0, read_max: read_bytes_max.unwrap_or(READ_BYTES_MAX) };
+        let read_max = match kept && ops.iter().any(Op::changes) {
+            true => OUTCOME_BYTES_KEPT,
+            false => READ_BYTES_MAX,
+        };
+        let mut branch = Branch { edit, read: 0, read_max };
         let done = state.attempt(|state| {
             let (mut done, mut ops) = (Vec::with_capacity(ops.len()), ops.into_iter());
             while let ahead = ops.as_slice()
@@ -99,7 +109,46 @@ struct Branch {
     read_max: usize,
 }
 
+/// Which branches of a transaction change nothing, whatever there is.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Reads {
+    then: bool,
+    otherwise: bool,
+}
+
+impl Reads {
+    /// Whether the branch only reads that is done if the comparisons are `held`.
+    pub fn only(self, held: bool) -> bool {
+        if held { self.then } else { self.otherwise }
+    }
+}
+
+impl StoreCommand {
+    /// Which of its branches change nothing; none, if it has no branches.
+    pub fn reads(&self) -> Reads {
+        let StoreCommand::Transact { transaction, .. } = self else { return Reads::default() };
+        let only = |ops: &[Op]| !ops.iter().any(Op::changes);
+        Reads { then: only(&transaction.then), otherwise: only(&transaction.otherwise) }
+    }
+
+    /// Does a branch again that only reads: what it is answered is what is there now.
+    pub fn read_again(self, state: &mut Transaction<'_>, edit: Edit, held: bool) -> StoreOutcome {
+        match self {
+            StoreCommand::Transact { transaction, .. } => transaction.branch(state, edit, held, false).1,
+            _ => refused("only transactions are read again".to_owned()),
+        }
+    }
+}
+
 impl Op {
+    /// Whether it may change something.
+    fn changes(&self) -> bool {
+        match self {
+            Op::Put(_) | Op::Delete(_) | Op::DeleteRange { .. } => true,
+            Op::Get(_) | Op::Range { .. } => false,
+        }
+    }
+
     /// The key of the one record that it is about, if it is about one.
     fn key(&self) -> Option<Bytes> {
         match self {

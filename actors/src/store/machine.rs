@@ -32,7 +32,7 @@ use crate::store::{
     history, key,
     lease::{Budget, Lease},
     ledger::Ledger,
-    outcomes::{Outcomes, Seen, fingerprint},
+    outcomes::{Kept, Outcomes, Seen, fingerprint},
 };
 use bytes::Bytes;
 use micro_consensus::Transaction;
@@ -43,6 +43,9 @@ use std::{
     sync::{Arc, Mutex, MutexGuard},
 };
 
+/// What a command takes in memory at most, as decoding counts it: a list counts what its elements are there, beside
+/// their bytes. What was taken in must be carried out, so this is more than any proposal can come to.
+const COMMAND_BYTES_MAX: usize = 4 * PROPOSAL_BYTES_MAX;
 /// How many records and leases one entry ends at most, so that no other entry waits long for it.
 const EXPIRE_MAX: usize = 256;
 
@@ -82,28 +85,40 @@ impl StoreMachine {
 
     /// Applies one encoded command and returns its encoded outcome.
     pub fn apply(&self, state: &mut Transaction<'_>, index: LogIndex, time_ms: u64, encoded: &[u8]) -> Bytes {
-        let command = match Codec::decode::<StoreCommand, PROPOSAL_BYTES_MAX>(encoded) {
+        let command = match Codec::decode::<StoreCommand, COMMAND_BYTES_MAX>(encoded) {
             Ok(command) => command,
             Err(error) => return Codec::encode(&StoreOutcome::Invalid { why: error.to_string() }).into(),
         };
         let mut books = self.books();
         let Books { ledger, outcomes, .. } = books.get_or_insert_with(|| Books::read(state));
         let Some(idempotency_key) = command.idempotency_key() else {
-            return self.apply_once(state, ledger, index.0, time_ms, command);
+            return self.apply_once(state, ledger, index.0, time_ms, command).0;
         };
         let outcomes = outcomes.get_or_insert_with(|| Outcomes::read(state, ledger));
         let fingerprint = fingerprint(encoded);
         match outcomes.get(state, ledger, idempotency_key, fingerprint) {
             Some(Seen::Same(before)) => return before,
+            Some(Seen::SameRead { held }) => {
+                // Nothing is changed by that branch, whatever its comparisons say now.
+                let edit = Edit::new(index.0, time_ms);
+                return Codec::encode(&command.read_again(state, edit, held)).into();
+            }
             Some(Seen::Other) => return Codec::encode(&StoreOutcome::KeyUsed).into(),
             None => {}
         }
-        let outcome = self.apply_once(state, ledger, index.0, time_ms, command);
+        let reads = command.reads();
+        let (outcome, held) = self.apply_once(state, ledger, index.0, time_ms, command);
         (ledger.revision, ledger.time_ms) = (index.0, time_ms);
-        outcomes.put(state, index.0, (idempotency_key, fingerprint), &outcome);
-        outcomes.forget(state, ledger, index.0);
+        let kept = match held {
+            Some(held) if outcome.len() > OUTCOME_BYTES_KEPT && reads.only(held) => Kept::Read { held },
+            _ => Kept::Whole(&outcome),
+        };
+        outcomes.put(state, (index.0, time_ms), (idempotency_key, fingerprint), &kept);
+        outcomes.forget(state, ledger, (index.0, time_ms));
         outcome
     }
+
+    /// The encoded outcome; and if it is of a transaction that was carried out, whether its comparisons held.
 
     fn apply_once(
         &self,
@@ -112,7 +127,7 @@ impl StoreMachine {
         revision: u64,
         time_ms: u64,
         command: StoreCommand,
-    ) -> Bytes {
+    ) -> (Bytes, Option<bool>) {
         let (edit, outcome) = Self::perform(state, ledger, Edit::new(revision, time_ms), command);
         if edit.expiries_changed {
             self.watchers.note_expiries();
@@ -122,7 +137,11 @@ impl StoreMachine {
             (ledger.revision, ledger.time_ms) = (revision, time_ms);
         }
         self.watchers.note(revision, time_ms, changes);
-        Codec::encode(&outcome).into()
+        let held = match &outcome {
+            StoreOutcome::Transacted { held, .. } => Some(*held),
+            _ => None,
+        };
+        (Codec::encode(&outcome).into(), held)
     }
 
     /// A batch ends: writes what it left in memory.
@@ -175,8 +194,7 @@ impl StoreMachine {
                 }
             }
             StoreCommand::Transact { transaction, idempotency_key } => {
-                let outcome_max = idempotency_key.map(|_| OUTCOME_BYTES_KEPT);
-                return transaction.perform(state, edit, outcome_max);
+                return transaction.perform(state, edit, idempotency_key.is_some());
             }
             StoreCommand::Expire => Self::expire(state, ledger, &mut edit),
             StoreCommand::Grant { ttl_ms, .. } => Lease::grant(state, &mut edit, ttl_ms),

@@ -1,7 +1,7 @@
 //! A backup: the state of the group at one moment, as one stream of bytes that a file can hold.
 //!
 //! ```text
-//! "micro-node backup 1\n"
+//! "micro-node backup 2\n"
 //! length of the head, u32 BE | head, by the codec
 //! the files of a snapshot, one behind the other, in the order of its manifest
 //! SHA-256 of all above                                            a cut or changed backup is seen
@@ -22,7 +22,7 @@ use bincode::{Decode, Encode};
 use micro_sdk::wire::ClusterId;
 
 /// What a backup begins with. The number is that of the layout.
-const MAGIC: &[u8] = b"micro-node backup 1\n";
+const MAGIC: &[u8] = b"micro-node backup 2\n";
 /// The largest head: the manifest of half a terabyte is within it, and garbage allocates no more.
 const HEAD_BYTES_MAX: usize = 8 << 20;
 /// SHA-256.

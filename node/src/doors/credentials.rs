@@ -125,7 +125,8 @@ fn refused(why: &str) -> Fault {
     Fault::new(Code::Denied, why)
         .help("log in: micro-node login ACCOUNT")
         .help(
-            "or send the admin secret: MICRO_NODE_TOKEN=@FILE, with the file `admin.secret` in the node's data directory",
+            "or send the admin secret, which is in the file `files/admin.secret` of the node's data directory: for micro-node \
+             MICRO_NODE_TOKEN=@FILE, for others the header `Authorization: Bearer SECRET`",
         )
 }
 

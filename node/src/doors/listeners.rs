@@ -92,8 +92,8 @@ async fn dns(listen: DnsListen) -> Result<Option<(UdpSocket, TcpListener)>, Faul
         DnsListen::Usual => match pair(DNS_USUAL).await {
             Err(fault) if fault.code == Code::Conflict => {
                 let bound = pair(SocketAddr::new(DNS_USUAL.ip(), 0)).await?;
-                let at = bound.0.local_addr().ok();
-                tracing::info!(?at, "DNS listens at a free port, since another process has {DNS_USUAL}");
+                let at = bound.0.local_addr().map(|at| at.to_string()).unwrap_or_default();
+                tracing::info!(at, "DNS listens at a free port, since another process has {DNS_USUAL}");
                 Ok(Some(bound))
             }
             bound => bound.map(Some),

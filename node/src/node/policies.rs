@@ -12,6 +12,7 @@ use micro_actors::{
     registry::{REGISTRY, RehearseRequest},
 };
 use micro_sdk::wire::{Caller, Codec, Fault, Head, Namespace, ServiceName, limits::BODY_BYTES_MAX};
+use std::time::Duration;
 
 /// Whose calls: those of a tenant's service.
 pub type Called = (Namespace, ServiceName);
@@ -130,6 +131,11 @@ impl Local {
             Sticky::Header(name) => Some(name.clone()),
             Sticky::Caller => None,
         }
+    }
+
+    /// How long a call of a service may take, if its policy says so.
+    pub fn call_timeout(&self, namespace: &Namespace, service: &ServiceName) -> Option<Duration> {
+        self.system.dispatch().policy(namespace, service).timeout
     }
 
     fn admit_policy(

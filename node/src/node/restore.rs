@@ -1,6 +1,7 @@
 //! Restoring a backup: a data directory for the first node of a new mesh, with the records of the old one.
 
 use super::{
+    admin_secret,
     bootstrap::{Bootstrap, RESTORING_FILE},
     founding::Founding,
     production_seams, storage_fault,
@@ -52,6 +53,12 @@ pub fn restore(
         return Err(Fault::new(Code::Conflict, format!("a node lives in {dir} already"))
             .help("restore into another directory: --data-dir DIR")
             .help(format!("or give that node up first: `micro-node reset --data-dir {dir}`")));
+    }
+    if storage.files.read(admin_secret::FILE).map_err(failed)?.is_some() {
+        let message = format!("a node was started in {dir} before, and left what is not of the backup");
+        return Err(Fault::new(Code::Conflict, message)
+            .help("restore into another directory: --data-dir DIR")
+            .help(format!("or have it emptied first: `micro-node reset --data-dir {dir}`")));
     }
     let seams = production_seams();
     let founding = Founding::new(&seams, CERTIFICATE_LIFE)?;

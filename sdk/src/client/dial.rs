@@ -19,6 +19,9 @@ const PROBE_INTERVAL: Duration = Duration::from_secs(10);
 const PROBE_TIMEOUT: Duration = Duration::from_secs(5);
 /// What may be under way unacknowledged: a large body is not held up by round trips.
 const WINDOW_BYTES: u32 = 1 << 20;
+/// The same on all streams together. Each is bounded by itself; this is half of what short messages may cost beside
+/// their bytes, beyond which h2 ends the connection: a window full of the shortest costs 42 MB while nobody reads it.
+const CONNECTION_WINDOW_BYTES: u32 = 1 << 30;
 
 /// What to do when a node's socket is not for this user.
 pub const SOCKET_HELP: &str = "run it as root or as the node's own user, or use the node's gRPC proxy with --address \
@@ -78,7 +81,7 @@ pub(crate) async fn channel(address: &Address) -> Result<Channel, Fault> {
         .http2_keep_alive_interval(PROBE_INTERVAL)
         .keep_alive_timeout(PROBE_TIMEOUT)
         .initial_stream_window_size(WINDOW_BYTES)
-        .initial_connection_window_size(4 * WINDOW_BYTES);
+        .initial_connection_window_size(CONNECTION_WINDOW_BYTES);
     let dialled = address.clone();
     let connector = tower::service_fn(move |_| dial(dialled.clone()));
     let channel = endpoint.connect_with_connector(connector);

@@ -44,8 +44,9 @@ const CONNECTIONS_MAX: usize = 256;
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 /// What a caller may send ahead on one call: a large body is not held up by round trips.
 const WINDOW_BYTES: u32 = 1 << 20;
-/// The same on all calls of a connection: many that no handler reads yet don't hold up the others.
-const CONNECTION_WINDOW_BYTES: u32 = 64 * WINDOW_BYTES;
+/// The same on all calls of a connection: many that no handler reads yet don't hold up the others. Half of it is what
+/// short messages may cost beside their bytes before h2 ends the connection.
+const CONNECTION_WINDOW_BYTES: u32 = 1 << 30;
 
 /// Serves one service. [`serve`](super::serve) is this with nothing set.
 #[must_use = "a server does nothing until it runs"]
@@ -341,7 +342,8 @@ async fn converse(stream: TcpStream, door: Arc<Door>, permits: u32, mut stopping
         .max_concurrent_streams(permits)
         .initial_stream_window_size(WINDOW_BYTES)
         .initial_connection_window_size(CONNECTION_WINDOW_BYTES);
-    let service = service_fn(move |request| door.clone().reply(request).map(Ok::<_, Infallible>));
+    // Boxed, since hyper moves it about: to where it is polled, and in HTTP/2 to a task of its own.
+    let service = service_fn(move |request| Box::pin(door.clone().reply(request).map(Ok::<_, Infallible>)));
     let connection = protocol.serve_connection(TokioIo::new(stream), service);
     let mut connection = std::pin::pin!(connection);
     tokio::select! {

@@ -15,9 +15,9 @@ use std::{
 };
 
 /// The layout that this build writes, and the only one that it reads. 1 kept the log in RocksDB, 2 had entries without
-/// a time and records without a history, 3 kept the history among the records, 4 the figures of the store; none was
-/// ever released.
-const LAYOUT_VERSION: u32 = 5;
+/// a time and records without a history, 3 kept the history among the records, 4 the figures of the store, 5 had
+/// outcomes without a time; none was ever released.
+const LAYOUT_VERSION: u32 = 6;
 
 /// Held under `flock` while a process has the directory open. Never removed: a lock on a file that has lost its name
 /// keeps nobody out.

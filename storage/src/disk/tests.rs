@@ -117,14 +117,14 @@ fn a_place_that_cannot_be_a_directory_is_unwritable() {
 fn another_layout_is_refused() {
     let root = directory();
     drop(open(root.path()).unwrap());
-    for other in [4, 6] {
+    for other in [5, 7] {
         fs::write(root.path().join("LAYOUT"), format!("{other}\n")).unwrap();
         let refused = open(root.path());
-        assert!(matches!(refused, Err(StorageError::Layout { found, known: 5, .. }) if found == other));
+        assert!(matches!(refused, Err(StorageError::Layout { found, known: 6, .. }) if found == other));
     }
     fs::write(root.path().join("LAYOUT"), b"x").unwrap();
     assert!(is_corrupt(&open(root.path())));
-    fs::write(root.path().join("LAYOUT"), b"5\n").unwrap();
+    fs::write(root.path().join("LAYOUT"), b"6\n").unwrap();
     assert!(open(root.path()).is_ok());
 }
 

@@ -131,7 +131,9 @@ async fn use_them(cluster: &Cluster, seen: &mut Sightings) -> anyhow::Result<Str
     let token = token.token.expose().to_owned();
     // A token with one letter changed is no token; one of another mesh is refused by this one.
     let stale = secret_file(cluster, "token", &format!("{}AAAA", &token[..token.len() - 4]))?;
-    let start = ["start", "--join", &at.mesh.to_string(), "--join-token", &stale];
+    // Not where a node of this host would live.
+    let data = cluster.root().join("refused").display().to_string();
+    let start = ["start", "--data-dir", &data, "--join", &at.mesh.to_string(), "--join-token", &stale];
     let alone = CommandLine::new(None, cluster.root())?;
     seen.command("a refused start", alone.run(&start).await?);
 

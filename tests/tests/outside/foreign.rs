@@ -16,13 +16,18 @@ use tokio::process::{Child, Command};
 
 const SOON: Duration = Duration::from_secs(20);
 
-/// A server of HTTP in Python. It says its name and who calls, is sick while a file is there, and ends with 7.
+/// A server of HTTP in Python. It says its name and who calls, is sick while a file is there, and ends with 7. It takes
+/// long where that is asked for, and hangs up where it is called as it is.
 const SCRIPT: &str = r#"
-import http.server, os, signal, sys
+import http.server, os, signal, sys, time
 port, name, sick = int(sys.argv[1]), sys.argv[2], sys.argv[3]
 signal.signal(signal.SIGTERM, lambda *_: sys.exit(7))
 class Handler(http.server.BaseHTTPRequestHandler):
     def do_GET(self):
+        if self.path == '/shop/slow':
+            time.sleep(3)
+        if self.path == '/shop/' + name:
+            return
         health = self.path == '/health'
         self.send_response(503 if health and os.path.exists(sick) else 200)
         self.end_headers()
@@ -238,7 +243,7 @@ async fn a_program_that_ends_or_never_listens_ends_its_command() -> anyhow::Resu
             .collect()
     };
     for (more, code, told) in [
-        (&["--", "sh", "-c", "exit 3"][..], 3, ""),
+        (&["--", "sh", "-c", "exit 3"][..], 3, "the program ended before it listened"),
         (&["--", "sleep", "60"], 7, "did not listen"),
         (&["--", "/nowhere/at/all"], 2, "cannot run"),
         (&["--health", "soon"], 2, "command:LINE"),
@@ -248,6 +253,59 @@ async fn a_program_that_ends_or_never_listens_ends_its_command() -> anyhow::Resu
         let words: Vec<&str> = words.iter().map(String::as_str).collect();
         let outcome = cli.run(&words).await?;
         ensure!(outcome.code == code && outcome.stderr.contains(told), "{more:?}: {outcome:?}");
+    }
+    // Calls would go to a stranger.
+    let stranger = TcpListener::bind("127.0.0.1:0")?;
+    let endpoint = format!("http://{}", stranger.local_addr()?);
+    let outcome = cli.run(&["service", "--name", "shop", "--endpoint", &endpoint, "--", "true"]).await?;
+    ensure!(outcome.code == 6 && outcome.stderr.contains("another program listens"), "{outcome:?}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_policy_counts_for_programs_that_take_http() -> anyhow::Result<()> {
+    let cluster = Cluster::of(1).await?;
+    let _one = Offered::start(&cluster, 0, "one", &[])?;
+    let _two = Offered::start(&cluster, 0, "two", &[])?;
+    answered_by(&cluster, 0, "one two").await?;
+    let api = cluster.members[0].at().api;
+    let file = cluster.root().join("policy.toml");
+    fs::write(&file, "timeout = \"500ms\"\nidempotent = [\"/\"]\n")?;
+    cluster.cli(0)?.ok(&["policy", "set", "shop", file.to_str().context("a path is text")?]).await?;
+    until("the policy counts", SOON, async || {
+        let slow = get(api, "/shop/slow").await?;
+        ensure!(slow.status == 504 && slow.body.contains("within 500ms"), "{slow:?}");
+        Ok(())
+    })
+    .await?;
+    for _ in 0..10 {
+        let answer = get(api, "/shop/one").await?;
+        ensure!(answer.status == 200 && answer.body.starts_with("two "), "{answer:?}");
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn programs_that_share_a_name_each_get_their_own_calls() -> anyhow::Result<()> {
+    let cluster = Cluster::of(1).await?;
+    let _http = Offered::start(&cluster, 0, "http", &[])?;
+    answered_by(&cluster, 0, "http").await?;
+    let mut command = Command::new(program("shop")?);
+    command.env("HOME", cluster.root()).env("MICRO_NODE_ADDRESS", cluster.members[0].address());
+    let log = fs::File::create(cluster.root().join("sdk.log"))?;
+    command.current_dir(cluster.root()).stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log);
+    let _sdk = command.kill_on_drop(true).spawn()?;
+    until("both are there", SOON, async || {
+        let instances = cluster.client(0).await?.service("shop").await?.instances.len();
+        ensure!(instances == 2, "{instances}");
+        Ok(())
+    })
+    .await?;
+    for _ in 0..10 {
+        let called = cluster.cli(0)?.run(&["call", "shop", "limits", "{}"]).await?;
+        ensure!(called.stderr.contains("the shop is closed"), "{called:?}");
+        let answer = call(&cluster, 0).await?;
+        ensure!(answer.status == 200 && answer.body.starts_with("http "), "{answer:?}");
     }
     Ok(())
 }

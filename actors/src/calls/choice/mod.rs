@@ -85,6 +85,14 @@ impl<'s> Choice<'s> {
 
     /// The instance of the next attempt.
     pub fn next(&self, tried: &[InstanceId], chance: u64, now: Instant) -> Chosen<'s> {
+        // Most services of a small mesh have one, and there is nothing to choose.
+        if let [only] = self.seats {
+            return match only.outlook.admission(now) {
+                _ if tried.contains(&only.instance.id) => Chosen::None,
+                Admission::Refused(wait) => Chosen::Open(wait),
+                Admission::Open | Admission::Trial => Chosen::Seat(only),
+            };
+        }
         let left = |seat: &&Seat| !tried.contains(&seat.instance.id);
         let of_route: Vec<&Seat> =
             self.seats.iter().filter(left).filter(|seat| meant(self.route, &seat.instance)).collect();

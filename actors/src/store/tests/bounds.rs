@@ -5,6 +5,7 @@ use crate::store::{
     ChangeKind, TRANSACTION_OPS_MAX,
     branches::{CHANGES_MAX, OP_RECORDS_MAX, OUTCOME_BYTES_KEPT},
     command::{Branches, Comparand, Compare, Done, Op, Put, Relation, StoreCommand, StoreOutcome},
+    outcomes::{SEEN_KEPT, SEEN_KEPT_MS},
 };
 
 #[test]
@@ -104,6 +105,44 @@ fn a_transaction_beyond_a_bound_changes_nothing() {
         assert_eq!(bench.rows(b'r').len(), 1);
     }
     assert!(matches!(bench.apply(transact(read.to_vec(), None)), StoreOutcome::Transacted { .. }));
+}
+
+#[test]
+fn what_only_reads_may_read_more_than_is_kept_and_is_never_done_when_it_is_repeated() {
+    let mut bench = Bench::new();
+    bench.write("large", &"v".repeat(OUTCOME_BYTES_KEPT));
+    let compare = Compare { key: state_key("absent"), relation: Relation::Equal, with: Comparand::Exists(true) };
+    let command = StoreCommand::Transact {
+        transaction: Branches {
+            compares: vec![compare],
+            then: vec![Op::Put(put("done", "v"))],
+            otherwise: vec![Op::Get(state_key("large"))],
+        },
+        idempotency_key: Some(7),
+    };
+    let read = |outcome: StoreOutcome| match outcome {
+        StoreOutcome::Transacted { held: false, done, .. } => matches!(&done[..], [Done::Got(Some(_))]),
+        _ => false,
+    };
+    assert!(read(bench.apply(command.clone())));
+    // Now it would hold: but it was answered that it did not.
+    bench.write("absent", "v");
+    assert!(read(bench.apply(command)));
+    assert_eq!(bench.rows(b'r').len(), 2, "nothing was put");
+}
+
+#[test]
+fn a_key_is_remembered_for_a_minute_however_many_entries_that_is() {
+    let mut bench = Bench::new();
+    let write = |value: &str| StoreCommand::Write { put: put("a", value), if_version: None, idempotency_key: Some(1) };
+    let first = bench.apply(write("one"));
+    bench.write("a", "two");
+    for (ms, forgotten) in [(SEEN_KEPT_MS / 2, false), (SEEN_KEPT_MS, true)] {
+        bench.index += 2 * SEEN_KEPT;
+        bench.time_ms += ms;
+        bench.apply(StoreCommand::Grant { ttl_ms: 1, idempotency_key: Some(u128::from(ms)) });
+        assert_eq!(bench.apply(write("one")) != first, forgotten, "after {ms} ms more");
+    }
 }
 
 #[test]

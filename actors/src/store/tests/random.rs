@@ -5,7 +5,7 @@ use crate::store::{
     ChangeKind, Metadata, Relation, Value,
     command::{Branches, Comparand, Compare, Op, Put, StoreCommand, StoreOutcome},
     key,
-    outcomes::SEEN_KEPT,
+    outcomes::{SEEN_KEPT, SEEN_KEPT_MS},
     past::Past,
     view::entries,
     walk::Walk,
@@ -225,6 +225,7 @@ fn forgets(bench: &mut Bench) {
     for _ in 0..2 {
         newer = bench.index;
         bench.index += 2 * SEEN_KEPT;
+        bench.time_ms += 2 * SEEN_KEPT_MS;
         bench.write_often(2000, "a");
     }
     bench.apply(StoreCommand::Compact { revision: 0 });

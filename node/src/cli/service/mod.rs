@@ -21,6 +21,8 @@ use tokio::{
 
 /// The pause between two looks whether a program listens yet.
 const LOOK_PAUSE: Duration = Duration::from_millis(50);
+/// How long it is waited for a program without a word.
+const PATIENCE: Duration = Duration::from_secs(2);
 /// How long one look may take.
 const LOOK_LIMIT: Duration = Duration::from_millis(500);
 
@@ -108,8 +110,9 @@ impl ServiceCommand {
                     }
                 }
                 false => {
+                    self.is_free().await?;
                     let mut child = hold::start(&self.command, &[])?;
-                    match self.listening(&mut child, &mut signals).await? {
+                    match self.listening(&mut child, &mut signals, output).await? {
                         Some(code) => Ok(code),
                         None => {
                             output.detail(&format!("{name} listens at {}", self.endpoint.address));
@@ -164,17 +167,43 @@ impl ServiceCommand {
         }
     }
 
+    /// Makes sure that nobody listens where the program is to: calls would go to a stranger.
+    async fn is_free(&self) -> Result<(), Failure> {
+        let address = self.endpoint.address;
+        if !is_open(address).await {
+            return Ok(());
+        }
+        Err(Fault::new(Code::Conflict, format!("another program listens at {address} already"))
+            .help(
+                "to offer that one, leave COMMAND away; else end it, or have COMMAND listen at another port",
+            )
+            .into())
+    }
+
     /// Waits until the program listens. Gives its exit code if it ends before, by itself or by a signal.
-    async fn listening(&self, child: &mut Child, signals: &mut Signals) -> Result<Option<u8>, Failure> {
-        let listens = timeout(self.start_timeout, until_open(self.endpoint.address));
+    async fn listening(
+        &self,
+        child: &mut Child,
+        signals: &mut Signals,
+        output: &Output,
+    ) -> Result<Option<u8>, Failure> {
+        let address = self.endpoint.address;
+        let listens = timeout(self.start_timeout, async {
+            if timeout(PATIENCE, until_open(address)).await.is_err() {
+                output.remark(&format!("waiting until the program listens at {address}"));
+                until_open(address).await;
+            }
+        });
         tokio::select! {
             biased;
-            ended = hold::ended(child) => ended.map(Some),
+            ended = hold::ended(child) => {
+                output.remark(&format!("the program ended before it listened at {address}: it was no service"));
+                ended.map(Some)
+            }
             code = signals.next() => hold::finish(child, signals, code).await.map(Some),
             listens = listens => match listens {
                 Ok(()) => Ok(None),
                 Err(_) => {
-                    let address = self.endpoint.address;
                     hold::end(child).await?;
                     let message = format!("the program did not listen at {address} within {:?}", self.start_timeout);
                     Err(Fault::new(Code::Timeout, message)
@@ -187,12 +216,14 @@ impl ServiceCommand {
     }
 }
 
+/// Whether somebody takes connections at an address.
+async fn is_open(address: SocketAddr) -> bool {
+    matches!(timeout(LOOK_LIMIT, TcpStream::connect(address)).await, Ok(Ok(_)))
+}
+
 /// Returns once somebody takes connections at an address.
 async fn until_open(address: SocketAddr) {
-    loop {
-        if matches!(timeout(LOOK_LIMIT, TcpStream::connect(address)).await, Ok(Ok(_))) {
-            return;
-        }
+    while !is_open(address).await {
         sleep(LOOK_PAUSE).await;
     }
 }

@@ -26,6 +26,10 @@ const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
 /// What a client may send ahead on one stream, and on all of them together: enough for a blob to fill a fast link.
 const STREAM_WINDOW: u32 = 1 << 20;
 const CONNECTION_WINDOW: u32 = 8 << 20;
+/// What short messages that wait may cost beside their bytes, each as much as lacks to 256. It is enough for a stream
+/// whose window is full of the shortest that gRPC has, of six bytes: a handler that is slow must not cost its caller
+/// the connection.
+const DATA_FRAME_BUDGET: usize = 48 << 20;
 /// How much of an answer may wait for a client that is slow to read: what more there is stays where it comes from.
 const SEND_BUFFER: usize = 256 << 10;
 /// How many requests may have been taken back before they were looked at, and how many streams may be in error by the
@@ -54,6 +58,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             .max_concurrent_streams(STREAMS_MAX)
             .initial_window_size(STREAM_WINDOW)
             .initial_connection_window_size(CONNECTION_WINDOW)
+            .data_frame_budget(DATA_FRAME_BUDGET)
             .max_send_buffer_size(SEND_BUFFER)
             .max_header_list_size(HEADERS_BYTES_MAX)
             .max_pending_accept_reset_streams(RESETS_MAX)

@@ -90,7 +90,8 @@ pub(in crate::doors) async fn serve<S>(
         request.extensions_mut().insert(origin);
         request.extensions_mut().insert(kept.clone());
         let api = api.clone();
-        async move { Ok::<_, Infallible>(api.answer(request.map(Body::new)).await) }
+        // Boxed, since hyper moves it about: to where it is polled, and in HTTP/2 to a task of its own.
+        Box::pin(async move { Ok::<_, Infallible>(api.answer(request.map(Body::new)).await) })
     });
     let late = async {
         sleep(HEAD_TIMEOUT).await;

@@ -197,7 +197,9 @@ impl Door {
         let mut response = answer.unwrap_or_else(|refusal| refusal.into_response(trace));
         let headers = response.headers_mut();
         page.admit(headers);
-        if let Ok(trace) = HeaderValue::from_str(&trace.to_string()) {
+        if let Ok(mut trace) = HeaderValue::try_from(trace.to_string()) {
+            // No two are alike: HTTP/2 need not remember it for the next answer (RFC 7541, 6.2.3).
+            trace.set_sensitive(true);
             let own = parts.headers.get(REQUEST_ID).filter(|id| id.len() <= REQUEST_ID_BYTES_MAX);
             headers.insert(REQUEST_ID, own.cloned().unwrap_or_else(|| trace.clone()));
             headers.insert(TRACE_HEADER, trace);

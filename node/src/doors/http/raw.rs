@@ -20,8 +20,8 @@ use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 use std::time::Duration;
 use tokio::time::timeout;
 
-/// How long the head of an answer may take where the caller says nothing of it: what is behind it may take as long as
-/// it likes.
+/// How long the head of an answer may take where neither the caller nor the policy of the service says less: what is
+/// behind it may take as long as it likes.
 const HEAD_PATIENCE: Duration = Duration::from_secs(60);
 /// How many headers are passed on, and how long all of them: the head of a call has room for no more.
 const HEADERS_MAX: usize = 96;
@@ -90,10 +90,12 @@ pub(super) async fn answer(
         query: parts.uri.query().map(str::to_owned),
         headers,
     };
+    let patience = entry.context.deadline.unwrap_or(HEAD_PATIENCE);
+    let policy = door.local.call_timeout(&entry.namespace, &service);
+    let patience = policy.map_or(patience, |policy| policy.min(patience));
     let called = Called { namespace: entry.namespace.clone(), service, endpoint: path };
     let gone = |error| Fault::new(Code::Unreachable, format!("the request broke off: {error}"));
     let body = body.map_err(gone).boxed_unsync();
-    let patience = entry.context.deadline.unwrap_or(HEAD_PATIENCE);
     let answer = door.services.converse(&entry.context, called, request.metadata(), body);
     let late = |_| {
         Fault::new(Code::Timeout, format!("the service gave no answer within {patience:?}")).effect_unknown()

@@ -58,6 +58,19 @@ async fn lines_events_and_sockets_are_what_clients_of_others_expect() -> anyhow:
     Ok(())
 }
 
+/// A window full of short messages costs much more than their bytes, which h2 takes for an attack.
+#[tokio::test]
+async fn who_reads_a_quick_stream_slowly_keeps_the_connection() -> anyhow::Result<()> {
+    const MESSAGES: usize = 60_000;
+    let (cluster, _greeter, _talker) = talkers().await?;
+    for index in [0, 1] {
+        let count = format!("--count={MESSAGES}");
+        let told = cluster.cli(index)?.ok(&["helloworld", "stream", &count]).await?;
+        assert_eq!(told.lines().count(), MESSAGES, "at {index}");
+    }
+    Ok(())
+}
+
 #[tokio::test]
 async fn pages_speak_grpc_web() -> anyhow::Result<()> {
     let extra = ["--api-cors-origin", "https://app.example.org"].map(str::to_owned).to_vec();
