@@ -24,7 +24,7 @@ pub enum Action {
 }
 
 /// The endpoints that only nodes may call, as service and endpoint.
-const NODE_ENDPOINTS: [(&str, &str); 25] = [
+const NODE_ENDPOINTS: [(&str, &str); 26] = [
     ("auth", "admit"),
     ("auth", "login"),
     ("auth", "open-secret"),
@@ -45,6 +45,7 @@ const NODE_ENDPOINTS: [(&str, &str); 25] = [
     ("network", "leave-member"),
     ("network", "remove-member"),
     ("network", "transfer-office"),
+    ("network", "appoint"),
     ("network", "drain-here"),
     ("network", "verify-audit-here"),
     ("network", "explain-here"),

@@ -8,16 +8,18 @@ pub const SNAPSHOT_EVERY_USUAL: u64 = 200_000;
 /// How many entries are kept behind it unless it is said: a replica that was away for a moment needs no snapshot.
 pub const LOG_KEPT_USUAL: u64 = 10_000;
 
-/// How the group is paced. The defaults suit hosts in one region and between regions.
+/// How the group is paced. The defaults suit hosts in one region; over longer round trips it is slower by itself (see
+/// [`Pace`](crate::Pace)).
 #[derive(Clone, Debug)]
 pub struct ConsensusConfig {
-    /// How often a leader shows that it lives. Well below a tenth of the election timeout, so that a few lost
+    /// How often a leader shows that it lives, at most. Well below a tenth of the election timeout, so that a few lost
     /// messages cost no leader.
     pub heartbeat: Duration,
-    /// The shortest silence after which a follower stands for election. Ten heartbeats: a stall of the disk (up to
+    /// The shortest time after the end of a leader's lease after which a follower stands for election. Ten heartbeats: a stall of the disk (up to
     /// half a second was seen on ext4) must not cost the leader its office.
     pub election_timeout_min: Duration,
-    /// The longest such silence. Twice the shortest spreads candidates apart.
+    /// The longest such time. Twice the shortest spreads candidates apart. A leader's lease is as long: until it is over,
+    /// nobody votes for another.
     pub election_timeout_max: Duration,
     /// A snapshot is made after this many entries.
     pub snapshot_every: u64,
@@ -57,7 +59,10 @@ impl ConsensusConfig {
         let ms = |duration: Duration| u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
         let config = openraft::Config {
             cluster_name: "micro-node".to_owned(),
-            heartbeat_interval: ms(self.heartbeat),
+            // How long a heartbeat is waited for, which bounds the round trip over which a leader can know that it
+            // leads. It is as long as openraft waits for a vote: over a longer one nobody would be elected. Heartbeats
+            // are asked for by the pacer, and so more often than this.
+            heartbeat_interval: ms(self.election_timeout_min * 3 / 4),
             election_timeout_min: ms(self.election_timeout_min),
             election_timeout_max: ms(self.election_timeout_max),
             // Entries in one append message: enough to fill the pipe, few enough that one message never holds the

@@ -13,6 +13,8 @@ use crate::{
     membership::ChangeTurn,
     network::Network,
     office::Office,
+    origins::Origins,
+    pace::Pacer,
     raft::{LogId, Raft},
     read_only::ReadOnly,
     replica::Replica,
@@ -98,11 +100,14 @@ impl Consensus {
             quorum_age: quorum_age.clone(),
         };
         let resting = tokio::spawn(log.clone().rest());
-        let raft = Raft::new(node, Arc::new(config.to_openraft()), network, log, replica.clone())
+        let config_there = Arc::new(config.to_openraft());
+        let raft = Raft::new(node, config_there, network, log, replica.clone())
             .await
             .map_err(|fatal| ConsensusError::Storage(fatal.to_string()))?;
         quorum_age.follow(&raft);
-        let (office, following) = Office::follow(raft.clone());
+        let (pace, pacing) = Pacer::start(raft.clone(), mesh.clone(), seams, config.clone());
+        let (office, following) = Office::follow(raft.clone(), pace.clone());
+        let origins = Origins::default();
         let lanes = Lanes {
             raft: raft.clone(),
             replica: replica.clone(),
@@ -110,6 +115,8 @@ impl Consensus {
             contact: contact.clone(),
             timekeeper: timekeeper.clone(),
             read_only: read_only.clone(),
+            origins: origins.clone(),
+            pace: pace.clone(),
         };
         let ground = Ground {
             raft,
@@ -121,11 +128,13 @@ impl Consensus {
             timekeeper,
             read_only,
             errands,
+            origins,
+            pace,
         };
         let intake = Arc::new(Intake::start(ground.clone()));
         let (changing, closing) = (ChangeTurn::default(), AtomicBool::new(false));
         let watching = tokio::spawn(vigil::keep(replica));
-        let tasks = Mutex::new(vec![following, resting, watching]);
+        let tasks = Mutex::new(vec![following, pacing, resting, watching]);
         let consensus = Consensus {
             inner: Arc::new(Inner { node, ground, changing, lanes, findings, quorum_age, closing, tasks }),
             intake,
@@ -225,6 +234,11 @@ impl Consensus {
         self.inner.ground.timekeeper.time_ms(self.inner.ground.replica.time_ms())
     }
 
+    /// How many proposals this node has taken in as the leader since it has started, by the node that they came to first.
+    pub fn origins(&self) -> BTreeMap<NodeId, u64> {
+        self.inner.ground.origins.totals()
+    }
+
     /// Tells who leads, whenever that changes.
     pub fn watch_leader(&self) -> watch::Receiver<Option<NodeId>> {
         self.inner.ground.office.leader()
@@ -318,6 +332,7 @@ impl Consensus {
             replication: replication
                 .map(|(node, matched)| Replication { node: *node, matched: matched.map(|id| id.index) })
                 .collect(),
+            pace: *self.inner.ground.pace.borrow(),
             findings: self.inner.findings.list(),
             stopped: metrics.running_state.as_ref().err().map(ToString::to_string),
         }

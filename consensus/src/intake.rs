@@ -1,11 +1,11 @@
 //! The way into the group for the callers of one thread.
 
 use crate::{
-    PlantedBug, errand::Errands, office::Office, proposer::Proposer, raft::Raft, read_only::ReadOnly,
-    reader::Reader, replica::Replica, timekeeper::Timekeeper,
+    Pace, PlantedBug, errand::Errands, office::Office, origins::Origins, proposer::Proposer, raft::Raft,
+    read_only::ReadOnly, reader::Reader, replica::Replica, timekeeper::Timekeeper,
 };
 use micro_mesh::Mesh;
-use tokio::task::JoinHandle;
+use tokio::{sync::watch, task::JoinHandle};
 
 /// What every intake of a node stands on.
 #[derive(Clone)]
@@ -21,6 +21,8 @@ pub(crate) struct Ground {
     pub timekeeper: Timekeeper,
     pub read_only: ReadOnly,
     pub errands: Errands,
+    pub origins: Origins,
+    pub pace: watch::Receiver<Pace>,
 }
 
 /// A queue of proposals and one of reads, each drained in batches on the runtime that the intake was made on. Callers
@@ -35,8 +37,7 @@ impl Intake {
     /// Starts the tasks that drain the queues.
     pub fn start(ground: Ground) -> Self {
         let (proposer, proposing) = Proposer::start(ground.clone());
-        let Ground { raft, replica, read_only, mesh, office, planted_bug, .. } = ground;
-        let (reader, reading) = Reader::start(raft, replica, read_only, mesh, office.leader(), planted_bug);
+        let (reader, reading) = Reader::start(ground);
         Intake { proposer, reader, tasks: [proposing, reading] }
     }
 

@@ -1,6 +1,7 @@
 //! The group's side of the mesh that answers: what other members send down the lanes.
 
 use crate::{
+    Pace,
     contact::Contact,
     entry::{LogIdRecord, VoteRecord, garbled},
     message::{
@@ -8,6 +9,7 @@ use crate::{
         take_append, vote_request,
     },
     office::Office,
+    origins::Origins,
     raft::{Command, Group, LogId, Raft, Snapshot, SnapshotMeta, StoredMembership, Vote},
     read_only::ReadOnly,
     reader::index_here,
@@ -29,7 +31,10 @@ use openraft::{
     raft::{AppendEntriesRequest, TransferLeaderRequest},
 };
 use std::{io, sync::Arc, task::Poll, time::Duration};
-use tokio::{sync::mpsc, time::timeout};
+use tokio::{
+    sync::{mpsc, watch},
+    time::timeout,
+};
 
 /// How long the sender of a snapshot may pause: beyond it the transfer is given up and the turn is free again.
 const SNAPSHOT_PAUSE_MAX: Duration = Duration::from_secs(10);
@@ -45,6 +50,8 @@ pub(crate) struct Lanes {
     pub contact: Contact,
     pub timekeeper: Timekeeper,
     pub read_only: ReadOnly,
+    pub origins: Origins,
+    pub pace: watch::Receiver<Pace>,
 }
 
 impl Lanes {
@@ -53,7 +60,7 @@ impl Lanes {
         let served = match lane {
             Lane::Append => self.append(sender, receiver).await,
             Lane::Vote => self.ask(sender, receiver).await,
-            Lane::Forward => self.forward(sender, receiver).await,
+            Lane::Forward => self.forward(from, sender, receiver).await,
             Lane::Read => self.read(sender, receiver).await,
             Lane::Snapshot => self.snapshot(sender, receiver).await,
             // Not the group's: whoever hands lanes on keeps it away.
@@ -135,7 +142,12 @@ impl Lanes {
     }
 
     /// Takes proposals of another member, in order, and answers them in order.
-    async fn forward(&self, mut sender: FrameSender, mut receiver: FrameReceiver) -> io::Result<()> {
+    async fn forward(
+        &self,
+        from: NodeId,
+        mut sender: FrameSender,
+        mut receiver: FrameReceiver,
+    ) -> io::Result<()> {
         let (batches, mut waiting) = mpsc::channel(FORWARD_BATCHES_MAX);
         let taking = async {
             while let Some(frame) = receiver.next().await.map_err(io::Error::other)? {
@@ -153,6 +165,7 @@ impl Lanes {
                     };
                     Either::Left(stream::iter(commands.into_iter().map(refusal)))
                 } else {
+                    self.origins.count(from, commands.len());
                     let answers = self.raft.client_write_many(commands).await;
                     Either::Right(answers.map_err(io::Error::other)?.map(proposal_answer))
                 };
@@ -185,7 +198,7 @@ impl Lanes {
     async fn read(&self, mut sender: FrameSender, mut receiver: FrameReceiver) -> io::Result<()> {
         while let Some(frame) = receiver.next().await.map_err(io::Error::other)? {
             let round = take::<u64>(frame)?;
-            let index = index_here(&self.raft).await.ok();
+            let index = index_here(&self.raft, &self.pace).await.ok();
             let mut frame = Vec::new();
             put(&ReadAnswer { round, index }, &mut frame);
             sender.send(&frame).await.map_err(io::Error::other)?;

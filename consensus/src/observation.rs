@@ -1,6 +1,6 @@
 //! What can be seen of the group from one node.
 
-use crate::Finding;
+use crate::{Finding, Pace};
 use micro_sdk::wire::NodeId;
 use std::collections::BTreeSet;
 
@@ -57,6 +57,8 @@ pub struct Observation {
     pub changing: bool,
     /// How far each replica is. Known to the leader only.
     pub replication: Vec<Replication>,
+    /// The timing that it keeps.
+    pub pace: Pace,
     /// What this node has found wrong with replicas while it led.
     pub findings: Vec<Finding>,
     /// Why Raft has stopped here, if it has.

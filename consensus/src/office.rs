@@ -1,6 +1,9 @@
 //! Who leads, and whether a leader still holds its office.
 
-use crate::raft::{Group, Raft};
+use crate::{
+    Pace,
+    raft::{Group, Raft},
+};
 use micro_sdk::wire::NodeId;
 use openraft::{Instant as _, ServerState, async_runtime::WatchReceiver, metrics::RaftServerMetrics};
 use std::{
@@ -9,8 +12,8 @@ use std::{
 };
 use tokio::{sync::watch, task::JoinHandle, time::Instant};
 
-/// A leader that no quorum has confirmed for this long has probably lost it. Two election timeouts: the others have had
-/// the time to elect another by then, and a pause of a busy host is shorter.
+/// A leader that no quorum has confirmed for this long has probably lost it: the others have had the time to elect
+/// another by then, and a pause of a busy host is shorter. Where the voters wait for longer, so does it.
 const QUORUM_AGE_MAX: Duration = Duration::from_secs(4);
 
 /// The leader's office, seen from one node. Clones are the same.
@@ -18,13 +21,14 @@ const QUORUM_AGE_MAX: Duration = Duration::from_secs(4);
 pub(crate) struct Office {
     raft: Raft,
     leader: watch::Receiver<Option<NodeId>>,
+    pace: watch::Receiver<Pace>,
     /// Since when the present leader leads the present voters.
     since: Arc<Mutex<Instant>>,
 }
 
 impl Office {
     /// Follows the office of `raft` in a task of its own.
-    pub fn follow(raft: Raft) -> (Self, JoinHandle<()>) {
+    pub fn follow(raft: Raft, pace: watch::Receiver<Pace>) -> (Self, JoinHandle<()>) {
         let mut metrics = raft.server_metrics();
         let seen = |metrics: &RaftServerMetrics<Group>| {
             (metrics.current_leader, metrics.vote, *metrics.membership_config.log_id())
@@ -32,7 +36,7 @@ impl Office {
         let mut known = seen(&metrics.borrow_watched());
         let (sender, leader) = watch::channel(known.0);
         let since = Arc::new(Mutex::new(Instant::now()));
-        let office = Office { raft, leader, since: since.clone() };
+        let office = Office { raft, leader, pace, since: since.clone() };
         let task = tokio::spawn(async move {
             while metrics.changed().await.is_ok() {
                 let now = seen(&metrics.borrow_watched());
@@ -65,7 +69,8 @@ impl Office {
             return false;
         }
         let since = *self.since.lock().expect("no code panics while it holds the instant");
-        unconfirmed(metrics.last_quorum_acked.map(|at| at.elapsed()), since.elapsed()) > QUORUM_AGE_MAX
+        let age_max = QUORUM_AGE_MAX.max(self.pace.borrow().silence_min);
+        unconfirmed(metrics.last_quorum_acked.map(|at| at.elapsed()), since.elapsed()) > age_max
     }
 }
 

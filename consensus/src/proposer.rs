@@ -8,6 +8,7 @@ use crate::{
     lanes::proposal_answer,
     message::{GROUP, ProposalAnswer, take_proposal_answer},
     office::Office,
+    origins::Origins,
     raft::{Command, Raft},
     read_only::ReadOnly,
     replica::Replica,
@@ -61,7 +62,7 @@ pub(crate) struct Proposer {
 impl Proposer {
     /// Starts the task that drains the queue.
     pub fn start(ground: Ground) -> (Self, JoinHandle<()>) {
-        let Ground { raft, replica, mesh, office, timekeeper, read_only, errands, .. } = ground;
+        let Ground { raft, replica, mesh, office, timekeeper, read_only, errands, origins, .. } = ground;
         let (queue, proposals) = mpsc::channel(ground.proposals_waiting_max);
         let (leader, queue_again) = (office.leader(), queue.downgrade());
         let route = Route {
@@ -70,6 +71,7 @@ impl Proposer {
             timekeeper,
             read_only,
             errands,
+            origins,
             mesh,
             leader,
             office,
@@ -160,6 +162,7 @@ struct Route {
     timekeeper: Timekeeper,
     read_only: ReadOnly,
     errands: Errands,
+    origins: Origins,
     mesh: Mesh,
     office: Office,
     leader: watch::Receiver<Option<NodeId>>,
@@ -238,6 +241,7 @@ impl Route {
                 .into_iter()
                 .for_each(|proposal| drop(proposal.done.send(Err(ProposeError::ReadOnly))));
         }
+        self.origins.count(self.mesh.node(), batch.len());
         let time_ms = self.timekeeper.time_ms(self.replica.time_ms());
         let commands: Vec<_> =
             batch.iter().map(|proposal| Command::stamped(time_ms, &proposal.command)).collect();

@@ -2,7 +2,8 @@
 //! round, and one round is in flight at a time, so that under load thousands of reads cost one exchange with a quorum.
 
 use crate::{
-    PlantedBug, ReadError,
+    Pace, PlantedBug, ReadError,
+    intake::Ground,
     message::{ReadAnswer, put, take},
     raft::Raft,
     read_only::ReadOnly,
@@ -20,8 +21,11 @@ use tokio::{
 
 /// Reads that may wait for the next round. Each is a word of memory; beyond it the node is overloaded.
 const WAITING_MAX: usize = 65_536;
-/// How long one round may take before it is tried again, perhaps with another leader.
+/// How long one round may take at least before it is tried again, perhaps with another leader.
 const ROUND_TTL: Duration = Duration::from_millis(1000);
+/// How many round trips it may take: one to the leader, one from there to a quorum, which may have to wait for that of a
+/// heartbeat, and one to spare.
+const ROUND_TRIPS: u32 = 4;
 /// How often a round lets other work go first at most, so that a flood of reads can't put it off for ever.
 const YIELDS_MAX: usize = 16;
 /// How long a read waits for a replica that takes nothing in: what it has taken in before may still be applied.
@@ -43,17 +47,11 @@ pub(crate) struct Reader {
 }
 
 impl Reader {
-    /// Starts the task that runs the rounds. `leader` tells who leads.
-    pub fn start(
-        raft: Raft,
-        replica: Replica,
-        read_only: ReadOnly,
-        mesh: Mesh,
-        leader: watch::Receiver<Option<NodeId>>,
-        planted_bug: Option<PlantedBug>,
-    ) -> (Self, JoinHandle<()>) {
+    /// Starts the task that runs the rounds.
+    pub fn start(ground: Ground) -> (Self, JoinHandle<()>) {
+        let Ground { raft, replica, read_only, mesh, office, pace, planted_bug, .. } = ground;
         let (queue, waiting) = mpsc::channel(WAITING_MAX);
-        let rounds = Rounds { raft, mesh, leader, lane: None, round: 0 };
+        let rounds = Rounds { raft, mesh, leader: office.leader(), pace, lane: None, round: 0 };
         (Reader { replica, read_only, planted_bug, queue }, tokio::spawn(rounds.run(waiting)))
     }
 
@@ -92,9 +90,14 @@ impl Reader {
     }
 }
 
+/// How long one round may take at this pace.
+fn round_ttl(pace: &watch::Receiver<Pace>) -> Duration {
+    ROUND_TTL.max(pace.borrow().round_trip * ROUND_TRIPS)
+}
+
 /// One past the index that a read must see, proved with a quorum by this node as leader.
-pub(crate) async fn index_here(raft: &Raft) -> Result<u64, ReadError> {
-    let round = timeout(ROUND_TTL, raft.get_read_log_id(ReadPolicy::ReadIndex));
+pub(crate) async fn index_here(raft: &Raft, pace: &watch::Receiver<Pace>) -> Result<u64, ReadError> {
+    let round = timeout(round_ttl(pace), raft.get_read_log_id(ReadPolicy::ReadIndex));
     match round.await {
         Ok(Ok((read_log_id, _applied))) => Ok(read_log_id.index() + 1),
         Ok(Err(_)) | Err(_) => Err(ReadError::NoQuorum),
@@ -105,6 +108,7 @@ struct Rounds {
     raft: Raft,
     mesh: Mesh,
     leader: watch::Receiver<Option<NodeId>>,
+    pace: watch::Receiver<Pace>,
     lane: Option<(NodeId, FrameSender, FrameReceiver)>,
     round: u64,
 }
@@ -148,14 +152,14 @@ impl Rounds {
         let leader = (*self.leader.borrow_and_update())?;
         if leader == self.mesh.node() {
             self.lane = None;
-            return index_here(&self.raft).await.ok();
+            return index_here(&self.raft, &self.pace).await.ok();
         }
-        let mut others = self.leader.clone();
+        let (mut others, ttl) = (self.leader.clone(), round_ttl(&self.pace));
         tokio::select! {
             biased;
             // Another leader was found meanwhile: ask that one instead of waiting for one that may be dead.
             _ = others.wait_for(|other| other.is_some_and(|other| other != leader)) => None,
-            answered = timeout(ROUND_TTL, self.ask(leader)) => answered.ok()?,
+            answered = timeout(ttl, self.ask(leader)) => answered.ok()?,
         }
     }
 

@@ -11,8 +11,15 @@ const NAMES: [&str; 3] = ["america", "europe", "asia"];
 const ROUND_TRIPS_MS: [[u64; 3]; 3] = [[4, 68, 220], [68, 4, 176], [220, 176, 4]];
 
 /// The cloud of a host.
-fn cloud(seat: Seat) -> usize {
+pub(crate) fn cloud(seat: Seat) -> usize {
     seat.0 % NAMES.len()
+}
+
+/// The cloud of the host that a client asks, by the client's name, which begins with that of the host.
+pub(crate) fn of_client(client: &str) -> Option<&'static str> {
+    let host = client.split('.').next()?.strip_prefix('n')?;
+    let number: usize = host.parse().ok()?;
+    Some(NAMES[cloud(Seat(number.checked_sub(1)?))])
 }
 
 /// What the cloud of a host is called.

@@ -101,7 +101,7 @@ async fn serve(shared: &Rc<Shared>, seat: Seat, node: &Node, local: Local) -> Re
     machine.ready.set(true);
     spawn_local(operator::work(shared.clone(), seat, local.clone()));
     let boot = machine.boot.get();
-    workload::start(shared, |kind| {
+    workload::start(shared, seat, |kind| {
         let name = format!("{}.{boot}.{kind}", machine.name);
         let rng = SmallRng::seed_from_u64(shared.options.seed_of(&name));
         let door = Door::new(&machine.name, local.clone(), shared.options.planted_bug);

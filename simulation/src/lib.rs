@@ -26,6 +26,7 @@ mod clouds;
 mod door;
 mod echo;
 pub mod faults;
+pub mod figures;
 pub mod gauge;
 mod host;
 pub mod interposer;

@@ -173,6 +173,8 @@ pub struct Shared {
     pub latencies: RefCell<BTreeMap<(Seat, Seat), Duration>>,
     /// When a link was last cut, mended or changed, or a node was started or died.
     pub network_changed: Cell<Duration>,
+    /// Whether what some hosts send and get is late or lost now and then.
+    pub unsteady: Cell<bool>,
     /// What clients asked and were told.
     pub history: History,
     /// The same for each kind of work that has more to say.
@@ -187,6 +189,8 @@ pub struct Shared {
     pub desk: RefCell<BTreeMap<String, Option<JoinToken>>>,
     /// How often the leadership is to be sent elsewhere.
     pub transfers: Cell<u32>,
+    /// Where it is to be sent next; none for where it may go.
+    pub heir: RefCell<Option<String>>,
     /// How often the operator is to have the mesh replace its authority.
     pub rotations: Cell<u32>,
     /// What clients saw that must not be.
@@ -211,12 +215,14 @@ impl Shared {
             trace,
             latencies: RefCell::default(),
             network_changed: Cell::default(),
+            unsteady: Cell::default(),
             history: History::default(),
             journals: Journals::default(),
             again: Again::default(),
             phase: Cell::new(Phase::Assembly),
             desk: RefCell::default(),
             transfers: Cell::new(0),
+            heir: RefCell::default(),
             rotations: Cell::new(0),
             violations: RefCell::default(),
             finals: RefCell::default(),

@@ -27,7 +27,8 @@ pub async fn work(shared: Rc<Shared>, seat: Seat, local: Local) {
         issue_token(&shared, &local).await;
         if shared.transfers.get() > 0 {
             shared.transfers.set(shared.transfers.get() - 1);
-            let led = local.transfer(&operator(), None).await;
+            let heir = shared.heir.take();
+            let led = local.transfer(&operator(), heir).await;
             let led = led.map_or_else(|fault| fault.to_string(), |member| member.name);
             shared.trace.line(&here.name, format_args!("transfer: {led}"));
         }

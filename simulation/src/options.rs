@@ -115,6 +115,17 @@ impl FromStr for PlantedBug {
     }
 }
 
+/// What the clients of registers do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Traffic {
+    /// They read and write on all nodes alike.
+    Even,
+    /// Those in the cloud of this host, counted from 0, do; all others rest for long.
+    From(usize),
+    /// They read only.
+    Reads,
+}
+
 /// What a run is told. Together with the commit it says all about the run.
 #[derive(Clone, Debug)]
 pub struct Options {
@@ -132,6 +143,8 @@ pub struct Options {
     pub certificate_life: Duration,
     /// Whether the hosts are spread over three clouds, as far from each other as those of people.
     pub clouds: bool,
+    /// What the clients of registers do.
+    pub traffic: Traffic,
     /// A bug put in on purpose.
     pub planted_bug: Option<PlantedBug>,
     /// Whether events are shown on standard error as they happen.
@@ -149,6 +162,7 @@ impl Options {
             workloads: None,
             certificate_life: CERTIFICATE_LIFE,
             clouds: false,
+            traffic: Traffic::Even,
             planted_bug: None,
             show: false,
         }

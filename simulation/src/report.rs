@@ -4,7 +4,7 @@ use crate::{
     checkers::Violation,
     options::Options,
     trace::Trace,
-    workload::{Kind, Tally},
+    workload::{Kind, Op, Tally},
 };
 use std::{collections::BTreeMap, fmt, time::Duration};
 
@@ -28,6 +28,12 @@ pub struct Report {
     pub calls: Tally,
     /// Of other kinds of work.
     pub others: Vec<(Kind, Tally)>,
+    /// All that the clients of registers asked and were told.
+    pub history: Vec<Op>,
+    /// When clients began.
+    pub begun: Duration,
+    /// Who led, each from when on.
+    pub leaders: Vec<(Duration, String)>,
     /// Everything in order.
     pub trace: Trace,
     /// What must not be and was. Empty for a good run.

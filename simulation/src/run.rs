@@ -78,11 +78,15 @@ struct Run {
     checkers: Vec<Box<dyn Checker>>,
     plan: Box<dyn Plan>,
     looked_at: Duration,
+    begun: Duration,
+    /// Who led, each from when on.
+    leaders: Vec<(Duration, String)>,
 }
 
 impl Run {
     fn new(options: Options, plan: Box<dyn Plan>) -> Self {
-        Run { world: World::new(options), checkers: checkers::all(), plan, looked_at: Duration::ZERO }
+        let (world, checkers, zero) = (World::new(options), checkers::all(), Duration::ZERO);
+        Run { world, checkers, plan, looked_at: zero, begun: zero, leaders: Vec::new() }
     }
 
     /// All phases. Returns what was violated, if anything was.
@@ -107,6 +111,7 @@ impl Run {
     fn phases(&mut self) -> Result<(), Violation> {
         self.until("assembly", ASSEMBLY_MAX, |run| run.assembled())?;
         self.world.set_phase(Phase::Storm);
+        self.begun = self.world.now();
         let end = self.world.now() + self.world.shared().options.storm;
         while self.world.now() < end {
             self.plan.step(&mut self.world);
@@ -134,6 +139,11 @@ impl Run {
             return Ok(());
         }
         self.looked_at = now;
+        if let Some(name) = self.world.leader().map(|seat| self.world.machine(seat).name.clone())
+            && self.leaders.last().is_none_or(|(_, last)| *last != name)
+        {
+            self.leaders.push((now, name));
+        }
         let sighting = self.world.look()?;
         for checker in &mut self.checkers {
             checker.look(sighting)?;
@@ -255,6 +265,9 @@ impl Run {
                 .into_iter()
                 .map(|kind| (kind, shared.journals.tally(kind)))
                 .collect(),
+            history: shared.history.ops(),
+            begun: self.begun,
+            leaders: self.leaders.clone(),
             trace: shared.trace.clone(),
             violations,
         }

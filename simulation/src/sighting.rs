@@ -125,6 +125,8 @@ pub struct Network {
     pub round_trips: BTreeMap<(String, String), Duration>,
     /// When it last changed, or a node was started or died.
     pub changed: Duration,
+    /// Whether what some hosts send and get is late or lost now and then.
+    pub unsteady: bool,
 }
 
 /// All nodes at one moment.
@@ -139,6 +141,12 @@ pub struct Sighting {
 }
 
 impl Sighting {
+    /// The node that leads, in the highest term if several think so.
+    pub fn leader(&self) -> Option<NodeId> {
+        let leading = self.running().filter(|(.., progress)| progress.leading);
+        leading.max_by_key(|(.., progress)| progress.term).and_then(|(_, node, _)| node.id)
+    }
+
     /// The nodes that run, with what they say.
     pub fn running(&self) -> impl Iterator<Item = (&str, &NodeSight, &Progress)> {
         self.nodes.iter().filter_map(|(name, node)| Some((name.as_str(), node, node.progress.as_ref()?)))

@@ -118,7 +118,7 @@ fn network(shared: &Shared) -> Network {
             round_trips.insert((other.name.clone(), one.name.clone()), 2 * *latency);
         }
     }
-    Network { round_trips, changed: shared.network_changed.get() }
+    Network { round_trips, changed: shared.network_changed.get(), unsteady: shared.unsteady.get() }
 }
 
 fn progress(seen: Observation) -> Progress {

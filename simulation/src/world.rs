@@ -25,6 +25,8 @@ pub const LATENCY_MIN: Duration = Duration::from_millis(1);
 pub const LATENCY_MAX: Duration = Duration::from_millis(8);
 /// Datagrams under way to a socket: more than any test sends at once.
 const UNDER_WAY_MAX: usize = 100_000;
+/// The share of datagrams that is lost on unsteady links: as on a bad day between continents.
+const UNSTEADY_LOST: f64 = 0.005;
 /// How long a supervisor of processes waits before it starts one anew.
 const RESTART_PAUSE: Duration = Duration::from_secs(1);
 /// How far clocks are off when nobody turns them.
@@ -216,6 +218,20 @@ impl World {
         if self.shared.options.clouds {
             self.set_pair_latency(one, other, clouds::latency(one, other));
         }
+    }
+
+    /// What a host sends and gets is late by up to a quarter and lost now and then, or it is not any more.
+    pub fn set_unsteady(&self, seat: Seat, unsteady: bool) {
+        let ip = self.machine(seat).ip.get();
+        self.shared.weather.set_rough(ip, if unsteady { UNSTEADY_LOST } else { 0.0 }, 0.0);
+        for other in self.others(seat) {
+            let pair = (seat.min(other), seat.max(other));
+            let Some(usual) = self.shared.latencies.borrow().get(&pair).copied() else { continue };
+            let most = if unsteady { usual * 5 / 4 } else { usual };
+            self.sim.set_link_max_message_latency(ip, self.machine(other).ip.get(), most);
+        }
+        self.shared.unsteady.set(unsteady);
+        self.network_changed();
     }
 
     fn network_changed(&self) {

@@ -1,12 +1,15 @@
-//! Nodes in three clouds, as far from each other as those of people: which ways they go when links are cut and slow.
+//! Nodes in three clouds, as far from each other as those of people: which ways they go when links are cut and slow, who
+//! leads, and how long reads and writes take. In America are the first and the fourth node, in Europe the second and the
+//! fifth, in Asia the third.
 
 use micro_simulation::{
     faults::{
-        Move::{CutLink, CutOneWay, Kill, MendLink, Quick, Slow, Start},
+        Move::{CutLink, CutOneWay, Kill, Lead, MendLink, Quick, Slow, Start, Unsteady},
         Moves,
         Who::Node,
     },
-    options::{Options, PlantedBug},
+    figures::Figures,
+    options::{Options, PlantedBug, Traffic},
     report::Report,
     run::run_schedule,
 };
@@ -15,11 +18,28 @@ use std::time::Duration;
 /// How long clients work on after the last move.
 const REST: Duration = Duration::from_secs(12);
 
+/// The host of the third cloud, from 0 on.
+const ASIA: usize = 2;
+
 fn run(nodes: usize, bug: Option<PlantedBug>, moves: Moves) -> Report {
     let last: u64 = moves.iter().map(|(at, ..)| *at).max().unwrap_or(0);
-    let storm = Duration::from_millis(last) + REST;
+    run_for(Duration::from_millis(last) + REST, Options { nodes, planted_bug: bug, ..Options::new(1) }, moves)
+}
+
+fn run_for(storm: Duration, options: Options, moves: Moves) -> Report {
     let (workloads, clouds) = (Some(Vec::new()), true);
-    run_schedule(Options { nodes, storm, workloads, clouds, planted_bug: bug, ..Options::new(1) }, moves)
+    run_schedule(Options { storm, workloads, clouds, ..options }, moves)
+}
+
+const fn seconds(seconds: u64) -> Duration {
+    Duration::from_secs(seconds)
+}
+
+/// Who led while clients worked, from when on.
+fn leaders(report: &Report) -> Vec<(Duration, &str)> {
+    let first = report.leaders.iter().rposition(|(at, _)| *at <= report.begun).unwrap_or(0);
+    let leaders = report.leaders[first..].iter();
+    leaders.map(|(at, name)| (at.saturating_sub(report.begun), name.as_str())).collect()
 }
 
 /// The link between America and Asia is cut, all traffic goes over Europe, and then Europe is as slow.
@@ -75,4 +95,84 @@ fn ways_that_are_kept_for_too_long_are_found() {
     let report = run(3, Some(PlantedBug::WaysKept), &[(15_000, Node(1), Slow(3, 300))]);
     let violation = report.violations.first().expect("it is found");
     assert_eq!(violation.checker, "best ways", "another checker found it\n{report}");
+}
+
+/// Callers in Asia write, and the leader is in America: it goes to Asia, once, and their writes take less time.
+#[test]
+fn the_leader_goes_where_most_writes_come_from_and_stays() {
+    let options = Options { traffic: Traffic::From(ASIA), ..Options::new(1) };
+    let report = run_for(seconds(480), options, &[]);
+    assert!(report.violations.is_empty(), "{report}");
+    let leaders = leaders(&report);
+    let [(_, "n1"), (moved, "n3")] = leaders[..] else { panic!("{leaders:?}\n{report}") };
+    assert!(moved >= seconds(120), "it moves for a burst: {moved:?}");
+    let [before, after] = [(seconds(10), moved), (moved + seconds(10), seconds(480))]
+        .map(|(from, to)| Figures::of(&report, from, to));
+    println!("led from America, written in Asia:\n{before}\nled from Asia, written in Asia:\n{after}");
+    let [before, after] = [before, after].map(|figures| figures.median_write("asia").expect("Asia writes"));
+    assert!(after + Duration::from_millis(80) < before, "{before:?} before, {after:?} after");
+}
+
+/// An operator has put the leader where it is.
+#[test]
+fn the_leader_stays_where_an_operator_has_put_it() {
+    let options = Options { traffic: Traffic::From(ASIA), ..Options::new(1) };
+    let report = run_for(seconds(400), options, &[(5_000, Node(2), Lead)]);
+    report.expect_good();
+    let leaders = leaders(&report);
+    assert!(matches!(leaders[..], [(_, "n1"), (_, "n2")]), "{leaders:?}\n{report}");
+}
+
+/// Callers everywhere, a leader in America: how long reads and writes take from each cloud.
+#[test]
+fn callers_everywhere_move_nothing() {
+    let report = run_for(seconds(300), Options::new(1), &[]);
+    assert!(report.violations.is_empty(), "{report}");
+    assert!(matches!(leaders(&report)[..], [(_, "n1")]), "{:?}\n{report}", report.leaders);
+    let figures = Figures::of(&report, seconds(10), seconds(300));
+    println!("led from America, written everywhere:\n{figures}");
+}
+
+/// The leader is 300 ms and more away from both others, and some datagrams are lost: it leads on, and is read from.
+#[test]
+fn a_slow_and_unsteady_cloud_costs_no_election() {
+    let moves = &[
+        (5_000, Node(3), Lead),
+        (10_000, Node(3), Slow(1, 150)),
+        (10_000, Node(3), Slow(2, 150)),
+        (10_500, Node(3), Unsteady),
+    ];
+    let report = run_for(seconds(330), Options::new(1), moves);
+    report.expect_good();
+    let leaders = leaders(&report);
+    assert!(matches!(leaders[..], [(_, "n1"), (_, "n3")]), "{leaders:?}\n{report}");
+    println!("led from an unsteady cloud:\n{}", Figures::of(&report, seconds(20), seconds(330)));
+}
+
+/// Nobody writes, so that nothing but heartbeats confirms a leader that is far from all others: it is read from all the
+/// same.
+#[test]
+fn a_far_leader_is_read_from_in_a_quiet_mesh() {
+    let options = Options { traffic: Traffic::Reads, ..Options::new(1) };
+    let report = run_for(seconds(40), options, &[(5_000, Node(3), Lead)]);
+    assert!(report.violations.is_empty(), "{report}");
+    assert!(report.reads.ok > 100 && report.reads.failed == 0, "{report}");
+}
+
+/// America is lost, with the leader and two of five voters: the other clouds go on.
+#[test]
+fn one_cloud_can_be_lost() {
+    let moves = &[
+        (10_000, Node(1), Kill),
+        (10_000, Node(4), Kill),
+        (60_000, Node(1), Start),
+        (60_000, Node(4), Start),
+    ];
+    let report = run(5, None, moves);
+    report.expect_good();
+    for from in [20, 30, 40, 50] {
+        let figures = Figures::of(&report, seconds(from), seconds(from + 10));
+        let writes = ["europe", "asia"].map(|cloud| figures.writes(cloud));
+        assert!(writes.iter().all(|writes| *writes > 0), "{writes:?} writes from {from} s on\n{report}");
+    }
 }

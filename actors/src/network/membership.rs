@@ -222,11 +222,26 @@ impl NetworkService {
         }
         let leader = self.leader()?;
         match to.filter(|to| *to != leader) {
-            None => Ok(MemberReply { node: leader, name: self.name_of(leader) }),
+            None => {
+                self.appoint(leader).await;
+                Ok(MemberReply { node: leader, name: self.name_of(leader) })
+            }
             Some(_) => Err(Fault::new(
                 Code::Unavailable,
                 format!("{} was elected instead; try again", self.name_of(leader)),
             )),
+        }
+    }
+
+    /// Tells the leader that an operator has put it where it is. One that does not hear of it may move sooner.
+    async fn appoint(&self, leader: NodeId) {
+        if leader == self.mesh.node() {
+            return self.appointment.note();
+        }
+        let deadline = Instant::now() + ANSWER_PATIENCE;
+        let head = node_head(&self.seams, self.mesh.node(), NETWORK, "appoint", deadline);
+        if let Err(fault) = self.dispatch.call_at(leader, head, Bytes::new()).await {
+            tracing::debug!(%leader, %fault, "the leader has not heard that an operator made it one");
         }
     }
 

@@ -1,5 +1,5 @@
 //! The network as seen from this node: who is there, how it is reached, what is wrong. Also the steward, which grows
-//! the voters while this node leads, and mends the seals of other voters.
+//! the voters while this node leads, keeps the leader near most writes, and mends the seals of other voters.
 
 mod audit;
 mod card;
@@ -14,6 +14,7 @@ mod places;
 mod platform;
 mod problems;
 mod replicas;
+mod residence;
 mod status;
 mod steward;
 mod watermark;
@@ -30,6 +31,7 @@ pub use neighbour::Neighbour;
 pub(crate) use places::{node_places, place_of};
 pub(crate) use platform::NetworkParts;
 pub use platform::{NETWORK, NetworkService};
+pub(crate) use residence::{Appointment, Residence};
 pub(crate) use steward::Steward;
 pub(crate) use watermark::Watermark;
 pub use ways::{ExplainReply, ExplainRequest, LinkReply, LinksReply, PingReply, PingRequest, WayReply};

@@ -6,7 +6,7 @@ use crate::{
     auth::{AuthService, CertificateRecord, decode, node_head},
     blob::BlobService,
     network::{
-        LeaveRequest, NodeCard, TransferRequest, audit::VerifyAuditHere, drain::DrainHere,
+        Appointment, LeaveRequest, NodeCard, TransferRequest, audit::VerifyAuditHere, drain::DrainHere,
         membership::RemoveMember, replicas::Replicas, status::View,
     },
     registry::Registry,
@@ -27,7 +27,8 @@ use tokio::{sync::Notify, time::Instant};
 
 /// The name of the network service.
 pub const NETWORK: &str = "network";
-/// How long the status waits for the leader's figures: it must come also when there is none.
+/// How long the status waits for the leader's figures, or two round trips where voters are far apart: it must come also
+/// when there is none.
 const LEADER_PATIENCE: Duration = Duration::from_millis(400);
 
 /// The network's actor.
@@ -43,6 +44,7 @@ pub struct NetworkService {
     card: NodeCard,
     pub(super) seams: Seams,
     pub(super) left: Arc<Notify>,
+    pub(super) appointment: Appointment,
 }
 
 /// What the network's actor needs.
@@ -58,12 +60,13 @@ pub(crate) struct NetworkParts {
     pub card: NodeCard,
     pub seams: Seams,
     pub left: Arc<Notify>,
+    pub appointment: Appointment,
 }
 
 impl NetworkService {
     pub(crate) fn new(parts: NetworkParts) -> Self {
         let NetworkParts { mesh, consensus, registry, directory, dispatch, auth, blobs, .. } = parts;
-        let NetworkParts { audit_log, card, seams, left, .. } = parts;
+        let NetworkParts { audit_log, card, seams, left, appointment, .. } = parts;
         NetworkService {
             mesh,
             consensus,
@@ -76,6 +79,7 @@ impl NetworkService {
             card,
             seams,
             left,
+            appointment,
         }
     }
 
@@ -121,7 +125,10 @@ impl NetworkService {
         let seen = self.consensus.observe();
         let replicas = match seen.leader {
             Some(leader) if leader == self.mesh.node() => Some(Replicas::seen_by_leader(&seen)),
-            Some(leader) => self.ask_replicas(leader).await,
+            Some(leader) => {
+                let patience = LEADER_PATIENCE.max(seen.pace.round_trip * 2);
+                self.ask_replicas(leader, patience).await
+            }
             None => None,
         };
         let view = View {
@@ -136,8 +143,8 @@ impl NetworkService {
         view.document()
     }
 
-    async fn ask_replicas(&self, leader: NodeId) -> Option<Replicas> {
-        let deadline = Instant::now() + LEADER_PATIENCE;
+    async fn ask_replicas(&self, leader: NodeId, patience: Duration) -> Option<Replicas> {
+        let deadline = Instant::now() + patience;
         let head = node_head(&self.seams, self.mesh.node(), NETWORK, "replication", deadline);
         let reply = self.dispatch.call_at(leader, head, Bytes::new()).await.ok()?;
         decode::<Option<Replicas>>(&reply).ok()?
@@ -181,6 +188,10 @@ impl Platform for NetworkService {
                     Ok(Codec::encode(&self.transfer(to.as_deref(), deadline).await?).into())
                 }
                 "transfer-office" => Ok(Codec::encode(&self.hand_over(decode(&call.body)?).await?).into()),
+                "appoint" => {
+                    self.appointment.note();
+                    Ok(Bytes::new())
+                }
                 "remove" => Ok(Codec::encode(&self.remove(decode(&call.body)?, deadline).await?).into()),
                 "remove-member" => {
                     let RemoveMember { node, even_if_up } = decode(&call.body)?;

@@ -3,13 +3,14 @@
 use crate::{
     acme,
     blob::{Health, Missing},
-    network::{card::Heard, replicas::Replicas, status::View},
+    network::{card::Heard, placement::vital_cloud, replicas::Replicas, status::View},
 };
+use micro_mesh::Place;
 use micro_sdk::wire::{
     NodeId, ServiceName,
     status::{CertificateStatus, ConsensusStatus, NodeState, NodeStatus, Problem, Role, Severity},
 };
-use std::fmt::Write;
+use std::{collections::BTreeSet, fmt::Write};
 
 /// A node that has been up for this long and is not ready needs somebody to look at it.
 const START_PATIENCE_S: u64 = 30;
@@ -35,6 +36,7 @@ pub(crate) fn problems(view: &View<'_>, nodes: &[NodeStatus], consensus: &Consen
         list.of_the_replicas(replicas, consensus.leader, nodes);
     }
     list.of_the_voters(consensus.voters.len(), nodes.len());
+    list.of_the_clouds(nodes);
     list.of_the_blobs(&view.blobs.0);
     list.of_drained_services(&view.registry.table().out_of_work());
     list.of_failing_services(&view.registry.table().ailing());
@@ -256,6 +258,27 @@ impl Problems {
             );
         }
     }
+
+    /// A mesh in several clouds had better survive the loss of any one of them.
+    fn of_the_clouds(&mut self, nodes: &[NodeStatus]) {
+        let clouds: BTreeSet<&str> = nodes.iter().map(|node| node.cloud.as_str()).collect();
+        let voters = nodes.iter().filter(|node| matches!(node.role, Role::Voter | Role::Leader));
+        let places: Vec<Place> =
+            voters.map(|node| Place { cloud: node.cloud.clone(), ..Place::default() }).collect();
+        let Some(vital) = vital_cloud(places.iter()).filter(|cloud| !cloud.is_empty()) else { return };
+        // Fewer voters have a warning of their own.
+        if clouds.len() < 2 || places.len() < 3 {
+            return;
+        }
+        let (all, there) = (places.len(), places.iter().filter(|place| place.cloud == vital).count());
+        let message =
+            format!("the loss of cloud {vital} would stop writes: {there} of {all} voters are there");
+        let help = match clouds.len() {
+            2 => "add a node in a third cloud: `micro-node token create`",
+            _ => "voters are spread over clouds by themselves once a node in each has caught up",
+        };
+        self.add(Severity::Info, message, help);
+    }
 }
 
 fn name_of(id: NodeId, nodes: &[NodeStatus]) -> String {
@@ -270,6 +293,7 @@ fn blobs(count: u64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use micro_sdk::wire::status::TimingStatus;
 
     #[test]
     fn a_replica_that_lost_what_it_had_acknowledged_is_told() {
@@ -324,6 +348,7 @@ mod tests {
                 voters,
                 learners: Vec::new(),
                 replicas: Vec::new(),
+                timing: TimingStatus::default(),
             };
             let mut list = Problems::default();
             list.of_the_group(None, &consensus, &nodes);
@@ -413,6 +438,7 @@ mod tests {
             addresses: Vec::new(),
             changing: false,
             replication: Vec::new(),
+            pace: micro_consensus::Pace::default(),
             findings: Vec::new(),
             stopped: None,
         }

@@ -3,7 +3,12 @@
 use crate::{
     blob::{Health, Missing},
     network::{
-        card::Heard, platform::NetworkService, problems::problems, replicas::Replicas, steward::caught_up,
+        card::Heard,
+        placement::{Candidate, Voters, best_voters},
+        platform::NetworkService,
+        problems::problems,
+        replicas::Replicas,
+        steward::caught_up,
     },
     registry::Registry,
 };
@@ -13,9 +18,13 @@ use micro_sdk::wire::{
     NodeId,
     status::{
         BlobsStatus, ConsensusStatus, NodeState, NodeStatus, ReplicaStatus, Role, STATUS_SCHEMA, Status,
+        TimingStatus,
     },
 };
-use std::{collections::BTreeMap, time::SystemTime};
+use std::{
+    collections::BTreeMap,
+    time::{Duration, SystemTime},
+};
 
 /// Everything that goes into one document.
 pub(crate) struct View<'a> {
@@ -169,10 +178,25 @@ impl View<'_> {
             let missing = target.saturating_sub(voters + self.seen.learners.len());
             if missing > 0 {
                 format!("voters go from {voters} to {target} at once: {missing} more node needed")
+            } else if self.clouds_limit_voters() {
+                format!("with more than {voters} voters the loss of one cloud would stop writes")
             } else {
                 format!("voters go from {voters} to {target} at once, when all have caught up")
             }
         }
+    }
+
+    /// Whether there are no more voters because a majority of them would stand in one cloud.
+    fn clouds_limit_voters(&self) -> bool {
+        let place = |node: NodeId| {
+            let member = self.members.iter().find(|member| member.node == node);
+            member.map(|member| Heard(member).place()).unwrap_or_default()
+        };
+        let voters: Voters = self.seen.voters.iter().map(|node| (*node, place(*node))).collect();
+        let learners = self.seen.learners.iter();
+        let candidates: Vec<Candidate> =
+            learners.map(|node| Candidate { node: *node, place: place(*node), fit: true }).collect();
+        best_voters(&voters, &candidates, self.network.voters_wanted(), self.seen.node, false).is_none()
     }
 
     fn replica(&self, node: NodeId) -> Option<ReplicaStatus> {
@@ -180,6 +204,8 @@ impl View<'_> {
     }
 
     fn consensus(&self) -> ConsensusStatus {
+        let ms = |duration: Duration| u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
+        let pace = self.seen.pace;
         ConsensusStatus {
             quorum: self.leader().is_some() && self.replicas.is_some(),
             leader: self.leader(),
@@ -189,6 +215,12 @@ impl View<'_> {
             voters: self.seen.voters.iter().copied().collect(),
             learners: self.seen.learners.iter().copied().collect(),
             replicas: self.replicas.iter().flat_map(|replicas| replicas.figures()).collect(),
+            timing: TimingStatus {
+                round_trip_ms: ms(pace.round_trip),
+                heartbeat_ms: ms(pace.heartbeat),
+                election_timeout_ms_min: ms(pace.silence_min),
+                election_timeout_ms_max: ms(pace.silence_max),
+            },
         }
     }
 }

@@ -1,6 +1,7 @@
-//! Grows the voters and spreads them over zones while this node leads, gives voters that have lost the key of the seal
-//! that key again, drops a former authority that nobody needs any more, and parts with nodes that are gone for good.
-//! Gossip alone never takes a vote away: a node that is silent may come back.
+//! Grows the voters and spreads them over clouds and zones while this node leads, hands its office over to where most
+//! writes come from, gives voters that have lost the key of the seal that key again, drops a former authority that
+//! nobody needs any more, and parts with nodes that are gone for good. Gossip alone never takes a vote away: a node that
+//! is silent may come back.
 
 use crate::{
     auth::AuthService,
@@ -8,12 +9,13 @@ use crate::{
         Complaint, Complaints,
         card::Heard,
         membership::stays,
-        placement::{Candidate, next_voters, spread_voters},
+        placement::{Candidate, Voters, best_voters},
+        residence::Residence,
     },
     registry::Registry,
 };
 use micro_consensus::{Consensus, Observation};
-use micro_mesh::{Member, Mesh};
+use micro_mesh::{Member, Mesh, Place};
 use micro_sdk::wire::{NodeId, status::NodeState};
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 use tokio::time::{Instant, sleep};
@@ -40,10 +42,11 @@ pub struct Steward {
     auth: Arc<AuthService>,
     registry: Registry,
     complaints: Complaints,
+    residence: Residence,
     voters_wanted: usize,
 }
 
-/// The zone of a node for spreading voters: everything that fails together.
+/// The zone of a node for spreading copies: everything that fails together.
 pub(super) fn zone_of(heard: &Heard<'_>) -> String {
     let place = heard.place();
     format!("{}/{}/{}", place.cloud, place.region, place.zone)
@@ -59,9 +62,10 @@ pub(crate) fn fit_learners(seen: &Observation, members: &[Member]) -> Vec<NodeId
     seen.learners.iter().copied().filter(|node| is_fit(*node, seen, members)).collect()
 }
 
-/// Whether all voters but this node, which leads, are alive, staying, and caught up.
-fn all_voters_fit(seen: &Observation, members: &[Member]) -> bool {
-    seen.voters.iter().all(|node| *node == seen.node || is_fit(*node, seen, members))
+/// The voters but this node, which leads, that are alive, staying, and caught up.
+pub(super) fn able_voters(seen: &Observation, members: &[Member]) -> Vec<NodeId> {
+    let others = seen.voters.iter().copied().filter(|node| *node != seen.node);
+    others.filter(|node| is_fit(*node, seen, members)).collect()
 }
 
 fn is_fit(node: NodeId, seen: &Observation, members: &[Member]) -> bool {
@@ -82,13 +86,14 @@ impl Steward {
         auth: Arc<AuthService>,
         registry: Registry,
         complaints: Complaints,
+        residence: Residence,
         voters_wanted: usize,
     ) -> Self {
-        Steward { mesh, consensus, auth, registry, complaints, voters_wanted }
+        Steward { mesh, consensus, auth, registry, complaints, residence, voters_wanted }
     }
 
     /// Looks after the voters until the task is ended.
-    pub async fn run(self) {
+    pub async fn run(mut self) {
         let (mut removals, mut changing_looks) = (0, 0);
         loop {
             sleep(LOOK_EVERY).await;
@@ -104,6 +109,7 @@ impl Steward {
             } else if changing_looks > CHANGING_LOOKS_MAX {
                 self.finish_change().await;
             }
+            self.residence.look(&seen).await;
             if seen.voters.contains(&seen.node) {
                 self.mend_seals(&seen).await;
             }
@@ -184,20 +190,17 @@ impl Steward {
 
     async fn look(&self, seen: &Observation) {
         let members = self.mesh.gossip().members();
-        let zones: BTreeMap<NodeId, String> =
-            members.iter().map(|member| (member.node, zone_of(&Heard(member)))).collect();
-        let zone = |node: &NodeId| zones.get(node).cloned().unwrap_or_default();
-        let voters: BTreeMap<NodeId, String> = seen.voters.iter().map(|node| (*node, zone(node))).collect();
+        let places: BTreeMap<NodeId, Place> =
+            members.iter().map(|member| (member.node, Heard(member).place())).collect();
+        let place = |node: &NodeId| places.get(node).cloned().unwrap_or_default();
+        let voters: Voters = seen.voters.iter().map(|node| (*node, place(node))).collect();
         let fit = fit_learners(seen, &members);
-        let candidate = |node: &NodeId| Candidate { node: *node, zone: zone(node), fit: fit.contains(node) };
+        let candidate =
+            |node: &NodeId| Candidate { node: *node, place: place(node), fit: fit.contains(node) };
         let candidates: Vec<Candidate> = seen.learners.iter().map(candidate).collect();
-        let next = next_voters(&voters, &candidates, self.voters_wanted);
-        let spread = || {
-            let steady =
-                all_voters_fit(seen, &members).then(|| spread_voters(&voters, &candidates, seen.node));
-            steady.flatten()
-        };
-        let Some(next) = next.or_else(spread) else { return };
+        let steady = able_voters(seen, &members).len() + 1 == voters.len();
+        let next = best_voters(&voters, &candidates, self.voters_wanted, seen.node, steady);
+        let Some(next) = next else { return };
         for node in next.iter().filter(|node| !seen.voters.contains(node)) {
             let deadline = Instant::now() + SEAL_DEADLINE;
             if let Err(fault) = self.auth.hand_seal_to(*node, deadline).await {

@@ -11,7 +11,10 @@ use crate::{
     calls::Calls,
     config::{ConfigParts, ConfigService},
     housekeeping::Housekeeping,
-    network::{Complaints, NetworkParts, NetworkService, NodeCard, Phase, Steward, Watermark, stays},
+    network::{
+        Appointment, Complaints, NetworkParts, NetworkService, NodeCard, Phase, Residence, Steward, Watermark,
+        stays,
+    },
     policy::{self, Policies, PolicyBook, PolicyFollower},
     registry::{Registry, RegistryService},
     renewal::Renewal,
@@ -169,6 +172,7 @@ impl System {
             copies_usual: blob_copies,
         };
         let blobs = Arc::new(BlobService::new(store.clone(), parts));
+        let appointment = Appointment::default();
         let network = Arc::new(NetworkService::new(NetworkParts {
             mesh: mesh.clone(),
             consensus: consensus.clone(),
@@ -181,6 +185,7 @@ impl System {
             card: card.clone(),
             seams: seams.clone(),
             left: left.clone(),
+            appointment: appointment.clone(),
         }));
         let keeper = Keeper::new((*blobs).clone());
         let scrub = Scrub::new(blobs.shelf(), storage.files.clone(), seams.clone(), scrub_round);
@@ -218,8 +223,16 @@ impl System {
         mesh.serve(Arc::new(Incoming { system: Arc::downgrade(&system) }));
         let complaints = Complaints::new(mesh.clone());
         let watermark = Watermark::new(storage.room.clone(), consensus.clone(), complaints.clone());
-        let steward =
-            Steward::new(mesh.clone(), consensus, auth, registry, complaints.clone(), card.voters_wanted);
+        let residence = Residence::new(mesh.clone(), consensus.clone(), appointment);
+        let steward = Steward::new(
+            mesh.clone(),
+            consensus,
+            auth,
+            registry,
+            complaints.clone(),
+            residence,
+            card.voters_wanted,
+        );
         let renewal = Renewal {
             mesh: mesh.clone(),
             auth: system.auth.clone(),

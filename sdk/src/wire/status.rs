@@ -160,6 +160,23 @@ pub struct ConsensusStatus {
     /// How far each replica is behind the leader's log. Known to the leader only, so it is fetched from it: empty
     /// while there is none.
     pub replicas: Vec<ReplicaStatus>,
+    /// The timing that the node keeps which tells this. It follows the round trips to the voters.
+    #[serde(default)]
+    pub timing: TimingStatus,
+}
+
+/// The timing of the group at one node.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct TimingStatus {
+    /// The longest round trip to another voter that it follows; 0 while none was measured.
+    pub round_trip_ms: u64,
+    /// How often a leader shows that it lives.
+    pub heartbeat_ms: u64,
+    /// The shortest silence of its leader after which a voter stands for election.
+    pub election_timeout_ms_min: u64,
+    /// The longest.
+    pub election_timeout_ms_max: u64,
 }
 
 /// How far one replica is.

@@ -43,7 +43,8 @@ impl Checker for BestWays {
 
     fn look(&mut self, sighting: &Sighting) -> Result<(), Violation> {
         let Some(network) = &sighting.network else { return Ok(()) };
-        if sighting.at < self.looked + LOOK_EVERY {
+        // Where links are unsteady, no way is the best one for long.
+        if network.unsteady || sighting.at < self.looked + LOOK_EVERY {
             return Ok(());
         }
         self.looked = sighting.at;

@@ -35,6 +35,7 @@ mod serializability;
 mod set_elements;
 mod stale_reads;
 mod state_machine_safety;
+mod steady_leader;
 mod watches;
 
 use crate::{
@@ -128,6 +129,7 @@ pub fn all() -> Vec<Box<dyn Checker>> {
         Box::<calls::Calls>::default(),
         Box::<certificates::Certificates>::default(),
         Box::<best_ways::BestWays>::default(),
+        Box::<steady_leader::SteadyLeader>::default(),
         Box::<equal_replicas::EqualReplicas>::default(),
     ]
 }

@@ -50,6 +50,10 @@ pub enum Move {
     Slow(usize, u64),
     /// They are as quick as at first.
     Quick(usize),
+    /// What it sends and gets is late or lost now and then.
+    Unsteady,
+    /// An operator makes it the leader.
+    Lead,
     /// Its next sync fails.
     FailSync,
     /// What its state gathers can't be made durable: the engine finds out by itself, and tells who writes next.
@@ -89,6 +93,7 @@ pub struct Script {
     cut: BTreeSet<(Seat, Seat)>,
     one_way: Vec<(Seat, Seat)>,
     slow: BTreeSet<(Seat, Seat)>,
+    unsteady: BTreeSet<Seat>,
     /// How many snapshots a host had taken in when it was isolated.
     snapshots: BTreeMap<Seat, u32>,
     /// Whose snapshot is waited for, and since when.
@@ -108,6 +113,7 @@ impl Script {
             cut: BTreeSet::new(),
             one_way: Vec::new(),
             slow: BTreeSet::new(),
+            unsteady: BTreeSet::new(),
             snapshots: BTreeMap::new(),
             awaited: None,
             fired: BTreeMap::new(),
@@ -199,6 +205,16 @@ impl Script {
             Move::Quick(number) => {
                 world.reset_pair_latency(seat, Seat(number - 1));
                 "quick-link"
+            }
+            Move::Unsteady => {
+                world.set_unsteady(seat, true);
+                self.unsteady.insert(seat);
+                "unsteady"
+            }
+            Move::Lead => {
+                *world.shared().heir.borrow_mut() = Some(world.machine(seat).name.clone());
+                world.shared().transfers.set(1);
+                "lead"
             }
             Move::Remove => {
                 world.machine(seat).leaving.set(true);
@@ -306,6 +322,9 @@ impl Plan for Script {
         }
         for (from, to) in self.one_way.drain(..) {
             world.unblock(from, to);
+        }
+        for seat in std::mem::take(&mut self.unsteady) {
+            world.set_unsteady(seat, false);
         }
         for (one, other) in std::mem::take(&mut self.slow) {
             world.reset_pair_latency(one, other);

@@ -24,7 +24,11 @@ pub use history::{Asked, History, Op, OpId, Tally, Told};
 pub use journal::{Entry, Journal, Outcome};
 pub use kind::{Kind, Table};
 
-use crate::machine::Shared;
+use crate::{
+    clouds,
+    machine::{Seat, Shared},
+    options::Traffic,
+};
 use std::rc::Rc;
 use tokio::task::spawn_local;
 
@@ -83,9 +87,14 @@ impl Journals {
 }
 
 /// Starts all clients of one start of a node, as tasks of its host.
-pub fn start(shared: &Rc<Shared>, clients: impl Fn(&str) -> Client) {
+pub fn start(shared: &Rc<Shared>, seat: Seat, clients: impl Fn(&str) -> Client) {
+    let rested = match shared.options.traffic {
+        Traffic::From(host) => clouds::cloud(Seat(host)) != clouds::cloud(seat),
+        Traffic::Even | Traffic::Reads => false,
+    };
     for number in 0..REGISTERS {
-        spawn_local(register::run(clients(&format!("register{number}")), shared.clone()));
+        let client = clients(&format!("register{number}"));
+        spawn_local(register::run(client, shared.clone(), rested));
     }
     for kind in Kind::of(&shared.options) {
         let client = clients(&kind.to_string());

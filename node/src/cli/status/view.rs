@@ -312,6 +312,7 @@ pub(in crate::cli) fn sample() -> Status {
             voters: vec![NodeId(0xa), NodeId(0xc)],
             learners: vec![NodeId(0xb), NodeId(0xd)],
             replicas: vec![ReplicaStatus { node: NodeId(0xb), matched: Some(1084), lag: 120 }],
+            timing: micro_sdk::wire::status::TimingStatus::default(),
         },
         services: vec![ServiceStatus {
             name: text("helloworld"),

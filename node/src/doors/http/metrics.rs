@@ -163,6 +163,17 @@ fn group(text: &mut Exposition, local: &Local) {
     text.gauge("micro_node_raft_leading", "1 if this node leads, as far as it knows.", u8::from(led));
     let known = seen.leader.is_some() && !seen.quorum_lost;
     text.gauge("micro_node_raft_leader_known", "1 if this node knows a leader.", u8::from(known));
+    let pace = seen.pace;
+    text.gauge(
+        "micro_node_raft_election_timeout_seconds",
+        "The shortest silence of its leader after which a voter stands for election.",
+        pace.silence_min.as_secs_f64(),
+    );
+    text.gauge(
+        "micro_node_raft_heartbeat_seconds",
+        "How often a leader shows that it lives.",
+        pace.heartbeat.as_secs_f64(),
+    );
     let index =
         |position: Option<micro_consensus::LogPosition>| position.map_or(0, |position| position.index);
     text.gauge("micro_node_raft_last_log_index", "The last entry in the log.", seen.last_log.unwrap_or(0));
