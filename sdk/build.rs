@@ -21,6 +21,8 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         })
         .bytes(".micro.v1")
         .codec_path(codec)
+        // The node has a method of this name, and channels are made by the client.
+        .build_transport(false)
         .compile_fds(descriptors)?;
     Ok(())
 }

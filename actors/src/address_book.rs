@@ -1,7 +1,8 @@
 //! The members of the group with their addresses, kept in a small file: who is asked when the state, where the group
-//! keeps them itself, can't be read.
+//! keeps them itself, can't be read, and where else they were reached.
 
 use micro_consensus::Observation;
+use micro_mesh::Mesh;
 use micro_sdk::wire::{Codec, Fault, NodeId};
 use micro_storage::FileStore;
 use std::{net::SocketAddr, sync::Arc};
@@ -11,8 +12,19 @@ const PEERS_FILE: &str = "peers";
 /// Hundreds of nodes.
 const PEERS_BYTES_MAX: usize = 1 << 20;
 
-/// Other nodes, and where they are reached.
+/// Other nodes, and where they are reached: one that may be reached at several places is there several times, with the
+/// best of them first.
 pub type Peers = Vec<(NodeId, SocketAddr)>;
+
+/// Has `mesh` dial these nodes, each at all of its places.
+pub fn learn_peers(mesh: &Mesh, peers: &Peers) {
+    for (node, address) in peers {
+        match mesh.address(*node) {
+            None => mesh.learn(*node, *address),
+            Some(_) => mesh.learn_also(*node, *address),
+        }
+    }
+}
 
 /// The address book of one node.
 pub struct AddressBook {
@@ -47,15 +59,22 @@ impl AddressBook {
         Ok(())
     }
 
-    /// Keeps the members that are `seen`, if the one that looks is among them: else it does not know yet.
+    /// Keeps the members that are `seen`, each where `mesh` dials it and where the group has it, if the one that looks
+    /// is among them: else it does not know yet.
     ///
     /// # Errors
     /// If the disk fails.
-    pub fn keep_members(&mut self, seen: &Observation) -> Result<(), Fault> {
+    pub fn keep_members(&mut self, seen: &Observation, mesh: &Mesh) -> Result<(), Fault> {
         if !seen.addresses.iter().any(|(node, _)| *node == seen.node) {
             return Ok(());
         }
         let others = seen.addresses.iter().filter(|(node, _)| *node != seen.node);
-        self.keep(others.filter_map(|(node, address)| Some((*node, address.parse().ok()?))).collect())
+        let places = |(node, noted): &(NodeId, String)| {
+            let (node, mut places) = (*node, mesh.addresses(*node));
+            let noted = noted.parse().ok().filter(|noted| !places.contains(noted));
+            places.extend(noted);
+            places.into_iter().map(move |place| (node, place))
+        };
+        self.keep(others.flat_map(places).collect())
     }
 }

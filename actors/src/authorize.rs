@@ -55,11 +55,12 @@ const NODE_ENDPOINTS: [(&str, &str); 26] = [
 
 /// The endpoints of platform services that doors call by name, with what they are to rules: all of them are about the
 /// mesh as a whole.
-const NAMED_ENDPOINTS: [(&str, &str, [&str; 3]); 13] = [
+const NAMED_ENDPOINTS: [(&str, &str, [&str; 3]); 14] = [
     ("auth", "create-token", ["network", "tokens", "write"]),
     ("auth", "finish-authority", ["network", "authority", "write"]),
     ("auth", "rotate-authority", ["network", "authority", "write"]),
     ("auth", "show-authority", ["network", "authority", "read"]),
+    ("network", "connect", ["network", "members", "write"]),
     ("network", "drain", ["network", "members", "write"]),
     ("network", "explain", ["network", "status", "read"]),
     ("network", "leave", ["network", "members", "write"]),

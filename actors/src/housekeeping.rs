@@ -33,7 +33,7 @@ impl Housekeeping {
         loop {
             self.look_at_seal(&mut sealed);
             self.look_aside(&mut aside);
-            if let Err(fault) = self.address_book.keep_members(&self.consensus.observe()) {
+            if let Err(fault) = self.address_book.keep_members(&self.consensus.observe(), &self.mesh) {
                 tracing::warn!(%fault, "the addresses of the members could not be kept");
             }
             let actors = self.directory.actors();

@@ -25,7 +25,7 @@ mod renewal;
 pub mod store;
 mod system;
 
-pub use address_book::{AddressBook, Peers};
+pub use address_book::{AddressBook, Peers, learn_peers};
 pub(crate) use authorize::grants;
 pub use authorize::{Action, authorize, explain, may_reach, would_reach};
 pub use kit::{

@@ -2,6 +2,7 @@
 
 use micro_sdk::wire::NodeId;
 use std::{
+    cmp::Reverse,
     net::SocketAddr,
     time::{Duration, SystemTime},
 };
@@ -48,6 +49,11 @@ impl Route {
     pub fn is_reachable(&self) -> bool {
         matches!(self.state, LinkState::Up | LinkState::Idle)
     }
+}
+
+/// Orders routes for display: reachable ones first, then by node.
+pub(crate) fn in_order(routes: &mut [Route]) {
+    routes.sort_by_key(|route| (Reverse(route.state == LinkState::Up), route.node));
 }
 
 /// A link as the node at its one end tells of it.

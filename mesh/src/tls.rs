@@ -3,6 +3,7 @@
 use crate::{
     Identity, Trust,
     identity::{dns_name, of_certificate, parse_name},
+    mesh_verifier::{Believed, MeshVerifier},
     prelude::{JOIN_PROTOCOL, RENEWAL_PROTOCOL, mesh_protocol},
 };
 use micro_sdk::wire::{Clock, Seams};
@@ -105,9 +106,31 @@ pub(crate) fn client(
     seams: &Seams,
     segments: bool,
 ) -> Result<quinn::ClientConfig, TlsError> {
-    let verifier = PeerVerifier::new(identity, trust)?;
+    client_with(Arc::new(PeerVerifier::new(identity, trust)?), identity, trust, seams, segments)
+}
+
+/// How this node dials a place where any other node of its mesh may be.
+pub(crate) fn client_of_any(
+    identity: &Identity,
+    trust: &Trust,
+    seams: &Seams,
+    segments: bool,
+) -> Result<quinn::ClientConfig, TlsError> {
+    let believed = Believed::Authorities(verifier(roots(trust)?)?);
+    let verifier = MeshVerifier { cluster: identity.cluster, believed };
+    client_with(Arc::new(verifier), identity, trust, seams, segments)
+}
+
+/// How this node dials whom `verifier` believes.
+fn client_with(
+    verifier: Arc<dyn ServerCertVerifier>,
+    identity: &Identity,
+    trust: &Trust,
+    seams: &Seams,
+    segments: bool,
+) -> Result<quinn::ClientConfig, TlsError> {
     let mut config = client_builder(seams)?
-        .with_custom_certificate_verifier(Arc::new(verifier))
+        .with_custom_certificate_verifier(verifier)
         .with_client_auth_cert(chain(identity, trust), key(identity))?;
     config.alpn_protocols = vec![mesh_protocol(identity.cluster)];
     finish_client(config, segments)

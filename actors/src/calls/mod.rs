@@ -104,15 +104,15 @@ impl Calls {
         let own = table.place(here);
         let outlooks = callee.outlooks(&candidates, now);
         let seat = |(instance, outlook): (Arc<Instance>, _)| {
-            let node = instance.node;
+            let (node, traits) = (instance.node, table.traits(instance.node).clone());
             let (distance, way) = match node == here {
                 true => (Distance::Node, Duration::ZERO),
                 false => {
-                    let distance = Distance::between(own, table.place(node));
+                    let distance = Distance::between(own, &traits.place);
                     (distance, self.0.mesh.rtt(node).unwrap_or(distance.usual()))
                 }
             };
-            Seat { instance, distance, way, outlook }
+            Seat { instance, traits, distance, way, outlook }
         };
         candidates.into_iter().zip(outlooks).map(seat).collect()
     }

@@ -4,6 +4,7 @@
 mod audit;
 mod card;
 mod complaint;
+mod connect;
 mod departure;
 mod drain;
 mod farewell;
@@ -23,6 +24,7 @@ mod ways;
 pub use audit::{NodeAudit, VerifyAuditRequest};
 pub use card::{NodeCard, Phase};
 pub(crate) use complaint::{Complaint, Complaints};
+pub use connect::{ConnectReply, ConnectRequest};
 pub use drain::DrainRequest;
 pub use farewell::Farewell;
 pub(crate) use membership::stays;

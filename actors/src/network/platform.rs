@@ -207,6 +207,7 @@ impl Platform for NetworkService {
                 "links" => Ok(Codec::encode(&self.links()).into()),
                 "explain" => Ok(Codec::encode(&self.explain(decode(&call.body)?, deadline).await?).into()),
                 "explain-here" => Ok(Codec::encode(&self.explain_here(decode(&call.body)?)).into()),
+                "connect" => Ok(Codec::encode(&self.connect(decode(&call.body)?, deadline).await?).into()),
                 "ping" => Ok(Codec::encode(&self.ping(decode(&call.body)?, deadline).await?).into()),
                 "ping-here" => Ok(Bytes::new()),
                 other => Err(Fault::new(Code::NotFound, format!("the network has no endpoint {other:?}"))),

@@ -331,6 +331,7 @@ mod tests {
             uptime_s: None,
             actors: None,
             certificate: None,
+            gateway: false,
         }
     }
 

@@ -117,6 +117,7 @@ impl View<'_> {
                 .filter(|_| state != NodeState::Down)
                 .and_then(|heard| heard.uptime_s(self.network.now())),
             certificate: self.network.certificate(node),
+            gateway: member.is_some_and(Member::is_gateway),
             actors: if here {
                 Some(self.network.actors())
             } else {

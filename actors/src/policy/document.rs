@@ -1,6 +1,12 @@
 //! What is to be done with the calls of one service, as people write it.
 
-use super::{span, sticky::Sticky, version::VersionPattern};
+use super::{
+    node_pattern::NodePattern,
+    span,
+    star::{is_pattern, means},
+    sticky::Sticky,
+    version::VersionPattern,
+};
 use crate::kit::RAW;
 use micro_sdk::wire::{Code, Fault};
 use serde::{Deserialize, Serialize};
@@ -175,6 +181,9 @@ pub struct WeightedRoute {
     /// What their metadata says.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub labels: BTreeMap<String, String>,
+    /// What the nodes are like that they are attached to. None: anything.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub node: Option<NodePattern>,
 }
 
 impl Policy {
@@ -200,11 +209,9 @@ impl Policy {
 
     /// Whether an endpoint may be done twice.
     pub fn is_idempotent(&self, endpoint: &str) -> bool {
-        self.idempotent.iter().any(|pattern| match pattern.strip_suffix('*') {
-            Some(beginning) => endpoint.starts_with(beginning),
-            // What takes HTTP as it is has one endpoint, and each path is of it.
-            None => endpoint == pattern || (pattern == RAW && endpoint.starts_with(RAW)),
-        })
+        // What takes HTTP as it is has one endpoint, and each path is of it.
+        let raw = |pattern: &str| pattern == RAW && endpoint.starts_with(RAW);
+        self.idempotent.iter().any(|pattern| means(pattern, endpoint) || raw(pattern))
     }
 
     fn check(&self) -> Result<(), Fault> {
@@ -241,8 +248,14 @@ impl Policy {
         if !routes.is_empty() && routes.iter().all(|route| route.weight == 0) {
             return Err(wrong("route", "all weights are 0: no call could go anywhere".to_owned()));
         }
+        for (place, route) in routes.iter().enumerate() {
+            if route.node.as_ref().is_some_and(NodePattern::is_empty) {
+                let why = "it says nothing of nodes: cloud, region, zone or name are to be said";
+                return Err(wrong(&format!("route[{place}].node"), why.to_owned()));
+            }
+        }
         for (place, name) in idempotent.iter().enumerate() {
-            if name.is_empty() || name.trim_end_matches('*').contains('*') {
+            if !is_pattern(name) {
                 let path = format!("idempotent[{place}]");
                 return Err(wrong(&path, format!("{name:?} is no endpoint: a star goes at the end alone")));
             }
@@ -280,7 +293,8 @@ mod tests {
     #[test]
     fn it_is_written_as_it_is_read() {
         let text = r#"{"timeout": "1m30s", "idempotent": ["Cart.list", "Stock.*"], "sticky": "header:user-id",
-            "route": [{"weight": 95, "version": "1.*"}, {"weight": 5, "labels": {"track": "canary"}}]}"#;
+            "route": [{"weight": 95, "version": "1.*"}, {"weight": 5, "labels": {"track": "canary"}},
+                {"weight": 1, "node": {"region": "eu-*", "zone": "a"}}]}"#;
         let policy = Policy::parse(text).expect("a good policy");
         let written = serde_json::to_string(&policy).expect("a policy is JSON");
         assert_eq!(Policy::parse(&written), Ok(policy.clone()));
@@ -300,6 +314,13 @@ mod tests {
             (r#"{"limit": {"most": 4, "least": 8}}"#, "at limit.least: 8 is not between 1 and 4"),
             (r#"{"route": [{"weight": 0}]}"#, "all weights are 0"),
             (r#"{"route": [{"weight": -1}]}"#, "at route[0].weight"),
+            (r#"{"route": [{"weight": 1, "node": {}}]}"#, "at route[0].node: it says nothing"),
+            (
+                r#"{"route": [{"weight": 1}, {"weight": 1, "node": {"zone": "a*b"}}]}"#,
+                "at route[1].node.zone:",
+            ),
+            (r#"{"route": [{"weight": 1, "node": {"cloud": "a b"}}]}"#, "at route[0].node.cloud:"),
+            (r#"{"route": [{"weight": 1, "node": {"place": "a"}}]}"#, "unknown field `place`"),
             (r#"{"idempotent": ["*.list"]}"#, "at idempotent[0]"),
             (r#"{"sticky": "cookie"}"#, "at sticky"),
             (r#"{"timeout": "0s"}"#, "at timeout"),

@@ -6,8 +6,10 @@
 mod book;
 mod document;
 mod follower;
+mod node_pattern;
 mod policies;
 mod span;
+mod star;
 mod sticky;
 mod version;
 
@@ -17,6 +19,7 @@ pub use document::{
     RetryPolicy, WeightedRoute,
 };
 pub(crate) use follower::{PolicyFollower, table};
+pub use node_pattern::{NodePattern, TraitPattern};
 pub use policies::{KeptPolicy, Policies};
 pub use sticky::Sticky;
 pub use version::VersionPattern;

@@ -1,5 +1,6 @@
 //! Versions of instances, as a route names them.
 
+use super::star::{is_pattern, means};
 use serde::{Deserialize, Serialize};
 
 /// A version, or all that begin so: `1.2`, `1.*`.
@@ -10,10 +11,7 @@ pub struct VersionPattern(String);
 impl VersionPattern {
     /// Whether a version is meant.
     pub fn matches(&self, version: &str) -> bool {
-        match self.0.strip_suffix('*') {
-            Some(beginning) => version.starts_with(beginning),
-            None => version == self.0,
-        }
+        means(&self.0, version)
     }
 }
 
@@ -21,9 +19,9 @@ impl TryFrom<String> for VersionPattern {
     type Error = String;
 
     fn try_from(text: String) -> Result<Self, String> {
-        match text.trim_end_matches('*').contains('*') || text.is_empty() {
-            true => Err(format!("{text:?} is no version: a star goes at the end alone")),
-            false => Ok(VersionPattern(text)),
+        match is_pattern(&text) {
+            true => Ok(VersionPattern(text)),
+            false => Err(format!("{text:?} is no version: a star goes at the end alone")),
         }
     }
 }

@@ -82,7 +82,8 @@ impl Registry {
     /// Its owner says how an instance of this node is: that it works, or why it does not.
     ///
     /// # Errors
-    /// [`Code::NotFound`] if there is no such instance here; [`Code::Denied`] if it is another's.
+    /// [`Code::NotFound`] if there is no such instance here; [`Code::Denied`] if it is another's; [`Code::Usage`] for a
+    /// failure of one that its node checks, or nobody: it would count for nothing.
     pub fn report(
         &self,
         owner: &Owner,
@@ -91,6 +92,14 @@ impl Registry {
         result: Result<(), String>,
     ) -> Result<(), Fault> {
         let attachment = self.owned(owner, (namespace, service), id)?;
+        if result.is_err() && !attachment.vitals.is_reported() {
+            let message = format!(
+                "whether {service} works is not found out by reports, so this one counts for nothing"
+            );
+            return Err(Fault::new(Code::Usage, message).help(
+                "offer it with a check that is reported: `micro-node registry register --health reported`",
+            ));
+        }
         self.hear(&attachment, result);
         Ok(())
     }

@@ -29,7 +29,7 @@ pub use hops::strip_hops;
 pub use offer::Offer;
 pub use platform::{DescribeReply, REGISTRY, RegistryService, RehearseRequest};
 pub(crate) use table::NAME_KEY;
-pub use table::Table;
+pub use table::{NodeTraits, Table};
 
 use crate::{Body, network::Neighbour, policy::PolicyBook};
 use bytes::Bytes;

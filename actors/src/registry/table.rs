@@ -6,13 +6,22 @@ use micro_mesh::{Member, Place};
 use micro_sdk::wire::{Health, Instance, Namespace, NodeId, Route, ServiceName, status::ServiceStatus};
 use std::{
     collections::{BTreeMap, BTreeSet},
-    sync::Arc,
+    sync::{Arc, LazyLock},
 };
 
 /// The key under which the mesh gossips a node's name.
 pub(crate) const NAME_KEY: &str = "name";
 
-/// All instances on live nodes, and the names of nodes.
+/// What a node tells of itself that routes may choose it by.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct NodeTraits {
+    /// What it is called.
+    pub name: String,
+    /// Where it stands.
+    pub place: Place,
+}
+
+/// All instances on live nodes, and what the nodes are like.
 #[derive(Debug, Default)]
 pub struct Table {
     services: BTreeMap<(Namespace, ServiceName), Vec<Arc<Instance>>>,
@@ -21,7 +30,7 @@ pub struct Table {
     /// The drained nodes that have instances, by service.
     drained: BTreeMap<(Namespace, ServiceName), BTreeSet<NodeId>>,
     names: BTreeMap<NodeId, String>,
-    places: BTreeMap<NodeId, Place>,
+    traits: BTreeMap<NodeId, Arc<NodeTraits>>,
     /// Who offers the services of gRPC, each named with its package.
     grpc: BTreeMap<(Namespace, String), ServiceName>,
 }
@@ -34,7 +43,8 @@ impl Table {
             if let Some(name) = member.values.get(NAME_KEY) {
                 table.names.insert(member.node, name.clone());
             }
-            table.places.insert(member.node, place_of(member));
+            let name = table.node_name(member.node);
+            table.traits.insert(member.node, Arc::new(NodeTraits { name, place: place_of(member) }));
             if !member.alive && member.node != here {
                 continue;
             }
@@ -172,10 +182,15 @@ impl Table {
         by_name.or_else(|| name_or_id.parse().ok().filter(|node| self.names.contains_key(node)))
     }
 
+    /// What a node is like, as far as it tells.
+    pub fn traits(&self, node: NodeId) -> &Arc<NodeTraits> {
+        static UNTOLD: LazyLock<Arc<NodeTraits>> = LazyLock::new(Arc::default);
+        self.traits.get(&node).unwrap_or(&UNTOLD)
+    }
+
     /// Where a node stands.
     pub fn place(&self, node: NodeId) -> &Place {
-        static NOWHERE: Place = Place { cloud: String::new(), region: String::new(), zone: String::new() };
-        self.places.get(&node).unwrap_or(&NOWHERE)
+        &self.traits(node).place
     }
 
     /// The name of a node; its id when it is not known.

@@ -63,7 +63,7 @@ const ADDRESS_KEY: &str = "address";
 /// The key under which a node tells where else it may be dialled, with commas between the addresses.
 const ALSO_KEY: &str = "also";
 /// Further addresses of a node that are taken: each is one more dial.
-const ALSO_MAX: usize = 7;
+pub(crate) const ALSO_MAX: usize = 7;
 /// The key under which a gateway tells that it is one.
 const GATEWAY_KEY: &str = "gateway";
 /// The address of a node that has not told one: what is known of it came in parts.

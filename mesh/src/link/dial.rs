@@ -16,7 +16,7 @@ use std::{net::SocketAddr, sync::Arc, time::Duration};
 use tokio::time::{sleep, timeout};
 
 /// How long a dial may take, hello included: six round trips over 300 ms, and two lost packets.
-const DIAL_TIMEOUT: Duration = Duration::from_secs(4);
+pub(super) const DIAL_TIMEOUT: Duration = Duration::from_secs(4);
 /// How much sooner an address is tried than the next one: what RFC 8305 recommends. Where the first one leads, mostly
 /// no other is tried.
 const HEAD_START: Duration = Duration::from_millis(250);
@@ -73,7 +73,7 @@ async fn dial_at(
 }
 
 /// Says hello and waits for the other's: only then is it sure that the peer took our certificate.
-async fn greet(
+pub(super) async fn greet(
     inner: &Arc<Inner>,
     connection: Connection,
     node: NodeId,
@@ -141,7 +141,7 @@ pub(crate) async fn admit(
 }
 
 /// The node that the peer's certificate names. That our authority signed it, TLS has checked.
-fn certified_node(inner: &Inner, connection: &Connection) -> Result<NodeId, String> {
+pub(super) fn certified_node(inner: &Inner, connection: &Connection) -> Result<NodeId, String> {
     let chain = chain(connection)?;
     let leaf = chain.first().ok_or("a node's certificate is required")?;
     let (node, cluster) = of_certificate(leaf).map_err(|error| error.to_string())?;

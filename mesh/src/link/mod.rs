@@ -2,6 +2,7 @@
 
 mod demand;
 mod dial;
+mod introduction;
 mod keeper;
 mod peer;
 mod peer_state;
@@ -12,8 +13,9 @@ mod whereabouts;
 
 pub(crate) use demand::Demand;
 pub(crate) use dial::{admit, dial};
+pub(crate) use introduction::introduce;
 pub(crate) use keeper::keep;
-pub(crate) use peer::{Peer, in_order};
+pub(crate) use peer::Peer;
 pub(crate) use serve::serve;
 pub(crate) use stream::{GatherError, Outgoing, StreamGuard, gather};
 

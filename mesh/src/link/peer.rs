@@ -96,12 +96,17 @@ impl Peer {
     }
 
     /// Where it is dialled, in the order in which that is tried.
-    pub(super) fn addresses(&self) -> Vec<SocketAddr> {
+    pub(crate) fn addresses(&self) -> Vec<SocketAddr> {
         lock(&self.state).place.all()
     }
 
+    /// Takes note of where it may be dialled too, as was known at the last start.
+    pub(crate) fn may_be_at(&self, address: SocketAddr) {
+        lock(&self.state).place.may_be_at(address);
+    }
+
     /// Takes note of where it was reached.
-    pub(super) fn reached_at(&self, address: SocketAddr) {
+    pub(crate) fn reached_at(&self, address: SocketAddr) {
         lock(&self.state).place.reached_at(address);
     }
 
@@ -440,9 +445,4 @@ impl Peer {
             let _ = outlook.wait_for(|outlook| outlook.gone).await;
         }
     }
-}
-
-/// Orders routes for display: reachable ones first, then by node.
-pub(crate) fn in_order(routes: &mut [Route]) {
-    routes.sort_by_key(|route| (Reverse(route.state == LinkState::Up), route.node));
 }

@@ -1,5 +1,6 @@
 //! Where a peer is dialled.
 
+use crate::gossip::ALSO_MAX;
 use std::net::SocketAddr;
 
 /// Where a peer is dialled.
@@ -20,11 +21,14 @@ impl Whereabouts {
         Whereabouts { address, also: Vec::new(), reached: None, boot: 0 }
     }
 
-    /// All addresses, in the order in which they are tried: where it was reached last before the others.
+    /// All addresses, in the order in which they are tried: where it was reached last before the others, if it tells
+    /// that of itself. Else behind them: it may be gone from there, or not know what a router makes of its address.
     pub(super) fn all(&self) -> Vec<SocketAddr> {
         let mut addresses = vec![self.address];
         addresses.extend(self.also.iter().filter(|also| **also != self.address));
         addresses.sort_by_key(|address| Some(*address) != self.reached);
+        let elsewhere = self.reached.filter(|reached| !addresses.contains(reached));
+        addresses.extend(elsewhere);
         addresses
     }
 
@@ -41,6 +45,13 @@ impl Whereabouts {
         }
         self.boot = boot;
         std::mem::replace(&mut self.address, address) != address
+    }
+
+    /// Takes note of where it may be dialled too, as was known at the last start: until the node says it itself.
+    pub(super) fn may_be_at(&mut self, address: SocketAddr) {
+        if self.boot == 0 && self.also.len() < ALSO_MAX && !self.also.contains(&address) {
+            self.also.push(address);
+        }
     }
 
     /// Takes note of where it may be dialled too, as the node says in the life `boot`.
@@ -67,6 +78,20 @@ mod tests {
         assert!(place.moved_to(address(5), 2, true) && !place.moved_to(address(6), 1, true));
         place.also_at(vec![address(9)], 1);
         place.also_at(Vec::new(), 2);
+        assert_eq!(place.all(), [5, 3].map(address), "it may still be there");
+        place.reached_at(address(5));
         assert_eq!(place.all(), [address(5)]);
+    }
+
+    #[test]
+    fn what_was_known_at_the_last_start_counts_until_the_node_tells() {
+        let address = |host| SocketAddr::from(([10, 0, 0, host], 1));
+        let mut place = Whereabouts::new(address(1));
+        [2, 2].map(address).into_iter().for_each(|known| place.may_be_at(known));
+        assert_eq!(place.all(), [1, 2].map(address));
+        assert!(!place.moved_to(address(1), 7, false));
+        place.also_at(vec![address(3)], 7);
+        place.may_be_at(address(4));
+        assert_eq!(place.all(), [1, 3].map(address));
     }
 }

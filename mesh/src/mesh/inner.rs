@@ -243,6 +243,31 @@ impl Inner {
             .ok_or_else(|| Fault::new(Code::Unreachable, format!("no address of node {node} is known")))
     }
 
+    /// Whether this node itself is reached at `address`, as far as it knows.
+    pub(crate) fn is_own(&self, address: SocketAddr) -> bool {
+        [self.advertise, self.local_addr].contains(&address) || self.also.contains(&address)
+    }
+
+    /// Keeps a node connected to which `link` was made, since somebody said that one is at `address`. One that is
+    /// linked directly already is only dialled there too.
+    ///
+    /// # Errors
+    /// Why it is not wanted; the link is closed then.
+    pub(crate) fn introduce(self: &Arc<Self>, link: &Arc<Link>, address: SocketAddr) -> Result<(), Refusal> {
+        let Some(peer) = self.learn(link.peer, address) else {
+            let refusal = self.refusal(link.peer);
+            link.close(refusal.code(), &refusal.to_string());
+            return Err(refusal);
+        };
+        lock(&self.book).wanted.insert(link.peer);
+        peer.reached_at(address);
+        if peer.direct().is_some_and(|direct| direct.is_fresh()) {
+            link.close(close_code::DUPLICATE, "another connection is used");
+            return Ok(());
+        }
+        self.adopt(link, None)
+    }
+
     /// Puts a node into the book that gossip tells of.
     pub(crate) fn meet(
         self: &Arc<Self>,

@@ -15,10 +15,12 @@ use crate::{
     call::{check_body, deadline, send_call, timed_out, work_call},
     conversation::ask,
     door,
-    link::{Expulsion, Link, Outgoing, StreamGuard, close_code, describe, in_order},
+    link::{Expulsion, Link, Outgoing, StreamGuard, close_code, describe, introduce},
     prelude::Kind,
     relay::{self, Tunnel, TunnelSocket},
-    renewal, tls,
+    renewal,
+    route::in_order,
+    tls,
 };
 use bytes::Bytes;
 use micro_sdk::wire::{ClusterId, Code, Fault, Head, NodeId};
@@ -142,6 +144,29 @@ impl Mesh {
     /// is known again.
     pub fn learn(&self, node: NodeId, address: SocketAddr) {
         self.inner.want(node, address);
+    }
+
+    /// Has a node dialled at this address too, until it says itself where else it is reached. For what was known at the
+    /// last start.
+    pub fn learn_also(&self, node: NodeId, address: SocketAddr) {
+        if let Some(peer) = self.inner.peer(node) {
+            peer.may_be_at(address);
+        }
+    }
+
+    /// Links the node of this mesh that answers at `address`, whichever it is: one whose address is not known, or is
+    /// another by now. It is dialled there too from now on. Takes 4 s at most.
+    ///
+    /// # Errors
+    /// `Unreachable` if nothing answers there, `Usage` if it is this node itself; `Conflict` if it is of another mesh,
+    /// was removed from this one, or does not take this node. Nothing has changed then.
+    pub async fn connect(&self, address: SocketAddr) -> Result<NodeId, Fault> {
+        introduce(&self.inner, address).await
+    }
+
+    /// All places where another node is dialled, in the order in which they are tried.
+    pub fn addresses(&self, node: NodeId) -> Vec<SocketAddr> {
+        self.inner.peer(node).map(|peer| peer.addresses()).unwrap_or_default()
     }
 
     /// Where a node is dialled, if that is known. This node's own is the one that it advertises.

@@ -7,6 +7,7 @@ mod calls;
 mod conversations;
 mod crowd;
 mod gossip;
+mod introducing;
 mod joining;
 mod lanes;
 mod links;

@@ -44,6 +44,7 @@ mod part;
 mod policy;
 mod profile;
 mod progress;
+mod registry;
 mod reset;
 mod saved_login;
 mod schema;
@@ -106,6 +107,7 @@ enum Command {
     Start(start::Start),
     Status(status::StatusCommand),
     Services(services::Services),
+    Registry(registry::RegistryCommand),
     #[command(name = "service")]
     Offer(service::ServiceCommand),
     Call(call::Call),
@@ -212,6 +214,7 @@ fn run(cli: Cli, profile: &Profile, output: &Output) -> Result<(), Failure> {
         Command::Start(command) => command.run(output),
         Command::Status(command) => command.run(globals, output),
         Command::Services(command) => command.run(globals, output),
+        Command::Registry(command) => command.run(globals, output),
         Command::Offer(command) => command.run(globals, output),
         Command::Call(command) => command.run(globals, output),
         Command::Stream(command) => command.run(globals, output),

@@ -7,7 +7,7 @@
 
 use super::{
     audit, auth, blob, call, cluster, config, dns, election, env, failure, help, leave, lock, login, man,
-    network, policy, reset, schema, services, start, status, store, token, user, version,
+    network, policy, registry, reset, schema, services, start, status, store, token, user, version,
 };
 use schemars::{JsonSchema, Schema, generate::SchemaSettings, transform::RecursiveTransform};
 use serde::Serialize;
@@ -182,6 +182,7 @@ pub(super) fn all() -> Vec<&'static dyn Described> {
         config::SHAPES,
         network::SHAPES,
         policy::SHAPES,
+        registry::SHAPES,
         services::SHAPES,
         store::SHAPES,
     ];

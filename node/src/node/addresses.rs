@@ -12,7 +12,7 @@ pub(super) const ADDRESSES_FILE: &str = "addresses";
 pub(super) const MESH_LISTEN: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 8443);
 
 /// The addresses of a start.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Addresses {
     /// The HTTP api.
     pub api: SocketAddr,
@@ -27,6 +27,9 @@ pub(super) struct Addresses {
     pub advertise: Option<SocketAddr>,
     /// Whether a person said so. Else it was read off the route to the mesh, and the route may change.
     pub advertise_said: bool,
+    /// Where else other nodes reach it, as a person said; none in what an earlier build wrote.
+    #[serde(default)]
+    pub also: Vec<SocketAddr>,
 }
 
 impl Addresses {
@@ -54,14 +57,18 @@ impl Addresses {
     pub fn choose(config: &Config, last: Option<Self>) -> Result<Self, Fault> {
         let free_tcp = |address: SocketAddr| TcpListener::bind(address).is_ok();
         let free_udp = |address: SocketAddr| UdpSocket::bind(address).is_ok();
-        let listen = config.mesh_listen.or(last.map(|last| last.mesh)).unwrap_or(MESH_LISTEN);
-        let mesh = again(listen, last.map(|last| last.mesh), free_udp);
+        let last = last.as_ref();
+        let was = |pick: fn(&Addresses) -> SocketAddr| last.map(pick);
+        let listen = config.mesh_listen.or(was(|last| last.mesh)).unwrap_or(MESH_LISTEN);
+        let mesh = again(listen, was(|last| last.mesh), free_udp);
         // An address for another listener than this one leads astray.
         let last_reached = last.filter(|last| last.mesh == mesh);
         let (advertise, advertise_said) = reached(config, mesh, last_reached)?;
+        // All places are said at once: who says one anew takes the others back.
+        let said_before = last_reached.filter(|_| config.advertise.is_none() && advertise_said);
         Ok(Addresses {
-            api: again(config.api, last.map(|last| last.api), free_tcp),
-            proxy: again(config.proxy, last.map(|last| last.proxy), free_tcp),
+            api: again(config.api, was(|last| last.api), free_tcp),
+            proxy: again(config.proxy, was(|last| last.proxy), free_tcp),
             dns: match config.dns {
                 DnsListen::At(dns) => Some(again(dns, last.and_then(|last| last.dns), free_tcp)),
                 DnsListen::Usual | DnsListen::Off => None,
@@ -69,6 +76,7 @@ impl Addresses {
             mesh,
             advertise,
             advertise_said,
+            also: said_before.map_or_else(|| config.links.also.clone(), |last| last.also.clone()),
         })
     }
 
@@ -100,7 +108,7 @@ fn again(wanted: SocketAddr, last: Option<SocketAddr>, free: impl Fn(SocketAddr)
 fn reached(
     config: &Config,
     listen: SocketAddr,
-    last: Option<Addresses>,
+    last: Option<&Addresses>,
 ) -> Result<(Option<SocketAddr>, bool), Fault> {
     let last = last.and_then(|last| Some((last.advertise?, last.advertise_said)));
     if let Some(said) = config.advertise {
@@ -164,8 +172,8 @@ mod tests {
     }
 
     #[track_caller]
-    fn chosen(config: &Config, last: Option<Addresses>) -> Addresses {
-        Addresses::choose(config, last).expect("all of it is known")
+    fn chosen(config: &Config, last: Option<&Addresses>) -> Addresses {
+        Addresses::choose(config, last.cloned()).expect("all of it is known")
     }
 
     #[test]
@@ -180,27 +188,41 @@ mod tests {
         let last = chosen(&said, None);
         assert_eq!(last.advertise, Some(([10, 9, 9, 9], 7443).into()));
         for again in [None, Some("0.0.0.0:7443")] {
-            assert_eq!(chosen(&config(again, None, None), Some(last)), last);
+            assert_eq!(chosen(&config(again, None, None), Some(&last)), last);
             // Nor is it taken back by what the route to the mesh says.
-            assert_eq!(chosen(&config(again, None, Some("127.0.0.1:9")), Some(last)), last);
+            assert_eq!(chosen(&config(again, None, Some("127.0.0.1:9")), Some(&last)), last);
         }
+    }
+
+    #[test]
+    fn all_places_that_were_said_are_kept_and_one_that_is_said_anew_takes_them_back() {
+        let further = vec![([10, 9, 9, 8], 7443).into(), ([10, 9, 9, 7], 7443).into()];
+        let mut said = config(Some("0.0.0.0:7443"), Some("10.9.9.9:7443"), None);
+        said.links.also.clone_from(&further);
+        let last = chosen(&said, None);
+        assert_eq!(last.also, further);
+        assert_eq!(chosen(&config(None, None, None), Some(&last)), last);
+        let now = chosen(&config(None, Some("10.9.9.9:7443"), None), Some(&last));
+        assert_eq!((now.advertise, now.also), (last.advertise, Vec::new()));
+        // They were for another listener.
+        assert_eq!(chosen(&config(Some("127.0.0.1:7443"), None, None), Some(&last)).also, Vec::new());
     }
 
     #[test]
     fn what_the_route_said_lasts_until_the_route_says_otherwise() {
         let last = chosen(&config(Some("0.0.0.0:7443"), None, Some("127.0.0.1:9")), None);
         assert_eq!(last.advertise, Some(([127, 0, 0, 1], 7443).into()));
-        assert_eq!(chosen(&config(None, None, None), Some(last)), last);
-        let moved = Addresses { advertise: Some(([10, 9, 9, 9], 7443).into()), ..last };
-        assert_eq!(chosen(&config(None, None, Some("127.0.0.1:9")), Some(moved)), last);
+        assert_eq!(chosen(&config(None, None, None), Some(&last)), last);
+        let moved = Addresses { advertise: Some(([10, 9, 9, 9], 7443).into()), ..last.clone() };
+        assert_eq!(chosen(&config(None, None, Some("127.0.0.1:9")), Some(&moved)), last);
     }
 
     #[test]
     fn what_is_said_now_counts() {
         let last = chosen(&config(Some("0.0.0.0:7443"), Some("10.9.9.9:7443"), None), None);
-        let now = chosen(&config(None, Some("10.8.8.8:7443"), None), Some(last));
+        let now = chosen(&config(None, Some("10.8.8.8:7443"), None), Some(&last));
         assert_eq!((now.mesh, now.advertise), (last.mesh, Some(([10, 8, 8, 8], 7443).into())));
-        let now = chosen(&config(Some("127.0.0.1:7443"), None, None), Some(last));
+        let now = chosen(&config(Some("127.0.0.1:7443"), None, None), Some(&last));
         assert_eq!((now.mesh.ip(), now.advertise), (Ipv4Addr::LOCALHOST.into(), None));
     }
 

@@ -26,6 +26,8 @@ pub struct Card {
     pub mesh: SocketAddr,
     /// Where other nodes reach it.
     pub advertise: SocketAddr,
+    /// Where else they do.
+    pub also: Vec<SocketAddr>,
     /// The local socket.
     pub socket: PathBuf,
     /// Its files.
@@ -59,10 +61,16 @@ impl Card {
                 "proxy" => bound(self.proxy),
                 "dns" => self.dns.map_or_else(|| Some("off".to_owned()), bound),
                 "mesh-listen" => bound(self.mesh),
-                "advertise" => bound(self.advertise),
+                "advertise" => Some(self.places()),
                 _ => setting.value.take(),
             };
         }
         settings
+    }
+
+    /// All places where other nodes reach it, with commas between.
+    fn places(&self) -> String {
+        let places = std::iter::once(&self.advertise).chain(&self.also);
+        places.map(SocketAddr::to_string).collect::<Vec<_>>().join(",")
     }
 }

@@ -49,6 +49,7 @@ use micro_actors::{
     AddressBook, Machines, System, SystemConfig,
     audit::Audit,
     blob::SCRUB_ROUND,
+    learn_peers,
     network::{NodeCard, Phase},
     renew_by_proof,
 };
@@ -155,6 +156,7 @@ impl Node {
         config.join = rejoin::join(&*files, config.join.take(), &seams)?;
         let chosen = Addresses::choose(&config, Addresses::of_last_start(&*files)?)?;
         (config.api, config.proxy, config.advertise) = (chosen.api, chosen.proxy, chosen.advertise);
+        config.links.also.clone_from(&chosen.also);
         config.dns = chosen.dns.map_or(config.dns, DnsListen::At);
         let secret = admin_secret::load(&*files)?;
         let listeners = Listeners::bind(&config, secret).await?;
@@ -222,9 +224,7 @@ impl Node {
         let started = seams.clock.now();
         let mesh = Mesh::start(mesh_config, boot.identity.clone(), boot.trust.clone(), socket)
             .map_err(|error| Fault::new(Code::Failed, format!("the mesh does not start: {error}")))?;
-        for (node, address) in boot.peers.iter().flatten() {
-            mesh.learn(*node, *address);
-        }
+        boot.peers.iter().for_each(|peers| learn_peers(&mesh, peers));
         let alone = boot.peers.as_ref().is_some_and(Vec::is_empty);
         if storage.fence.damage().is_some() && started >= boot.identity.expires() {
             // What could be read of the authority is damaged, and who gives the state is linked by a certificate.
@@ -272,6 +272,7 @@ impl Node {
             dns: listeners.as_ref().and_then(|listeners| listeners.dns_address),
             mesh: mesh.local_addr(),
             advertise: mesh.advertise(),
+            also: mesh.also().to_vec(),
             socket: config.socket.clone(),
             data_dir: config.data_dir.clone(),
             admin_secret_file: admin_secret::path(&config.data_dir),
@@ -347,7 +348,7 @@ impl Node {
                 }
                 // Looked after from now on; a life may be too short for that.
                 let mut book = AddressBook::open(self.storage.files.clone());
-                if let Err(fault) = book.keep_members(&self.consensus.observe()) {
+                if let Err(fault) = book.keep_members(&self.consensus.observe(), &self.mesh) {
                     tracing::warn!(%fault, "the addresses of the members could not be kept");
                 }
                 self.system.publish_phase(Phase::Ready);

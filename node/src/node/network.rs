@@ -3,8 +3,8 @@
 use super::local::{Context, Local, garbled};
 use bytes::Bytes;
 use micro_actors::network::{
-    DrainRequest, ExplainReply, ExplainRequest, LeaveRequest, LinksReply, MemberReply, NETWORK, PingReply,
-    PingRequest, RemoveRequest, TransferRequest,
+    ConnectReply, ConnectRequest, DrainRequest, ExplainReply, ExplainRequest, LeaveRequest, LinksReply,
+    MemberReply, NETWORK, PingReply, PingRequest, RemoveRequest, TransferRequest,
 };
 use micro_sdk::wire::{Codec, Fault, limits::BODY_BYTES_MAX};
 
@@ -24,6 +24,15 @@ impl Local {
     /// If there is no such node, it can't be asked, or the caller may not see them.
     pub async fn explain(&self, context: &Context, request: ExplainRequest) -> Result<ExplainReply, Fault> {
         let answer = self.call_network(context, "explain", Codec::encode(&request).into()).await?;
+        Codec::decode::<_, BODY_BYTES_MAX>(&answer).map_err(garbled)
+    }
+
+    /// Links the node of the mesh that answers at an address, whichever it is.
+    ///
+    /// # Errors
+    /// If none does, or the caller may not do so.
+    pub async fn connect(&self, context: &Context, request: ConnectRequest) -> Result<ConnectReply, Fault> {
+        let answer = self.call_network(context, "connect", Codec::encode(&request).into()).await?;
         Codec::decode::<_, BODY_BYTES_MAX>(&answer).map_err(garbled)
     }
 

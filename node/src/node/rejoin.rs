@@ -15,7 +15,9 @@ use super::{
     storage_fault,
 };
 use crate::config::Join;
-use micro_actors::{AddressBook, IDENTITY_FILE, Peers, kept_trust, network::Farewell, renew_by_proof};
+use micro_actors::{
+    AddressBook, IDENTITY_FILE, Peers, kept_trust, learn_peers, network::Farewell, renew_by_proof,
+};
 use micro_mesh::{Expulsion, Identity, JoinToken, LINK_TIMEOUT, Mesh, MeshConfig, Socket, WAY_LEEWAY};
 use micro_sdk::wire::{Code, Effect, Fault, NodeId, Seams};
 use micro_storage::{FileStore, disk::Remains};
@@ -112,12 +114,12 @@ fn alone(data_dir: &Path) -> Fault {
 fn link(files: &dyn FileStore, identity: Identity, peers: &Peers, seams: &Seams) -> Result<Mesh, Fault> {
     let last = addresses::Addresses::of_last_start(files)?;
     // Where it was: the others know it by that, and it may stay.
-    let listen = last.map_or(addresses::MESH_LISTEN, |last| last.mesh);
+    let listen = last.as_ref().map_or(addresses::MESH_LISTEN, |last| last.mesh);
     let socket = Socket::bind(listen)
         .map_err(|error| Fault::new(Code::Failed, format!("the mesh can't use {listen}: {error}")))?;
     let config = MeshConfig {
-        advertise: last.and_then(|last| last.advertise).unwrap_or(listen),
-        also: Vec::new(),
+        advertise: last.as_ref().and_then(|last| last.advertise).unwrap_or(listen),
+        also: last.map(|last| last.also).unwrap_or_default(),
         name: name::choose(None, files)?,
         place: place::choose(&micro_mesh::Place::default(), files)?,
         boot: bootstrap::next_boot(files)?,
@@ -132,7 +134,7 @@ fn link(files: &dyn FileStore, identity: Identity, peers: &Peers, seams: &Seams)
     let trust = kept_trust(files, &identity)?;
     let mesh = Mesh::start(config, identity, trust, socket)
         .map_err(|error| Fault::new(Code::Failed, format!("the mesh does not start: {error}")))?;
-    peers.iter().for_each(|(node, address)| mesh.learn(*node, *address));
+    learn_peers(&mesh, peers);
     mesh.serve(Arc::new(Mending));
     Ok(mesh)
 }

@@ -102,6 +102,6 @@ pub use store::{
     Store, TRANSACTION_OPS_MAX, Table, Transacted, Transaction, Watch, WatchError, WatchRange,
 };
 pub use token::Token;
-pub use ways::{Explanation, Link, Links, Ping, Way};
+pub use ways::{Connection, Explanation, Link, Links, Ping, Way};
 #[cfg(feature = "serve")]
 pub(crate) use {address::ADDRESS_VARIABLE, token::TOKEN_VARIABLE};

@@ -74,6 +74,15 @@ pub struct Ping {
     pub took: Duration,
 }
 
+/// A node that was found by an address.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Connection {
+    /// Which it is.
+    pub node: Member,
+    /// Where it answered.
+    pub address: String,
+}
+
 impl Node {
     /// The links between the nodes of the mesh, as far as this node knows them. Needs no quorum.
     ///
@@ -120,6 +129,21 @@ impl Node {
             to: response.to.unwrap_or_default().into(),
             ways: response.ways.into_iter().map(way).collect(),
         })
+    }
+
+    /// Has this node link the node of its mesh that answers at an address (`IP:PORT`, or `HOST:PORT`, which it looks
+    /// up), whichever it is, and dial it there too from now on.
+    ///
+    /// # Errors
+    /// `Unreachable` if nothing answers there, `Usage` if it is the asked node itself, `Conflict` if it is no node of
+    /// this mesh, or not any more; else as every request.
+    pub async fn connect_node(&self, address: &str) -> Result<Connection, Fault> {
+        let mut client = self.client();
+        let sent = |request| async move { client.connect(request).await };
+        let message = proto::ConnectRequest { address: address.to_owned() };
+        let proto::ConnectResponse { node, address } =
+            self.ask(Stake::Call, self.timeout(), message, sent).await?;
+        Ok(Connection { node: node.unwrap_or_default().into(), address })
     }
 
     /// Has this node send a ping to another, by its name or id, on the way that calls go.

@@ -32,6 +32,7 @@ enum Kind {
     Http(String),
     Grpc { service: String, if_there: bool },
     Own(Probe),
+    Reported,
 }
 
 impl HealthCheck {
@@ -66,6 +67,12 @@ impl HealthCheck {
         F: Future<Output = Result<(), Fault>> + Send + 'static,
     {
         Self::of(Kind::Own(Arc::new(move || Box::pin(probe()))))
+    }
+
+    /// Nobody checks: whoever registered the instance reports how it is (`Registry::report_health`). For what is
+    /// registered; a service that is attached has a check of its own instead.
+    pub fn reported() -> Self {
+        Self::of(Kind::Reported)
     }
 
     /// From the beginning of a check to that of the next; 5 s unless set.
@@ -108,7 +115,7 @@ impl HealthCheck {
     }
 
     /// As the node is told of it.
-    pub(super) fn message(&self) -> proto::HealthCheck {
+    pub(crate) fn message(&self) -> proto::HealthCheck {
         use proto::health_check::{Grpc, Http, Kind as Told, Reported, Tcp};
         let kind = match &self.kind {
             Kind::Tcp => Told::Tcp(Tcp {}),
@@ -116,7 +123,7 @@ impl HealthCheck {
             Kind::Grpc { service, if_there } => {
                 Told::Grpc(Grpc { service: service.clone(), if_there: *if_there })
             }
-            Kind::Own(_) => Told::Reported(Reported {}),
+            Kind::Own(_) | Kind::Reported => Told::Reported(Reported {}),
         };
         proto::HealthCheck {
             kind: Some(kind),

@@ -115,6 +115,9 @@ pub struct NodeStatus {
     /// The certificate that it shows to other nodes, as it told last. Null if it never did.
     #[serde(default)]
     pub certificate: Option<CertificateStatus>,
+    /// Whether it says that it is a gateway: one that nodes of other clouds reach (`start --gateway`).
+    #[serde(default)]
+    pub gateway: bool,
 }
 
 /// The certificate of a node.

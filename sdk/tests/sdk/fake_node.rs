@@ -308,6 +308,13 @@ impl node_server::Node for Asked {
         Ok(Response::new(proto::ShowAuthorityResponse::default()))
     }
 
+    async fn connect(
+        &self,
+        _: Request<proto::ConnectRequest>,
+    ) -> Result<Response<proto::ConnectResponse>, Status> {
+        Ok(Response::new(proto::ConnectResponse::default()))
+    }
+
     async fn rotate_authority(
         &self,
         _: Request<proto::RotateAuthorityRequest>,

@@ -85,6 +85,7 @@ const ROWS: [(&str, &[(&str, Fate)]); 8] = [
             ("Links", Denied),
             ("Explain", Denied),
             ("Ping", Denied),
+            ("Connect", Denied),
             ("CreateToken", Denied),
             ("Drain", Denied),
             ("Backup", Denied),

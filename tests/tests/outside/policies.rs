@@ -2,7 +2,7 @@
 
 use anyhow::{Context, ensure};
 use micro_sdk::{client::Address, prelude::*, serve::Server};
-use micro_tests::{Cluster, until};
+use micro_tests::{Cluster, Plan, until};
 use serde_json::json;
 use std::{
     collections::BTreeMap,
@@ -299,5 +299,46 @@ async fn a_wrong_policy_is_refused_with_its_place_and_another_s_change_is_seen()
     );
     ensure!(cli.run(&["policy", "delete", "shop", "--yes"]).await?.code == 0, "it goes");
     ensure!(cli.run(&["policy", "delete", "shop", "--yes"]).await?.code == 5, "it is gone");
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_policy_chooses_by_where_the_nodes_stand() -> anyhow::Result<()> {
+    let extra = ["--region", "eu-1", "--gateway"].map(str::to_owned).to_vec();
+    let mut cluster = Cluster::start(Plan { size: 1, extra, ..Plan::default() }, &mut |_| ()).await?;
+    let mut bravo = cluster.further("bravo")?;
+    let mut words = cluster.invitation("bravo").await?;
+    words.extend(["--region", "us-1"].map(str::to_owned));
+    bravo.start(&words).await?;
+    cluster.members.push(bravo);
+    let _one = Running::start(&cluster, 0, "one", "1", 64)?;
+    let _two = Running::start(&cluster, 1, "two", "1", 64)?;
+    known(&cluster, 2).await?;
+    let all_by = async |name: &str| {
+        let by = answered(&cluster, "look", 20).await?;
+        ensure!(by.len() == 1 && by.contains_key(name), "{by:?}");
+        Ok(())
+    };
+    all_by("one").await.context("the nearest")?;
+    policy(&cluster, "[[route]]\nweight = 1\nnode = { region = \"us-*\" }\n").await?;
+    all_by("two").await?;
+    policy(&cluster, "[[route]]\nweight = 1\nnode = { name = \"alpha\", region = \"eu-1\" }\n").await?;
+    all_by("one").await?;
+    policy(&cluster, "[[route]]\nweight = 1\nnode = { zone = \"nowhere\" }\n").await?;
+    all_by("one").await.context("where nobody is, others are better than none")?;
+
+    let file = cluster.root().join("wrong.toml");
+    std::fs::write(&file, "[[route]]\nweight = 1\nnode = { zone = \"a*b\" }\n")?;
+    let file = file.to_str().context("a path is text")?;
+    let outcome = cluster.cli(0)?.run(&["policy", "check", file]).await?;
+    ensure!(outcome.code == 2 && outcome.stderr.contains("at route[0].node.zone"), "{outcome:?}");
+
+    // Which of them others reach is told to whoever looks.
+    let status = cluster.status(1).await?;
+    let gateways = status["nodes"].as_array().context("status has nodes")?.iter();
+    let gateways: Vec<_> = gateways.map(|node| (node["name"].as_str(), node["gateway"].as_bool())).collect();
+    ensure!(gateways == [(Some("bravo"), Some(false)), (Some("alpha"), Some(true))], "{gateways:?}");
+    let wide = cluster.cli(1)?.ok(&["status", "-o", "wide"]).await?;
+    ensure!(wide.contains("GATEWAY") && wide.contains("  yes  "), "{wide}");
     Ok(())
 }

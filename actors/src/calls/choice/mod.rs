@@ -7,7 +7,10 @@
 //! Calls with a key go to the instance that comes first in an order of their own, which all nodes agree on.
 
 use super::{breaker::Admission, outlook::Outlook};
-use crate::policy::{Policy, WeightedRoute};
+use crate::{
+    policy::{Policy, WeightedRoute},
+    registry::NodeTraits,
+};
 use micro_mesh::Place;
 use micro_sdk::wire::{Instance, InstanceId};
 use std::{sync::Arc, time::Duration};
@@ -51,6 +54,8 @@ impl Distance {
 /// An instance that could get the call.
 pub(super) struct Seat {
     pub instance: Arc<Instance>,
+    /// What its node is like.
+    pub traits: Arc<NodeTraits>,
     pub distance: Distance,
     /// How long the way there and back takes.
     pub way: Duration,
@@ -95,8 +100,8 @@ impl<'s> Choice<'s> {
         }
         let left = |seat: &&Seat| !tried.contains(&seat.instance.id);
         let of_route: Vec<&Seat> =
-            self.seats.iter().filter(left).filter(|seat| meant(self.route, &seat.instance)).collect();
-        // If nobody of the route is left, another version is better than none.
+            self.seats.iter().filter(left).filter(|seat| meant(self.route, seat)).collect();
+        // If nobody of the route is left, others are better than none.
         let left = match of_route.is_empty() {
             true => self.seats.iter().filter(left).collect(),
             false => of_route,
@@ -191,11 +196,12 @@ fn better_of_two<'s>(of: &[&'s Seat], chance: u64, now: Instant) -> Option<&'s S
 }
 
 /// Whether a route means an instance; without a route, each is meant.
-pub(super) fn meant(route: Option<&WeightedRoute>, instance: &Instance) -> bool {
+fn meant(route: Option<&WeightedRoute>, Seat { instance, traits, .. }: &Seat) -> bool {
     route.is_none_or(|route| {
         let version = route.version.as_ref().is_none_or(|version| version.matches(&instance.version));
         let label = |(name, value): (&String, &String)| instance.metadata.get(name) == Some(value);
-        version && route.labels.iter().all(label)
+        let node = route.node.as_ref().is_none_or(|node| node.means(traits));
+        version && node && route.labels.iter().all(label)
     })
 }
 
@@ -203,7 +209,7 @@ pub(super) fn meant(route: Option<&WeightedRoute>, instance: &Instance) -> bool 
 fn weighed<'p>(seats: &[Seat], routes: &'p [WeightedRoute], chance: u64) -> Option<&'p WeightedRoute> {
     let there = || {
         let routes = routes.iter().filter(|route| route.weight > 0);
-        routes.filter(|route| seats.iter().any(|seat| meant(Some(route), &seat.instance)))
+        routes.filter(|route| seats.iter().any(|seat| meant(Some(route), seat)))
     };
     let sum: u64 = there().map(|route| u64::from(route.weight)).sum();
     let mut left = spread(&chance.to_le_bytes(), 1) % sum.max(1);

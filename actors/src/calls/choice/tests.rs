@@ -24,7 +24,9 @@ fn seat(id: InstanceId, version: &str, distance: Distance, way_ms: u32) -> Seat 
         health: micro_sdk::wire::Health::Passing,
     };
     let outlook = Arc::new(Outlook::new(Instant::now()));
-    Seat { instance: Arc::new(instance), distance, way: way_ms * MS, outlook }
+    let place = Place { zone: format!("zone-{id}"), region: version.to_owned(), ..Place::default() };
+    let traits = Arc::new(NodeTraits { name: format!("node-{id}"), place });
+    Seat { instance: Arc::new(instance), traits, distance, way: way_ms * MS, outlook }
 }
 
 fn policy(document: &str) -> Policy {
@@ -97,6 +99,26 @@ fn each_route_gets_its_share_and_what_nobody_is_left_for_goes_to_the_others() {
     assert!(!shares(&seats[..2], &canary, &[], now).contains_key(&3), "nobody has that version");
     let label = policy(r#"{"route": [{"weight": 1, "labels": {"track": "track-2.0"}}]}"#);
     assert_eq!(shares(&seats, &label, &[], now), BTreeMap::from([(3, 1000)]));
+}
+
+#[test]
+fn a_route_may_say_where_the_node_stands() {
+    let seats = [
+        seat(1, "1.0", Distance::Node, 0),
+        seat(2, "1.1", Distance::Zone, 1),
+        seat(3, "2.0", Distance::Zone, 1),
+    ];
+    let now = Instant::now();
+    let shares = |route: &str, tried: &[InstanceId]| {
+        let document = format!(r#"{{"route": [{{"weight": 1, {route}}}]}}"#);
+        shares(&seats, &policy(&document), tried, now).into_keys().collect::<Vec<_>>()
+    };
+    assert_eq!(shares(r#""node": {"zone": "zone-3"}"#, &[]), [3]);
+    assert_eq!(shares(r#""node": {"region": "1.*"}"#, &[]), [1], "the nearest of those");
+    assert_eq!(shares(r#""node": {"name": "node-2"}, "version": "1.*"}, {"weight": 0"#, &[]), [2]);
+    // Both have to be so; where none is, and where none is left, others are better than none.
+    assert_eq!(shares(r#""node": {"name": "node-2"}, "version": "2.0""#, &[]), [1]);
+    assert_eq!(shares(r#""node": {"zone": "zone-3"}"#, &[3]), [1]);
 }
 
 #[test]

@@ -70,6 +70,11 @@ impl Vitals {
         self.check.as_ref().filter(|check| check.probe != super::Probe::Reported)
     }
 
+    /// Whether its owner says how it is.
+    pub fn is_reported(&self) -> bool {
+        self.check.as_ref().is_some_and(|check| check.probe == super::Probe::Reported)
+    }
+
     /// Whether something has to be looked at as time passes.
     pub fn is_watched(&self) -> bool {
         self.check.is_some() || self.ttl.is_some()

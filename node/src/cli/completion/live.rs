@@ -51,6 +51,15 @@ pub(super) fn command(profile: &Profile) -> Command {
         .mut_subcommand("services", |command| {
             command.mut_arg("name", |arg| arg.add(ArgValueCandidates::new(services.clone())))
         })
+        .mut_subcommand("registry", |command| {
+            let named = |command: Command| {
+                let services = services.clone();
+                command.mut_arg("name", |arg| arg.add(ArgValueCandidates::new(services)))
+            };
+            ["get", "watch", "deregister", "report"]
+                .into_iter()
+                .fold(command, |command, verb| command.mut_subcommand(verb, named))
+        })
         .mut_subcommand("call", &calls)
         .mut_subcommand("stream", &calls)
         .mut_subcommand("schema", |command| {

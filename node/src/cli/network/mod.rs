@@ -1,6 +1,7 @@
 //! `micro-node network`: how nodes reach each other, and why so.
 
 mod check;
+mod connect;
 mod explain;
 mod links;
 mod ping;
@@ -29,6 +30,7 @@ Examples:
   micro-node network explain b c                     the ways from b to c, what each costs, and which one is gone
   micro-node network ping c
   micro-node network check                           whether each node is reached, and which links are missing
+  micro-node network connect 10.0.0.2:8443           link a node that was lost since it moved
   micro-node network routes --service helloworld     where calls of a service go
   micro-node network graph --dot | dot -Tsvg > mesh.svg
 
@@ -52,6 +54,7 @@ enum Verb {
     Routes(routes::Routes),
     Services(services::Services),
     Check(check::Check),
+    Connect(connect::Connect),
     Explain(explain::Explain),
     Ping(ping::Ping),
 }
@@ -74,6 +77,7 @@ const NODES: ListShape<NodeStatus, NodesSummary> = ListShape::new("network-nodes
 pub(super) const SHAPES: &[Shapes] = &[
     &[&NODES],
     check::SHAPES,
+    connect::SHAPES,
     links::SHAPES,
     routes::SHAPES,
     services::SHAPES,
@@ -90,6 +94,7 @@ impl NetworkCommand {
             Verb::Routes(verb) => verb.run(globals, output),
             Verb::Services(verb) => verb.run(globals, output),
             Verb::Check(verb) => verb.run(globals, output),
+            Verb::Connect(verb) => verb.run(globals, output),
             Verb::Explain(verb) => verb.run(globals, output),
             Verb::Ping(verb) => verb.run(globals, output),
         }

@@ -59,7 +59,8 @@ A policy, with all that can be set and what counts where it is not:
   version = \"1.*\"
   [[route]]
   weight = 5
-  labels = { track = \"canary\" }";
+  labels = { track = \"canary\" }   what the instances say of themselves (service --metadata)
+  node = { region = \"eu-*\" }      where their nodes stand: cloud, region, zone; or the node's name";
 
 /// Say what the nodes do with the calls of a service: retries, hedging, limits, versions
 #[derive(Debug, Args)]

@@ -4,14 +4,14 @@ use std::{net::SocketAddr, str::FromStr};
 
 /// What a program speaks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Speech {
+pub(in crate::cli) enum Speech {
     Http,
     Grpc,
 }
 
 /// Where a program listens.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Endpoint {
+pub(in crate::cli) struct Endpoint {
     pub speech: Speech,
     pub address: SocketAddr,
 }

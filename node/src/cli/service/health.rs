@@ -10,8 +10,10 @@ use tokio::process::Command;
 
 /// How it is found out.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Health {
+pub(in crate::cli) enum Health {
     None,
+    /// Whoever registered it says so.
+    Reported,
     Tcp,
     /// The path.
     Http(String),
@@ -28,11 +30,13 @@ impl FromStr for Health {
         let (kind, rest) = text.split_once(':').map_or((text, None), |(kind, rest)| (kind, Some(rest)));
         match (kind, rest) {
             ("none", None) => Ok(Health::None),
+            ("reported", None) => Ok(Health::Reported),
             ("tcp", None) => Ok(Health::Tcp),
             ("http", Some(path)) if path.starts_with('/') => Ok(Health::Http(path.to_owned())),
             ("grpc", service) => Ok(Health::Grpc(service.unwrap_or_default().to_owned())),
             ("command", Some(line)) if !line.trim().is_empty() => Ok(Health::Command(line.to_owned())),
-            _ => Err("it is one of tcp, http:/PATH, grpc, grpc:SERVICE, command:LINE and none".to_owned()),
+            _ => Err("it is one of tcp, http:/PATH, grpc, grpc:SERVICE, command:LINE, reported and none"
+                .to_owned()),
         }
     }
 }
@@ -42,6 +46,7 @@ impl Health {
     pub fn check(said: Option<&Health>, speech: Speech) -> Option<HealthCheck> {
         Some(match said {
             Some(Health::None) => return None,
+            Some(Health::Reported) => HealthCheck::reported(),
             Some(Health::Tcp) => HealthCheck::tcp(),
             Some(Health::Http(path)) => HealthCheck::http(path),
             Some(Health::Grpc(service)) => HealthCheck::grpc(service),
@@ -81,6 +86,7 @@ mod tests {
     fn checks_are_read() {
         for (text, health) in [
             ("none", Health::None),
+            ("reported", Health::Reported),
             ("tcp", Health::Tcp),
             ("http:/health?deep=1:2", Health::Http("/health?deep=1:2".to_owned())),
             ("grpc", Health::Grpc(String::new())),

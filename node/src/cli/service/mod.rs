@@ -2,15 +2,16 @@
 
 mod endpoint;
 mod health;
+mod particulars;
+
+pub(super) use particulars::{Company, Particulars};
 
 use super::{failure::Failure, globals::Globals, hold, output::Output, session, signals::Signals, unit};
 use clap::Args;
-use endpoint::{Endpoint, Speech};
-use health::Health;
 use micro_sdk::{
     client::Node,
-    serve::Server,
-    wire::{Code, Fault, ServiceName, metadata},
+    serve::{HealthCheck, Server},
+    wire::{Code, Fault, ServiceName},
 };
 use std::{collections::BTreeMap, future::pending, net::SocketAddr, path::Path, time::Duration};
 use tokio::{
@@ -47,38 +48,8 @@ pub(super) struct ServiceCommand {
     #[arg(long, value_name = "NAME")]
     name: Option<ServiceName>,
 
-    /// Where it listens: http://127.0.0.1:PORT for HTTP as it is, grpc://127.0.0.1:PORT for gRPC with reflection
-    #[arg(long, value_name = "URL")]
-    endpoint: Endpoint,
-
-    /// The service's own version
-    #[arg(long = "version", value_name = "VERSION", default_value = "latest")]
-    service_version: String,
-
-    /// What to say of it; may be given more than once
-    #[arg(long, value_name = "KEY=VALUE", value_parser = unit::pair)]
-    metadata: Vec<(String, String)>,
-
-    /// How to find out whether it works: tcp, http:/PATH, grpc, grpc:SERVICE, command:LINE or none [default: tcp for
-    /// http, grpc for grpc if it is there]
-    #[arg(long, value_name = "CHECK")]
-    health: Option<Health>,
-
-    /// From one check to the next
-    #[arg(long, value_name = "TIME", default_value = "5s", value_parser = unit::duration)]
-    health_interval: Duration,
-
-    /// How long a check may take
-    #[arg(long, value_name = "TIME", default_value = "1s", value_parser = unit::duration)]
-    health_timeout: Duration,
-
-    /// How many checks in a row have to fail before it counts as failing
-    #[arg(long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..=100))]
-    unhealthy_after: u32,
-
-    /// How many checks in a row have to pass before it counts as passing
-    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=100))]
-    healthy_after: u32,
+    #[command(flatten)]
+    offered: Particulars,
 
     /// How long this command may be silent before it counts as failing; ten times as long, and it is gone [default: for
     /// as long as its connection to the node stands]
@@ -94,13 +65,19 @@ pub(super) struct ServiceCommand {
     command: Vec<String>,
 }
 
+/// What was said of the program, and is right.
+struct Said {
+    metadata: BTreeMap<String, String>,
+    check: Option<HealthCheck>,
+}
+
 impl ServiceCommand {
     pub(super) fn run(self, globals: &Globals, output: &Output) -> Result<(), Failure> {
         let name = self.name()?;
-        let metadata = self.metadata()?;
+        let said = Said { metadata: self.offered.metadata()?, check: self.offered.check(Company::Command)? };
         let code = session::run_to_end(globals, async |node| {
             let mut signals = hold::signals()?;
-            let server = self.server(&node, &name, &metadata);
+            let server = self.server(&node, &name, &said);
             match self.command.is_empty() {
                 true => {
                     tokio::select! {
@@ -115,7 +92,7 @@ impl ServiceCommand {
                     match self.listening(&mut child, &mut signals, output).await? {
                         Some(code) => Ok(code),
                         None => {
-                            output.detail(&format!("{name} listens at {}", self.endpoint.address));
+                            output.detail(&format!("{name} listens at {}", self.offered.endpoint.address));
                             offer(server, &mut child, &mut signals).await
                         }
                     }
@@ -135,31 +112,18 @@ impl ServiceCommand {
         name.ok_or_else(|| Failure::usage("a service has a name\ngive one with --name"))
     }
 
-    fn metadata(&self) -> Result<BTreeMap<String, String>, Failure> {
-        let mut entries = BTreeMap::new();
-        for (name, value) in &self.metadata {
-            if entries.insert(name.clone(), value.clone()).is_some() {
-                return Err(Failure::usage(format!("the metadata {name} is there twice")));
-            }
-        }
-        metadata::check(&entries).map_err(Failure::usage)?;
-        Ok(entries)
-    }
-
-    fn server(&self, node: &Node, name: &ServiceName, metadata: &BTreeMap<String, String>) -> Server {
-        let address = self.endpoint.address;
-        let server = match self.endpoint.speech {
-            Speech::Http => Server::http(name.as_str(), address),
-            Speech::Grpc => Server::grpc(name.as_str(), address),
+    fn server(&self, node: &Node, name: &ServiceName, said: &Said) -> Server {
+        let address = self.offered.endpoint.address;
+        let server = match self.offered.speaks_http() {
+            true => Server::http(name.as_str(), address),
+            false => Server::grpc(name.as_str(), address),
         };
-        let mut server = server.client(node).version(&self.service_version);
-        for (name, value) in metadata {
+        let mut server = server.client(node).version(&self.offered.service_version);
+        for (name, value) in &said.metadata {
             server = server.metadata(name, value);
         }
-        if let Some(check) = Health::check(self.health.as_ref(), self.endpoint.speech) {
-            let check = check.interval(self.health_interval).timeout(self.health_timeout);
-            server =
-                server.health(check.unhealthy_after(self.unhealthy_after).healthy_after(self.healthy_after));
+        if let Some(check) = &said.check {
+            server = server.health(check.clone());
         }
         match self.ttl {
             Some(ttl) => server.ttl(ttl),
@@ -169,7 +133,7 @@ impl ServiceCommand {
 
     /// Makes sure that nobody listens where the program is to: calls would go to a stranger.
     async fn is_free(&self) -> Result<(), Failure> {
-        let address = self.endpoint.address;
+        let address = self.offered.endpoint.address;
         if !is_open(address).await {
             return Ok(());
         }
@@ -187,7 +151,7 @@ impl ServiceCommand {
         signals: &mut Signals,
         output: &Output,
     ) -> Result<Option<u8>, Failure> {
-        let address = self.endpoint.address;
+        let address = self.offered.endpoint.address;
         let listens = timeout(self.start_timeout, async {
             if timeout(PATIENCE, until_open(address)).await.is_err() {
                 output.remark(&format!("waiting until the program listens at {address}"));

@@ -2,6 +2,8 @@
 
 mod watch;
 
+pub(super) use watch::run as watch;
+
 use super::{
     failure::Failure,
     globals::Globals,
@@ -76,31 +78,41 @@ struct ServicesSummary {
     count: usize,
 }
 
-const SERVICES: ListShape<ServiceListing, ServicesSummary> = ListShape::new("services", &["services"]);
-const SERVICE: ItemShape<ServiceItem<'static>> = ItemShape::new("service", &["services NAME"]);
+const SERVICES: ListShape<ServiceListing, ServicesSummary> =
+    ListShape::new("services", &["services", "registry list"]);
+const SERVICE: ItemShape<ServiceItem<'static>> =
+    ItemShape::new("service", &["services NAME", "registry get"]);
 
 pub(super) const SHAPES: &[Shapes] = &[&[&SERVICES, &SERVICE], watch::SHAPES];
 
 impl Services {
     pub(super) fn run(self, globals: &Globals, output: &Output) -> Result<(), Failure> {
-        if self.watch {
-            return watch::run(self.name, self.limit, globals, output);
+        match (self.watch, self.name) {
+            (true, name) => watch(name, self.limit, globals, output),
+            (false, Some(name)) => show(&name, globals, output),
+            (false, None) => list(globals, output),
         }
-        let Some(name) = self.name else {
-            let services = session::run(globals, async |node| Ok(node.services().await?))?;
-            if output.json() {
-                let summary = ServicesSummary { count: services.len() };
-                return output.items(&SERVICES, &services, &summary);
-            }
-            let hint = "no services are offered: examples/helloworld of the SDK is one to start with";
-            return output.table(&listing(&services, output.wide()), hint);
-        };
-        let service = session::run(globals, async |node| Ok(node.service(name.as_str()).await?))?;
-        if output.json() {
-            return output.item(&SERVICE, &ServiceItem::from(&service));
-        }
-        output.text(&portrait(&service, output))
     }
+}
+
+/// Shows all services.
+pub(super) fn list(globals: &Globals, output: &Output) -> Result<(), Failure> {
+    let services = session::run(globals, async |node| Ok(node.services().await?))?;
+    if output.json() {
+        let summary = ServicesSummary { count: services.len() };
+        return output.items(&SERVICES, &services, &summary);
+    }
+    let hint = "no services are offered: examples/helloworld of the SDK is one to start with";
+    output.table(&listing(&services, output.wide()), hint)
+}
+
+/// Shows one.
+pub(super) fn show(name: &ServiceName, globals: &Globals, output: &Output) -> Result<(), Failure> {
+    let service = session::run(globals, async |node| Ok(node.service(name.as_str()).await?))?;
+    if output.json() {
+        return output.item(&SERVICE, &ServiceItem::from(&service));
+    }
+    output.text(&portrait(&service, output))
 }
 
 impl<'a> From<&'a ServiceDescription> for ServiceItem<'a> {

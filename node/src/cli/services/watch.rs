@@ -30,12 +30,13 @@ struct InstanceChange<'a> {
     instance: &'a ServiceInstance,
 }
 
-const WATCH: Shape<InstanceChange<'static>> = Shape::new("services-watch", &["services --watch"]);
+const WATCH: Shape<InstanceChange<'static>> =
+    Shape::new("services-watch", &["services --watch", "registry watch"]);
 
 pub(super) const SHAPES: Shapes = &[&WATCH];
 
 /// Tells the instances of all services, or of one, and what becomes of them, `limit` of these if it is given.
-pub(super) fn run(
+pub(in crate::cli) fn run(
     name: Option<ServiceName>,
     limit: Option<u64>,
     globals: &Globals,

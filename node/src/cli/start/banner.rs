@@ -81,6 +81,7 @@ mod tests {
             dns: Some(([127, 0, 0, 1], 8053).into()),
             mesh: ([0, 0, 0, 0], 8443).into(),
             advertise: ([10, 0, 0, 1], 8443).into(),
+            also: Vec::new(),
             socket: "/s/b.sock".into(),
             data_dir: "/d".into(),
             admin_secret_file: "/d/files/admin-secret".into(),

@@ -107,6 +107,7 @@ mod tests {
             dns: None,
             mesh: address,
             advertise: address,
+            also: Vec::new(),
             socket: dir.join("s"),
             data_dir: dir.to_owned(),
             admin_secret_file: dir.join("files/admin"),

@@ -20,7 +20,7 @@ const EXAMPLES: &str = "\
 Examples:
   micro-node status
   micro-node status --watch
-  micro-node status -o wide                          ids, addresses and actors too
+  micro-node status -o wide                          ids, addresses, gateways and actors too
   micro-node status -o json | jq '.problems'
   micro-node status --address 127.0.0.1:8081 --token @admin-secret";
 

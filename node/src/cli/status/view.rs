@@ -80,7 +80,7 @@ fn nodes(status: &Status, wide: bool, notes: bool) -> Table {
     headers.extend(places.iter().map(|(header, ..)| *header));
     headers.extend(["PATH", "RTT", "VERSION", "UPTIME"]);
     if wide {
-        headers.extend(["ID", "ADDRESS", "ACTORS"]);
+        headers.extend(["ID", "ADDRESS", "GATEWAY", "ACTORS"]);
     }
     if notes {
         headers.push("NOTE");
@@ -101,7 +101,8 @@ fn nodes(status: &Status, wide: bool, notes: bool) -> Table {
             node.uptime_s.map_or_else(|| NOTHING.to_owned(), unit::span),
         ]);
         if wide {
-            cells.extend([node.id.to_string(), or_nothing(&node.address), actors(node)]);
+            let gateway = if node.gateway { "yes" } else { NOTHING };
+            cells.extend([node.id.to_string(), or_nothing(&node.address), gateway.to_owned(), actors(node)]);
         }
         if notes {
             cells.push(note(node));
@@ -267,6 +268,7 @@ pub(in crate::cli) fn sample() -> Status {
         uptime_s: Some(273_600),
         actors: Some(actors(0)),
         certificate: None,
+        gateway: true,
     };
     let bravo = NodeStatus {
         id: NodeId(0xb),
@@ -280,6 +282,7 @@ pub(in crate::cli) fn sample() -> Status {
         rtt_ms: Some(0.42),
         uptime_s: Some(725),
         actors: Some(actors(2)),
+        gateway: false,
         ..alpha.clone()
     };
     let charlie = NodeStatus {
@@ -296,6 +299,7 @@ pub(in crate::cli) fn sample() -> Status {
         version: String::new(),
         uptime_s: None,
         actors: None,
+        gateway: false,
         ..alpha.clone()
     };
     Status {
@@ -405,9 +409,13 @@ critical: node charlie is down
     }
 
     #[test]
-    fn a_wide_status_has_ids_addresses_and_actors() {
+    fn a_wide_status_has_ids_addresses_gateways_and_actors() {
         let text = plain(&sample(), true, true);
-        assert!(text.contains("000000000000000b  10.0.0.2:8443  store   120 entries behind"), "{text}");
+        assert!(text.contains("000000000000000a  10.0.0.1:8443  yes      store "), "{text}");
+        assert!(
+            text.contains("000000000000000b  10.0.0.2:8443  –        store   120 entries behind"),
+            "{text}"
+        );
         assert!(text.contains("Greeter.call"), "{text}");
     }
 

@@ -9,13 +9,13 @@ use jiff::Timestamp;
 use micro_actors::{auth, network};
 use micro_sdk::{
     proto::{
-        Authority, BackupRequest, BackupResponse, CallRequest, CallResponse, CreateTokenRequest,
-        CreateTokenResponse, DrainRequest, DrainResponse, ExplainRequest, ExplainResponse,
-        FinishAuthorityRequest, FinishAuthorityResponse, FormerAuthority, LeaveRequest, LeaveResponse, Link,
-        LinksRequest, LinksResponse, Member, PingRequest, PingResponse, RemoveRequest, RemoveResponse,
-        RotateAuthorityRequest, RotateAuthorityResponse, Setting, SettingsRequest, SettingsResponse,
-        ShowAuthorityRequest, ShowAuthorityResponse, StatusRequest, StatusResponse, TransferRequest,
-        TransferResponse, Way, node_server,
+        Authority, BackupRequest, BackupResponse, CallRequest, CallResponse, ConnectRequest, ConnectResponse,
+        CreateTokenRequest, CreateTokenResponse, DrainRequest, DrainResponse, ExplainRequest,
+        ExplainResponse, FinishAuthorityRequest, FinishAuthorityResponse, FormerAuthority, LeaveRequest,
+        LeaveResponse, Link, LinksRequest, LinksResponse, Member, PingRequest, PingResponse, RemoveRequest,
+        RemoveResponse, RotateAuthorityRequest, RotateAuthorityResponse, Setting, SettingsRequest,
+        SettingsResponse, ShowAuthorityRequest, ShowAuthorityResponse, StatusRequest, StatusResponse,
+        TransferRequest, TransferResponse, Way, node_server,
     },
     wire::{ServiceName, TraceId},
 };
@@ -103,6 +103,14 @@ impl node_server::Node for Door {
             address,
             took_us: micros(took),
         }))
+    }
+
+    async fn connect(&self, request: Request<ConnectRequest>) -> Result<Response<ConnectResponse>, Status> {
+        let (metadata, extensions, ConnectRequest { address }) = request.into_parts();
+        let request = network::ConnectRequest { address };
+        let network::ConnectReply { node, address } =
+            self.local.connect(&context(&metadata, &extensions)?, request).await?;
+        Ok(Response::new(ConnectResponse { node: Some(member(node)), address }))
     }
 
     async fn create_token(

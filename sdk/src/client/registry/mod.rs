@@ -45,6 +45,27 @@ impl Registry {
         Ok(Registered::from(response))
     }
 
+    /// Says how an instance is that was registered or attached at the node that is asked: that it works, or why it does
+    /// not. Each report is a sign of life of its owner.
+    ///
+    /// # Errors
+    /// `NotFound` if it is not there, `Denied` if another has registered it, `Usage` for a failure of one whose owner
+    /// is not to report; else as every request.
+    pub async fn report_health(
+        &self,
+        service: impl Into<String>,
+        instance: impl Into<String>,
+        result: Result<(), String>,
+    ) -> Result<(), Fault> {
+        let (namespace, name) = (self.node.namespace().to_string(), service.into());
+        let (failing, reason) = (result.is_err(), result.err().unwrap_or_default());
+        let message =
+            proto::ReportHealthRequest { namespace, name, instance: instance.into(), failing, reason };
+        let mut client = self.node.registry_client();
+        let sent = |request| async move { client.report_health(request).await };
+        self.node.ask(Stake::Call, self.node.timeout(), message, sent).await.map(drop)
+    }
+
     /// Ends what was registered at the node that is asked.
     ///
     /// # Errors

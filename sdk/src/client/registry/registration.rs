@@ -16,6 +16,7 @@ pub struct Registration {
     endpoints: Vec<Endpoint>,
     metadata: BTreeMap<String, String>,
     ttl: Option<Duration>,
+    check: Option<proto::HealthCheck>,
 }
 
 impl Registration {
@@ -35,7 +36,8 @@ impl Registration {
     /// A server of gRPC, which the node asks by reflection what it offers.
     pub fn grpc(name: impl Into<String>, address: SocketAddr) -> Registration {
         let (endpoints, metadata) = (Vec::new(), BTreeMap::new());
-        Registration { name: name.into(), version: String::new(), address, endpoints, metadata, ttl: None }
+        let (name, version) = (name.into(), String::new());
+        Registration { name, version, address, endpoints, metadata, ttl: None, check: None }
     }
 
     /// The service's own version.
@@ -50,14 +52,25 @@ impl Registration {
         self
     }
 
-    /// How long it counts; 30 s unless set.
+    /// How long it counts without a sign of its owner, which is to register it again or to report: then it is failing,
+    /// and after ten times as long gone. 30 s unless set.
     pub fn ttl(mut self, ttl: Duration) -> Registration {
         self.ttl = Some(ttl);
         self
     }
 
+    /// How its node finds out whether it works. Without a check it counts as working until its time is over. A check of
+    /// the program's own is not run: who registered it reports what comes of it ([`Registry::report_health`]).
+    ///
+    /// [`Registry::report_health`]: super::Registry::report_health
+    #[cfg(feature = "serve")]
+    pub fn health(mut self, check: &crate::serve::HealthCheck) -> Registration {
+        self.check = Some(check.message());
+        self
+    }
+
     pub(super) fn message(self, namespace: &Namespace) -> proto::AttachRequest {
-        let Registration { name, version, address, endpoints, metadata, ttl } = self;
+        let Registration { name, version, address, endpoints, metadata, ttl, check } = self;
         proto::AttachRequest {
             name,
             version,
@@ -65,6 +78,7 @@ impl Registration {
             endpoints: endpoints.into_iter().map(Into::into).collect(),
             namespace: namespace.to_string(),
             metadata,
+            check,
             ttl_ms: ttl.map_or(0, |ttl| u64::try_from(ttl.as_millis()).unwrap_or(u64::MAX).max(1)),
             ..proto::AttachRequest::default()
         }

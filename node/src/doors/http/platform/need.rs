@@ -50,7 +50,9 @@ impl Need {
             "Node/Settings" => Need::OfMesh(NETWORK, "settings"),
             "Node/Backup" => Need::OfMesh(NETWORK, "backup"),
             "Node/CreateToken" => Need::OfMesh(NETWORK, "tokens"),
-            "Node/Drain" | "Node/Leave" | "Node/Transfer" | "Node/Remove" => Need::OfMesh(NETWORK, "members"),
+            "Node/Connect" | "Node/Drain" | "Node/Leave" | "Node/Transfer" | "Node/Remove" => {
+                Need::OfMesh(NETWORK, "members")
+            }
             "Node/ShowAuthority" | "Node/RotateAuthority" | "Node/FinishAuthority" => {
                 Need::OfMesh(NETWORK, "authority")
             }
