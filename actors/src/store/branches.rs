@@ -45,13 +45,7 @@ impl Branches {
     }
 
     /// Carries out one of its branches.
-    fn branch(
-        self,
-        state: &mut Transaction<'_>,
-        edit: Edit,
-        held: bool,
-        kept: bool,
-    ) -> (Edit, StoreOutcome) {
+    fn branch(self, state: &mut Transaction<'_>, edit: Edit, held: bool, kept: bool) -> (Edit, StoreOutcome) {
         let (revision, time_ms) = (edit.revision, edit.time_ms);
         let ops = if held { self.then } else { self.otherwise };
         let read_max = match kept && ops.iter().any(Op::changes) {

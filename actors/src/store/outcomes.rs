@@ -103,7 +103,8 @@ impl Outcomes {
         idempotency_key: u128,
         fingerprint: Fingerprint,
     ) -> Option<Seen> {
-        let revision = self.revisions.get(&idempotency_key).filter(|revision| **revision > ledger.forgotten)?;
+        let revision =
+            self.revisions.get(&idempotency_key).filter(|revision| **revision > ledger.forgotten)?;
         let row = state.get(Family::Outcomes, &key::revision(*revision))?;
         if row.get(KEY_BYTES..TIME_AT) != Some(&fingerprint[..]) {
             return Some(Seen::Other);

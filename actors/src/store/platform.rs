@@ -67,7 +67,8 @@ impl StoreService {
 }
 
 fn decode<T: Decode<()>>(body: &[u8]) -> Result<T, Fault> {
-    Codec::decode::<T, { 4 * PROPOSAL_BYTES_MAX }>(body).map_err(|error| Fault::new(Code::Usage, error.to_string()))
+    Codec::decode::<T, { 4 * PROPOSAL_BYTES_MAX }>(body)
+        .map_err(|error| Fault::new(Code::Usage, error.to_string()))
 }
 
 impl Platform for StoreService {

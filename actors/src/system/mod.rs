@@ -12,8 +12,8 @@ use crate::{
     config::{ConfigParts, ConfigService},
     housekeeping::Housekeeping,
     network::{
-        Appointment, Complaints, NetworkParts, NetworkService, NodeCard, Phase, Residence, Steward, Watermark,
-        stays,
+        Appointment, Complaints, NetworkParts, NetworkService, NodeCard, Phase, Residence, Steward,
+        Watermark, stays,
     },
     policy::{self, Policies, PolicyBook, PolicyFollower},
     registry::{Registry, RegistryService},

@@ -1,7 +1,7 @@
 //! chitchat's messages, shorter.
 //!
 //! Each of them but the last of three begins with a digest: of all nodes that are known, dead ones included, the id,
-//! the newest heartbeat and the versions. chitchat writes 71 bytes for a node, most of which are known from the rest
+//! the newest heartbeat and the versions. chitchat writes 69 bytes for a node, most of which are known from the rest
 //! or nought: the id in hexadecimal, an address that says the same again, numbers of eight bytes. Here it is about
 //! 17, and in a mesh of hundreds digests are nearly all that is sent.
 //!
@@ -11,15 +11,16 @@
 //!            heartbeat, the last collected version and the newest version; then the rest as chitchat has written it
 //! ```
 
-use super::{RESTART_BITS, address_of, message::HEADER_BYTES, transport::MESSAGE_BYTES_MAX};
-use chitchat::{ChitchatId, Deserializable, Serializable};
+use super::{
+    RESTART_BITS, address_of,
+    digest::{Entry, HEADER_BYTES, KIND_PLACE, SYN, SYN_ACK, count, take},
+    transport::{IDS_MAX, LONG_BYTES_MAX},
+};
+use chitchat::{ChitchatId, Serializable};
 use micro_sdk::wire::NodeId;
 
 const PLAIN: u8 = 0;
 const COMPACT: u8 = 1;
-/// The place of the kind in chitchat's header, and the kinds that have a digest.
-const KIND_PLACE: usize = 3;
-const WITH_DIGEST: [u8; 2] = [0, 1];
 /// LEB128 of 64 bits has no more bytes.
 const VARINT_BYTES_MAX: u32 = 10;
 
@@ -36,25 +37,19 @@ pub(super) fn pack(message: &[u8], into: &mut Vec<u8>) {
 /// Writes a message with a digest of nodes; none if it is another one.
 fn pack_digest(message: &[u8], into: &mut Vec<u8>) -> Option<()> {
     let (header, mut rest) = message.split_at_checked(HEADER_BYTES)?;
-    if !WITH_DIGEST.contains(&header[KIND_PLACE]) {
+    if ![SYN, SYN_ACK].contains(&header[KIND_PLACE]) {
         return None;
     }
     into.push(COMPACT);
     into.extend_from_slice(header);
-    let count = u16::deserialize(&mut rest).ok()?;
-    into.extend_from_slice(&count.to_le_bytes());
-    for _ in 0..count {
-        let id = ChitchatId::deserialize(&mut rest).ok()?;
-        let node: NodeId = id.node_id.parse().ok()?;
-        if node.to_string() != *id.node_id || id.gossip_advertise_addr != address_of(node) {
-            return None;
-        }
-        into.extend_from_slice(&node.0.to_le_bytes());
-        put(id.generation_id >> RESTART_BITS, into);
-        put(id.generation_id & ((1 << RESTART_BITS) - 1), into);
-        for _ in 0..3 {
-            put(u64::deserialize(&mut rest).ok()?, into);
-        }
+    let named = count(&mut rest)?;
+    into.extend_from_slice(&named.to_le_bytes());
+    for _ in 0..named {
+        let entry = Entry::read(&mut rest)?;
+        into.extend_from_slice(&entry.node()?.0.to_le_bytes());
+        put(entry.generation >> RESTART_BITS, into);
+        put(entry.generation & ((1 << RESTART_BITS) - 1), into);
+        entry.versions.into_iter().for_each(|version| put(version, into));
     }
     into.extend_from_slice(rest);
     Some(())
@@ -72,9 +67,9 @@ pub(super) fn unpack(bytes: &[u8]) -> Option<Vec<u8>> {
 fn unpack_digest(mut packed: &[u8]) -> Option<Vec<u8>> {
     let packed = &mut packed;
     let mut message = take(packed, HEADER_BYTES)?.to_vec();
-    let count = take(packed, size_of::<u16>())?;
-    message.extend_from_slice(count);
-    for _ in 0..u16::from_le_bytes(count.try_into().ok()?) {
+    let named = count(packed).filter(|named| usize::from(*named) <= IDS_MAX)?;
+    message.extend_from_slice(&named.to_le_bytes());
+    for _ in 0..named {
         let node = NodeId(u64::from_le_bytes(take(packed, size_of::<u64>())?.try_into().ok()?));
         let (life, restart) = (get(packed)?, get(packed)?);
         if life >> (u64::BITS - RESTART_BITS) != 0 || restart >> RESTART_BITS != 0 {
@@ -85,18 +80,9 @@ fn unpack_digest(mut packed: &[u8]) -> Option<Vec<u8>> {
         for _ in 0..3 {
             message.extend_from_slice(&get(packed)?.to_le_bytes());
         }
-        if message.len() > MESSAGE_BYTES_MAX {
-            return None;
-        }
     }
     message.extend_from_slice(packed);
-    (message.len() <= MESSAGE_BYTES_MAX).then_some(message)
-}
-
-fn take<'a>(bytes: &mut &'a [u8], count: usize) -> Option<&'a [u8]> {
-    let (taken, rest) = bytes.split_at_checked(count)?;
-    *bytes = rest;
-    Some(taken)
+    (message.len() <= LONG_BYTES_MAX).then_some(message)
 }
 
 /// Writes a number as LEB128: seven bits in a byte, the lowest first.
@@ -124,20 +110,11 @@ fn get(bytes: &mut &[u8]) -> Option<u64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::gossip::digest::written::of_nodes;
 
     /// A message with these nodes in its digest, each in a life, and something behind it.
     fn message(kind: u8, nodes: &[(u64, u64)]) -> Vec<u8> {
-        let mut bytes = vec![0x53, 0xb0, 0, kind];
-        (nodes.len() as u16).serialize(&mut bytes);
-        for (node, life) in nodes {
-            let node = NodeId(*node);
-            ChitchatId::new(node.to_string(), life << RESTART_BITS, address_of(node)).serialize(&mut bytes);
-            for number in [20_000, 0, 90] {
-                u64::serialize(&number, &mut bytes);
-            }
-        }
-        bytes.extend_from_slice(b"behind");
-        bytes
+        of_nodes(kind, nodes.iter().map(|(node, life)| (*node, life << RESTART_BITS)))
     }
 
     fn packed(message: &[u8]) -> Vec<u8> {
@@ -150,7 +127,7 @@ mod tests {
     fn a_digest_is_a_quarter_as_long_and_comes_out_as_it_was() {
         let nodes: Vec<(u64, u64)> =
             (0..200u64).map(|node| (node.wrapping_mul(0x9e37_79b9_7f4a_7c15), 3)).collect();
-        for kind in WITH_DIGEST {
+        for kind in [SYN, SYN_ACK] {
             let long = message(kind, &nodes);
             let short = packed(&long);
             assert!(short.len() * 4 < long.len(), "{} of {} bytes", short.len(), long.len());
@@ -176,13 +153,13 @@ mod tests {
     #[test]
     fn garbled_bytes_are_refused() {
         let good = packed(&message(0, &[(7, 3), (8, 1)]));
-        for cut in 0..good.len() - b"behind".len() {
+        for cut in 0..good.len() - 3 {
             assert_eq!(unpack(&good[..cut]), None, "cut at {cut}");
         }
         assert_eq!(unpack(&[7]), None);
         let mut long = vec![COMPACT, 0x53, 0xb0, 0, 0, 0xff, 0xff];
         long.extend(std::iter::repeat_n([0; 13], usize::from(u16::MAX)).flatten());
-        assert_eq!(unpack(&long), None, "it would be longer than a message may be");
+        assert_eq!(unpack(&long), None, "it names more than may be");
         assert_eq!(get(&mut &[0xff; 10][..]), None);
         assert_eq!(get(&mut &[0x80; 11][..]), None);
         for number in [0, 127, 128, u64::MAX] {

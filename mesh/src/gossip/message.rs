@@ -14,14 +14,14 @@
 //! instead. What remains is believed: a node of the mesh can make others look alive, and change what those
 //! seem to offer that nobody here is linked to. Every connection is checked against a certificate again.
 
-use super::{RESTART_BITS, compact::unpack};
-use chitchat::{ChitchatId, ChitchatMessage, Deserializable};
+use super::{
+    RESTART_BITS,
+    compact::unpack,
+    digest::{Entry, HEADER_BYTES, count},
+    halves::{apart, ids_in, without_news},
+};
+use chitchat::{ChitchatMessage, Deserializable};
 use micro_sdk::wire::NodeId;
-
-/// Magic number, protocol version and kind, which come before the digest.
-pub(super) const HEADER_BYTES: usize = 4;
-/// Heartbeat, last collected version and newest version, which follow each id in a digest.
-const NODE_DIGEST_BYTES: usize = 24;
 
 /// Why a message is refused.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -36,9 +36,28 @@ pub(super) enum Refusal {
     Future(u64),
 }
 
-/// Reads a message from `peer`, whose life is `boot`, as it travels.
-pub(super) fn read(bytes: &[u8], peer: NodeId, boot: u64) -> Result<ChitchatMessage, Refusal> {
-    check(&unpack(bytes).ok_or(Refusal::Garbled)?, peer, boot)
+/// A message for chitchat.
+#[derive(Debug)]
+pub(super) struct Heard {
+    pub(super) message: ChitchatMessage,
+    /// The peer is to be sent a digest too: what chitchat answers holds none.
+    pub(super) owed_digest: bool,
+    /// The ids that it names.
+    pub(super) ids: usize,
+}
+
+/// Reads a message from `peer`, whose life is `boot`, as it travels, where so many ids are `known`.
+pub(super) fn read(bytes: &[u8], peer: NodeId, boot: u64, known: usize) -> Result<Heard, Refusal> {
+    let mut long = unpack(bytes).ok_or(Refusal::Garbled)?;
+    let message = check(&long, peer, boot)?;
+    let ids = ids_in(&long);
+    if !apart(&long, known) {
+        return Ok(Heard { message, owed_digest: false, ids });
+    }
+    // Which mesh it is for it does not say then: its link is one of this mesh.
+    long = without_news(&long).ok_or(Refusal::Garbled)?;
+    let message = ChitchatMessage::deserialize(&mut &long[..]).map_err(|_| Refusal::Garbled)?;
+    Ok(Heard { message, owed_digest: true, ids })
 }
 
 /// The same as chitchat writes it.
@@ -60,16 +79,13 @@ fn check(bytes: &[u8], peer: NodeId, boot: u64) -> Result<ChitchatMessage, Refus
 }
 
 /// The latest life of `node` that a digest names.
-fn latest_life(mut bytes: &[u8], node: NodeId) -> Result<Option<u64>, Refusal> {
-    let bytes = &mut bytes;
+fn latest_life(mut digest: &[u8], node: NodeId) -> Result<Option<u64>, Refusal> {
     let name = node.to_string();
-    let count = u16::deserialize(bytes).map_err(|_| Refusal::Garbled)?;
     let mut latest = None;
-    for _ in 0..count {
-        let id = ChitchatId::deserialize(bytes).map_err(|_| Refusal::Garbled)?;
-        *bytes = bytes.get(NODE_DIGEST_BYTES..).ok_or(Refusal::Garbled)?;
-        if *id.node_id == *name {
-            latest = latest.max(Some(id.generation_id >> RESTART_BITS));
+    for _ in 0..count(&mut digest).ok_or(Refusal::Garbled)? {
+        let entry = Entry::read(&mut digest).ok_or(Refusal::Garbled)?;
+        if entry.name == name {
+            latest = latest.max(Some(entry.generation >> RESTART_BITS));
         }
     }
     Ok(latest)
@@ -78,17 +94,12 @@ fn latest_life(mut bytes: &[u8], node: NodeId) -> Result<Option<u64>, Refusal> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::gossip::digest::{SYN, written};
 
-    /// A `Syn` with one node in its digest, written by hand: also pins chitchat's layout.
+    /// A `Syn` with one node in its digest.
     fn syn(node: &str, boot: u64) -> Vec<u8> {
-        let mut bytes = vec![0x53, 0xb0, 0, 0, 1, 0];
-        bytes.extend_from_slice(&u16::try_from(node.len()).expect("short").to_le_bytes());
-        bytes.extend_from_slice(node.as_bytes());
-        bytes.extend_from_slice(&(boot << RESTART_BITS).to_le_bytes());
-        bytes.extend_from_slice(&[4, 127, 0, 0, 1, 80, 0]);
-        bytes.extend_from_slice(&[0; NODE_DIGEST_BYTES]);
-        bytes.extend_from_slice(&[1, 0, b'c']);
-        bytes
+        let address = |_: &str| ([127, 0, 0, 1], 80).into();
+        written::message(SYN, &[(node.to_owned(), boot << RESTART_BITS)], address, &[1, 0, b'c'])
     }
 
     #[test]

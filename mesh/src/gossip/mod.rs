@@ -7,30 +7,39 @@
 
 mod address;
 mod compact;
+#[cfg(test)]
+mod crowd;
 mod detector;
+mod digest;
+mod halves;
+mod member;
 mod message;
+mod owed;
 mod roster;
+mod surroundings;
 mod transport;
 
+pub(crate) use member::ALSO_MAX;
+pub use member::Member;
+pub(crate) use surroundings::Surroundings;
 pub(crate) use transport::MESSAGE_BYTES_MAX;
 
-use crate::{
-    MeshConfig,
-    link::{Link, lock},
-    mesh::Inner,
-};
+use crate::{MeshConfig, link::lock, mesh::Inner};
 use address::{address_of, node_at};
 use chitchat::{
     ChitchatConfig, ChitchatHandle, ChitchatId, FailureDetectorConfig, NodeState, spawn_chitchat,
 };
+use member::{ALSO_KEY, GATEWAY_KEY, Values};
+use message::Heard;
 use micro_sdk::wire::{ClusterId, NodeId};
+use owed::Owed;
 use roster::Roster;
 use std::{
     collections::{BTreeMap, BTreeSet},
     net::{IpAddr, Ipv4Addr, SocketAddr},
     sync::{
         Arc, Mutex, OnceLock, Weak,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicBool, AtomicUsize, Ordering},
     },
     time::Duration,
 };
@@ -38,7 +47,7 @@ use tokio::{
     sync::{Notify, watch},
     time::{Instant, interval, sleep, sleep_until},
 };
-use transport::Transport;
+use transport::{IDS_MAX, Transport};
 
 /// How many times the mean interval of a node's heartbeats may pass before chitchat gossips with others rather. In a
 /// mesh of hundreds that mean is a tenth of a second, and less than 40 of it would have it leave out nodes that live.
@@ -60,42 +69,10 @@ const PUSHES_MAX: usize = 8;
 const PUSH_WAIT: Duration = Duration::from_millis(20);
 /// The key under which a node tells at which address it is dialled.
 const ADDRESS_KEY: &str = "address";
-/// The key under which a node tells where else it may be dialled, with commas between the addresses.
-const ALSO_KEY: &str = "also";
-/// Further addresses of a node that are taken: each is one more dial.
-pub(crate) const ALSO_MAX: usize = 7;
-/// The key under which a gateway tells that it is one.
-const GATEWAY_KEY: &str = "gateway";
 /// The address of a node that has not told one: what is known of it came in parts.
-const UNTOLD: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), 0);
+pub(crate) const UNTOLD: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), 0);
 /// Bits of chitchat's generation for restarts of gossip within one life of the node.
 const RESTART_BITS: u32 = 16;
-
-/// A node as gossip knows it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Member {
-    /// The node.
-    pub node: NodeId,
-    /// Which life of it: its boot counter.
-    pub generation: u64,
-    /// Whether it was heard of lately, over a link or through others.
-    pub alive: bool,
-    /// Where it is dialled.
-    pub address: SocketAddr,
-    /// What it tells about itself. `name`, `cloud`, `region`, `zone`, `version`, `address`,
-    /// `also`, `gateway` and those that begin with `link/` are set by the mesh.
-    pub values: Arc<Values>,
-}
-
-impl Member {
-    /// Whether it says that it is a gateway: one that nodes of other clouds reach.
-    pub fn is_gateway(&self) -> bool {
-        self.values.contains_key(GATEWAY_KEY)
-    }
-}
-
-/// What a node tells about itself, by key.
-type Values = BTreeMap<String, String>;
 
 /// What the nodes tell each other. Clones are the same.
 #[derive(Clone)]
@@ -117,7 +94,10 @@ struct Shared {
     wake: Notify,
     members: watch::Sender<Arc<Vec<Member>>>,
     changes: watch::Sender<u64>,
+    /// Ids that chitchat knows: nodes that live, those that died of late, and former lives of both.
+    ids: AtomicUsize,
     inbox: Mutex<Option<transport::Inbox>>,
+    owed: Arc<Owed>,
     /// For parting with nodes. The mesh owns this, so it is not owned back.
     mesh: OnceLock<Weak<Inner>>,
 }
@@ -157,7 +137,9 @@ impl Gossip {
                 wake: Notify::new(),
                 members: watch::Sender::new(Arc::new(vec![this])),
                 changes: watch::Sender::new(0),
+                ids: AtomicUsize::new(0),
                 inbox: Mutex::new(None),
+                owed: Arc::default(),
                 mesh: OnceLock::new(),
             }),
         }
@@ -185,6 +167,12 @@ impl Gossip {
     /// hands.
     pub fn members(&self) -> Arc<Vec<Member>> {
         self.shared.members.borrow().clone()
+    }
+
+    /// Ids that are known.
+    #[cfg(test)]
+    fn ids(&self) -> usize {
+        self.shared.ids.load(Ordering::Relaxed)
     }
 
     /// Changes whenever a node comes, goes, or tells something else.
@@ -225,26 +213,28 @@ impl Gossip {
         let _ = self.shared.mesh.set(Arc::downgrade(mesh));
     }
 
-    /// Takes a message that came over `link`, if it is one that this peer may send.
-    pub(crate) fn receive(&self, mesh: &Inner, link: &Link, bytes: &[u8]) {
-        if mesh.peer(link.peer).is_none() {
-            return;
-        }
-        let checked = message::read(bytes, link.peer, link.life.boot);
-        match checked {
-            Ok(message) => {
-                if let Some(inbox) = &*lock(&self.shared.inbox) {
+    /// Takes a message that came over the link to `peer`, whose life is `boot`, if it is one that this peer may send.
+    pub(crate) fn receive(&self, peer: NodeId, boot: u64, bytes: &[u8]) {
+        let shared = &self.shared;
+        match message::read(bytes, peer, boot, shared.ids.load(Ordering::Relaxed)) {
+            Ok(Heard { message, owed_digest, ids }) => {
+                // The next message may come before these are counted.
+                shared.ids.fetch_max(ids, Ordering::Relaxed);
+                if let Some(inbox) = &*lock(&shared.inbox) {
                     // A full inbox loses messages, as a network does.
-                    let _ = inbox.try_send((address_of(link.peer), message));
+                    let _ = inbox.try_send((address_of(peer), message));
+                }
+                if owed_digest {
+                    shared.owed.owe(peer);
                 }
             }
-            Err(problem) => tracing::warn!(peer = %link.peer, %problem, "gossip message refused"),
+            Err(problem) => tracing::warn!(%peer, %problem, "gossip message refused"),
         }
     }
 
     /// Gossips until the mesh closes. chitchat asserts what peers tell it, so it is restarted if it ever
     /// panics.
-    pub(crate) async fn run(self, mesh: Arc<Inner>) {
+    pub(crate) async fn run(self, mesh: Arc<dyn Surroundings>) {
         for restart in 0u64.. {
             tokio::select! {
                 biased;
@@ -261,9 +251,9 @@ impl Gossip {
     }
 
     /// One life of chitchat.
-    async fn life(&self, mesh: &Arc<Inner>, restart: u64) {
+    async fn life(&self, mesh: &Arc<dyn Surroundings>, restart: u64) {
         let shared = &self.shared;
-        let (inbox, socket) = transport::channel(mesh);
+        let (inbox, socket) = transport::channel(mesh, &shared.owed);
         *lock(&shared.inbox) = Some(inbox);
         shared.own_changed.store(true, Ordering::Release);
         let config = self.config(restart);
@@ -281,10 +271,14 @@ impl Gossip {
         let mut ticks = interval(shared.interval);
         let mut roster = Roster::new(shared.interval);
         loop {
-            let due = mesh.ways().due(Instant::now());
+            let due = mesh.due(Instant::now());
             tokio::select! {
                 biased;
                 _ = &mut ended => return,
+                () = shared.owed.some() => {
+                    self.pay(&handle.0);
+                    continue;
+                }
                 () = shared.wake.notified() => sleep(PUSH_WAIT).await,
                 () = at(due) => {}
                 _ = ticks.tick() => {}
@@ -295,8 +289,8 @@ impl Gossip {
 
     /// Tells chitchat what has changed here, takes from it what has changed elsewhere, and pokes those it
     /// misses.
-    async fn step(&self, mesh: &Arc<Inner>, handle: &ChitchatHandle, roster: &mut Roster) {
-        self.tell_links(mesh);
+    async fn step(&self, mesh: &Arc<dyn Surroundings>, handle: &ChitchatHandle, roster: &mut Roster) {
+        self.tell_links(&**mesh);
         let own_changed = self.shared.own_changed.swap(false, Ordering::AcqRel);
         let told_at_once = self.shared.push.swap(false, Ordering::AcqRel);
         let members = {
@@ -307,25 +301,46 @@ impl Gossip {
             }
             let life = |node| match node == self.shared.node {
                 true => Some(self.shared.boot),
-                false => mesh.peer(node)?.current().map(|link| link.life.boot),
+                false => mesh.life(node),
             };
+            self.count(chitchat.node_states().len());
             roster.read(chitchat.node_states(), self.shared.node, life, Instant::now())
         };
         let heard: BTreeSet<NodeId> =
             members.values().filter(|member| member.alive).map(|member| member.node).collect();
-        self.publish(mesh, members);
+        self.publish(&**mesh, members);
         let mut pushes = 0;
-        for peer in mesh.peers().iter().filter(|peer| peer.is_up()) {
+        for node in mesh.answering() {
             let push = told_at_once && pushes < PUSHES_MAX;
-            if push || !heard.contains(&peer.node) {
+            if push || !heard.contains(&node) {
                 pushes += 1;
-                let _ = handle.gossip(address_of(peer.node));
+                let _ = handle.gossip(address_of(node));
             }
         }
     }
 
+    /// Takes note of how many ids are known, and complains once of too many.
+    fn count(&self, ids: usize) {
+        let before = self.shared.ids.swap(ids, Ordering::Relaxed);
+        if ids > IDS_MAX && before <= IDS_MAX {
+            tracing::error!(
+                ids,
+                most = IDS_MAX,
+                "more is known than gossip can name, so that nothing is told any more until the dead are forgotten: \
+                 nodes that live count, and each life that has ended within the last eight minutes"
+            );
+        }
+    }
+
+    /// Has chitchat send digests to those that are owed one.
+    fn pay(&self, handle: &ChitchatHandle) {
+        for node in self.shared.owed.due() {
+            let _ = handle.gossip(address_of(node));
+        }
+    }
+
     /// Tells how this node's links are.
-    fn tell_links(&self, mesh: &Arc<Inner>) {
+    fn tell_links(&self, mesh: &dyn Surroundings) {
         for (key, value) in mesh.measure_links() {
             match value {
                 // Not at once: where round trips vary, there would be no end of it.
@@ -340,24 +355,18 @@ impl Gossip {
     }
 
     /// Learns addresses, and replaces the snapshot if anything has changed.
-    fn publish(&self, mesh: &Arc<Inner>, members: BTreeMap<NodeId, Member>) {
-        mesh.prune(|node| members.contains_key(&node));
+    fn publish(&self, mesh: &dyn Surroundings, members: BTreeMap<NodeId, Member>) {
+        mesh.prune(&members);
         let mut list = Vec::with_capacity(members.len());
         for (node, mut member) in members {
             if node == self.shared.node {
                 let own = Arc::new(lock(&self.shared.own).clone());
                 (member.values, member.address) = (own, self.shared.address);
             } else {
-                // A peer that answers pings is alive, whatever the detector makes of late gossip.
-                // One that has not told its address yet may be known by its link.
-                let peer = match member.address {
-                    UNTOLD => mesh.peer(node),
-                    told => mesh.meet(node, member.generation, told, also(&member.values)),
-                };
-                let Some(peer) = peer else { continue };
-                member.alive |= peer.is_up();
-                peer.heard_of(member.alive);
-                member.address = peer.address();
+                let also = member.also();
+                if !mesh.meet(&mut member, also) {
+                    continue;
+                }
             }
             list.push(member);
         }
@@ -371,9 +380,7 @@ impl Gossip {
         if changed {
             self.shared.changes.send_modify(|count| *count += 1);
         }
-        let members = self.members();
-        mesh.keep_links(&members);
-        mesh.find_ways(&members);
+        mesh.act_on(&self.members());
     }
 
     fn config(&self, restart: u64) -> ChitchatConfig {
@@ -406,12 +413,6 @@ impl Drop for Chitchat {
     fn drop(&mut self) {
         self.0.abort();
     }
-}
-
-/// Where else a node may be dialled that tells `values`.
-fn also(values: &Values) -> Vec<SocketAddr> {
-    let told = values.get(ALSO_KEY).map_or("", String::as_str);
-    told.split(',').filter_map(|address| address.parse().ok()).take(ALSO_MAX).collect()
 }
 
 /// Resolves when it is time; never without one.

@@ -125,8 +125,8 @@ async fn accept_uni(inner: &Arc<Inner>, link: &Arc<Link>) {
         tokio::spawn(async move {
             let message = timeout(PRELUDE_TIMEOUT, gather(&mut recv, MESSAGE_BYTES_MAX + 1)).await;
             match message {
-                Ok(Ok(bytes)) if bytes.first() == Some(&GOSSIP_KIND) => {
-                    inner.gossip().receive(&inner, &link, &bytes[1..]);
+                Ok(Ok(bytes)) if bytes.first() == Some(&GOSSIP_KIND) && inner.peer(link.peer).is_some() => {
+                    inner.gossip().receive(link.peer, link.life.boot, &bytes[1..]);
                 }
                 Ok(Err(error)) => tracing::debug!(peer = %link.peer, %error, "gossip message dropped"),
                 _ => {}

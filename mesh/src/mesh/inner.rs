@@ -8,7 +8,7 @@ use crate::{
     link::{Expulsion, Link, Peer, Refusal, close_code, dial, expulsion, keep, lock, serve},
     prelude::{Hello, Life, Purpose},
     relay::Tunnel,
-    routing::{FULL_MAX, Prices, Prospect, Region, Ways},
+    routing::{FULL_MAX, Neighbourhood, Prices, Region, Ways},
 };
 use micro_sdk::wire::{ClusterId, Code, Fault, NodeId, Seams};
 use quinn::{ConnectionError, Endpoint};
@@ -23,8 +23,9 @@ use std::{
 };
 use tokio::sync::{Semaphore, watch};
 
-/// Nodes that one can know. Gossip's digest names each of them in one message, which ends at about this many.
-const PEERS_MAX: usize = 512;
+/// Nodes that one can know, those included that have died within the last quarter of an hour. Gossip names twice as many
+/// ids, since each life of a node has one.
+const PEERS_MAX: usize = 2048;
 /// Lives that are remembered: of every node in the book, and of many that have left it. A few bytes each.
 const LIVES_MAX: usize = 8 * PEERS_MAX;
 /// Calls from peers worked at a time. More would only wait in memory.
@@ -38,6 +39,8 @@ struct Book {
     wanted: BTreeSet<NodeId>,
     /// Nodes that have left for good. Their certificates may still count; they don't.
     forgotten: BTreeSet<NodeId>,
+    /// Whether it was told that there are too many.
+    full: bool,
     /// The life of each node that was linked last, also of nodes that are not known any more: it supersedes others.
     lives: BTreeMap<NodeId, Life>,
 }
@@ -55,9 +58,7 @@ pub(crate) struct Inner {
     /// After how long without an answer a link counts as dead.
     pub(crate) link_timeout: Duration,
     pub(super) ways: Ways,
-    pub(super) region: Region,
-    /// What the nodes to keep links to were chosen of.
-    pub(super) prospects: Mutex<Vec<Prospect>>,
+    pub(super) neighbourhood: Mutex<Neighbourhood>,
     pub(crate) calls: Arc<Semaphore>,
     pub(crate) conversations: Arc<Semaphore>,
     pub(crate) handshakes: Arc<Semaphore>,
@@ -89,6 +90,7 @@ impl Inner {
     ) -> Self {
         let Identity { node, cluster, .. } = credentials.identity;
         let gossip = Gossip::new(config, node, cluster, advertise);
+        let region = Region::of(&config.place.cloud, &config.place.region);
         Inner {
             node,
             cluster,
@@ -100,8 +102,7 @@ impl Inner {
             tunnel,
             link_timeout: config.link_timeout,
             ways: Ways::new(node, config.way_leeway, Prices::new(&config.prices)),
-            region: Region::of(&config.place.cloud, &config.place.region),
-            prospects: Mutex::default(),
+            neighbourhood: Mutex::new(Neighbourhood::new(node, region)),
             calls: Arc::new(Semaphore::new(CALLS_MAX)),
             conversations: Arc::new(Semaphore::new(CONVERSATIONS_MAX)),
             handshakes: Arc::new(Semaphore::new(HANDSHAKES_MAX)),
@@ -304,9 +305,12 @@ impl Inner {
             return Some(peer.clone());
         }
         if book.peers.len() >= PEERS_MAX {
-            tracing::warn!(%node, %address, "node not learned: {PEERS_MAX} are known already");
+            if !std::mem::replace(&mut book.full, true) {
+                tracing::error!(%node, %address, "node not learned: {PEERS_MAX} are known already");
+            }
             return None;
         }
+        book.full = false;
         // Whether it is one of those that are linked always in a larger mesh is found with the next step of gossip.
         let kept = book.peers.len() + 1 < FULL_MAX;
         let peer = Peer::new(node, self.node, address, kept, self.seams.clone());

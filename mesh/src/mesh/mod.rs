@@ -3,6 +3,7 @@
 mod config;
 mod credentials;
 mod inner;
+mod surroundings;
 mod wayfinding;
 
 pub use config::{LINK_TIMEOUT, LINK_TIMEOUT_MAX, LINK_TIMEOUT_MIN, MeshConfig, MeshError, WAY_LEEWAY};
@@ -99,7 +100,7 @@ impl Mesh {
         let inner = Inner::new(&config, advertise, local_addr, segments, credentials, endpoint, tunnel);
         let inner = Arc::new(inner);
         inner.gossip().bind(&inner);
-        tokio::spawn(inner.gossip().clone().run(inner.clone()));
+        tokio::spawn(inner.gossip().clone().run(Arc::new(inner.clone())));
         tokio::spawn(relay::send(inner.clone(), outbox));
         Ok(Mesh { _life: Arc::new(Life(inner.clone())), inner })
     }

@@ -4,7 +4,7 @@ use super::Inner;
 use crate::{
     Member,
     link::{Peer, lock},
-    routing::{FULL_MAX, Prospect, Region, Ways, neighbours},
+    routing::{FULL_MAX, Prospect, Ways},
 };
 use micro_sdk::wire::NodeId;
 use std::{collections::BTreeMap, sync::Arc};
@@ -37,28 +37,18 @@ impl Inner {
         }
     }
 
-    /// Chooses the nodes to keep links to, if those that there are have changed. Others are linked while somebody wants
+    /// Chooses the nodes to keep links to, if that may give others than before. Others are linked while somebody wants
     /// that.
     pub(crate) fn keep_links(&self, members: &[Member]) {
         let told: BTreeMap<NodeId, &Member> = members.iter().map(|member| (member.node, member)).collect();
         let peers = self.peers();
-        let prospect = |peer: &Arc<Peer>| {
-            let told = told.get(&peer.node);
-            let value = |key| told.and_then(|member| member.values.get(key)).map_or("", String::as_str);
-            let region = Region::of(value("cloud"), value("region"));
-            let sound = told.is_none_or(|member| member.alive) && !peer.is_undialable();
-            let gateway = told.is_some_and(|member| member.is_gateway());
-            Prospect { node: peer.node, region, gateway, sound }
-        };
+        let prospect =
+            |peer: &Arc<Peer>| Prospect::of(peer.node, told.get(&peer.node).copied(), !peer.is_undialable());
         let prospects: Vec<Prospect> = peers.iter().map(prospect).collect();
-        let known = &mut *lock(&self.prospects);
-        if *known == prospects {
-            return;
-        }
-        let chosen = neighbours(self.node, self.region, &prospects);
+        let full = prospects.len() < FULL_MAX;
+        let Some(chosen) = lock(&self.neighbourhood).anew(prospects, Instant::now()) else { return };
         for peer in peers {
-            peer.keep(chosen.contains(&peer.node), prospects.len() < FULL_MAX);
+            peer.keep(chosen.contains(&peer.node), full);
         }
-        *known = prospects;
     }
 }

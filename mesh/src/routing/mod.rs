@@ -15,7 +15,7 @@ mod tolls;
 mod ways;
 
 pub(crate) use link_metric::{LinkMetric, LinkMetrics};
-pub(crate) use neighbours::{FULL_MAX, Prospect, Region, neighbours};
+pub(crate) use neighbours::{FULL_MAX, Neighbourhood, Prospect, Region};
 pub(crate) use price::Prices;
 pub use price::{Price, PriceError};
 pub(crate) use ways::{OwnLink, Ways};

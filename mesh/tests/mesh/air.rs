@@ -3,7 +3,7 @@
 use micro_mesh::{DatagramSocket, Socket};
 use std::{
     cmp::Reverse,
-    collections::{BTreeMap, BinaryHeap},
+    collections::{BTreeMap, BTreeSet, BinaryHeap},
     fmt, io,
     net::{Ipv4Addr, SocketAddr},
     pin::Pin,
@@ -22,6 +22,8 @@ const PORT: u16 = 4800;
 #[derive(Default)]
 pub struct Air {
     ports: Mutex<BTreeMap<SocketAddr, Arc<Port>>>,
+    /// Between whom everything is lost.
+    parted: Mutex<BTreeSet<(SocketAddr, SocketAddr)>>,
     traffic: Mutex<Traffic>,
     far: Duration,
     pub regions: u64,
@@ -82,6 +84,12 @@ impl Air {
         self.ports.lock().expect("no panic").remove(&address(node));
     }
 
+    /// What two nodes send each other is lost from now on, and nobody is told.
+    pub fn part(&self, one: u64, other: u64) {
+        let [one, other] = [one, other].map(address);
+        self.parted.lock().expect("no panic").extend([(one, other), (other, one)]);
+    }
+
     /// What all sockets have sent so far.
     pub fn traffic(&self) -> Traffic {
         *self.traffic.lock().expect("no panic")
@@ -111,6 +119,9 @@ impl DatagramSocket for Port {
             traffic.bytes += bytes.len() as u64;
             traffic.datagrams
         };
+        if self.air.parted.lock().expect("no panic").contains(&(self.address, to)) {
+            return Ok(());
+        }
         let Some(port) = ports.get(&to) else { return Ok(()) };
         let mut inbox = port.inbox.lock().expect("no panic");
         if inbox.arrivals.len() < QUEUE_MAX {

@@ -6,6 +6,7 @@ mod air;
 mod calls;
 mod conversations;
 mod crowd;
+mod dying;
 mod gossip;
 mod introducing;
 mod joining;

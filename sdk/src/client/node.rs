@@ -420,7 +420,9 @@ impl Stake {
 /// How to repeat a write of which nobody knows whether it was done. The key may have been made up here, so this is
 /// where a person learns it.
 fn repeat_help(key: u128) -> String {
-    format!("repeat it with idempotency key {key:032x}: it is done once at most, if you do so within a minute")
+    format!(
+        "repeat it with idempotency key {key:032x}: it is done once at most, if you do so within a minute"
+    )
 }
 
 /// Whether a plain HTTP server made this answer: its refusal where gRPC has a status (4xx, so nothing was done), or

@@ -111,7 +111,8 @@ fn a_transaction_beyond_a_bound_changes_nothing() {
 fn what_only_reads_may_read_more_than_is_kept_and_is_never_done_when_it_is_repeated() {
     let mut bench = Bench::new();
     bench.write("large", &"v".repeat(OUTCOME_BYTES_KEPT));
-    let compare = Compare { key: state_key("absent"), relation: Relation::Equal, with: Comparand::Exists(true) };
+    let compare =
+        Compare { key: state_key("absent"), relation: Relation::Equal, with: Comparand::Exists(true) };
     let command = StoreCommand::Transact {
         transaction: Branches {
             compares: vec![compare],
@@ -134,7 +135,11 @@ fn what_only_reads_may_read_more_than_is_kept_and_is_never_done_when_it_is_repea
 #[test]
 fn a_key_is_remembered_for_a_minute_however_many_entries_that_is() {
     let mut bench = Bench::new();
-    let write = |value: &str| StoreCommand::Write { put: put("a", value), if_version: None, idempotency_key: Some(1) };
+    let write = |value: &str| StoreCommand::Write {
+        put: put("a", value),
+        if_version: None,
+        idempotency_key: Some(1),
+    };
     let first = bench.apply(write("one"));
     bench.write("a", "two");
     for (ms, forgotten) in [(SEEN_KEPT_MS / 2, false), (SEEN_KEPT_MS, true)] {
