@@ -15,11 +15,11 @@ pub struct ConsensusConfig {
     /// How often a leader shows that it lives, at most. Well below a tenth of the election timeout, so that a few lost
     /// messages cost no leader.
     pub heartbeat: Duration,
-    /// The shortest time after the end of a leader's lease after which a follower stands for election. Ten heartbeats: a stall of the disk (up to
-    /// half a second was seen on ext4) must not cost the leader its office.
+    /// The shortest time after the end of a leader's lease after which a follower stands for election. Ten heartbeats:
+    /// a stall of the disk (up to half a second was seen on ext4) must not cost the leader its office.
     pub election_timeout_min: Duration,
-    /// The longest such time. Twice the shortest spreads candidates apart. A leader's lease is as long: until it is over,
-    /// nobody votes for another.
+    /// The longest such time. Twice the shortest spreads candidates apart. A leader's lease is as long: until it is
+    /// over, nobody votes for another.
     pub election_timeout_max: Duration,
     /// A snapshot is made after this many entries.
     pub snapshot_every: u64,

@@ -234,7 +234,8 @@ impl Consensus {
         self.inner.ground.timekeeper.time_ms(self.inner.ground.replica.time_ms())
     }
 
-    /// How many proposals this node has taken in as the leader since it has started, by the node that they came to first.
+    /// How many proposals this node has taken in as the leader since it has started, by the node that they came to
+    /// first.
     pub fn origins(&self) -> BTreeMap<NodeId, u64> {
         self.inner.ground.origins.totals()
     }

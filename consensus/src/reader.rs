@@ -23,8 +23,8 @@ use tokio::{
 const WAITING_MAX: usize = 65_536;
 /// How long one round may take at least before it is tried again, perhaps with another leader.
 const ROUND_TTL: Duration = Duration::from_millis(1000);
-/// How many round trips it may take: one to the leader, one from there to a quorum, which may have to wait for that of a
-/// heartbeat, and one to spare.
+/// How many round trips it may take: one to the leader, one from there to a quorum, which may have to wait for that of
+/// a heartbeat, and one to spare.
 const ROUND_TRIPS: u32 = 4;
 /// How often a round lets other work go first at most, so that a flood of reads can't put it off for ever.
 const YIELDS_MAX: usize = 16;

@@ -7,8 +7,10 @@ use crate::{
 };
 use std::{collections::BTreeMap, fmt, time::Duration};
 
+/// A kind of request: its name, and whether a request is of it.
+type Kind = (&'static str, fn(&Asked) -> bool);
 /// What is told apart.
-const KINDS: [(&str, fn(&Asked) -> bool); 3] = [
+const KINDS: [Kind; 3] = [
     ("write", |asked| matches!(asked, Asked::Write { .. } | Asked::Swap { .. } | Asked::Delete)),
     ("linearizable read", |asked| *asked == Asked::Read),
     ("stale read", |asked| *asked == Asked::ReadStale),

@@ -1,6 +1,6 @@
-//! Nodes in three clouds, as far from each other as those of people: which ways they go when links are cut and slow, who
-//! leads, and how long reads and writes take. In America are the first and the fourth node, in Europe the second and the
-//! fifth, in Asia the third.
+//! Nodes in three clouds, as far from each other as those of people: which ways they go when links are cut and slow,
+//! who leads, and how long reads and writes take. In America are the first and the fourth node, in Europe the second
+//! and the fifth, in Asia the third.
 
 use micro_simulation::{
     faults::{

@@ -1,7 +1,7 @@
 //! Who should vote: the choice alone, without doing anything.
 //!
-//! Voters are spread over clouds first, then over the regions of each, then over zones, so that as little as possible is
-//! lost with any of them. Best is that a majority is left without any one cloud.
+//! Voters are spread over clouds first, then over the regions of each, then over zones, so that as little as possible
+//! is lost with any of them. Best is that a majority is left without any one cloud.
 
 use micro_mesh::Place;
 use micro_sdk::wire::NodeId;

@@ -263,7 +263,9 @@ mod tests {
     fn the_leader_goes_where_most_writes_come_from() {
         // From Asia a write takes 288 ms to America and its majority, and 176 ms in Asia.
         check(&[(3, 100)], Some(3));
-        check(&[(3, 40), (4, 40), (1, 20)], Some(3));
+        check(&[(3, 48), (4, 48), (1, 4)], Some(3));
+        // A fifth from America, and only a tenth is saved.
+        check(&[(3, 40), (4, 40), (1, 20)], None);
         check(&[(1, 100)], None);
         check(&[(3, 59), (1, 41)], None);
         check(&[(3, 59)], None);

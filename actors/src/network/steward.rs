@@ -1,7 +1,7 @@
 //! Grows the voters and spreads them over clouds and zones while this node leads, hands its office over to where most
 //! writes come from, gives voters that have lost the key of the seal that key again, drops a former authority that
-//! nobody needs any more, and parts with nodes that are gone for good. Gossip alone never takes a vote away: a node that
-//! is silent may come back.
+//! nobody needs any more, and parts with nodes that are gone for good. Gossip alone never takes a vote away: a node
+//! that is silent may come back.
 
 use crate::{
     auth::AuthService,

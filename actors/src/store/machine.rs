@@ -119,7 +119,6 @@ impl StoreMachine {
     }
 
     /// The encoded outcome; and if it is of a transaction that was carried out, whether its comparisons held.
-
     fn apply_once(
         &self,
         state: &mut Transaction<'_>,

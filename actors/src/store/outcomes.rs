@@ -44,8 +44,8 @@ pub(crate) fn fingerprint(command: &[u8]) -> Fingerprint {
 pub(crate) enum Seen {
     /// The same one, which was answered so.
     Same(Bytes),
-    /// The same one, which changed nothing, and read more than is kept: in the branch of a transaction whose comparisons
-    /// held, or in the other.
+    /// The same one, which changed nothing, and read more than is kept: in the branch of a transaction whose
+    /// comparisons held, or in the other.
     SameRead {
         /// Whether they held.
         held: bool,

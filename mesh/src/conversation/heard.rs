@@ -27,6 +27,8 @@ const TOLD_FROM: usize = WINDOW / 4;
 pub struct Heard {
     pieces: mpsc::Receiver<Result<Piece, Fault>>,
     room: Arc<Room>,
+    /// Whether the last piece was given: whoever puts pieces may be there for longer.
+    ended: bool,
 }
 
 /// Where the pieces are put.
@@ -47,7 +49,7 @@ struct Room {
 pub(super) fn hearing() -> (Ear, Heard) {
     let (sender, receiver) = mpsc::channel(PIECES_MAX);
     let room = Arc::new(Room::default());
-    (Ear { pieces: sender, room: room.clone() }, Heard { pieces: receiver, room })
+    (Ear { pieces: sender, room: room.clone() }, Heard { pieces: receiver, room, ended: false })
 }
 
 impl Ear {
@@ -86,7 +88,13 @@ impl Stream for Heard {
     type Item = Result<Piece, Fault>;
 
     fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        if self.ended {
+            return Poll::Ready(None);
+        }
         let polled = self.pieces.poll_recv(context);
+        if let Poll::Ready(given) = &polled {
+            self.ended = !matches!(given, Some(Ok(piece)) if !piece.is_last());
+        }
         if let Poll::Ready(Some(Ok(piece))) = &polled
             && piece.cost() > 0
         {

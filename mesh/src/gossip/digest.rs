@@ -1,7 +1,7 @@
 //! The digest of a message, as chitchat writes it: what is known of each node, in few numbers.
 //!
-//! Read in place. chitchat's own reading of it makes a map with a text for each node, which of all that gossip does in a
-//! mesh of hundreds would be the most.
+//! Read in place. chitchat's own reading of it makes a map with a text for each node, which of all that gossip does in
+//! a mesh of hundreds would be the most.
 
 use super::address_of;
 use micro_sdk::wire::NodeId;

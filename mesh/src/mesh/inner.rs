@@ -23,8 +23,8 @@ use std::{
 };
 use tokio::sync::{Semaphore, watch};
 
-/// Nodes that one can know, those included that have died within the last quarter of an hour. Gossip names twice as many
-/// ids, since each life of a node has one.
+/// Nodes that one can know, those included that have died within the last quarter of an hour. Gossip names twice as
+/// many ids, since each life of a node has one.
 const PEERS_MAX: usize = 2048;
 /// Lives that are remembered: of every node in the book, and of many that have left it. A few bytes each.
 const LIVES_MAX: usize = 8 * PEERS_MAX;

@@ -25,8 +25,9 @@ const NEAR: usize = 8;
 /// Nodes of each other region that are chosen: of two, one may fail. All nodes of a region choose for themselves, so
 /// that a pair of regions of 50 has some 100 links.
 const FAR_EACH: usize = 2;
-/// Nodes that do not seem sound and are tried in turn, beside those that are chosen. Some that have lost all their other
-/// neighbours at once would else never hear of the rest again, nor the rest of them: to each other they are dead.
+/// Nodes that do not seem sound and are tried in turn, beside those that are chosen. Some that have lost all their
+/// other neighbours at once would else never hear of the rest again, nor the rest of them: to each other they are
+/// dead.
 const SCOUTS: usize = 2;
 /// The same of a node that knows of fewer sound ones than it would choose: it is likelier that it is they who are cut
 /// off. Of 1000 nodes, 20 of which live, it finds one within half a minute.

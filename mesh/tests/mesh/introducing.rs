@@ -55,6 +55,8 @@ async fn an_address_that_a_node_does_not_tell_is_dialled_as_long_as_it_works() {
     drop(b);
     let down = || a.routes().iter().any(|route| route.node == node && route.state != LinkState::Up);
     eventually("the link is gone", Duration::from_secs(5), down).await;
+    // The port is given back a moment later.
+    eventually("the port is free", Duration::from_secs(5), || Socket::bind(real).is_ok()).await;
     let _again = bound(&world, 2, real, config(2, 2, nowhere));
     linked(&a, node).await;
 }

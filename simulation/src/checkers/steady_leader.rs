@@ -5,8 +5,8 @@ use crate::sighting::Sighting;
 use micro_sdk::wire::NodeId;
 use std::time::Duration;
 
-/// How long after a change of the network a new leader may be due to it: a silent one is replaced, and who can't reach a
-/// majority stands again and again.
+/// How long after a change of the network a new leader may be due to it: a silent one is replaced, and who can't reach
+/// a majority stands again and again.
 const SETTLE: Duration = Duration::from_secs(20);
 /// In such a time the leader may change once while nothing else does: it goes to where most writes come from.
 const STEADY: Duration = Duration::from_secs(180);

@@ -14,7 +14,7 @@ const THINK_MS_MAX: u64 = 200;
 /// Of a hundred requests, so many write; the others read.
 const WRITES_PERCENT: u32 = 53;
 /// How many times longer clients rest where few writes are to come from.
-const RESTED: u64 = 30;
+const RESTED: u64 = 100;
 
 /// Works until the storm is over, with longer pauses where it is `rested`.
 pub async fn run(mut client: Client, shared: Rc<Shared>, rested: bool) {

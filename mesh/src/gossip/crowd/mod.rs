@@ -1,6 +1,6 @@
 //! Meshes of hundreds of nodes in virtual time: gossip as it is, from chitchat to the choice of neighbours, over links
-//! that are memory. QUIC and TLS, of which a mesh has thousands of connections, are left out; with them, meshes of up to
-//! 50 are in `tests/mesh/crowd`.
+//! that are memory. QUIC and TLS, of which a mesh has thousands of connections, are left out; with them, meshes of up
+//! to 50 are in `tests/mesh/crowd`.
 //!
 //! `MICRO_NODE_CROWD=500,1000` has the first test run meshes of these sizes instead of its own.
 

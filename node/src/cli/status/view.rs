@@ -411,7 +411,7 @@ critical: node charlie is down
     #[test]
     fn a_wide_status_has_ids_addresses_gateways_and_actors() {
         let text = plain(&sample(), true, true);
-        assert!(text.contains("000000000000000a  10.0.0.1:8443  yes      store "), "{text}");
+        assert!(text.contains("000000000000000a  10.0.0.1:8443  yes      store\n"), "{text}");
         assert!(
             text.contains("000000000000000b  10.0.0.2:8443  –        store   120 entries behind"),
             "{text}"
