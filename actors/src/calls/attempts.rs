@@ -316,11 +316,12 @@ fn open(head: &Head, wait: Duration) -> Fault {
 
 /// Those of the instances that have what is asked for, if any has it: of programs that share a name, and of versions,
 /// each gets the calls that are for it.
-pub(crate) fn offering(mut instances: Instances, has: impl Fn(&Instance) -> bool) -> Instances {
-    if instances.len() > 1 && instances.iter().any(|instance| has(instance)) {
-        instances.retain(|instance| has(instance));
+pub(crate) fn offering(instances: Instances, has: impl Fn(&Instance) -> bool) -> Instances {
+    if instances.len() < 2 {
+        return instances;
     }
-    instances
+    let (have, others): (Instances, Instances) = instances.into_iter().partition(|instance| has(instance));
+    if have.is_empty() { others } else { have }
 }
 
 /// That no instance took a call.

@@ -230,18 +230,16 @@ mod tests {
         Duration::from_millis(ms)
     }
 
+    /// A link whose round trip takes so many milliseconds.
+    fn link((from, to, rtt): (u64, u64, u64)) -> LinkReport {
+        LinkReport { from: NodeId(from), to: NodeId(to), rtt: ms(rtt), jitter: Duration::ZERO, loss: 0.0 }
+    }
+
     /// One voter in each of three clouds, 68, 176 and 220 ms apart, and one more node in the third. The first leads.
     fn scene(writes: &[(u64, u64)]) -> Scene {
         let clouds = [(1, "america"), (2, "europe"), (3, "asia"), (4, "asia")];
         let regions: BTreeMap<NodeId, Region> =
             clouds.map(|(id, cloud)| (NodeId(id), (cloud.to_owned(), "r".to_owned()))).into();
-        let link = |(from, to, rtt)| LinkReport {
-            from: NodeId(from),
-            to: NodeId(to),
-            rtt: ms(rtt),
-            jitter: Duration::ZERO,
-            loss: 0.0,
-        };
         let links = [(1, 2, 68), (2, 3, 176), (3, 1, 220), (3, 4, 1), (4, 2, 190)].map(link);
         Scene {
             leader: NodeId(1),
@@ -311,13 +309,6 @@ mod tests {
         let region = |id| cut.regions[&NodeId(id)].clone();
         let (america, asia) = (region(1), region(3));
         assert_eq!(cut.distances.get(&america, &asia), Some(ms(220)));
-        let link = |(from, to, rtt)| LinkReport {
-            from: NodeId(from),
-            to: NodeId(to),
-            rtt: ms(rtt),
-            jitter: Duration::ZERO,
-            loss: 0.0,
-        };
         cut.distances = Distances::between_regions(&cut.regions, &[(1, 2, 68), (2, 3, 176)].map(link));
         assert_eq!(cut.distances.get(&america, &asia), Some(ms(244)));
         assert_eq!(cut.distances.get(&asia, &asia), Some(Duration::ZERO));

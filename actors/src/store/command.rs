@@ -2,6 +2,11 @@
 
 use crate::store::{Metadata, Value};
 use bincode::{Decode, Encode};
+use micro_sdk::wire::limits::PROPOSAL_BYTES_MAX;
+
+/// What a command takes in memory at most, as decoding counts it: a list counts what its elements are there, beside
+/// their bytes. What was taken in must be carried out, so this is more than any proposal can come to.
+pub(crate) const COMMAND_BYTES_MAX: usize = 4 * PROPOSAL_BYTES_MAX;
 
 /// A change of the store. Stored in the log: grows at its end only.
 #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]

@@ -22,12 +22,12 @@
 //! | family | value |
 //! |---|---|
 //! | `History` | what the entry changed, with the rows that it replaced (see `history`, and `past` for its readers) |
-//! | `Outcomes` | the entry's idempotency key, its fingerprint, and what it was answered (see `outcomes`) |
+//! | `Outcomes` | the entry's idempotency key, its fingerprint and time, and what it was answered (see `outcomes`) |
 
 use crate::store::{
     Watchers,
     branches::{CHANGES_MAX, MOVED_BYTES_MAX, OUTCOME_BYTES_KEPT},
-    command::{StoreCommand, StoreOutcome},
+    command::{COMMAND_BYTES_MAX, StoreCommand, StoreOutcome},
     edit::{ChangeKind, Edit},
     history, key,
     lease::{Budget, Lease},
@@ -36,16 +36,13 @@ use crate::store::{
 };
 use bytes::Bytes;
 use micro_consensus::Transaction;
-use micro_sdk::wire::{Codec, LogIndex, limits::PROPOSAL_BYTES_MAX};
+use micro_sdk::wire::{Codec, LogIndex};
 use micro_storage::Family;
 use std::{
     mem::take,
     sync::{Arc, Mutex, MutexGuard},
 };
 
-/// What a command takes in memory at most, as decoding counts it: a list counts what its elements are there, beside
-/// their bytes. What was taken in must be carried out, so this is more than any proposal can come to.
-const COMMAND_BYTES_MAX: usize = 4 * PROPOSAL_BYTES_MAX;
 /// How many records and leases one entry ends at most, so that no other entry waits long for it.
 const EXPIRE_MAX: usize = 256;
 

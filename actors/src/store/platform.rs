@@ -2,13 +2,13 @@
 
 use crate::{
     Invocation, Platform,
-    store::{NamesRequest, TablePath, Watchers, view::Replica},
+    store::{NamesRequest, TablePath, Watchers, command::COMMAND_BYTES_MAX, view::Replica},
 };
 use bincode::Decode;
 use bytes::Bytes;
 use futures::future::BoxFuture;
 use micro_consensus::Consensus;
-use micro_sdk::wire::{Code, Codec, Fault, Seams, limits::PROPOSAL_BYTES_MAX};
+use micro_sdk::wire::{Code, Codec, Fault, Seams};
 use micro_storage::StateStore;
 use std::sync::Arc;
 use tokio::{
@@ -67,8 +67,7 @@ impl StoreService {
 }
 
 fn decode<T: Decode<()>>(body: &[u8]) -> Result<T, Fault> {
-    Codec::decode::<T, { 4 * PROPOSAL_BYTES_MAX }>(body)
-        .map_err(|error| Fault::new(Code::Usage, error.to_string()))
+    Codec::decode::<T, COMMAND_BYTES_MAX>(body).map_err(|error| Fault::new(Code::Usage, error.to_string()))
 }
 
 impl Platform for StoreService {
