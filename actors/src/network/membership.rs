@@ -13,10 +13,15 @@ use micro_consensus::Observation;
 use micro_mesh::Mesh;
 use micro_sdk::wire::{Caller, Code, Codec, Fault, NodeId, status::NodeState};
 use std::{collections::BTreeSet, time::Duration};
-use tokio::time::Instant;
+use tokio::time::{Instant, sleep};
 
 /// How long a node may take to answer before it counts as down for a departure.
 const ANSWER_PATIENCE: Duration = Duration::from_secs(1);
+/// How long a learner may take to catch up before a vote that becomes free goes to nobody. One that has just joined takes
+/// less than a second of it; one that has much to fetch is not waited for.
+const LEARNER_PATIENCE: Duration = Duration::from_secs(3);
+/// How often is looked whether it has.
+const LEARNER_LOOK: Duration = Duration::from_millis(100);
 /// How long a node that leaves may wait for the group to let it go.
 const LEAVE_DEADLINE: Duration = Duration::from_secs(15);
 /// How long handing leadership over may take: an election and a round through the log.
@@ -76,9 +81,8 @@ impl NetworkService {
             .help("to wipe it, stop it and run `micro-node reset`"));
         }
         // Asked before the office is given away: a leader that may not leave had better stay one.
-        let seen = self.consensus.observe();
-        if seen.leading {
-            self.voters_without(node, &seen).await?;
+        if self.consensus.observe().leading {
+            self.voters_soon_without(node).await?;
         }
         // Looked at in any case: it tells of a lost quorum, which leaving needs too.
         match self.blobs.check_spared(node, true, Instant::now() + LEAVE_DEADLINE).await {
@@ -111,6 +115,29 @@ impl NetworkService {
         let message =
             format!("the leader {} did not let this node go: {}", self.name_of(leader), fault.message);
         Fault { message, ..fault }.help("see `micro-node status`: it needs a quorum; then try again")
+    }
+
+    /// The voters when `leaving` has left, and what was seen of the group then, as the leader sees it. Where they would
+    /// have no quorum, a learner that is up may still catch up in [`LEARNER_PATIENCE`] and take the vote.
+    ///
+    /// # Errors
+    /// As [`voters_without`](Self::voters_without).
+    async fn voters_soon_without(&self, leaving: NodeId) -> Result<(BTreeSet<NodeId>, Observation), Fault> {
+        let until = Instant::now() + LEARNER_PATIENCE;
+        loop {
+            let seen = self.consensus.observe();
+            let outcome = self.voters_without(leaving, &seen).await;
+            let members = self.mesh.gossip().members();
+            let up = |node: &NodeId| members.iter().any(|member| member.node == *node && member.alive);
+            let behind =
+                fit_learners(&seen, &members).len() < seen.learners.iter().filter(|node| up(node)).count();
+            match outcome {
+                Err(fault) if fault.code == Code::Conflict && behind && Instant::now() < until => {
+                    sleep(LEARNER_LOOK).await;
+                }
+                outcome => return outcome.map(|next| (next, seen)),
+            }
+        }
     }
 
     /// The voters when `leaving` has left, as the leader sees it.
@@ -164,8 +191,7 @@ impl NetworkService {
 
     /// Takes a node out of the group, and forgets it. On the leader.
     async fn let_go(&self, node: NodeId, deadline: Instant) -> Result<(), Fault> {
-        let seen = self.consensus.observe();
-        let next = self.voters_without(node, &seen).await?;
+        let (next, seen) = self.voters_soon_without(node).await?;
         if next != seen.voters {
             for successor in next.difference(&seen.voters) {
                 self.auth.hand_seal_to(*successor, deadline).await?;

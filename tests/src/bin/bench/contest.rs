@@ -9,9 +9,15 @@ use crate::{
     side::{Role, Side},
 };
 use anyhow::Context;
+use std::time::Duration;
+use tokio::time::sleep;
 
 /// Sent to each door before anything is measured: connections, caches and files have their first time once.
 const WARM_UP: Pressure = Pressure { requests: 2_000, connections: 1, streams: 64 };
+
+/// Between two runs. A side that has just been under load goes on for a moment: etcd commits its pages to the file, and
+/// nodes write their tables out, both on the disk and the cores that the other side is measured on next.
+const SETTLE: Duration = Duration::from_secs(1);
 
 /// What is asked for.
 struct Row {
@@ -108,6 +114,7 @@ async fn measure_row(
     let mut rates: Vec<Vec<f64>> = vec![Vec::new(); sides.len()];
     for _ in 0..runs {
         for (side, rates) in sides.iter().zip(&mut rates) {
+            sleep(SETTLE).await;
             let rate = load.rate(row.pressure, &side.request(role, row.kind, &VALUE)).await?;
             eprint!("  {} {rate:.0}/s", side.name);
             rates.push(rate);
@@ -116,6 +123,7 @@ async fn measure_row(
     eprintln!();
     let mut samples = Vec::new();
     for (side, rates) in sides.iter().zip(rates) {
+        sleep(SETTLE).await;
         let latency = load.latency(row.pressure, &side.request(role, row.kind, &VALUE)).await?;
         samples.push(Sample::new(rates, latency));
     }
