@@ -37,4 +37,4 @@ pub use registry::{header_begins_with, is_reserved, strip_hops};
 pub use renewal::{
     IDENTITY_FILE, TRUST_FILE, keep as keep_identity, kept_trust, renew_at_start, renew_by_proof,
 };
-pub use system::{System, SystemConfig};
+pub use system::{MeshBackup, System, SystemConfig};

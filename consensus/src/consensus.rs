@@ -276,13 +276,13 @@ impl Consensus {
     }
 
     /// Takes a backup of this node's replica as it is, which whoever takes it knows again by `node`, its name, and
-    /// `version`, its build.
+    /// `version`, its build. If `blobs` are to be in it, whoever takes it puts them behind it.
     ///
     /// # Errors
     /// [`ConsensusError::Storage`] if the state can't be copied.
-    pub async fn backup(&self, node: String, version: String) -> Result<Backup, ConsensusError> {
+    pub async fn backup(&self, node: String, version: String, blobs: bool) -> Result<Backup, ConsensusError> {
         let Ground { replica, mesh, .. } = &self.inner.ground;
-        let origin = Origin { cluster: mesh.cluster(), node, version, time_ms: self.time_ms() };
+        let origin = Origin { cluster: mesh.cluster(), node, version, time_ms: self.time_ms(), blobs };
         let taken = Backup::take(replica.clone(), origin).await;
         taken.map_err(|error| ConsensusError::Storage(error.to_string()))
     }

@@ -6,6 +6,7 @@ use crate::{
 };
 use bytes::Bytes;
 use micro_actors::{
+    MeshBackup,
     audit::Origin,
     blob::{
         BlobName, BlobView, DeleteBlobRequest, GetBlobRequest, ListBlobsRequest, PIECE_BYTES, PutBlobRequest,
@@ -17,7 +18,6 @@ use micro_actors::{
         Watch, WatchRequest, WriteRequest,
     },
 };
-use micro_consensus::Backup;
 use micro_node::node::{ConfigChange, Context, Local};
 use micro_sdk::wire::{Caller, Code, Fault, Namespace, ServiceName};
 use tokio::time::Instant;
@@ -198,12 +198,12 @@ impl Door {
         self.local.compact(&self.context(), CompactRequest { revision }).await.map(drop)
     }
 
-    /// Takes a backup.
+    /// Takes a backup, with the blobs.
     ///
     /// # Errors
     /// As the node answers.
-    pub async fn backup(&self) -> Result<Backup, Fault> {
-        self.local.backup(&self.context()).await
+    pub async fn backup(&self) -> Result<MeshBackup, Fault> {
+        self.local.backup(&self.context(), !self.planted(PlantedBug::BlobsNotBackedUp)).await
     }
 
     /// Makes a lease.

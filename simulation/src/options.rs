@@ -61,11 +61,13 @@ pub enum PlantedBug {
     WaysKept,
     /// All calls are tried again, also those that must not be done twice.
     AllTriedAgain,
+    /// A backup is taken without the blobs.
+    BlobsNotBackedUp,
 }
 
 impl PlantedBug {
     /// All, by the names they are called by on the command line.
-    pub const ALL: [(&'static str, PlantedBug); 27] = [
+    pub const ALL: [(&'static str, PlantedBug); 28] = [
         ("ack-before-sync", PlantedBug::AckBeforeSync),
         ("vote-not-persisted", PlantedBug::VoteNotPersisted),
         ("read-without-quorum", PlantedBug::ReadWithoutQuorum),
@@ -93,6 +95,7 @@ impl PlantedBug {
         ("renewals-skipped", PlantedBug::RenewalsSkipped),
         ("ways-kept", PlantedBug::WaysKept),
         ("all-tried-again", PlantedBug::AllTriedAgain),
+        ("blobs-not-backed-up", PlantedBug::BlobsNotBackedUp),
     ];
 }
 

@@ -227,3 +227,8 @@ fn a_call_that_is_done_twice_because_it_was_tried_again_is_found() {
 fn a_backup_of_an_old_copy_is_found() {
     finds_with(PlantedBug::OldCopies, &[Kind::Backup], &["backups"]);
 }
+
+#[test]
+fn a_backup_without_the_blobs_is_found() {
+    finds_with(PlantedBug::BlobsNotBackedUp, &[Kind::Backup], &["backups"]);
+}

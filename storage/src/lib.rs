@@ -9,6 +9,7 @@
 //!
 //! Nothing here knows Raft beyond the words "term" and "index", nor what the records mean.
 
+pub mod blob_archive;
 mod blob_digest;
 mod blob_store;
 pub mod conformance;

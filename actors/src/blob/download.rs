@@ -73,6 +73,12 @@ impl BlobService {
 }
 
 impl Download {
+    /// All of the blob that `view` shows. Nothing is read yet.
+    pub(super) fn whole(service: &BlobService, view: BlobView) -> Self {
+        let end = view.bytes;
+        Download::new(service.parts.clone(), view, 0, end)
+    }
+
     fn new(shared: Arc<Shared>, view: BlobView, at: u64, end: u64) -> Self {
         // The disk here first, whether the records know of that copy or not.
         let here = shared.here();
@@ -113,7 +119,7 @@ impl Download {
     }
 
     /// Sees to it that bytes wait, if there are any left.
-    async fn prepare(&mut self) -> Result<(), Fault> {
+    pub(super) async fn prepare(&mut self) -> Result<(), Fault> {
         while self.waiting.is_empty() && self.at < self.end {
             let left = usize::try_from(self.end - self.at).unwrap_or(usize::MAX);
             let (hash, at, end) = (self.view.hash, self.at, self.end);

@@ -14,6 +14,7 @@
 //! has; the leader's finds other nodes for copies that were lost. Where no copy that is named can be had, all nodes are
 //! asked: one that no record names is as good. What nobody reads is read all the same, slowly, to find what has rotted.
 
+mod archive;
 mod choice;
 mod download;
 mod fetch;
@@ -36,6 +37,7 @@ mod transfer;
 mod upload;
 mod writing;
 
+pub use archive::Archive;
 pub use download::Download;
 pub use handover::{HandOver, HandedOver};
 pub(crate) use health::{Health, Missing};
@@ -44,6 +46,7 @@ pub use limits::{CONTENT_TYPE_BYTES_MAX, COPIES_DEFAULT, COPIES_MAX, NAME_BYTES_
 pub use name::BlobName;
 pub(crate) use platform::BlobParts;
 pub use platform::{BLOB, BlobService};
+pub use reading::blobs_of;
 pub use request::{
     BlobView, DeleteBlobRequest, GetBlobRequest, ListBlobsReply, ListBlobsRequest, PutBlobReply,
     PutBlobRequest,

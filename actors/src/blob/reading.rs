@@ -6,8 +6,9 @@ use super::{
     name::{name_in, prefix_key},
     record::{Copies, Manifest, copies, decode, manifests},
 };
-use crate::store::{Glimpse, ListOrder, Record, RecordRange};
-use micro_sdk::wire::{Code, Fault, Namespace, NodeId};
+use crate::store::{self, Glimpse, ListOrder, Record, RecordRange};
+use micro_sdk::wire::{BlobHash, Code, Fault, Namespace, NodeId};
+use micro_storage::StateStore;
 use std::collections::BTreeSet;
 use tokio::time::Instant;
 
@@ -61,7 +62,7 @@ impl BlobService {
         let ListBlobsRequest { namespace, prefix, after, stale, .. } = request;
         let members = self.parts.members();
         let look = move |glimpse: &Glimpse<'_>| {
-            let mut reply = ListBlobsReply { blobs: Vec::new(), more: false };
+            let mut reply = ListBlobsReply { blobs: Vec::new(), more: false, age_ms: None };
             let mut range = RecordRange::prefix(manifests(), prefix_key(&namespace, &prefix));
             // Behind a name is from that name with the least of all characters on.
             if !after.is_empty() {
@@ -76,13 +77,27 @@ impl BlobService {
             })?;
             Ok(reply)
         };
-        self.store.glimpse(stale, deadline, look).await
+        let (reply, age_ms) = self.store.dated_glimpse(stale, deadline, look).await?;
+        Ok(ListBlobsReply { age_ms, ..reply })
     }
+}
+
+/// The names and the contents of all blobs in a state that nobody serves, such as one that was just restored. Blocks.
+///
+/// # Errors
+/// If the state can't be read.
+pub fn blobs_of(state: &dyn StateStore) -> Result<Vec<(String, BlobHash)>, Fault> {
+    let named = |record: Record| Ok((name_in(&record.key).to_owned(), decode::<Manifest>(&record)?.hash));
+    store::records(state, &manifests())?.into_iter().map(named).collect()
 }
 
 /// What is told of a blob. Nodes that are no members have nothing, whatever was noted once: they are gone for good, or
 /// of the mesh that was backed up.
-fn view(glimpse: &Glimpse<'_>, record: &Record, members: &BTreeSet<NodeId>) -> Result<BlobView, Fault> {
+pub(super) fn view(
+    glimpse: &Glimpse<'_>,
+    record: &Record,
+    members: &BTreeSet<NodeId>,
+) -> Result<BlobView, Fault> {
     let manifest: Manifest = decode(record)?;
     let where_it_is = glimpse.record(&copies(), &record.key)?;
     let missing = || Fault::new(Code::Failed, format!("blob {:?} has no record of its copies", record.key));

@@ -161,4 +161,6 @@ pub struct ListBlobsReply {
     pub blobs: Vec<BlobView>,
     /// Whether there are more behind the last.
     pub more: bool,
+    /// Of a stale listing: how many milliseconds ago this replica was known to be current, if that can be said.
+    pub age_ms: Option<u64>,
 }

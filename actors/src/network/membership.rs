@@ -13,12 +13,12 @@ use micro_consensus::Observation;
 use micro_mesh::Mesh;
 use micro_sdk::wire::{Caller, Code, Codec, Fault, NodeId, status::NodeState};
 use std::{collections::BTreeSet, time::Duration};
-use tokio::time::{Instant, sleep};
+use tokio::time::{Instant, sleep, timeout_at};
 
 /// How long a node may take to answer before it counts as down for a departure.
 const ANSWER_PATIENCE: Duration = Duration::from_secs(1);
-/// How long a learner may take to catch up before a vote that becomes free goes to nobody. One that has just joined takes
-/// less than a second of it; one that has much to fetch is not waited for.
+/// How long a learner may take to catch up before a vote that becomes free goes to nobody. One that has just joined
+/// takes less than a second of it; one that has much to fetch is not waited for.
 const LEARNER_PATIENCE: Duration = Duration::from_secs(3);
 /// How often is looked whether it has.
 const LEARNER_LOOK: Duration = Duration::from_millis(100);
@@ -26,6 +26,9 @@ const LEARNER_LOOK: Duration = Duration::from_millis(100);
 const LEAVE_DEADLINE: Duration = Duration::from_secs(15);
 /// How long handing leadership over may take: an election and a round through the log.
 const HAND_OVER_PATIENCE: Duration = Duration::from_secs(5);
+
+/// How long the election of another leader may take when the one that led is down: some rounds of it.
+const SUCCESSION_PATIENCE: Duration = Duration::from_secs(15);
 
 /// Endpoint `transfer`: hands leadership over. Answers with a [`MemberReply`]: who leads now.
 #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
@@ -280,7 +283,7 @@ impl NetworkService {
         let RemoveRequest { node, even_if_up, even_if_blobs_are_lost } = request;
         let node = self.member(&node)?;
         let removed = MemberReply { node, name: self.name_of(node) };
-        let leader = self.leader()?;
+        let leader = self.leader_without(node, deadline).await?;
         if !even_if_blobs_are_lost {
             self.blobs.check_spared(node, false, deadline).await?;
         }
@@ -323,6 +326,27 @@ impl NetworkService {
     /// Whether a node is up and does not say that it shuts down.
     pub(super) fn stays(&self, node: NodeId) -> bool {
         stays(&self.mesh, node)
+    }
+
+    /// Who leads; if that is `node`, and it is down, who leads after it.
+    async fn leader_without(&self, node: NodeId, deadline: Instant) -> Result<NodeId, Fault> {
+        let leader = self.leader()?;
+        if leader != node || node == self.mesh.node() || self.answers(node).await {
+            return Ok(leader);
+        }
+        let mut leaders = self.consensus.watch_leader();
+        let until = deadline.min(Instant::now() + SUCCESSION_PATIENCE);
+        let elected =
+            timeout_at(until, leaders.wait_for(|leader| leader.is_some_and(|leader| leader != node)));
+        match elected.await {
+            Ok(Ok(leader)) => Ok(leader.unwrap_or(node)),
+            Ok(Err(_)) | Err(_) => {
+                let message =
+                    format!("{} led, does not answer, and nobody else was elected", self.name_of(node));
+                Err(Fault::new(Code::Unavailable, message)
+                    .help("see `micro-node status`: a majority of the voters must be reachable"))
+            }
+        }
     }
 
     fn leader(&self) -> Result<NodeId, Fault> {

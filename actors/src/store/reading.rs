@@ -114,7 +114,7 @@ impl StoreService {
     /// # Errors
     /// As [`read`](Self::read); [`Code::Timeout`] if too much has changed since the revision to find them in time.
     pub async fn names(&self, request: NamesRequest, deadline: Instant) -> Result<NamesReply, Fault> {
-        self.current(request.stale, deadline).await?;
+        let age_ms = self.current(request.stale, deadline).await?;
         self.check_revision(request.at)?;
         let mut prefix = vec![RECORD_TAG];
         for name in [Some(request.namespace.as_str()), request.database.as_ref().map(|name| name.as_str())] {
@@ -131,7 +131,8 @@ impl StoreService {
             None => [&prefix[..], RESERVED.as_bytes()].concat().into(),
         };
         let range = start..end;
-        self.replica.look_aside(move |view| names(view, range, prefix.len(), request.at, deadline)).await
+        let look = move |view: &dyn StateView| names(view, range, prefix.len(), request.at, deadline);
+        Ok(NamesReply { age_ms, ..self.replica.look_aside(look).await? })
     }
 
     /// Lists leases.
@@ -139,7 +140,7 @@ impl StoreService {
     /// # Errors
     /// As [`read`](Self::read).
     pub async fn leases(&self, request: LeasesRequest, deadline: Instant) -> Result<LeasesReply, Fault> {
-        self.current(request.stale, deadline).await?;
+        let age_ms = self.current(request.stale, deadline).await?;
         let limit = LIST_LIMIT_MAX as usize;
         let look = move |view: &dyn StateView| {
             let range = key::leases_after(request.after);
@@ -153,7 +154,7 @@ impl StoreService {
             let lease = lease.ok_or_else(|| garbled("a lease"))?;
             Ok(LeaseItem { lease: lease.id, ttl_ms: lease.ttl_ms, expires_ms: lease.expires_ms })
         });
-        Ok(LeasesReply { leases: leases.collect::<Result<_, Fault>>()?, more })
+        Ok(LeasesReply { leases: leases.collect::<Result<_, Fault>>()?, more, age_ms })
     }
 
     /// How much history there is.
@@ -209,7 +210,7 @@ pub(super) fn names(
         };
         let Some(key) = first else { break };
         if names.len() == LIST_LIMIT_MAX as usize {
-            return Ok(NamesReply { names, more: true });
+            return Ok(NamesReply { names, more: true, age_ms: None });
         }
         let length = key[prefix..].iter().position(|byte| *byte == 0);
         let end = prefix + length.ok_or_else(|| garbled("the key of a record"))?;
@@ -217,7 +218,7 @@ pub(super) fn names(
         names.push(name.map_err(|_| garbled("the key of a record"))?);
         range.start = key::behind_prefix(&key[..=end]);
     }
-    Ok(NamesReply { names, more: false })
+    Ok(NamesReply { names, more: false, age_ms: None })
 }
 
 /// One list on its way.

@@ -186,6 +186,8 @@ pub struct NamesReply {
     pub names: Vec<String>,
     /// Whether there are more after the last.
     pub more: bool,
+    /// Of a stale reading: how many milliseconds ago this replica was known to be current, if that can be said.
+    pub age_ms: Option<u64>,
 }
 
 /// Endpoint `grant`.
@@ -247,6 +249,8 @@ pub struct LeasesReply {
     pub leases: Vec<LeaseItem>,
     /// Whether there are more after the last.
     pub more: bool,
+    /// Of a stale reading: how many milliseconds ago this replica was known to be current, if that can be said.
+    pub age_ms: Option<u64>,
 }
 
 /// Endpoint `compact`.

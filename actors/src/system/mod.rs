@@ -1,5 +1,6 @@
 //! All platform services of one node, started together.
 
+mod backup;
 mod incoming;
 
 use crate::{
@@ -20,8 +21,9 @@ use crate::{
     renewal::Renewal,
     store::{Expirer, StoreService},
 };
+pub use backup::MeshBackup;
 use incoming::Incoming;
-use micro_consensus::{Backup, Consensus, Observation};
+use micro_consensus::{Consensus, Observation};
 use micro_mesh::{LinkState, Mesh};
 use micro_sdk::wire::{Code, Fault, NodeId, Seams};
 use micro_storage::Storage;
@@ -31,6 +33,9 @@ use std::{
     time::{Duration, SystemTime},
 };
 use tokio::{sync::Notify, task::JoinHandle, time::Instant};
+
+/// How long it may take to find out which blobs there are: a look at the records of all.
+const ARCHIVE_DEADLINE: Duration = Duration::from_secs(60);
 
 /// What the services of a node are built on.
 pub struct SystemConfig {
@@ -336,14 +341,21 @@ impl System {
         &self.policies
     }
 
-    /// Takes a backup of this node's replica that shows everything acknowledged before the call.
+    /// Takes a backup of this node's replica that shows everything acknowledged before the call; with the blobs, if
+    /// `blobs` are wanted.
     ///
     /// # Errors
     /// [`Code::Unavailable`] without quorum, [`Code::Failed`] if the state can't be copied.
-    pub async fn backup(&self, deadline: Instant) -> Result<Backup, Fault> {
+    pub async fn backup(&self, blobs: bool, deadline: Instant) -> Result<MeshBackup, Fault> {
         self.consensus.barrier(deadline).await?;
-        let name = self.registry.node_name(self.mesh.node());
-        Ok(self.consensus.backup(name, env!("CARGO_PKG_VERSION").to_owned()).await?)
+        let (name, version) = (self.registry.node_name(self.mesh.node()), env!("CARGO_PKG_VERSION"));
+        let state = self.consensus.backup(name, version.to_owned(), blobs).await?;
+        // Behind the state: a blob that was put meanwhile is in it for nothing, and one that is in the state is there.
+        let archive = match blobs {
+            true => Some(self.blobs.archive(Instant::now() + ARCHIVE_DEADLINE).await?),
+            false => None,
+        };
+        Ok(MeshBackup::new(state, archive))
     }
 
     /// Tells the others how far this node is.

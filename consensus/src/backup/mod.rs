@@ -1,10 +1,11 @@
 //! A backup: the state of the group at one moment, as one stream of bytes that a file can hold.
 //!
 //! ```text
-//! "micro-node backup 2\n"
+//! "micro-node backup 3\n"
 //! length of the head, u32 BE | head, by the codec
 //! the files of a snapshot, one behind the other, in the order of its manifest
 //! SHA-256 of all above                                            a cut or changed backup is seen
+//! what else belongs to it, if the head says so: the blobs
 //! ```
 //!
 //! It is taken from a snapshot of any replica and restored as the first replica of a new group. Restored records keep
@@ -22,7 +23,7 @@ use bincode::{Decode, Encode};
 use micro_sdk::wire::ClusterId;
 
 /// What a backup begins with. The number is that of the layout.
-const MAGIC: &[u8] = b"micro-node backup 2\n";
+const MAGIC: &[u8] = b"micro-node backup 3\n";
 /// The largest head: the manifest of half a terabyte is within it, and garbage allocates no more.
 const HEAD_BYTES_MAX: usize = 8 << 20;
 /// SHA-256.
@@ -41,6 +42,8 @@ struct Head {
     /// The last entry in it.
     revision: u64,
     manifest: ManifestRecord,
+    /// Whether the blobs follow the state.
+    blobs: bool,
 }
 
 /// What a backup is of.
@@ -58,6 +61,8 @@ pub struct BackupFacts {
     pub revision: u64,
     /// The length of its state, in bytes.
     pub state_bytes: u64,
+    /// Whether the blobs are in it.
+    pub blobs: bool,
 }
 
 impl Head {
@@ -69,6 +74,7 @@ impl Head {
             time_ms: self.time_ms,
             revision: self.revision,
             state_bytes: self.manifest.files.iter().map(|(_, bytes, _)| bytes).sum(),
+            blobs: self.blobs,
         }
     }
 }

@@ -83,16 +83,19 @@ impl<R: Read> Restoration<R> {
         self.head.facts()
     }
 
-    /// Reads all of it and finds out whether it is whole. `progress` is told how many bytes of the state were read.
+    /// Reads the state and finds out whether it is whole. `progress` is told how many bytes of it were read. Returns
+    /// the source where the blobs begin, if they are in it.
     ///
     /// # Errors
     /// [`RestoreError::Damaged`], with where.
-    pub fn verify(mut self, progress: impl FnMut(u64)) -> Result<(), RestoreError> {
-        self.read_files(progress, |_, _| Ok(()))
+    pub fn verify(mut self, progress: impl FnMut(u64)) -> Result<Option<R>, RestoreError> {
+        self.read_files(progress, |_, _| Ok(()))?;
+        self.rest()
     }
 
     /// Makes it the state of `storage`, which has to be new, as the only replica of a new group whose only member is
-    /// `node`. The families in `forget` begin empty. `progress` is told how many bytes of the state were read.
+    /// `node`. The families in `forget` begin empty. `progress` is told how many bytes of the state were read. Returns
+    /// the source where the blobs begin, if they are in it.
     ///
     /// # Errors
     /// [`RestoreError::Damaged`] with where, or why `storage` can't take it; it is not fit for use then.
@@ -102,7 +105,7 @@ impl<R: Read> Restoration<R> {
         node: NodeId,
         forget: &[Family],
         progress: impl FnMut(u64),
-    ) -> Result<(), RestoreError> {
+    ) -> Result<Option<R>, RestoreError> {
         let manifest = self.manifest.clone();
         storage.snapshots.receive(&manifest)?;
         self.read_files(progress, |file, chunk| storage.snapshots.receive_chunk(file, chunk))?;
@@ -115,7 +118,18 @@ impl<R: Read> Restoration<R> {
         batch.put(Family::Raft, APPLIED_KEY, Codec::encode(&taken_over(applied, node)));
         storage.state.write(batch)?;
         storage.state.flush()?;
-        Ok(())
+        self.rest()
+    }
+
+    /// What follows the state.
+    fn rest(mut self) -> Result<Option<R>, RestoreError> {
+        if self.head.blobs {
+            return Ok(Some(self.source));
+        }
+        match self.source.read(&mut [0])? {
+            0 => Ok(None),
+            _ => Err(RestoreError::Damaged("something follows behind its end".to_owned())),
+        }
     }
 
     /// Reads the files, gives each chunk to `take`, and compares every checksum.
@@ -146,10 +160,7 @@ impl<R: Read> Restoration<R> {
         if self.digest.clone().finish().as_ref() != digest {
             return Err(RestoreError::Damaged("its checksum is wrong".to_owned()));
         }
-        match self.source.read(&mut [0])? {
-            0 => Ok(()),
-            _ => Err(RestoreError::Damaged("something follows behind its end".to_owned())),
-        }
+        Ok(())
     }
 }
 

@@ -28,9 +28,9 @@ const STALL: Duration = Duration::from_secs(30);
 pub struct Backup {
     /// What it is of.
     pub facts: BackupFacts,
-    /// All of its bytes, in order. An error ends it: what came before is no backup.
+    /// All of its bytes but those of the blobs, in order. An error ends it: what came before is no backup.
     pub chunks: mpsc::Receiver<io::Result<Bytes>>,
-    /// How many bytes there are in all.
+    /// How many bytes these are.
     pub bytes: u64,
 }
 
@@ -40,6 +40,8 @@ pub(crate) struct Origin {
     pub node: String,
     pub version: String,
     pub time_ms: u64,
+    /// Whether whoever takes it will put the blobs behind it.
+    pub blobs: bool,
 }
 
 impl Backup {
@@ -51,10 +53,17 @@ impl Backup {
         let turn = replica.own_snapshot_turn().await;
         let manifest = replica.make_snapshot().await?;
         let applied = decode::<AppliedRecord>(&manifest.applied)?;
-        let Origin { cluster, node, version, time_ms } = origin;
+        let Origin { cluster, node, version, time_ms, blobs } = origin;
         let revision = applied.last.map_or(0, |last| last.index);
-        let head =
-            Head { cluster, node, version, time_ms, revision, manifest: ManifestRecord::from(&manifest) };
+        let head = Head {
+            cluster,
+            node,
+            version,
+            time_ms,
+            revision,
+            manifest: ManifestRecord::from(&manifest),
+            blobs,
+        };
         let facts = head.facts();
         let begin = begin(&head);
         let bytes = begin.len() as u64 + facts.state_bytes + super::DIGEST_BYTES as u64;

@@ -35,7 +35,7 @@ pub use introduction::Introduction;
 pub use local::{Context, Local};
 pub use readiness::not_ready;
 pub use rejoin::{GivenUp, nobody, rejoin};
-pub use restore::{Restored, restore, restore_fault};
+pub use restore::{Restored, restore, restore_fault, unpack_blobs};
 pub use seams::production_seams;
 
 use crate::{

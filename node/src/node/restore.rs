@@ -13,7 +13,10 @@ use micro_actors::{
 use micro_consensus::{BackupFacts, Restoration, RestoreError};
 use micro_mesh::CERTIFICATE_LIFE;
 use micro_sdk::wire::{ClusterId, Code, Fault, NodeId};
-use micro_storage::Family;
+use micro_storage::{
+    BlobStore, Family, StorageError,
+    blob_archive::{self, Unpacked},
+};
 use std::{io::Read, path::Path};
 
 /// What a restored directory holds.
@@ -25,14 +28,16 @@ pub struct Restored {
     pub cluster: ClusterId,
     /// Its first node.
     pub node: NodeId,
+    /// The blobs that were in it; none if it was taken without.
+    pub blobs: Option<Unpacked>,
     /// What became of the keys of secrets; none if the old mesh's seal key was not there.
     pub inherited: Option<Inherited>,
 }
 
 /// Puts the backup in `source` into a data directory, which must not hold a node, so that the next start there begins
 /// a new mesh with what was backed up. Nodes, tokens and keys of the old mesh are left behind: its members would not
-/// know the new one. With `seal_key`, that of the old mesh's seal, the new one opens the secrets of the configuration.
-/// `progress` is told how many bytes were read.
+/// know the new one. Blobs lie in the directory then, for the new mesh to find. With `seal_key`, that of the old
+/// mesh's seal, the new one opens the secrets of the configuration. `progress` is told how many bytes were read.
 ///
 /// # Errors
 /// If the directory is in use or holds a node, the backup is damaged, or the seal key is another mesh's.
@@ -40,7 +45,7 @@ pub fn restore(
     data_dir: &Path,
     source: impl Read,
     seal_key: Option<&SealKey>,
-    progress: impl FnMut(u64),
+    mut progress: impl FnMut(u64),
 ) -> Result<Restored, Fault> {
     let restoration = Restoration::open(source).map_err(restore_fault)?;
     let dir = data_dir.display();
@@ -65,19 +70,40 @@ pub fn restore(
     let facts = restoration.facts();
     let (cluster, node) = (founding.identity.cluster, founding.identity.node);
     storage.files.write(RESTORING_FILE, b"").map_err(failed)?;
-    let restored = restoration.restore(&storage, node, &[Family::Auth], progress);
-    let inherited = restored.map_err(restore_fault).and_then(|()| {
+    let restored = restoration.restore(&storage, node, &[Family::Auth], &mut progress).and_then(|rest| {
+        let unpack = |mut rest| {
+            unpack_blobs(&mut rest, Some(&*storage.blobs), |read| progress(facts.state_bytes + read))
+        };
+        rest.map(unpack).transpose()
+    });
+    let inherited = restored.map_err(restore_fault).and_then(|blobs| {
         let heir = MeshSeal { cluster, key: &founding.seal };
         let inherit =
             |key| inherit_keys(&*storage.state, &seams, MeshSeal { cluster: facts.cluster, key }, heir);
-        seal_key.map(inherit).transpose()
+        Ok((blobs, seal_key.map(inherit).transpose()?))
     });
-    let inherited = inherited.map_err(|fault| {
+    let (blobs, inherited) = inherited.map_err(|fault| {
         fault.help(format!("{dir} can't be started in: `micro-node reset --data-dir {dir}` wipes it"))
     })?;
     founding.keep(&storage)?;
     storage.files.remove(RESTORING_FILE).map_err(failed)?;
-    Ok(Restored { facts, cluster, node, inherited })
+    Ok(Restored { facts, cluster, node, blobs, inherited })
+}
+
+/// Reads the blobs of a backup from where they begin, compares each with its hash, and puts them into `store`, if there
+/// is one.
+///
+/// # Errors
+/// [`RestoreError::Damaged`], or why they can't be read or kept.
+pub fn unpack_blobs(
+    source: &mut impl Read,
+    store: Option<&dyn BlobStore>,
+    progress: impl FnMut(u64),
+) -> Result<Unpacked, RestoreError> {
+    blob_archive::unpack(source, store, progress).map_err(|error| match error {
+        StorageError::Corrupt { what, detail } => RestoreError::Damaged(format!("{what}: {detail}")),
+        other => RestoreError::Storage(other),
+    })
 }
 
 fn failed(error: impl std::fmt::Display) -> Fault {

@@ -25,13 +25,25 @@ pub struct Backup {
 }
 
 impl Node {
-    /// Takes a backup of the mesh's state, as of a moment after this was asked.
+    /// Takes a backup of the mesh's state, as of a moment after this was asked, and of its blobs.
     ///
     /// # Errors
     /// `Unavailable` without quorum, `Denied`; else as every request.
     pub async fn backup(&self) -> Result<Backup, Fault> {
+        self.take_backup(false).await
+    }
+
+    /// The same without the blobs: who restores it has their names, and puts their bytes anew.
+    ///
+    /// # Errors
+    /// As [`backup`](Self::backup).
+    pub async fn backup_without_blobs(&self) -> Result<Backup, Fault> {
+        self.take_backup(true).await
+    }
+
+    async fn take_backup(&self, without_blobs: bool) -> Result<Backup, Fault> {
         let mut client = self.client();
-        let request = self.request(proto::BackupRequest {})?;
+        let request = self.request(proto::BackupRequest { without_blobs })?;
         let begun = async {
             let mut answers = client.backup(request).await?.into_inner();
             let first = answers.message().await?;
@@ -46,7 +58,7 @@ impl Node {
 }
 
 impl Backup {
-    /// How many bytes it has in all.
+    /// How many bytes it has in all, if no blob is deleted meanwhile.
     pub fn bytes(&self) -> u64 {
         self.bytes
     }

@@ -97,9 +97,9 @@ pub use registry::{
 };
 pub use settings::Setting;
 pub use store::{
-    Batch, BatchError, Batched, Change, ChangeKind, Comparand, Compare, Delete, DeleteRange, Fence, Found,
-    Get, History, Lease, LeaseListing, List, Op, OpResult, Order, Page, Put, Record, Relation, Revision,
-    Store, TRANSACTION_OPS_MAX, Table, Transacted, Transaction, Watch, WatchError, WatchRange,
+    Batch, BatchError, Batched, Change, ChangeKind, Comparand, Compare, Counted, Delete, DeleteRange, Fence,
+    Found, Get, History, Lease, LeaseListing, List, Op, OpResult, Order, Page, Put, Record, Relation,
+    Revision, Store, TRANSACTION_OPS_MAX, Table, Transacted, Transaction, Watch, WatchError, WatchRange,
 };
 pub use token::Token;
 pub use ways::{Connection, Explanation, Link, Links, Ping, Way};

@@ -186,7 +186,7 @@ impl store_server::Store for Asked {
             (None, after) => (vec![format!("{after}b")], false),
             (Some(database), _) => (vec![format!("of-{database}")], false),
         };
-        Ok(Response::new(proto::NamesResponse { names, more }))
+        Ok(Response::new(proto::NamesResponse { names, more, age_ms: None }))
     }
 
     async fn watch(
@@ -269,7 +269,7 @@ impl store_server::Store for Asked {
     ) -> Result<Response<proto::ListLeasesResponse>, Status> {
         let lease = request.into_inner().after + 1;
         let item = proto::list_leases_response::Lease { lease, ttl_ms: LEASE_MS, expires_ms: 1000 };
-        Ok(Response::new(proto::ListLeasesResponse { leases: vec![item], more: lease < 3 }))
+        Ok(Response::new(proto::ListLeasesResponse { leases: vec![item], more: lease < 3, age_ms: None }))
     }
 
     async fn compact(

@@ -1,4 +1,5 @@
-//! A backup holds what was acknowledged before it was asked for, all of its revision, and nothing of a later one.
+//! A backup holds what was acknowledged before it was asked for, all of its revision, and nothing of a later one; and
+//! the blobs that were there.
 
 use super::{Checker, Ending, Violation};
 use crate::workload::{
@@ -27,9 +28,11 @@ impl Checker for Backups {
         let writes: BTreeMap<u64, (&str, &Request)> = writes.collect();
         for take in &entries {
             let what = match take.done() {
-                Some(BackupTold::Restored(revision, saved)) => wrong(&writes, take, *revision, saved),
+                Some(BackupTold::Restored(revision, saved, blobs)) => {
+                    wrong(&writes, take, *revision, saved).or_else(|| lacking(&entries, take, blobs))
+                }
                 Some(BackupTold::Unfit(why)) => Some(format!("it can't be restored: {why}")),
-                Some(BackupTold::Written(_)) | None => None,
+                Some(BackupTold::Written(_) | BackupTold::Put) | None => None,
             };
             if let Some(what) = what {
                 let at = take.from.as_secs_f64();
@@ -72,13 +75,24 @@ fn wrong(
     })
 }
 
+/// The blob that was put before a backup was asked for, and is not in it.
+fn lacking(entries: &[Request], take: &Request, blobs: &[u64]) -> Option<String> {
+    entries.iter().find_map(|entry| match entry.asked {
+        BackupAsked::Put(value) if entry.done().is_some() && entry.precedes(take) => {
+            (!blobs.contains(&value)).then(|| format!("it lacks blob {value}, which was put before"))
+        }
+        _ => None,
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::workload::Outcome;
     use std::time::Duration;
 
-    /// Writes `a` at the revisions 10 and 20, `b` without an answer, and takes a backup from second 15 to 30.
+    /// Writes `a` at the revisions 10 and 20, `b` without an answer, puts blob 5 in second 13, and takes a backup from
+    /// second 15 to 30.
     fn seen(told: BackupTold) -> bool {
         let ending = Ending::default();
         let journal = &ending.journals.backup;
@@ -88,18 +102,24 @@ mod tests {
             journal.tell(place, Outcome::Done(BackupTold::Written(version)), second(version + 1));
         }
         journal.ask("c", BackupAsked::Write("b", 3), second(12));
+        let place = journal.ask("c", BackupAsked::Put(5), second(13));
+        journal.tell(place, Outcome::Done(BackupTold::Put), second(14));
         let place = journal.ask("c", BackupAsked::Take, second(15));
         journal.tell(place, Outcome::Done(told), second(30));
         Backups.conclude(&ending).is_err()
     }
 
-    fn restored(revision: u64, saved: &[(&str, u64, u64)]) -> BackupTold {
+    fn records(saved: &[(&str, u64, u64)]) -> Vec<Saved> {
         let saved = saved.iter().map(|(key, value, version)| Saved {
             key: (*key).to_owned(),
             value: *value,
             version: *version,
         });
-        BackupTold::Restored(revision, saved.collect())
+        saved.collect()
+    }
+
+    fn restored(revision: u64, saved: &[(&str, u64, u64)]) -> BackupTold {
+        BackupTold::Restored(revision, records(saved), vec![5])
     }
 
     #[test]
@@ -113,6 +133,7 @@ mod tests {
         assert!(seen(restored(19, &[("a", 1, 11)])), "another version");
         assert!(seen(restored(19, &[("a", 1, 10), ("b", 4, 12)])), "made up");
         assert!(seen(restored(19, &[("a", 1, 10), ("b", 1, 10)])), "in another place");
+        assert!(seen(BackupTold::Restored(10, records(&[("a", 1, 10)]), Vec::new())), "without its blob");
         assert!(seen(BackupTold::Unfit("it is damaged".to_owned())));
     }
 }

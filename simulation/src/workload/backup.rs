@@ -1,16 +1,20 @@
-//! Clients that write records and back the mesh up; each backup is restored at once, and looked at.
+//! Clients that write records, put blobs and back the mesh up; each backup is restored at once, and looked at.
 
-use super::{Client, Journal, Outcome, Table};
+use super::{Client, Journal, Outcome, Table, blob::hurried};
 use crate::{
     door::number,
     machine::{Phase, Shared},
     seams::VirtualTime,
 };
-use micro_actors::store::{self, Record, WriteRequest};
+use bytes::Bytes;
+use micro_actors::{
+    blob::blobs_of,
+    store::{self, Record, WriteRequest},
+};
 use micro_consensus::Restoration;
 use micro_sdk::wire::{Code, Fault, NodeId};
 use micro_storage::{
-    Family,
+    Family, Storage, blob_archive,
     memory::{self, MemoryDisk},
 };
 use rand::Rng;
@@ -18,6 +22,10 @@ use std::{rc::Rc, sync::Arc};
 
 /// Where the records lie.
 const SAVED: Table = Table("saved");
+/// What the names of blobs begin with. None is deleted, so that each has to be in all later backups.
+const BLOB: &str = "saved-";
+/// On how many nodes they are: a node that is down takes none with it.
+const BLOB_COPIES: u32 = 2;
 /// Their keys: few, so that backups show most of them changed.
 const KEYS: [&str; 5] = ["s0", "s1", "s2", "s3", "s4"];
 /// The longest pause between two requests.
@@ -28,6 +36,8 @@ const THINK_MS_MAX: u64 = 300;
 pub enum BackupAsked {
     /// To write a value that nobody else writes under a key.
     Write(&'static str, u64),
+    /// To put a blob that nobody else puts.
+    Put(u64),
     /// A backup.
     Take,
 }
@@ -48,8 +58,10 @@ pub struct Saved {
 pub enum BackupTold {
     /// It was written at this revision.
     Written(u64),
-    /// The backup says that it is of this revision, and restored it is this.
-    Restored(u64, Vec<Saved>),
+    /// The blob is there.
+    Put,
+    /// The backup says that it is of this revision, and restored it is this: these records, and these blobs, whole.
+    Restored(u64, Vec<Saved>, Vec<u64>),
     /// All of the backup came, and it could not be restored.
     Unfit(String),
 }
@@ -65,7 +77,10 @@ pub async fn run(mut client: Client, shared: Rc<Shared>) {
         if shared.phase.get() != Phase::Storm {
             continue;
         }
-        if client.rng.random_bool(0.9) {
+        if client.rng.random_bool(0.1) {
+            let value = shared.history.fresh_value();
+            client.attempt(journal, BackupAsked::Put(value), put(&client, value)).await;
+        } else if client.rng.random_bool(0.9) {
             let key = KEYS[client.rng.random_range(0..KEYS.len())];
             let value = shared.history.fresh_value();
             client.attempt(journal, BackupAsked::Write(key, value), write(&client, key, value)).await;
@@ -86,28 +101,56 @@ async fn write(client: &Client, key: &str, value: u64) -> Result<BackupTold, Fau
     Ok(BackupTold::Written(client.door.put(request, None).await?))
 }
 
+async fn put(client: &Client, value: u64) -> Result<BackupTold, Fault> {
+    let (name, content) = (format!("{BLOB}{value}"), Bytes::from(value.to_string().repeat(100)));
+    hurried(client.door.put_blob(&name, content, BLOB_COPIES)).await?;
+    Ok(BackupTold::Put)
+}
+
 async fn take(client: &Client) -> Result<BackupTold, Fault> {
     let mut backup = client.door.backup().await?;
     let mut bytes = Vec::new();
-    while let Some(chunk) = backup.chunks.recv().await {
-        bytes.extend_from_slice(&chunk.map_err(|error| Fault::new(Code::Unavailable, error.to_string()))?);
+    while let Some(chunk) = backup.next().await? {
+        bytes.extend_from_slice(&chunk);
     }
-    if (bytes.len() as u64) < backup.bytes {
+    if (bytes.len() as u64) < backup.bytes() {
         return Err(Fault::new(Code::Unavailable, "the backup ends early"));
     }
-    let restored = restored(&bytes).map(|saved| BackupTold::Restored(backup.facts.revision, saved));
+    let revision = backup.facts().revision;
+    let restored = restored(&bytes).map(|(saved, blobs)| BackupTold::Restored(revision, saved, blobs));
     Ok(restored.unwrap_or_else(|fault| BackupTold::Unfit(fault.to_string())))
 }
 
 /// What a mesh made of the backup begins with.
-fn restored(backup: &[u8]) -> Result<Vec<Saved>, Fault> {
+fn restored(backup: &[u8]) -> Result<(Vec<Saved>, Vec<u64>), Fault> {
     let unfit = |error: &dyn std::fmt::Display| Fault::new(Code::Failed, error.to_string());
     let storage = memory::open(&MemoryDisk::new(), Arc::new(VirtualTime)).map_err(|error| unfit(&error))?;
     let restoration = Restoration::open(backup).map_err(|error| unfit(&error))?;
-    restoration.restore(&storage, NodeId(1), &[Family::Auth], |_| ()).map_err(|error| unfit(&error))?;
+    let rest =
+        restoration.restore(&storage, NodeId(1), &[Family::Auth], |_| ()).map_err(|error| unfit(&error))?;
+    if let Some(mut rest) = rest {
+        blob_archive::unpack(&mut rest, Some(&*storage.blobs), |_| ()).map_err(|error| unfit(&error))?;
+    }
     let saved = |record: Record| {
         let (value, Record { key, version, .. }) = (number(&record.value.0)?, record);
         Ok(Saved { key, value, version })
     };
-    store::records(&*storage.state, &SAVED.path())?.into_iter().map(saved).collect()
+    let records = store::records(&*storage.state, &SAVED.path())?.into_iter().map(saved);
+    Ok((records.collect::<Result<_, Fault>>()?, blobs(&storage)?))
+}
+
+/// The blobs that the restored state names, all of which have to be there.
+fn blobs(storage: &Storage) -> Result<Vec<u64>, Fault> {
+    let mut blobs = Vec::new();
+    for (name, hash) in blobs_of(&*storage.state)? {
+        let there = storage.blobs.open(hash).map_err(|error| Fault::new(Code::Failed, error.to_string()))?;
+        if there.is_none() {
+            return Err(Fault::new(
+                Code::Failed,
+                format!("blob {name} is named, and its bytes are not there"),
+            ));
+        }
+        blobs.extend(name.strip_prefix(BLOB).and_then(|value| value.parse::<u64>().ok()));
+    }
+    Ok(blobs)
 }

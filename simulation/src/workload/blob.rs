@@ -140,7 +140,7 @@ async fn read(client: &Client, number: u64) -> Result<BlobTold, Fault> {
 }
 
 /// Gives up where the client's deadline is: whether it was done is not known then.
-async fn hurried<T>(request: impl Future<Output = Result<T, Fault>>) -> Result<T, Fault> {
+pub(super) async fn hurried<T>(request: impl Future<Output = Result<T, Fault>>) -> Result<T, Fault> {
     let late = || Fault::new(Code::Timeout, "the client has given up").effect_unknown();
     timeout(DEADLINE - GIVES_UP, request).await.unwrap_or_else(|_| Err(late()))
 }

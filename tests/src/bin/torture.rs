@@ -1,9 +1,10 @@
-//! `./dev torture`: power cuts, kills at system calls, failing syncs and flipped bits, for as long as is wanted.
+//! `./dev torture`: power cuts, kills at system calls, failing syncs, flipped bits and full disks, for as long as is
+//! wanted.
 
 #![allow(clippy::disallowed_methods, reason = "real processes live in real time, on the real disk")]
 
 use clap::Parser;
-use micro_tests::torture::{PowerCut, SystemCall, What, flip_each_file};
+use micro_tests::torture::{FullDisk, PowerCut, SystemCall, What, flip_each_file};
 use std::{
     process::ExitCode,
     time::{Duration, Instant},
@@ -23,6 +24,9 @@ const CUTS: usize = 50;
 /// The calls that put data, names and lengths on the disk.
 const CALLS: [&str; 6] = ["pwrite64", "fdatasync", "fsync", "/^rename", "ftruncate", "/^unlink"];
 
+/// How many MiB others leave: nearly enough, what is soon used up, and nothing.
+const LEFT: [u64; 6] = [100, 0, 40, 4, 16, 0];
+
 /// What was done so far.
 #[derive(Debug, Default)]
 struct Tally {
@@ -32,6 +36,8 @@ struct Tally {
     failed_syncs: usize,
     flips: usize,
     refused: usize,
+    fills: usize,
+    ended_full: usize,
 }
 
 #[tokio::main(flavor = "current_thread")]
@@ -72,5 +78,14 @@ async fn run(round: usize, until: Instant, tally: &mut Tally) -> anyhow::Result<
     let flips = flip_each_file().await?;
     tally.flips += flips.refused.len() + flips.served.len();
     tally.refused += flips.refused.len();
+    for size in [1, 3] {
+        let mut mesh = FullDisk::over(size).await?;
+        for left in LEFT {
+            mesh.once(left).await?;
+            tally.fills += 1;
+        }
+        tally.acknowledged += mesh.acknowledged();
+        tally.ended_full += mesh.ended();
+    }
     Ok(())
 }

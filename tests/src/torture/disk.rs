@@ -1,5 +1,6 @@
 //! A disk whose power can be cut: ext4 on a file.
 
+use crate::Member;
 use anyhow::{Context, ensure};
 use std::{
     fs::{self, File},
@@ -46,6 +47,25 @@ impl LoopDisk {
     /// Where it is mounted.
     pub fn folder(&self) -> &Path {
         &self.folder
+    }
+
+    /// Starts `size` nodes that have their data on it, and all else in `home`. The first three vote.
+    ///
+    /// # Errors
+    /// If a node does not start or join.
+    pub async fn nodes(&self, home: &Path, size: usize) -> anyhow::Result<Vec<Member>> {
+        let mut members: Vec<Member> = Vec::new();
+        for number in 0..size {
+            let name = format!("node-{number}");
+            let mut member = Member::new(home, &name, Vec::new())?.with_data(self.folder.join(&name));
+            let join = match members.first() {
+                Some(first) => first.invite(&name).await?,
+                None => Vec::new(),
+            };
+            member.start(&join).await?;
+            members.push(member);
+        }
+        Ok(members)
     }
 
     fn mount(&self) -> anyhow::Result<()> {

@@ -5,10 +5,12 @@
 
 mod bit_flip;
 mod disk;
+mod full_disk;
 mod power_cut;
 mod system_call;
 
 pub use bit_flip::{Flips, flip_each_file, flip_log, flip_tables};
 pub use disk::LoopDisk;
+pub use full_disk::FullDisk;
 pub use power_cut::PowerCut;
 pub use system_call::{SystemCall, What, fail_syncs_of_the_state};

@@ -31,18 +31,7 @@ impl PowerCut {
     pub async fn over(size: usize) -> anyhow::Result<Self> {
         let scratch = tempfile::Builder::new().prefix("micro-node-").tempdir_in("/tmp")?;
         let disk = LoopDisk::new(scratch.path(), DISK_MEBIBYTES)?;
-        let mut members: Vec<Member> = Vec::new();
-        for number in 0..size {
-            let name = format!("node-{number}");
-            let data = disk.folder().join(&name);
-            let mut member = Member::new(scratch.path(), &name, Vec::new())?.with_data(data);
-            let join = match members.first() {
-                Some(first) => first.invite(&name).await?,
-                None => Vec::new(),
-            };
-            member.start(&join).await?;
-            members.push(member);
-        }
+        let members = disk.nodes(scratch.path(), size).await?;
         Ok(PowerCut { members, acknowledged: Vec::new(), cuts: 0, disk, _scratch: scratch })
     }
 

@@ -73,6 +73,92 @@ async fn a_mesh_at_work_is_backed_up_and_goes_on_as_one_of_another_size() -> any
 }
 
 #[tokio::test]
+async fn blobs_are_backed_up_from_whichever_node_has_them() -> anyhow::Result<()> {
+    let mut cluster = Cluster::of(3).await?;
+    let large = cluster.root().join("large");
+    // More than a chunk, and no two chunks alike.
+    let content: Vec<u8> = (0..3_000_000_u32).flat_map(u32::to_le_bytes).take(3_000_000).collect();
+    fs::write(&large, &content)?;
+    let small = cluster.root().join("small");
+    fs::write(&small, "small")?;
+    for (node, name, file, copies) in [
+        (0, "large", &large, "1"),
+        (1, "small", &small, "2"),
+        (1, "twin", &small, "1"),
+        (2, "third/with/slashes", &small, "3"),
+    ] {
+        cluster.cli(node)?.ok(&["blob", "put", name, &text(file), "--copies", copies]).await?;
+    }
+    let file = cluster.root().join("mesh.backup");
+    let taken = cluster.cli(2)?.json(&["-o", "json", "cluster", "backup", &text(&file)]).await?;
+    assert_eq!((&taken["item"]["blobs"], &taken["item"]["blob_bytes"]), (&2.into(), &3_000_005.into()));
+    let lean = cluster.root().join("lean.backup");
+    let without =
+        cluster.cli(2)?.json(&["-o", "json", "cluster", "backup", &text(&lean), "--without-blobs"]).await?;
+    assert!(without["item"]["blobs"].is_null() && fs::metadata(&lean)?.len() < 3_000_000, "{without}");
+    // A cut where the state ends is no backup without blobs, and a flipped bit of a blob is seen.
+    let whole = fs::read(&file)?;
+    let bad = cluster.root().join("bad.backup");
+    let state_only = fs::metadata(&lean)?.len() as usize;
+    for cut in [whole.len() - 1, whole.len() - 1_000_000, state_only] {
+        fs::write(&bad, &whole[..cut])?;
+        let outcome = cluster.cli(0)?.run(&["cluster", "verify", &text(&bad)]).await?;
+        assert!(outcome.code == 1 && outcome.stderr.contains("damaged"), "{cut}: {}", outcome.stderr);
+    }
+    let mut flipped = whole.clone();
+    let at = whole.len() - 1_000_000;
+    flipped[at] ^= 1;
+    fs::write(&bad, flipped)?;
+    let outcome = cluster.cli(0)?.run(&["cluster", "verify", &text(&bad)]).await?;
+    assert!(outcome.code == 1 && outcome.stderr.contains("blob"), "{}", outcome.stderr);
+
+    // A blob whose only copy is out of reach is named, and no backup is left that lacks it.
+    cluster.members[0].kill().await?;
+    let lacking = cluster.root().join("lacking.backup");
+    let refused = cluster.cli(2)?.run(&["cluster", "backup", &text(&lacking)]).await?;
+    assert_eq!(refused.code, 8, "{}", refused.stderr);
+    assert!(
+        refused.stderr.contains("large") && refused.stderr.contains("--without-blobs"),
+        "{}",
+        refused.stderr
+    );
+    assert!(!lacking.exists());
+    cluster.stop().await?;
+
+    let folder = tempfile::tempdir()?;
+    let tool = CommandLine::new(None, folder.path())?;
+    let data = folder.path().join("restored");
+    let restored =
+        tool.json(&["-o", "json", "cluster", "restore", &text(&file), "--data-dir", &text(&data)]).await?;
+    assert_eq!(restored["item"]["blobs"], 2);
+    let mut first = Member::new(folder.path(), "n1", vec![])?.with_data(data);
+    first.start(&[]).await?;
+    let back = folder.path().join("back");
+    for (name, expected) in
+        [("large", &content[..]), ("small", b"small"), ("twin", b"small"), ("third/with/slashes", b"small")]
+    {
+        first.cli()?.ok(&["blob", "get", name, &text(&back), "--overwrite"]).await?;
+        ensure!(fs::read(&back)? == expected, "{name} is another");
+    }
+    // What lies there is found, noted, and copied on.
+    let mut second = Member::new(folder.path(), "n2", vec![])?;
+    second.start(&first.invite("n2").await?).await?;
+    until("the copies", SOON, async || {
+        let listed = first.cli()?.json(&["-o", "json", "blob", "list"]).await?;
+        let holders = |name: &str| {
+            let blob = listed["items"].as_array()?.iter().find(|blob| blob["name"] == name)?;
+            blob["holders"].as_array().map(Vec::len)
+        };
+        ensure!(holders("large") == Some(1) && holders("third/with/slashes") == Some(2), "{listed}");
+        Ok(())
+    })
+    .await?;
+    assert_eq!(second.stop().await?, 0);
+    assert_eq!(first.stop().await?, 0);
+    Ok(())
+}
+
+#[tokio::test]
 async fn secrets_come_back_with_the_seal_key_and_not_without() -> anyhow::Result<()> {
     let mut cluster = Cluster::of(1).await?;
     let secret = cluster.root().join("secret");

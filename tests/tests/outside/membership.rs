@@ -205,6 +205,19 @@ async fn a_voter_that_lost_the_key_of_the_seal_says_so_and_is_given_it_again() -
 }
 
 #[tokio::test]
+async fn a_leader_that_has_just_died_is_removed_once_another_one_leads() -> anyhow::Result<()> {
+    let mut cluster = Cluster::of(3).await?;
+    let leader = until("a leader", SOON, async || cluster.leader(0).await).await?;
+    let name = cluster.members[leader].name().to_owned();
+    cluster.members[leader].kill().await?;
+    let other = (leader + 1) % 3;
+    cluster.cli(other)?.ok(&["cluster", "remove", &name, "--yes"]).await?;
+    let status = cluster.status(other).await?;
+    assert_eq!(status["consensus"]["voters"].as_array().map(Vec::len), Some(2), "{status}");
+    Ok(())
+}
+
+#[tokio::test]
 async fn a_voter_whose_host_is_lost_is_removed_replaced_and_not_let_in_again() -> anyhow::Result<()> {
     let mut cluster = Cluster::of(4).await?;
     let members = cluster.cli(0)?.json(&["cluster", "members", "-o", "json"]).await?;

@@ -8,7 +8,7 @@ use super::{
     session,
     shape::{ListShape, Shapes},
     table::{NOTHING, Table},
-    unit::{bytes, rfc3339},
+    unit::{self, bytes, rfc3339},
 };
 use clap::Args;
 use micro_sdk::client::Blob;
@@ -51,6 +51,8 @@ struct ListSummary<'a> {
     count: usize,
     /// What to pass as `--after` for the next page; none if there is none.
     after: Option<&'a str>,
+    /// Of a `--stale` listing: how many milliseconds ago this replica was known to be current, if that can be said.
+    age_ms: Option<u64>,
 }
 
 const LIST: ListShape<BlobItem<'static>, ListSummary<'static>> = ListShape::new("blob-list", &["blob list"]);
@@ -66,11 +68,15 @@ impl List {
         let next = page.next.as_deref();
         if output.json() {
             let items: Vec<BlobItem> = page.blobs.iter().map(BlobItem::from).collect();
-            let summary = ListSummary { count: items.len(), after: next };
+            let age_ms = page.age.map(unit::whole_milliseconds);
+            let summary = ListSummary { count: items.len(), after: next, age_ms };
             return output.items(&LIST, &items, &summary);
         }
         let hint = "no blobs: micro-node blob put NAME FILE makes one";
         output.table(&listing(&page.blobs, output.wide()), hint)?;
+        if self.stale {
+            output.remark(&unit::age(page.age));
+        }
         if let Some(next) = next {
             output.remark(&format!("there are more: add --after {next:?}"));
         }

@@ -10,7 +10,7 @@ use super::super::{
     shape::{ItemShape, Shapes},
     unit::bytes,
 };
-use crate::node::restore_fault;
+use crate::node::{restore_fault, unpack_blobs};
 use clap::Args;
 use jiff::Timestamp;
 use micro_consensus::{BackupFacts, Restoration};
@@ -18,6 +18,7 @@ use micro_sdk::{
     client::Node,
     wire::{Code, Fault},
 };
+use micro_storage::blob_archive::Unpacked;
 use schemars::JsonSchema;
 use serde::Serialize;
 use std::{
@@ -30,12 +31,13 @@ use std::{
 ///
 /// It holds all that the mesh agrees on, as of one moment, and is taken while the mesh serves. It is read once more
 /// when it is written, and has its name only if it is whole. What is a secret of a node, such as the key of the seal,
-/// is not in it, nor are blobs; records are, as they are: keep the file where only you can read it.
+/// is not in it; records and blobs are, as they are: keep the file where only you can read it.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
   micro-node cluster backup mesh-2026-11-26.backup
   micro-node cluster backup latest.backup --overwrite
+  micro-node cluster backup small.backup --without-blobs
   micro-node cluster verify latest.backup
   micro-node cluster restore latest.backup --data-dir ./restored")]
 pub(super) struct Backup {
@@ -45,6 +47,10 @@ pub(super) struct Backup {
     /// Also if there is such a file: it is replaced once the new one is whole
     #[arg(long)]
     overwrite: bool,
+
+    /// Only what the mesh agrees on: the names of blobs, and not their bytes
+    #[arg(long)]
+    without_blobs: bool,
 }
 
 /// Read a backup and say what it is of and whether it is whole
@@ -76,6 +82,10 @@ pub(super) struct BackupItem<'a> {
     taken: Option<String>,
     /// The last revision that is in it.
     revision: u64,
+    /// How many blobs are in it; none if it was taken without.
+    blobs: Option<u64>,
+    /// Their bytes.
+    blob_bytes: Option<u64>,
 }
 
 const BACKUP: ItemShape<BackupItem<'static>> =
@@ -84,16 +94,39 @@ const BACKUP: ItemShape<BackupItem<'static>> =
 pub(super) const SHAPES: Shapes = &[&BACKUP];
 
 impl<'a> BackupItem<'a> {
-    pub(super) fn new(file: &'a Path, bytes: u64, facts: &'a BackupFacts) -> Self {
+    pub(super) fn new(file: &'a Path, found: &'a Found) -> Self {
+        let Found { facts, bytes, blobs } = found;
         BackupItem {
             file,
-            bytes,
+            bytes: *bytes,
             cluster: facts.cluster.to_string(),
             node: &facts.node,
             version: &facts.version,
             taken: taken(facts),
             revision: facts.revision,
+            blobs: blobs.map(|blobs| blobs.blobs),
+            blob_bytes: blobs.map(|blobs| blobs.bytes),
         }
+    }
+}
+
+/// What a backup was found to be.
+pub(super) struct Found {
+    /// What it is of.
+    pub facts: BackupFacts,
+    /// The length of the file.
+    pub bytes: u64,
+    /// The blobs in it; none if it was taken without.
+    pub blobs: Option<Unpacked>,
+}
+
+/// What a person is told of the blobs in a backup.
+pub(super) fn of_blobs(blobs: Option<Unpacked>) -> String {
+    match blobs {
+        None => "without blobs".to_owned(),
+        Some(Unpacked { blobs: 0, .. }) => "there were no blobs".to_owned(),
+        Some(Unpacked { blobs: 1, bytes: size }) => format!("with 1 blob of {}", bytes(size)),
+        Some(Unpacked { blobs, bytes: size }) => format!("with {blobs} blobs of {} in all", bytes(size)),
     }
 }
 
@@ -105,44 +138,46 @@ fn taken(facts: &BackupFacts) -> Option<String> {
 
 impl Backup {
     pub(super) fn run(self, globals: &Globals, output: &Output) -> Result<(), Failure> {
-        let Backup { file, overwrite } = self;
+        let Backup { file, overwrite, without_blobs } = self;
         if file.exists() && !overwrite {
             let message = format!("{} is there already", file.display());
             return Err(Fault::new(Code::Conflict, message).help("replace it with --overwrite").into());
         }
         let part = Part::create(&file)?;
-        session::run(globals, async |node| write(&node, &part, output).await)?;
-        let (facts, bytes) = verify(&part.path, output)?;
+        session::run(globals, async |node| write(&node, without_blobs, &part, output).await)?;
+        let found = verify(&part.path, output)?;
         part.keep(&file)?;
-        told(output, &file, bytes, &facts, "backed up")
+        told(output, &file, &found, "backed up")
     }
 }
 
 impl Verify {
     pub(super) fn run(self, output: &Output) -> Result<(), Failure> {
-        let (facts, bytes) = verify(&self.file, output)?;
-        told(output, &self.file, bytes, &facts, "whole")
+        let found = verify(&self.file, output)?;
+        told(output, &self.file, &found, "whole")
     }
 }
 
-fn told(output: &Output, file: &Path, size: u64, facts: &BackupFacts, done: &str) -> Result<(), Failure> {
+fn told(output: &Output, file: &Path, found: &Found, done: &str) -> Result<(), Failure> {
     if output.json() {
-        return output.item(&BACKUP, &BackupItem::new(file, size, facts));
+        return output.item(&BACKUP, &BackupItem::new(file, found));
     }
+    let Found { facts, bytes: size, blobs } = found;
     output.remark(&format!(
-        "{done}: {}, {}, mesh {} up to revision {}, taken from node {} at {}",
+        "{done}: {}, {}, mesh {} up to revision {}, {}, taken from node {} at {}",
         file.display(),
-        bytes(size),
+        bytes(*size),
         facts.cluster,
         facts.revision,
+        of_blobs(*blobs),
         facts.node,
         taken(facts).unwrap_or_else(|| "an unknown time".to_owned()),
     ));
     Ok(())
 }
 
-async fn write(node: &Node, part: &Part, output: &Output) -> Result<(), Failure> {
-    let mut backup = node.backup().await?;
+async fn write(node: &Node, without_blobs: bool, part: &Part, output: &Output) -> Result<(), Failure> {
+    let mut backup = if without_blobs { node.backup_without_blobs().await? } else { node.backup().await? };
     let progress = Progress::bytes(output, "taking", backup.bytes());
     let mut written = 0;
     while let Some(chunk) = backup.next().await? {
@@ -156,8 +191,8 @@ async fn write(node: &Node, part: &Part, output: &Output) -> Result<(), Failure>
     Ok(())
 }
 
-/// Reads a backup; its facts and its length.
-pub(super) fn verify(path: &Path, output: &Output) -> Result<(BackupFacts, u64), Failure> {
+/// Reads a backup to its end.
+pub(super) fn verify(path: &Path, output: &Output) -> Result<Found, Failure> {
     let file = File::open(path).map_err(|error| match error.kind() {
         ErrorKind::NotFound => Fault::new(Code::Usage, format!("there is no file {}", path.display()))
             .help("micro-node cluster backup FILE makes one"),
@@ -166,7 +201,9 @@ pub(super) fn verify(path: &Path, output: &Output) -> Result<(BackupFacts, u64),
     let length = file.metadata().map_err(|error| failed("read", path, &error))?.len();
     let restoration = Restoration::open(BufReader::new(file)).map_err(restore_fault)?;
     let facts = restoration.facts();
-    let progress = Progress::bytes(output, "verifying", facts.state_bytes);
-    restoration.verify(|read| progress.at(read)).map_err(restore_fault)?;
-    Ok((facts, length))
+    let progress = Progress::bytes(output, "verifying", length);
+    let rest = restoration.verify(|read| progress.at(read)).map_err(restore_fault)?;
+    let unpack = |mut rest| unpack_blobs(&mut rest, None, |read| progress.at(facts.state_bytes + read));
+    let blobs = rest.map(unpack).transpose().map_err(restore_fault)?;
+    Ok(Found { facts, bytes: length, blobs })
 }

@@ -10,7 +10,7 @@ use super::{
         secret,
         shape::{ItemShape, Shapes},
     },
-    backup::verify,
+    backup::{of_blobs, verify},
 };
 use crate::node;
 use clap::Args;
@@ -61,6 +61,8 @@ struct RestoreItem {
     from_cluster: String,
     /// The last revision that was in the backup.
     revision: u64,
+    /// The blobs that lie in the data directory; none if the backup was taken without.
+    blobs: Option<u64>,
     /// The keys of secrets that the new mesh opens.
     secret_keys: u64,
 }
@@ -89,23 +91,27 @@ impl Restore {
             node: restored.node.to_string(),
             from_cluster: restored.facts.cluster.to_string(),
             revision: restored.facts.revision,
+            blobs: restored.blobs.map(|blobs| blobs.blobs),
             secret_keys: restored.inherited.map_or(0, |inherited| inherited.keys),
         };
         if output.json() {
             return output.item(&RESTORE, &item);
         }
         output.remark(&format!(
-            "restored into {}: mesh {}, with all of mesh {} up to revision {}",
+            "restored into {}: mesh {}, with all of mesh {} up to revision {}, {}",
             item.data_dir.display(),
             item.cluster,
             item.from_cluster,
-            item.revision
+            item.revision,
+            of_blobs(restored.blobs)
         ));
         output.remark(&of_secrets(restored.inherited));
-        output.remark(&format!(
-            "a backup holds no bytes of blobs: put them anew, or copy what is in `blobs` of the old data directories into {}",
-            item.data_dir.join("blobs").display()
-        ));
+        if restored.blobs.is_none() {
+            output.remark(&format!(
+                "put blobs anew, or copy what is in `blobs` of the old data directories into {}",
+                item.data_dir.join("blobs").display()
+            ));
+        }
         output.remark(&format!("next: micro-node start --data-dir {}", item.data_dir.display()));
         Ok(())
     }

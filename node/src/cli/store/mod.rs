@@ -12,6 +12,7 @@ mod lease;
 mod line;
 mod lines;
 mod list;
+mod listing;
 mod names;
 mod read;
 mod restore;
@@ -42,6 +43,7 @@ Examples:
   micro-node store write --table users id1 @jane.json --expiry 24h
   micro-node store write --table users id1 '{\"name\":\"Jane\"}' --if-absent
   micro-node store read greeting
+  micro-node store read --table users --prefix id
   micro-node store list --table users --prefix id --order desc --limit 20
   micro-node store watch --table users -o jsonl
   micro-node store txn @transfer.json                   see micro-node store txn --help
@@ -178,6 +180,7 @@ pub(super) const SHAPES: &[Shapes] = &[
     import::SHAPES,
     lease::SHAPES,
     list::SHAPES,
+    listing::SHAPES,
     names::SHAPES,
     read::SHAPES,
     restore::SHAPES,

@@ -1,10 +1,11 @@
 //! `micro-node store read`.
 
 use super::{
-    Moment, Place,
+    Place,
     failure::Failure,
     globals::Globals,
-    item::{RecordItem, left},
+    item::{Detail, RecordItem, left},
+    listing::{Listing, PICKS},
     output::Output,
     session,
     shape::{ItemShape, Shapes},
@@ -15,20 +16,23 @@ use micro_sdk::wire::{Code, Fault};
 use schemars::JsonSchema;
 use serde::Serialize;
 
-/// Read a record and print its value as it is
+/// Read a record, or several, and print their values as they are
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
   micro-node store read greeting
   micro-node store read --stale greeting                this node's own replica, also without a quorum
   micro-node store read --at 42 greeting                as it was at revision 42
-  micro-node store read --table users id1 | jq .name")]
+  micro-node store read --table users id1 | jq .name
+  micro-node store read --table users --prefix id       the values of several, a line each
+  micro-node store read --table users --prefix id -v    with keys, versions, and when they end")]
 pub(super) struct Read {
-    /// The key
-    key: String,
+    /// The key; or say with flags which keys
+    #[arg(required_unless_present_any = PICKS, conflicts_with_all = PICKS)]
+    key: Option<String>,
 
     #[command(flatten)]
-    moment: Moment,
+    listing: Listing,
 }
 
 /// A record, and of which moment it is.
@@ -46,22 +50,24 @@ pub(super) const SHAPES: Shapes = &[&READ];
 
 impl Read {
     pub(super) fn run(self, place: &Place, globals: &Globals, output: &Output) -> Result<(), Failure> {
+        let Some(key) = &self.key else { return self.read_several(place, globals, output) };
+        let moment = &self.listing.moment;
         let found = session::run(globals, async |node| {
-            let mut get = place.store(&node).get(&self.key);
-            if self.moment.stale {
+            let mut get = place.store(&node).get(key);
+            if moment.stale {
                 get = get.stale();
             }
-            if let Some(revision) = self.moment.at {
+            if let Some(revision) = moment.at {
                 get = get.at(revision);
             }
             Ok(get.found().await?)
         })?;
-        if self.moment.stale {
+        if moment.stale {
             output.remark(&unit::age(found.age));
         }
         let Some(record) = found.record else {
             let (database, table) = (place.database(), place.table());
-            let message = format!("no record {:?} in table {table:?} of database {database:?}", self.key);
+            let message = format!("no record {key:?} in table {table:?} of database {database:?}");
             return Err(Fault::new(Code::NotFound, message)
                 .help(format!(
                     "micro-node store list --database {database} --table {table} shows what there is"
@@ -85,5 +91,13 @@ impl Read {
             output.bytes(b"\n")?;
         }
         Ok(())
+    }
+    fn read_several(&self, place: &Place, globals: &Globals, output: &Output) -> Result<(), Failure> {
+        let page = session::run(globals, async |node| Ok(self.listing.asked(&place.store(&node)).await?))?;
+        match (output.json() || output.wide(), output.verbosity()) {
+            (false, ..1) => self.listing.print(&page, output),
+            (false, 1..) => self.listing.show(&page, Detail::Expiry, output),
+            (true, _) => self.listing.show(&page, Detail::All, output),
+        }
     }
 }

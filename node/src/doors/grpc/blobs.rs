@@ -113,6 +113,7 @@ impl blobs_server::Blobs for Door {
         Ok(Response::new(ListBlobsResponse {
             blobs: page.blobs.iter().map(|view| blob(&self.local, view)).collect(),
             next_page: next_page.unwrap_or_default(),
+            age_ms: page.age_ms,
         }))
     }
 

@@ -137,9 +137,9 @@ impl node_server::Node for Door {
     }
 
     async fn backup(&self, request: Request<BackupRequest>) -> Result<Response<Self::BackupStream>, Status> {
-        let (metadata, extensions, _) = request.into_parts();
+        let (metadata, extensions, request) = request.into_parts();
         let seat = self.seats.take()?;
-        let backup = self.local.backup(&context(&metadata, &extensions)?).await?;
+        let backup = self.local.backup(&context(&metadata, &extensions)?, !request.without_blobs).await?;
         Ok(Response::new(backing_up(backup, seat)))
     }
 

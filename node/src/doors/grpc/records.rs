@@ -153,7 +153,8 @@ pub(super) fn leases(reply: store::LeasesReply) -> proto::ListLeasesResponse {
         let store::LeaseItem { lease, ttl_ms, expires_ms } = item;
         list_leases_response::Lease { lease, ttl_ms, expires_ms }
     };
-    proto::ListLeasesResponse { leases: reply.leases.into_iter().map(lease).collect(), more: reply.more }
+    let store::LeasesReply { leases, more, age_ms } = reply;
+    proto::ListLeasesResponse { leases: leases.into_iter().map(lease).collect(), more, age_ms }
 }
 
 /// Tells a watcher that everything up to `revision` was told.

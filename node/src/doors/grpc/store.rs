@@ -110,8 +110,9 @@ impl store_server::Store for Door {
     async fn names(&self, request: Request<NamesRequest>) -> Result<Response<NamesResponse>, Status> {
         let (metadata, extensions, request) = request.into_parts();
         let context = context(&metadata, &extensions)?;
-        let store::NamesReply { names, more } = self.local.names(&context, records::names(request)?).await?;
-        Ok(Response::new(NamesResponse { names, more }))
+        let store::NamesReply { names, more, age_ms } =
+            self.local.names(&context, records::names(request)?).await?;
+        Ok(Response::new(NamesResponse { names, more, age_ms }))
     }
 
     async fn watch(&self, request: Request<WatchRequest>) -> Result<Response<Self::WatchStream>, Status> {

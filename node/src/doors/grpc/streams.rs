@@ -7,10 +7,10 @@ use super::{records, settings};
 use crate::node::{Context, Local};
 use futures::{Stream, StreamExt, stream};
 use micro_actors::{
+    MeshBackup,
     config::ConfigWatch,
     store::{LeaseRequest, Watch},
 };
-use micro_consensus::Backup;
 use micro_sdk::{
     proto::{self, BackupResponse, LeaseResponse, WatchConfigResponse, WatchResponse},
     wire::{Code, Fault},
@@ -72,15 +72,11 @@ pub(super) fn watching_config(
 }
 
 /// A backup, chunk by chunk.
-pub(super) fn backing_up(backup: Backup, seat: OwnedSemaphorePermit) -> Answers<BackupResponse> {
-    let Backup { mut chunks, bytes, .. } = backup;
-    let chunks = stream::poll_fn(move |context| chunks.poll_recv(context));
-    let answers = chunks.map(move |chunk| {
-        let _seat = &seat;
-        let chunk = chunk.map_err(|error| {
-            Fault::new(Code::Failed, format!("the backup ended early: {error}")).help("take it again")
-        })?;
-        Ok(BackupResponse { chunk, bytes })
+pub(super) fn backing_up(backup: MeshBackup, seat: OwnedSemaphorePermit) -> Answers<BackupResponse> {
+    let bytes = backup.bytes();
+    let answers = stream::try_unfold((backup, seat), move |(mut backup, seat)| async move {
+        let chunk = backup.next().await?;
+        Ok(chunk.map(|chunk| (BackupResponse { chunk, bytes }, (backup, seat))))
     });
     answers.boxed()
 }

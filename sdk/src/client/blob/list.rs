@@ -3,6 +3,7 @@
 use super::{Blob, Blobs};
 use crate::{client::node::Stake, proto, wire::Fault};
 use futures::future::BoxFuture;
+use std::time::Duration;
 
 /// A listing that is being made up. Await it to send it, which gives a page.
 #[derive(Clone, Debug)]
@@ -19,6 +20,8 @@ pub struct BlobPage {
     pub blobs: Vec<Blob>,
     /// What to pass to [`ListBlobs::page`] for those behind the last; none if there are no more.
     pub next: Option<String>,
+    /// Of a stale listing: how long ago the node's replica is known to have been current; none if that can't be said.
+    pub age: Option<Duration>,
 }
 
 impl ListBlobs {
@@ -53,6 +56,7 @@ impl ListBlobs {
         Ok(BlobPage {
             blobs: response.blobs.into_iter().map(Blob::try_from).collect::<Result<_, _>>()?,
             next: (!response.next_page.is_empty()).then_some(response.next_page),
+            age: response.age_ms.map(Duration::from_millis),
         })
     }
 }

@@ -50,6 +50,17 @@ pub struct Page<V = Bytes> {
     pub age: Option<Duration>,
 }
 
+/// How many records there are, and when.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Counted {
+    /// How many.
+    pub count: u64,
+    /// They were counted as of this revision.
+    pub revision: u64,
+    /// Of a stale count: how long ago the node's replica is known to have been current; none if that can't be said.
+    pub age: Option<Duration>,
+}
+
 impl<V> List<V> {
     pub(super) fn new(store: Store, prefix: String, reading: Reading<V>) -> List<V> {
         List {
@@ -141,7 +152,20 @@ impl<V> List<V> {
     /// # Errors
     /// As for a page.
     pub async fn count(self) -> Result<u64, Fault> {
-        Ok(self.ask(true).await?.count)
+        Ok(self.counted().await?.count)
+    }
+
+    /// The same, and of which moment that is.
+    ///
+    /// # Errors
+    /// As for a page.
+    pub async fn counted(self) -> Result<Counted, Fault> {
+        let response = self.ask(true).await?;
+        Ok(Counted {
+            count: response.count,
+            revision: response.revision,
+            age: response.age_ms.map(Duration::from_millis),
+        })
     }
 
     /// All records, page after page, as of one moment. The stream ends after an error.

@@ -21,7 +21,7 @@ pub(super) use fence::{ELECTIONS, LOCKS};
 pub use get::{Found, Get};
 pub use history::History;
 pub use lease::{Lease, LeaseListing};
-pub use list::{List, Order, Page};
+pub use list::{Counted, List, Order, Page};
 pub use put::Put;
 pub use record::Record;
 pub use table::Table;

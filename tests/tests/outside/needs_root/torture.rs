@@ -1,6 +1,6 @@
 //! A little of what `./dev torture` does for long.
 
-use micro_tests::torture::{PowerCut, SystemCall, What, fail_syncs_of_the_state};
+use micro_tests::torture::{FullDisk, PowerCut, SystemCall, What, fail_syncs_of_the_state};
 
 /// Cuts of a node alone: a quorum of one is often forgotten.
 const CUTS_OF_ONE: usize = 40;
@@ -57,4 +57,14 @@ async fn a_write_or_sync_that_fails_ends_the_node_and_loses_nothing() -> anyhow:
 #[tokio::test]
 async fn a_sync_of_the_state_that_fails_ends_the_node_and_loses_nothing() -> anyhow::Result<()> {
     fail_syncs_of_the_state().await
+}
+
+#[tokio::test]
+async fn a_disk_that_others_fill_costs_no_acknowledged_write() -> anyhow::Result<()> {
+    let mut mesh = FullDisk::over(3).await?;
+    for left in [40, 0] {
+        mesh.once(left).await?;
+    }
+    println!("{} writes were acknowledged, {} nodes ended", mesh.acknowledged(), mesh.ended());
+    Ok(())
 }

@@ -1,0 +1,132 @@
+//! All blobs of the mesh as one stream of bytes, for a backup.
+
+use super::{
+    BlobService, BlobView, Download,
+    reading::view,
+    record::{Manifest, decode, manifests},
+};
+use crate::store::{Glimpse, ListOrder, RecordRange};
+use bytes::Bytes;
+use micro_sdk::wire::{BlobHash, Fault};
+use micro_storage::{StoredBlob, blob_archive};
+use std::{
+    collections::{BTreeMap, VecDeque},
+    time::Duration,
+};
+use tokio::time::Instant;
+
+/// How long a look at records may take.
+const LOOK_DEADLINE: Duration = Duration::from_secs(10);
+
+/// A blob of the archive, and the keys of the records that name it.
+struct Named {
+    view: BlobView,
+    keys: Vec<String>,
+}
+
+/// Blobs on their way into a backup. Nothing is gathered: the next piece is fetched when it is asked for.
+pub struct Archive {
+    service: BlobService,
+    waiting: VecDeque<Named>,
+    step: Step,
+    count: u64,
+    bytes: u64,
+}
+
+/// What comes next.
+enum Step {
+    Begin,
+    Blob,
+    Content(Download),
+    Over,
+}
+
+impl BlobService {
+    /// An archive of all blobs that this node's replica knows of, each content once.
+    ///
+    /// # Errors
+    /// If the records can't be read.
+    pub async fn archive(&self, deadline: Instant) -> Result<Archive, Fault> {
+        let members = self.parts.members();
+        let look = move |glimpse: &Glimpse<'_>| {
+            let mut named: BTreeMap<BlobHash, Named> = BTreeMap::new();
+            let all = RecordRange::prefix(manifests(), String::new());
+            glimpse.records(&all, ListOrder::Ascending, |record| {
+                let view = view(glimpse, &record, &members)?;
+                let named = named.entry(view.hash).or_insert_with(|| Named { view, keys: Vec::new() });
+                named.keys.push(record.key);
+                Ok(true)
+            })?;
+            Ok(named.into_values().collect::<VecDeque<Named>>())
+        };
+        let waiting = self.store.glimpse(true, deadline, look).await?;
+        let bytes = blob_archive::length(waiting.iter().map(|named| named.view.bytes));
+        Ok(Archive { service: self.clone(), waiting, step: Step::Begin, count: 0, bytes })
+    }
+}
+
+impl Archive {
+    /// How many bytes it has in all, if no blob is deleted meanwhile.
+    pub fn bytes(&self) -> u64 {
+        self.bytes
+    }
+
+    /// The next bytes; none behind the last.
+    ///
+    /// # Errors
+    /// [`Code::Unavailable`](micro_sdk::wire::Code::Unavailable) if no copy of a blob can be reached.
+    pub async fn next(&mut self) -> Result<Option<Bytes>, Fault> {
+        loop {
+            match &mut self.step {
+                Step::Begin => {
+                    self.step = Step::Blob;
+                    return Ok(Some(blob_archive::begin()));
+                }
+                Step::Blob => return Ok(Some(self.open_next().await?)),
+                Step::Content(download) => match download.next().await? {
+                    Some(piece) => return Ok(Some(piece)),
+                    None => {
+                        self.count += 1;
+                        self.step = Step::Blob;
+                    }
+                },
+                Step::Over => return Ok(None),
+            }
+        }
+    }
+
+    /// What stands before the next blob, or at the end.
+    async fn open_next(&mut self) -> Result<Bytes, Fault> {
+        while let Some(Named { view, keys }) = self.waiting.pop_front() {
+            let blob = StoredBlob { hash: view.hash, bytes: view.bytes };
+            let mut download = Download::whole(&self.service, view);
+            match download.prepare().await {
+                Ok(()) => {
+                    self.step = Step::Content(download);
+                    return Ok(blob_archive::entry(blob));
+                }
+                Err(fault) if self.is_named(blob.hash, keys).await? => {
+                    return Err(fault.help("or leave blobs out: --without-blobs"));
+                }
+                Err(_) => tracing::debug!(hash = %blob.hash, "a blob was deleted while it was backed up"),
+            }
+        }
+        self.step = Step::Over;
+        Ok(blob_archive::end(self.count))
+    }
+
+    /// Whether one of the records `keys` still names this content.
+    async fn is_named(&self, hash: BlobHash, keys: Vec<String>) -> Result<bool, Fault> {
+        let look = move |glimpse: &Glimpse<'_>| {
+            for key in &keys {
+                let manifest = glimpse.record(&manifests(), key)?;
+                let manifest = manifest.map(|record| decode::<Manifest>(&record)).transpose()?;
+                if manifest.is_some_and(|manifest| manifest.hash == hash) {
+                    return Ok(true);
+                }
+            }
+            Ok(false)
+        };
+        self.service.store.glimpse(true, Instant::now() + LOOK_DEADLINE, look).await
+    }
+}
