@@ -216,8 +216,13 @@ impl World {
     /// Takes back what was set for two hosts.
     pub fn reset_pair_latency(&self, one: Seat, other: Seat) {
         if self.shared.options.clouds {
-            self.set_pair_latency(one, other, clouds::latency(one, other));
+            return self.set_pair_latency(one, other, clouds::latency(one, other));
         }
+        let (a, b) = (self.machine(one).ip.get(), self.machine(other).ip.get());
+        self.sim.set_link_latency(a, b, LATENCY_MIN);
+        self.sim.set_link_max_message_latency(a, b, LATENCY_MAX);
+        self.shared.latencies.borrow_mut().remove(&(one.min(other), one.max(other)));
+        self.network_changed();
     }
 
     /// What a host sends and gets is late by up to a quarter and lost now and then, or it is not any more.

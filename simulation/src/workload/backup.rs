@@ -85,14 +85,14 @@ pub async fn run(mut client: Client, shared: Rc<Shared>) {
             let value = shared.history.fresh_value();
             client.attempt(journal, BackupAsked::Write(key, value), write(&client, key, value)).await;
         } else {
-            client.attempt(journal, BackupAsked::Take, take(&client)).await;
+            client.attempt(journal, BackupAsked::Take, hurried(take(&client))).await;
         }
     }
 }
 
 /// Takes one more, when nothing is asked any more.
 pub async fn last(client: &Client, shared: &Shared) -> bool {
-    let taken = client.attempt(&shared.journals.backup, BackupAsked::Take, take(client)).await;
+    let taken = client.attempt(&shared.journals.backup, BackupAsked::Take, hurried(take(client))).await;
     matches!(taken, Outcome::Done(_))
 }
 
