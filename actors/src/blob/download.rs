@@ -46,7 +46,7 @@ impl BlobService {
     /// copy can be reached.
     pub async fn get(&self, request: GetBlobRequest, deadline: Instant) -> Result<Download, Fault> {
         let GetBlobRequest { namespace, name, offset, length, stale } = request;
-        let mut seen = None;
+        let mut seen: Option<(u32, BlobView)> = None;
         loop {
             let view = self.head(&namespace, &name, stale, deadline).await?;
             if offset > view.bytes {
@@ -61,7 +61,7 @@ impl BlobService {
                 Ok(()) => return Ok(download),
                 // It may have been replaced, or its copies have moved, since its manifest was read.
                 Err(fault) if looks < LOOKS_MAX => {
-                    if seen.as_ref().is_some_and(|(_, view)| *view == download.view) {
+                    if seen.as_ref().is_some_and(|(_, view)| is_same(view, &download.view)) {
                         return Err(fault);
                     }
                     seen = Some((looks + 1, download.view));
@@ -203,6 +203,11 @@ impl Download {
         }
         holders
     }
+}
+
+/// Whether nothing has changed of where a blob's bytes are to be found.
+fn is_same(one: &BlobView, other: &BlobView) -> bool {
+    one.version == other.version && one.holders == other.holders
 }
 
 /// The names of the nodes that should have a copy, by what became of it.

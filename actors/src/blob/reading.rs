@@ -29,7 +29,8 @@ impl BlobService {
             let record = glimpse.record(&manifests(), &key)?;
             record.map(|record| view(glimpse, &record, &members)).transpose()
         };
-        self.store.glimpse(stale, deadline, look).await
+        let (found, age_ms) = self.store.dated_glimpse(stale, deadline, look).await?;
+        Ok(found.map(|view| BlobView { age_ms, ..view }))
     }
 
     /// A blob without its bytes.
@@ -115,5 +116,6 @@ pub(super) fn view(
         who: manifest.who,
         copies_wanted: wanted,
         holders,
+        age_ms: None,
     })
 }

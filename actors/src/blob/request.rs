@@ -111,6 +111,9 @@ pub struct BlobView {
     pub copies_wanted: u32,
     /// Which nodes have one.
     pub holders: Vec<NodeId>,
+    /// Of a stale reading of it alone: how many milliseconds ago this replica was known to be current, if that can be
+    /// said.
+    pub age_ms: Option<u64>,
 }
 
 /// Reads a blob or a part of it.

@@ -1,4 +1,5 @@
-//! What clients saw that never was: watches that went back or skipped, locks that two held, requests that were done twice.
+//! What clients saw that never was: watches that went back or skipped, locks that two held, requests that were done
+//! twice.
 
 use super::holds;
 use micro_simulation::{
@@ -65,7 +66,8 @@ fn e_18089_watches_on_a_replica_with_a_snapshot_lack_nothing() {
     );
 }
 
-/// Jepsen's etcd 3.4.3: who held a lock did not any more after a pause, and another held it too. Tokens tell them apart.
+/// Jepsen's etcd 3.4.3: who held a lock did not any more after a pause, and another held it too. Tokens tell them
+/// apart.
 #[test]
 fn j_etcd_lock_a_holder_that_stood_still_changes_nothing_any_more() {
     holds(
@@ -124,8 +126,8 @@ fn j_nats_6888_kills_in_a_row_forget_nothing() {
     holds(3, &[Kind::Set, Kind::Config, Kind::Blob], MOVES);
 }
 
-/// NATS, nats-server#7556: what a damaged copy did not show was taken for deleted, and deleted everywhere. Here the state
-/// of the leader is damaged just before another replica needs a copy of it.
+/// NATS, nats-server#7556: what a damaged copy did not show was taken for deleted, and deleted everywhere. Here the
+/// state of the leader is damaged just before another replica needs a copy of it.
 #[test]
 fn j_nats_7556_a_damaged_state_deletes_nothing_elsewhere() {
     holds(

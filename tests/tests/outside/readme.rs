@@ -167,12 +167,8 @@ async fn walk(shell: &mut Shell<'_>, steps: &[&Step]) -> anyhow::Result<()> {
             let said: Vec<&str> = said.trim_end().lines().collect();
             compare(&step.shown, &said).with_context(|| format!("{}\n{}", step.command, said.join("\n")))
         };
-        if after_background {
-            until(&step.command, PATIENCE, check).await?
-        } else {
-            check().await?
-        }
-        after_background = false;
+        // People are slower than this, so that what was started in the background knows all of the mesh by then.
+        if after_background { until(&step.command, PATIENCE, check).await? } else { check().await? }
     }
     Ok(())
 }

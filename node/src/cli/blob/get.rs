@@ -10,6 +10,7 @@ use super::{
     progress::Progress,
     session,
     shape::{ItemShape, Shapes},
+    unit::age,
 };
 use clap::Args;
 use micro_sdk::{
@@ -114,6 +115,9 @@ impl Get {
             get = get.range(self.offset..self.offset.saturating_add(length));
         }
         let mut reader = if self.stale { get.stale() } else { get }.await?;
+        if self.stale {
+            output.remark(&age(reader.blob().age));
+        }
         let total = reader.left();
         // A bar would run through what a terminal shows.
         let shown = path.is_some() || !stdout().is_terminal();

@@ -82,7 +82,7 @@ pub(super) struct BackupItem<'a> {
     taken: Option<String>,
     /// The last revision that is in it.
     revision: u64,
-    /// How many blobs are in it; none if it was taken without.
+    /// How many contents of blobs are in it, each once, however many names it has; none if it was taken without.
     blobs: Option<u64>,
     /// Their bytes.
     blob_bytes: Option<u64>,
@@ -125,8 +125,8 @@ pub(super) fn of_blobs(blobs: Option<Unpacked>) -> String {
     match blobs {
         None => "without blobs".to_owned(),
         Some(Unpacked { blobs: 0, .. }) => "there were no blobs".to_owned(),
-        Some(Unpacked { blobs: 1, bytes: size }) => format!("with 1 blob of {}", bytes(size)),
-        Some(Unpacked { blobs, bytes: size }) => format!("with {blobs} blobs of {} in all", bytes(size)),
+        Some(Unpacked { blobs: 1, bytes: size }) => format!("with blobs of 1 content, {}", bytes(size)),
+        Some(Unpacked { blobs, bytes: size }) => format!("with blobs of {blobs} contents, {}", bytes(size)),
     }
 }
 

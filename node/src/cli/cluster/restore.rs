@@ -61,7 +61,7 @@ struct RestoreItem {
     from_cluster: String,
     /// The last revision that was in the backup.
     revision: u64,
-    /// The blobs that lie in the data directory; none if the backup was taken without.
+    /// The contents of blobs that lie in the data directory, each once; none if the backup was taken without.
     blobs: Option<u64>,
     /// The keys of secrets that the new mesh opens.
     secret_keys: u64,

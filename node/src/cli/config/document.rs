@@ -78,7 +78,7 @@ impl Language {
 /// is a text; so is all, if `plain`.
 ///
 /// # Errors
-/// If a file can't be read, is too large, or holds no text.
+/// If a file can't be read, is too large, or holds no text; or a JSON object in it names a key twice.
 pub(super) fn value(argument: &str, plain: bool) -> Result<Zeroizing<String>, Failure> {
     let bytes = Zeroizing::new(input::read(argument, DOCUMENT_BYTES_MAX)?);
     let text = std::str::from_utf8(&bytes).map_err(|_| {
@@ -88,7 +88,9 @@ pub(super) fn value(argument: &str, plain: bool) -> Result<Zeroizing<String>, Fa
     // Files end with a newline, which is not meant.
     let text = if is_source(argument) { text.trim_end_matches(['\n', '\r']) } else { text };
     if !plain {
-        match serde_json::from_str::<serde::de::IgnoredAny>(text) {
+        match unique::read(&mut serde_json::Deserializer::from_str(text))?
+            .and_then(|_| serde_json::from_str::<serde::de::IgnoredAny>(text))
+        {
             Ok(_) => return Ok(Zeroizing::new(text.to_owned())),
             Err(error) if text.trim_start().starts_with(['{', '[']) => return Err(mistyped(&error).into()),
             Err(_) => {}
@@ -237,6 +239,8 @@ mod tests {
             let fault = language.json(text).expect_err("it says two things");
             assert_eq!(fault.message, "the document names shop.open twice", "{text}");
         }
+        assert!(value(r#"{"open": 1, "open": 2}"#, false).is_err());
+        assert!(value(r#"{"open": 1, "open": 2}"#, true).is_ok(), "a text is nobody's object");
         for (language, text) in [
             (Language::Json, r#"{"a": {"open": 1}, "b": {"open": 2}}"#),
             (Language::Yaml, "a: {open: 1}\nb: {open: 2}\nc: ~\n"),

@@ -235,5 +235,6 @@ fn blob(local: &Local, view: &BlobView) -> Blob {
         who: view.who.clone(),
         copies_wanted: view.copies_wanted,
         holders: view.holders.iter().copied().map(holder).collect(),
+        age_ms: view.age_ms,
     }
 }

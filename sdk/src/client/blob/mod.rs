@@ -51,6 +51,9 @@ pub struct Blob {
     pub copies_wanted: u32,
     /// The names of the nodes that have one.
     pub holders: Vec<String>,
+    /// Of a stale reading of it alone: how long ago the node's replica is known to have been current; none if that
+    /// can't be said.
+    pub age: Option<Duration>,
 }
 
 /// How far a node has got with handing over its blobs.
@@ -167,6 +170,7 @@ impl TryFrom<proto::Blob> for Blob {
             who: blob.who,
             copies_wanted: blob.copies_wanted,
             holders: blob.holders.into_iter().map(|holder| holder.name).collect(),
+            age: blob.age_ms.map(Duration::from_millis),
         })
     }
 }
