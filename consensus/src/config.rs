@@ -8,6 +8,13 @@ pub const SNAPSHOT_EVERY_USUAL: u64 = 200_000;
 /// How many entries are kept behind it unless it is said: a replica that was away for a moment needs no snapshot.
 pub const LOG_KEPT_USUAL: u64 = 10_000;
 
+/// How many bytes the entries of the log may take before a snapshot is made, however few they are: values may have a
+/// mebibyte each, and then the entries of [`SNAPSHOT_EVERY_USUAL`] would fill the disk. A busy node writes as much in
+/// some seconds.
+pub const SNAPSHOT_BYTES_USUAL: u64 = 128 << 20;
+/// How many bytes are kept behind it at most: what a replica fetches within a second.
+pub const LOG_KEPT_BYTES_USUAL: u64 = 32 << 20;
+
 /// How the group is paced. The defaults suit hosts in one region; over longer round trips it is slower by itself (see
 /// [`Pace`](crate::Pace)).
 #[derive(Clone, Debug)]
@@ -25,6 +32,10 @@ pub struct ConsensusConfig {
     pub snapshot_every: u64,
     /// Entries kept behind the snapshot.
     pub log_kept: u64,
+    /// A snapshot is made once the entries behind the last one take more bytes than this, be they fewer.
+    pub snapshot_bytes: u64,
+    /// The entries that are kept take no more bytes than these, be they fewer.
+    pub log_kept_bytes: u64,
     /// Proposals that may wait for their turn. Beyond it callers are told to come back: a longer queue only adds
     /// delay, not throughput.
     pub proposals_waiting_max: usize,
@@ -47,6 +58,8 @@ impl Default for ConsensusConfig {
             election_timeout_max: Duration::from_millis(2000),
             snapshot_every: SNAPSHOT_EVERY_USUAL,
             log_kept: LOG_KEPT_USUAL,
+            snapshot_bytes: SNAPSHOT_BYTES_USUAL,
+            log_kept_bytes: LOG_KEPT_BYTES_USUAL,
             proposals_waiting_max: 16_384,
             planted_bug: None,
         }

@@ -4,6 +4,7 @@ use crate::{
     Backup, ConsensusConfig, ConsensusError, LogPosition, Machine, Observation, ProposeError, ReadError,
     Replication,
     backup::Origin,
+    compactor::Compactor,
     contact::{Contact, QuorumAge},
     errand::Errands,
     findings::Findings,
@@ -101,10 +102,11 @@ impl Consensus {
         };
         let resting = tokio::spawn(log.clone().rest());
         let config_there = Arc::new(config.to_openraft());
-        let raft = Raft::new(node, config_there, network, log, replica.clone())
+        let raft = Raft::new(node, config_there, network, log.clone(), replica.clone())
             .await
             .map_err(|fatal| ConsensusError::Storage(fatal.to_string()))?;
         quorum_age.follow(&raft);
+        let compacting = tokio::spawn(Compactor::new(raft.clone(), log, &config).run());
         let (pace, pacing) = Pacer::start(raft.clone(), mesh.clone(), seams, config.clone());
         let (office, following) = Office::follow(raft.clone(), pace.clone());
         let origins = Origins::default();
@@ -134,7 +136,7 @@ impl Consensus {
         let intake = Arc::new(Intake::start(ground.clone()));
         let (changing, closing) = (ChangeTurn::default(), AtomicBool::new(false));
         let watching = tokio::spawn(vigil::keep(replica));
-        let tasks = Mutex::new(vec![following, pacing, resting, watching]);
+        let tasks = Mutex::new(vec![following, pacing, resting, watching, compacting]);
         let consensus = Consensus {
             inner: Arc::new(Inner { node, ground, changing, lanes, findings, quorum_age, closing, tasks }),
             intake,
@@ -290,6 +292,11 @@ impl Consensus {
     /// Takes no entries from now on, or takes them again: see [`ProposeError::ReadOnly`]. Reads go on.
     pub fn set_read_only(&self, read_only: bool) {
         self.inner.ground.read_only.set(read_only);
+    }
+
+    /// Whether it takes no entries just now.
+    pub fn is_read_only(&self) -> bool {
+        self.inner.ground.read_only.get()
     }
 
     /// Serves a lane that another node, `from`, has opened.

@@ -7,6 +7,7 @@
 //! An acknowledged proposal is synced on a quorum. There is no faster default.
 
 mod backup;
+mod compactor;
 mod config;
 mod consensus;
 mod contact;
@@ -38,7 +39,10 @@ mod transaction;
 mod vigil;
 
 pub use backup::{Backup, BackupFacts, Restoration, RestoreError};
-pub use config::{ConsensusConfig, LOG_KEPT_USUAL, PlantedBug, SNAPSHOT_EVERY_USUAL};
+pub use config::{
+    ConsensusConfig, LOG_KEPT_BYTES_USUAL, LOG_KEPT_USUAL, PlantedBug, SNAPSHOT_BYTES_USUAL,
+    SNAPSHOT_EVERY_USUAL,
+};
 pub use consensus::Consensus;
 pub use error::{ConsensusError, ProposeError, ReadError};
 pub use fetch::{FetchError, Fetched, fetch_state};

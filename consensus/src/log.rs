@@ -171,6 +171,14 @@ impl Log {
         self.shared().purged
     }
 
+    /// From which index on the durable entries take no more than the last `bytes` of the log.
+    ///
+    /// # Errors
+    /// If the store fails.
+    pub fn tail(&self, bytes: u64) -> io::Result<u64> {
+        Ok(self.store.tail(bytes)?)
+    }
+
     /// Gives up what can't be, since `committed` is: if another entry is in its place, that one and all behind it were
     /// never committed. What is behind `committed` otherwise stays (Ongaro and Ousterhout, "In search of an
     /// understandable consensus algorithm", 2014, section 7).
@@ -243,7 +251,7 @@ impl Log {
     }
 }
 
-fn next_index(last: Option<LogId>) -> u64 {
+pub(crate) fn next_index(last: Option<LogId>) -> u64 {
     last.map_or(0, |last| last.index + 1)
 }
 

@@ -72,6 +72,10 @@ impl LogStore for GaugedLog {
         self.log.range()
     }
 
+    fn tail(&self, bytes: u64) -> Result<u64, StorageError> {
+        self.log.tail(bytes)
+    }
+
     fn mark(&self, mark: LogMark) -> Result<Option<Bytes>, StorageError> {
         self.log.mark(mark)
     }

@@ -148,6 +148,10 @@ async fn host(shared: &Shared, machine: &Machine, storage: Storage) -> Result<Ho
         Some(PlantedBug::ReadWithoutQuorum) => Some(micro_consensus::PlantedBug::ReadWithoutQuorum),
         _ => None,
     };
+    let snapshot_bytes = match shared.options.planted_bug {
+        Some(PlantedBug::LogBytesUnbounded) => u64::MAX,
+        _ => shared.options.snapshot_bytes,
+    };
     Ok(Host {
         storage,
         socket: Socket::Simulated(Arc::new(socket)),
@@ -156,6 +160,8 @@ async fn host(shared: &Shared, machine: &Machine, storage: Storage) -> Result<Ho
         consensus: ConsensusConfig {
             snapshot_every: SNAPSHOT_EVERY,
             log_kept: LOG_KEPT,
+            snapshot_bytes,
+            log_kept_bytes: snapshot_bytes / 4,
             planted_bug,
             ..ConsensusConfig::default()
         },

@@ -1,6 +1,7 @@
 //! What a run is told.
 
 use crate::workload::Kind;
+use micro_consensus::SNAPSHOT_BYTES_USUAL;
 use micro_mesh::CERTIFICATE_LIFE;
 use std::{fmt, str::FromStr, time::Duration};
 
@@ -63,11 +64,13 @@ pub enum PlantedBug {
     AllTriedAgain,
     /// A backup is taken without the blobs.
     BlobsNotBackedUp,
+    /// The log is bounded by the number of its entries only.
+    LogBytesUnbounded,
 }
 
 impl PlantedBug {
     /// All, by the names they are called by on the command line.
-    pub const ALL: [(&'static str, PlantedBug); 28] = [
+    pub const ALL: [(&'static str, PlantedBug); 29] = [
         ("ack-before-sync", PlantedBug::AckBeforeSync),
         ("vote-not-persisted", PlantedBug::VoteNotPersisted),
         ("read-without-quorum", PlantedBug::ReadWithoutQuorum),
@@ -96,6 +99,7 @@ impl PlantedBug {
         ("ways-kept", PlantedBug::WaysKept),
         ("all-tried-again", PlantedBug::AllTriedAgain),
         ("blobs-not-backed-up", PlantedBug::BlobsNotBackedUp),
+        ("log-bytes-unbounded", PlantedBug::LogBytesUnbounded),
     ];
 }
 
@@ -144,6 +148,8 @@ pub struct Options {
     pub workloads: Option<Vec<Kind>>,
     /// How long the certificates of nodes count.
     pub certificate_life: Duration,
+    /// How many bytes of the log make a snapshot due. A quarter of them is kept behind it.
+    pub snapshot_bytes: u64,
     /// Whether the hosts are spread over three clouds, as far from each other as those of people.
     pub clouds: bool,
     /// What the clients of registers do.
@@ -164,6 +170,7 @@ impl Options {
             storm: Duration::from_secs(60),
             workloads: None,
             certificate_life: CERTIFICATE_LIFE,
+            snapshot_bytes: SNAPSHOT_BYTES_USUAL,
             clouds: false,
             traffic: Traffic::Even,
             planted_bug: None,

@@ -94,6 +94,8 @@ pub struct NodeSight {
     pub log: BTreeMap<u64, Line>,
     /// Every entry below this index was purged.
     pub log_start: u64,
+    /// Whether it takes far more bytes than those that make a snapshot due, of entries that could be in one.
+    pub log_too_long: bool,
     /// The lowest index that was added or replaced since the last look; none when nothing was.
     pub fresh_from: Option<u64>,
     /// Its state, when it changed since the last look.

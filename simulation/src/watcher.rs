@@ -48,6 +48,8 @@ impl Watcher {
             let sight = self.sighting.nodes.entry(machine.name.clone()).or_default();
             let clock = seams::clock(shared.trace.clone(), machine.skew.clone());
             look_at(machine, sight, with_state, clock.now()).map_err(|error| bad_disk(machine, &error))?;
+            let too_long = is_too_long(machine, sight, shared.options.snapshot_bytes);
+            sight.log_too_long = too_long.map_err(|error| bad_disk(machine, &error))?;
             let glanced = self.fresh.remove(&machine.name);
             sight.fresh_from = glanced.into_iter().chain(sight.fresh_from).min();
         }
@@ -105,6 +107,16 @@ fn look_at(
         }
     }
     Ok(())
+}
+
+/// Whether the log of a running node takes twice the bytes that make a snapshot due, what is kept behind one left
+/// aside.
+fn is_too_long(machine: &Machine, sight: &NodeSight, snapshot_bytes: u64) -> Result<bool, StorageError> {
+    let storage = machine.storage.borrow();
+    let applied = sight.progress.as_ref().and_then(|progress| progress.applied);
+    let (Some(storage), Some(applied)) = (storage.as_ref(), applied) else { return Ok(false) };
+    let tail = storage.log.tail(snapshot_bytes.saturating_mul(2))?;
+    Ok(tail.min(applied.index) > storage.log.range()?.start)
 }
 
 /// The links between the hosts.

@@ -232,3 +232,11 @@ fn a_backup_of_an_old_copy_is_found() {
 fn a_backup_without_the_blobs_is_found() {
     finds_with(PlantedBug::BlobsNotBackedUp, &[Kind::Backup], &["backups"]);
 }
+
+#[test]
+fn a_log_that_is_bounded_by_its_entries_only_is_found() {
+    let bug = Some(PlantedBug::LogBytesUnbounded);
+    let report = run(Options { planted_bug: bug, snapshot_bytes: 8 << 10, ..Options::new(1) });
+    let violation = report.violations.first().expect("it is found");
+    assert_eq!(violation.checker, "bounded log", "another checker found it\n{report}");
+}

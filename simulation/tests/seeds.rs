@@ -51,3 +51,11 @@ fn records_end_in_time_and_not_before() {
         run(Options { workloads: Some(vec![Kind::Expiry, Kind::Lock]), ..Options::new(seed) }).expect_good();
     }
 }
+
+/// Logs that are cut by their bytes, long before they have as many entries as make a snapshot due.
+#[test]
+fn a_log_stays_short_however_large_its_entries_are() {
+    for seed in 1..=2 {
+        run(Options { snapshot_bytes: 8 << 10, ..Options::new(seed) }).expect_good();
+    }
+}

@@ -6,7 +6,7 @@
 //! 0 | how many they were, u64 BE                                  a cut stream is seen
 //! ```
 
-use crate::{BlobStore, StorageError, StoredBlob, blob_digest::BlobDigest};
+use crate::{BlobIntake, BlobStore, StorageError, StoredBlob, blob_digest::BlobDigest};
 use bytes::Bytes;
 use micro_sdk::wire::BlobHash;
 use std::io::{ErrorKind, Read};
@@ -73,10 +73,7 @@ pub fn unpack(
         let hash = BlobHash(take(source)?);
         let bytes = u64::from_be_bytes(take(source)?);
         let before = unpacked.bytes;
-        let found = unpack_one(source, bytes, store, |read| progress(before + read))?;
-        if found != hash {
-            return Err(damaged(format!("blob {hash} is another")));
-        }
+        unpack_one(source, StoredBlob { hash, bytes }, store, |read| progress(before + read))?;
         unpacked = Unpacked { blobs: unpacked.blobs + 1, bytes: before + bytes };
     }
     if u64::from_be_bytes(take(source)?) != unpacked.blobs {
@@ -88,34 +85,60 @@ pub fn unpack(
     }
 }
 
-/// Reads the content of one blob, and says what its hash is. It is kept only if the caller is told that it is whole.
+/// Reads the content of one blob, and keeps it, durably, once it is seen to be what `expected` says.
 fn unpack_one(
     source: &mut impl Read,
-    bytes: u64,
+    expected: StoredBlob,
     store: Option<&dyn BlobStore>,
     mut progress: impl FnMut(u64),
-) -> Result<BlobHash, StorageError> {
-    let mut intake = store.map(BlobStore::begin).transpose()?;
-    let mut digest = BlobDigest::new();
-    let mut chunk = vec![0; CHUNK_BYTES.min(usize::try_from(bytes).unwrap_or(CHUNK_BYTES))];
-    let mut left = bytes;
+) -> Result<(), StorageError> {
+    let mut sink = Sink::new(store)?;
+    let mut chunk = vec![0; CHUNK_BYTES.min(usize::try_from(expected.bytes).unwrap_or(CHUNK_BYTES))];
+    let mut left = expected.bytes;
     while left > 0 {
         let wanted = chunk.len().min(usize::try_from(left).unwrap_or(usize::MAX));
         let chunk = &mut chunk[..wanted];
         source.read_exact(chunk).map_err(cut)?;
-        digest.add(chunk, |_| ());
-        if let Some(intake) = &mut intake {
-            intake.write(chunk)?;
-        }
+        sink.write(chunk)?;
         left -= wanted as u64;
-        progress(bytes - left);
+        progress(expected.bytes - left);
     }
-    if let Some(mut intake) = intake {
-        intake.seal()?;
-        // Under the hash of what it is: a wrong one in the archive makes no blob of that name.
-        intake.keep()?;
+    sink.keep(expected.hash)
+}
+
+/// Where the content of one blob goes. Either way it is hashed once.
+enum Sink {
+    /// It is only compared.
+    Compared(BlobDigest),
+    Kept(Box<dyn BlobIntake>),
+}
+
+impl Sink {
+    fn new(store: Option<&dyn BlobStore>) -> Result<Self, StorageError> {
+        Ok(match store {
+            None => Sink::Compared(BlobDigest::new()),
+            Some(store) => Sink::Kept(store.begin()?),
+        })
     }
-    Ok(digest.finish().0)
+
+    fn write(&mut self, bytes: &[u8]) -> Result<(), StorageError> {
+        match self {
+            Sink::Compared(digest) => digest.add(bytes, |_| ()),
+            Sink::Kept(intake) => intake.write(bytes)?,
+        }
+        Ok(())
+    }
+
+    fn keep(self, expected: BlobHash) -> Result<(), StorageError> {
+        let (found, intake) = match self {
+            Sink::Compared(digest) => (digest.finish().0, None),
+            Sink::Kept(mut intake) => (intake.seal()?.hash, Some(intake)),
+        };
+        if found != expected {
+            return Err(damaged(format!("blob {expected} is another")));
+        }
+        intake.map_or(Ok(()), BlobIntake::keep)
+    }
 }
 
 fn take<const N: usize>(source: &mut impl Read) -> Result<[u8; N], StorageError> {

@@ -86,6 +86,13 @@ pub trait LogStore: Send + Sync + 'static {
     /// at `purged + 1` (0 in a new log) when there is none.
     fn range(&self) -> Result<Range<u64>, StorageError>;
 
+    /// From which index on the durable records take no more than the last `bytes` of the log on its medium: the first
+    /// if all do, and one past the last if not even that one does. What does not fit is old enough to be given up.
+    ///
+    /// # Errors
+    /// If the medium can't be read.
+    fn tail(&self, bytes: u64) -> Result<u64, StorageError>;
+
     /// A mark, if it was ever set.
     fn mark(&self, mark: LogMark) -> Result<Option<Bytes>, StorageError>;
 }

@@ -12,6 +12,7 @@ mod backups;
 mod bank_balance;
 mod best_ways;
 mod blob_contents;
+mod bounded_log;
 mod calls;
 mod certificates;
 mod committed_immutable;
@@ -129,6 +130,7 @@ pub fn all() -> Vec<Box<dyn Checker>> {
         Box::<calls::Calls>::default(),
         Box::<certificates::Certificates>::default(),
         Box::<best_ways::BestWays>::default(),
+        Box::<bounded_log::BoundedLog>::default(),
         Box::<steady_leader::SteadyLeader>::default(),
         Box::<equal_replicas::EqualReplicas>::default(),
     ]

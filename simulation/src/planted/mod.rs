@@ -94,6 +94,10 @@ impl LogStore for SwallowingLog {
         self.0.range()
     }
 
+    fn tail(&self, bytes: u64) -> Result<u64, StorageError> {
+        self.0.tail(bytes)
+    }
+
     fn mark(&self, mark: LogMark) -> Result<Option<Bytes>, StorageError> {
         self.0.mark(mark)
     }

@@ -45,6 +45,7 @@ pub const PROPERTIES: &[Property] = &[
     Property { name: "an append that leaves a gap is refused", check: gap_is_refused },
     Property { name: "a truncated log can be written again from there", check: truncated_is_rewritten },
     Property { name: "a purge moves the start, even beyond the end", check: purge_moves_the_start },
+    Property { name: "what is old is told by bytes", check: tail_is_told_by_bytes },
     Property { name: "operations of one group act in order", check: group_acts_in_order },
     Property { name: "completions come in the order of submission", check: completions_come_in_order },
     Property { name: "marks are kept", check: marks_are_kept },
@@ -181,6 +182,20 @@ fn purge_moves_the_start(open: &mut Open) {
     assert_eq!(purged(&storage), Some(Bytes::from("purged 999")));
     must(&storage, LogOp::Append(records(1000..1002, 3)));
     expect_log(&storage, 1000..1002, &records(1000..1002, 3));
+}
+
+fn tail_is_told_by_bytes(open: &mut Open) {
+    let storage = open(Disk::First);
+    let tail = |bytes| storage.log.tail(bytes).expect("the disk is well");
+    assert_eq!((tail(0), tail(u64::MAX)), (0, 0), "nothing is there");
+    let large = |index| LogRecord { body: vec![7; 10_000].into(), ..record(index, 1) };
+    must(&storage, LogOp::Append((0..10).map(large).collect()));
+    assert_eq!((tail(0), tail(u64::MAX)), (10, 0));
+    // What a record takes beside its body is left open.
+    assert_eq!((tail(9_999), tail(35_000), tail(99_999)), (10, 7, 1));
+    must(&storage, LogOp::TruncateFrom(9));
+    must(&storage, LogOp::Purge { through: 4, mark: Bytes::from_static(b"4") });
+    assert_eq!((tail(0), tail(25_000), tail(u64::MAX)), (9, 7, 5));
 }
 
 fn group_acts_in_order(open: &mut Open) {

@@ -263,6 +263,18 @@ impl LogStore for MemoryLog {
         Ok(self.handle.lock()?.log.extent.range())
     }
 
+    fn tail(&self, bytes: u64) -> Result<u64, StorageError> {
+        let disk = self.handle.lock()?;
+        let mut left = bytes;
+        let fits = |(_, stored): &(&u64, &Vec<u8>)| {
+            let rest = left.checked_sub(stored.len() as u64);
+            left = rest.unwrap_or(0);
+            rest.is_some()
+        };
+        let fitting = disk.log.records.iter().rev().take_while(fits).count() as u64;
+        Ok(disk.log.extent.end - fitting)
+    }
+
     fn mark(&self, mark: LogMark) -> Result<Option<Bytes>, StorageError> {
         let disk = self.handle.lock()?;
         let pretended = disk.log.vote_pretended.as_ref().filter(|_| mark == LogMark::Vote);

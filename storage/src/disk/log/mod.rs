@@ -66,6 +66,7 @@ pub(super) struct SegmentLog {
     /// The bytes that are under way. None are when this is 0, since an operation has some.
     waiting_bytes: Arc<AtomicUsize>,
     writer: Arc<Mutex<LogWriter>>,
+    segment_bytes: u64,
     /// The thread of the writer.
     thread: Option<JoinHandle<()>>,
 }
@@ -113,7 +114,8 @@ impl SegmentLog {
         let (queue, waiting) = mpsc::channel();
         let (thread, at_work) = (thread::Builder::new().name("log-writer".to_owned()), writer.clone());
         let thread = thread.spawn(move || LogWriter::run(&at_work, &waiting))?;
-        Ok(SegmentLog { shared, queue: Some(queue), waiting_bytes, writer, thread: Some(thread) })
+        let (queue, thread) = (Some(queue), Some(thread));
+        Ok(SegmentLog { shared, queue, waiting_bytes, writer, segment_bytes, thread })
     }
 }
 
@@ -262,6 +264,10 @@ impl LogStore for SegmentLog {
 
     fn range(&self) -> Result<Range<u64>, StorageError> {
         Ok(self.shared.view().extent.range())
+    }
+
+    fn tail(&self, bytes: u64) -> Result<u64, StorageError> {
+        Ok(self.shared.view().tail(bytes, self.segment_bytes))
     }
 
     fn mark(&self, mark: LogMark) -> Result<Option<Bytes>, StorageError> {

@@ -77,6 +77,15 @@ impl View {
         self.extent = LogExtent { first: extent.first, end: end.max(extent.first) };
     }
 
+    /// The first index whose record begins within the last `bytes` of the log, whose files have `segment_bytes` each.
+    pub fn tail(&self, bytes: u64, segment_bytes: u64) -> u64 {
+        let at = |place: &Place, offset| place.segment() * segment_bytes + offset;
+        let end = self.places.back().map_or(0, |last| at(last, last.range().end));
+        let from = end.saturating_sub(bytes);
+        let older = self.places.partition_point(|place| at(place, place.range().start) < from);
+        self.extent.first + older as u64
+    }
+
     /// Takes out the segments that hold no record any more. The last one stays: it is written.
     pub fn retired(&mut self) -> Vec<Arc<Segment>> {
         let last = self.segments.back().map(|segment| segment.sequence);
