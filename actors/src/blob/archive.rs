@@ -4,10 +4,11 @@ use super::{
     BlobService, BlobView, Download,
     reading::view,
     record::{Manifest, decode, manifests},
+    retention::Retention,
 };
 use crate::store::{Glimpse, ListOrder, RecordRange};
 use bytes::Bytes;
-use micro_sdk::wire::{BlobHash, Fault};
+use micro_sdk::wire::{BlobHash, Code, Fault};
 use micro_storage::{StoredBlob, blob_archive};
 use std::{
     collections::{BTreeMap, VecDeque},
@@ -28,6 +29,8 @@ struct Named {
 pub struct Archive {
     service: BlobService,
     waiting: VecDeque<Named>,
+    /// What is deleted meanwhile is still read.
+    _retention: Retention,
     step: Step,
     count: u64,
     bytes: u64,
@@ -42,11 +45,12 @@ enum Step {
 }
 
 impl BlobService {
-    /// An archive of all blobs that this node's replica knows of, each content once.
+    /// An archive of all blobs that this node's replica knows of, each content once. The `retention` is older than what
+    /// names them.
     ///
     /// # Errors
     /// If the records can't be read.
-    pub async fn archive(&self, deadline: Instant) -> Result<Archive, Fault> {
+    pub async fn archive(&self, retention: Retention, deadline: Instant) -> Result<Archive, Fault> {
         let members = self.parts.members();
         let look = move |glimpse: &Glimpse<'_>| {
             let mut named: BTreeMap<BlobHash, Named> = BTreeMap::new();
@@ -61,12 +65,19 @@ impl BlobService {
         };
         let waiting = self.store.glimpse(true, deadline, look).await?;
         let bytes = blob_archive::length(waiting.iter().map(|named| named.view.bytes));
-        Ok(Archive { service: self.clone(), waiting, step: Step::Begin, count: 0, bytes })
+        Ok(Archive {
+            service: self.clone(),
+            waiting,
+            _retention: retention,
+            step: Step::Begin,
+            count: 0,
+            bytes,
+        })
     }
 }
 
 impl Archive {
-    /// How many bytes it has in all, if no blob is deleted meanwhile.
+    /// How many bytes it has in all.
     pub fn bytes(&self) -> u64 {
         self.bytes
     }
@@ -74,7 +85,7 @@ impl Archive {
     /// The next bytes; none behind the last.
     ///
     /// # Errors
-    /// [`Code::Unavailable`](micro_sdk::wire::Code::Unavailable) if no copy of a blob can be reached.
+    /// [`Code::Unavailable`] if no copy of a blob can be reached.
     pub async fn next(&mut self) -> Result<Option<Bytes>, Fault> {
         loop {
             match &mut self.step {
@@ -105,28 +116,45 @@ impl Archive {
                     self.step = Step::Content(download);
                     return Ok(blob_archive::entry(blob));
                 }
-                Err(fault) if self.is_named(blob.hash, keys).await? => {
-                    return Err(fault.help("or leave blobs out: --without-blobs"));
-                }
-                Err(_) => tracing::debug!(hash = %blob.hash, "a blob was deleted while it was backed up"),
+                Err(fault) => match self.still_named(blob.hash, keys).await? {
+                    Some(key) => return Err(not_in_backup(&key, fault)),
+                    // The state in the backup names it, so without it the backup would not be whole.
+                    None => return Err(gone_meanwhile(&fault)),
+                },
             }
         }
         self.step = Step::Over;
         Ok(blob_archive::end(self.count))
     }
 
-    /// Whether one of the records `keys` still names this content.
-    async fn is_named(&self, hash: BlobHash, keys: Vec<String>) -> Result<bool, Fault> {
+    /// Which of the records `keys` still names this content, if one does.
+    async fn still_named(&self, hash: BlobHash, keys: Vec<String>) -> Result<Option<String>, Fault> {
         let look = move |glimpse: &Glimpse<'_>| {
-            for key in &keys {
-                let manifest = glimpse.record(&manifests(), key)?;
+            for key in keys {
+                let manifest = glimpse.record(&manifests(), &key)?;
                 let manifest = manifest.map(|record| decode::<Manifest>(&record)).transpose()?;
                 if manifest.is_some_and(|manifest| manifest.hash == hash) {
-                    return Ok(true);
+                    return Ok(Some(key));
                 }
             }
-            Ok(false)
+            Ok(None)
         };
         self.service.store.glimpse(true, Instant::now() + LOOK_DEADLINE, look).await
     }
+}
+
+/// Why a backup ends early of which a blob is gone.
+fn gone_meanwhile(fault: &Fault) -> Fault {
+    let message =
+        format!("a blob was deleted or replaced while the backup was taken, and is gone: {}", fault.message);
+    Fault::new(Code::Unavailable, message).help("take the backup again")
+}
+
+/// Why a blob is not in a backup, with the namespace that it is in: a backup is of all of them.
+fn not_in_backup(key: &str, fault: Fault) -> Fault {
+    let message = match key.split_once('/') {
+        Some((namespace, name)) => format!("blob {name:?} of namespace {namespace}: {}", fault.message),
+        None => format!("blob {key:?}: {}", fault.message),
+    };
+    Fault { message, ..fault }.help("or leave blobs out: --without-blobs")
 }

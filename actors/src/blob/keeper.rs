@@ -6,7 +6,7 @@ use super::{
     BlobService,
     gap::Gap,
     health::{Health, Missing},
-    limits::{COMMIT, GRACE, LOST_AFTER},
+    limits::{COMMIT, GRACE, LOST_AFTER, UNNAMED_GRACE},
     mending::Mending,
     record::{Copies, copies, decode},
 };
@@ -37,6 +37,8 @@ pub(crate) struct Keeper {
     mending: Mending,
     /// Since when members are not linked.
     down: BTreeMap<NodeId, Instant>,
+    /// Since when no record says that these are here.
+    unnamed: BTreeMap<BlobHash, Instant>,
 }
 
 /// What a look has found.
@@ -56,7 +58,8 @@ struct Findings {
 
 impl Keeper {
     pub fn new(service: BlobService) -> Self {
-        Keeper { mending: Mending::new(service.clone()), service, down: BTreeMap::new() }
+        let (down, unnamed) = (BTreeMap::new(), BTreeMap::new());
+        Keeper { mending: Mending::new(service.clone()), service, down, unnamed }
     }
 
     /// Looks until the task is ended.
@@ -96,8 +99,23 @@ impl Keeper {
         self.mending.keep_lost(lost);
         tracing::debug!(gaps = gaps.len(), unnamed = unnamed.len(), "looked at the blobs");
         self.mending.take_up(gaps, &self.counted());
-        let free = |hash: &BlobHash| self.service.parts.shelf.is_free(*hash, GRACE);
-        self.remove(unnamed.into_iter().filter(free).collect()).await
+        let removable = self.removable(unnamed);
+        self.remove(removable).await
+    }
+
+    /// Those of the blobs that no record says are here which may go.
+    fn removable(&mut self, unnamed: BTreeSet<BlobHash>) -> BTreeSet<BlobHash> {
+        let (shared, now) = (&self.service.parts, Instant::now());
+        self.unnamed.retain(|hash, _| unnamed.contains(hash));
+        for hash in &unnamed {
+            self.unnamed.entry(*hash).or_insert(now);
+        }
+        if shared.retains() {
+            return BTreeSet::new();
+        }
+        let over =
+            |hash: &BlobHash| self.unnamed.get(hash).is_some_and(|since| now >= *since + UNNAMED_GRACE);
+        unnamed.into_iter().filter(|hash| over(hash) && shared.shelf.is_free(*hash, GRACE)).collect()
     }
 
     /// Takes note of who is down, and since when.
@@ -142,7 +160,9 @@ impl Keeper {
                 if missing && known_lost.contains(&record.key) {
                     found.lost.insert(record.key.clone());
                 }
-                found.health.count(good, (copies.wanted as usize).min(members));
+                // One that came with a backup is read here before the records say that it is.
+                let readable = good + usize::from(!named && held.contains(&copies.hash));
+                found.health.count(readable, (copies.wanted as usize).min(members));
                 let gaps = if record.key > last { &mut found.gaps } else { &mut before };
                 if (missing || short) && gaps.len() < GAPS_MAX && !busy.contains(&record.key) {
                     let (key, version) = (record.key, record.version);

@@ -43,6 +43,9 @@ pub(crate) const FRESH: Duration = Duration::from_secs(20);
 pub(crate) const GRACE: Duration = Duration::from_secs(60);
 /// The same for a blob of which nobody knows whether its manifest was made: it may yet be, once a quorum is back.
 pub(crate) const GRACE_UNKNOWN: Duration = Duration::from_secs(3600);
+/// How long a blob that a record has named is kept once none does: a backup whose state still names it has been told to
+/// all by then.
+pub(crate) const UNNAMED_GRACE: Duration = Duration::from_secs(10);
 /// How long a node may be down before what it held is copied elsewhere: a restart is shorter.
 pub(crate) const LOST_AFTER: Duration = Duration::from_secs(30);
 /// How long the nodes that are asked for a copy which no record names have to answer: they look at one file's name.

@@ -30,6 +30,7 @@ mod platform;
 mod reading;
 mod record;
 mod request;
+mod retention;
 mod scrub;
 mod seats;
 mod shelf;

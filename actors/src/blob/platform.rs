@@ -65,6 +65,8 @@ pub(super) struct Shared {
     /// Tells the keeper of this node that there may be something to do.
     pub changed: Notify,
     pub health: Mutex<Health>,
+    /// How many backups this node takes.
+    pub retentions: Mutex<usize>,
     /// The copies that there are to be of a blob whose put does not say it.
     pub copies_usual: u32,
 }
@@ -85,6 +87,7 @@ impl BlobService {
             fetches: Semaphore::new(FETCHES_MAX),
             changed: Notify::new(),
             health: Mutex::default(),
+            retentions: Mutex::default(),
             copies_usual,
         };
         BlobService { store, parts: Arc::new(shared) }

@@ -69,7 +69,8 @@ impl Dispatch {
         if head.endpoint.starts_with('-') {
             self.authorize(origin, &head)?;
         }
-        let candidates = self.registry().candidates(&head.namespace, &head.service);
+        let patience = Duration::from_millis(u64::from(head.deadline_ms));
+        let candidates = self.registry().candidates_soon(&head.namespace, &head.service, patience).await;
         let candidates = candidates.or_else(|fault| self.authorize(origin, &head).and(Err(fault)))?;
         let candidates = offering(candidates, |instance| method(instance, &head.endpoint).is_ok());
         let mut attempts = self.calls().attempts(&head, candidates);
@@ -87,6 +88,8 @@ impl Dispatch {
             let Some(body) = replay.attempt() else { break Err(last.unwrap_or_else(|| unreached(&head))) };
             aim(&mut head, &attempt, attempts.deadline());
             let answer = self.answered(&attempt, &head, body.boxed_unsync()).await;
+            // No instance is to blame for a request that breaks off.
+            let answer = answer.map_err(|fault| replay.broken().unwrap_or(fault));
             attempts.note(attempt, &head.endpoint, &answer);
             match answer {
                 Err(fault) if attempts.again(&head, &fault).await => last = Some(fault),

@@ -26,7 +26,8 @@ impl Dispatch {
         if head.endpoint.starts_with('-') {
             self.authorize(origin, &head)?;
         }
-        let candidates = self.registry().candidates(&head.namespace, &head.service);
+        let patience = Duration::from_millis(u64::from(head.deadline_ms));
+        let candidates = self.registry().candidates_soon(&head.namespace, &head.service, patience).await;
         let candidates = candidates.or_else(|fault| self.authorize(origin, &head).and(Err(fault)))?;
         let candidates = offering(candidates, |instance| endpoint(instance, &head.endpoint).is_ok());
         let mut attempts = self.calls().attempts(&head, candidates).unary();

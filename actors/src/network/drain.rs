@@ -65,8 +65,6 @@ impl NetworkService {
         self.registry.drain();
         NodeCard::publish_phase(&self.mesh, Phase::Drained);
         tracing::info!("the node is drained");
-        // The steward tries it again for as long as it takes.
-        self.consensus.hand_over(|other| self.stays(other), HAND_OVER_PATIENCE).await;
         // The steward tries again for as long as it takes.
         self.consensus.hand_over(|other| self.stays(other), HAND_OVER_PATIENCE).await;
         Ok(drained)

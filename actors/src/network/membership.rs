@@ -1,41 +1,31 @@
-//! Membership at work: nodes that leave or are removed, and who leads.
+//! Membership at work: nodes that leave or are removed.
 
 use crate::{
-    auth::{decode, node_head},
+    auth::node_head,
     network::{
-        Complaint, NETWORK, NetworkService, card::Heard, departure::voters_without, steward::fit_learners,
+        NETWORK, NetworkService,
+        departure::voters_without,
+        leadership::{HAND_OVER_PATIENCE, not_leader},
+        steward::fit_learners,
     },
 };
 use bincode::{Decode, Encode};
 use bytes::Bytes;
 use futures::future::join_all;
 use micro_consensus::Observation;
-use micro_mesh::Mesh;
-use micro_sdk::wire::{Caller, Code, Codec, Fault, NodeId, status::NodeState};
+use micro_sdk::wire::{Caller, Code, Codec, Fault, NodeId};
 use std::{collections::BTreeSet, time::Duration};
-use tokio::time::{Instant, sleep, timeout_at};
+use tokio::time::{Instant, sleep};
 
-/// How long a node may take to answer before it counts as down for a departure.
-const ANSWER_PATIENCE: Duration = Duration::from_secs(1);
+/// How long a node may take to answer before it counts as down.
+pub(super) const ANSWER_PATIENCE: Duration = Duration::from_secs(1);
 /// How long a learner may take to catch up before a vote that becomes free goes to nobody. One that has just joined
 /// takes less than a second of it; one that has much to fetch is not waited for.
 const LEARNER_PATIENCE: Duration = Duration::from_secs(3);
-/// How often is looked whether it has.
-const LEARNER_LOOK: Duration = Duration::from_millis(100);
+/// How often is looked whether something awaited has come.
+pub(super) const LOOK_AGAIN: Duration = Duration::from_millis(100);
 /// How long a node that leaves may wait for the group to let it go.
 const LEAVE_DEADLINE: Duration = Duration::from_secs(15);
-/// How long handing leadership over may take: an election and a round through the log.
-const HAND_OVER_PATIENCE: Duration = Duration::from_secs(5);
-
-/// How long the election of another leader may take when the one that led is down: some rounds of it.
-const SUCCESSION_PATIENCE: Duration = Duration::from_secs(15);
-
-/// Endpoint `transfer`: hands leadership over. Answers with a [`MemberReply`]: who leads now.
-#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
-pub struct TransferRequest {
-    /// The name or id of the voter that is to lead; none for the one that is furthest.
-    pub to: Option<String>,
-}
 
 /// Endpoint `remove`: takes a node out of the mesh for good, whether it lives or not. Answers with a [`MemberReply`]:
 /// who was removed.
@@ -136,7 +126,7 @@ impl NetworkService {
                 fit_learners(&seen, &members).len() < seen.learners.iter().filter(|node| up(node)).count();
             match outcome {
                 Err(fault) if fault.code == Code::Conflict && behind && Instant::now() < until => {
-                    sleep(LEARNER_LOOK).await;
+                    sleep(LOOK_AGAIN).await;
                 }
                 outcome => return outcome.map(|next| (next, seen)),
             }
@@ -176,7 +166,7 @@ impl NetworkService {
     }
 
     /// Whether a node answers just now.
-    async fn answers(&self, node: NodeId) -> bool {
+    pub(super) async fn answers(&self, node: NodeId) -> bool {
         let deadline = Instant::now() + ANSWER_PATIENCE;
         let head = node_head(&self.seams, self.mesh.node(), NETWORK, "replication", deadline);
         self.dispatch.call_at(node, head, Bytes::new()).await.is_ok()
@@ -208,72 +198,6 @@ impl NetworkService {
         self.auth.forget(node, deadline).await
     }
 
-    /// Hands leadership over, wherever it is.
-    pub(super) async fn transfer(&self, to: Option<&str>, deadline: Instant) -> Result<MemberReply, Fault> {
-        let to = to.map(|name| self.member(name)).transpose()?;
-        let leader = self.leader()?;
-        if leader == self.mesh.node() {
-            return self.hand_over(to).await;
-        }
-        let head = node_head(&self.seams, self.mesh.node(), NETWORK, "transfer-office", deadline);
-        decode(&self.dispatch.call_at(leader, head, Codec::encode(&to).into()).await?)
-    }
-
-    /// Hands this leader's office over.
-    pub(super) async fn hand_over(&self, to: Option<NodeId>) -> Result<MemberReply, Fault> {
-        let seen = self.consensus.observe();
-        if !seen.leading {
-            return Err(not_leader());
-        }
-        if let Some(to) = to.filter(|to| *to != seen.node) {
-            let name = self.name_of(to);
-            if !seen.voters.contains(&to) {
-                return Err(Fault::new(
-                    Code::Conflict,
-                    format!("node {name} does not vote, so it can't lead"),
-                ));
-            }
-            if !self.answers(to).await {
-                return Err(Fault::new(Code::Unavailable, format!("node {name} does not answer"))
-                    .help("see whether it is up: micro-node status"));
-            }
-            if !self.stays(to) {
-                let message =
-                    format!("node {name} is drained, is leaving or has no room for writes: it can't lead");
-                return Err(Fault::new(Code::Conflict, message)
-                    .help(format!("put it to work again: micro-node drain {name} --undo")));
-            }
-        }
-        let may = |other| to.map_or_else(|| self.stays(other), |to| to == other);
-        if to != Some(seen.node) && !self.consensus.hand_over(may, HAND_OVER_PATIENCE).await {
-            return Err(Fault::new(Code::Unavailable, "no other voter took the leadership over")
-                .help("wait until the others have caught up: `micro-node status`"));
-        }
-        let leader = self.leader()?;
-        match to.filter(|to| *to != leader) {
-            None => {
-                self.appoint(leader).await;
-                Ok(MemberReply { node: leader, name: self.name_of(leader) })
-            }
-            Some(_) => Err(Fault::new(
-                Code::Unavailable,
-                format!("{} was elected instead; try again", self.name_of(leader)),
-            )),
-        }
-    }
-
-    /// Tells the leader that an operator has put it where it is. One that does not hear of it may move sooner.
-    async fn appoint(&self, leader: NodeId) {
-        if leader == self.mesh.node() {
-            return self.appointment.note();
-        }
-        let deadline = Instant::now() + ANSWER_PATIENCE;
-        let head = node_head(&self.seams, self.mesh.node(), NETWORK, "appoint", deadline);
-        if let Err(fault) = self.dispatch.call_at(leader, head, Bytes::new()).await {
-            tracing::debug!(%leader, %fault, "the leader has not heard that an operator made it one");
-        }
-    }
-
     /// Takes a node out of the mesh for good, wherever the leader is.
     pub(super) async fn remove(
         &self,
@@ -283,6 +207,7 @@ impl NetworkService {
         let RemoveRequest { node, even_if_up, even_if_blobs_are_lost } = request;
         let node = self.member(&node)?;
         let removed = MemberReply { node, name: self.name_of(node) };
+        self.check_quorum().await?;
         let leader = self.leader_without(node, deadline).await?;
         if !even_if_blobs_are_lost {
             self.blobs.check_spared(node, false, deadline).await?;
@@ -323,38 +248,28 @@ impl NetworkService {
         Ok(())
     }
 
-    /// Whether a node is up and does not say that it shuts down.
-    pub(super) fn stays(&self, node: NodeId) -> bool {
-        stays(&self.mesh, node)
-    }
-
-    /// Who leads; if that is `node`, and it is down, who leads after it.
-    async fn leader_without(&self, node: NodeId, deadline: Instant) -> Result<NodeId, Fault> {
-        let leader = self.leader()?;
-        if leader != node || node == self.mesh.node() || self.answers(node).await {
-            return Ok(leader);
+    /// Refuses what needs a quorum, if there is none.
+    ///
+    /// # Errors
+    /// [`Code::Unavailable`], naming the voters that do not answer.
+    async fn check_quorum(&self) -> Result<(), Fault> {
+        let voters = self.consensus.observe().voters;
+        let asked = voters.iter().map(|voter| async {
+            let answers = *voter == self.mesh.node() || self.answers(*voter).await;
+            (!answers).then(|| self.name_of(*voter))
+        });
+        let silent: Vec<String> = join_all(asked).await.into_iter().flatten().collect();
+        if (voters.len() - silent.len()) * 2 > voters.len() {
+            return Ok(());
         }
-        let mut leaders = self.consensus.watch_leader();
-        let until = deadline.min(Instant::now() + SUCCESSION_PATIENCE);
-        let elected =
-            timeout_at(until, leaders.wait_for(|leader| leader.is_some_and(|leader| leader != node)));
-        match elected.await {
-            Ok(Ok(leader)) => Ok(leader.unwrap_or(node)),
-            Ok(Err(_)) | Err(_) => {
-                let message =
-                    format!("{} led, does not answer, and nobody else was elected", self.name_of(node));
-                Err(Fault::new(Code::Unavailable, message)
-                    .help("see `micro-node status`: a majority of the voters must be reachable"))
-            }
-        }
-    }
-
-    fn leader(&self) -> Result<NodeId, Fault> {
-        let leader = *self.consensus.watch_leader().borrow();
-        leader.ok_or_else(|| {
-            Fault::new(Code::Unavailable, "the mesh has no leader just now")
-                .help("see `micro-node status`: a majority of the voters must be reachable")
-        })
+        let message = format!(
+            "there is no quorum: of {} voters {} do not answer: {}",
+            voters.len(),
+            silent.len(),
+            silent.join(", ")
+        );
+        Err(Fault::new(Code::Unavailable, message)
+            .help("start enough of them for a majority: see `micro-node status`"))
     }
 
     /// The members of the mesh, those too that are down.
@@ -373,7 +288,9 @@ impl NetworkService {
         match found[..] {
             [node] => Ok(node),
             [] => {
-                let names: Vec<String> = members.iter().map(|node| self.name_of(*node)).collect();
+                // Gossip remembers for a while who was removed.
+                let addresses = self.consensus.observe().addresses;
+                let names: Vec<String> = addresses.iter().map(|(node, _)| self.name_of(*node)).collect();
                 Err(Fault::new(
                     Code::NotFound,
                     format!("no node of the mesh has the name or id {name_or_id:?}"),
@@ -387,18 +304,4 @@ impl NetworkService {
             }
         }
     }
-}
-
-/// Whether a node may lead: it is up, and does not say that it shuts down, is drained, or has no room for writes.
-pub(crate) fn stays(mesh: &Mesh, node: NodeId) -> bool {
-    let members = mesh.gossip().members();
-    members.iter().any(|member| {
-        let state = Heard(member).state();
-        let able = !matches!(state, NodeState::Down | NodeState::Leaving | NodeState::Drained);
-        member.node == node && able && !Heard(member).complains_of(Complaint::DiskFull)
-    })
-}
-
-fn not_leader() -> Fault {
-    Fault::new(Code::Unavailable, "the leader has changed just now").help("try again")
 }

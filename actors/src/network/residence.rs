@@ -4,7 +4,7 @@
 //! What is here looks and chooses. A leader hands its office over rarely, and for a reason that holds for a while: each
 //! move costs the writes of about a second.
 
-use crate::network::{card::Heard, membership::stays, steward::able_voters};
+use crate::network::{card::Heard, leadership::stays, steward::able_voters};
 use micro_consensus::{Consensus, Observation};
 use micro_mesh::{LinkReport, Mesh, Place};
 use micro_sdk::wire::NodeId;

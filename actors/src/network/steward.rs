@@ -8,7 +8,7 @@ use crate::{
     network::{
         Complaint, Complaints,
         card::Heard,
-        membership::stays,
+        leadership::stays,
         placement::{Candidate, Voters, best_voters},
         residence::Residence,
     },

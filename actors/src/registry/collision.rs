@@ -53,9 +53,16 @@ pub(super) fn refuse(
     for (other, route) in
         others.iter().flat_map(|(name, routes)| routes.iter().map(move |route| (name, route)))
     {
-        if shapes.contains(&route.shape()) {
-            let message = format!("the route {} is taken by the service {other}", shown(route));
-            return Err(Fault::new(Code::Conflict, message).help("give the endpoint another path or host"));
+        if let Some(own) = own.iter().find(|own| word(own) != Some(service.as_str()) && overlap(own, route)) {
+            let message = match own.shape() == route.shape() {
+                true => format!("the route {} is taken by the service {other}", shown(own)),
+                false => format!(
+                    "the route {} would take calls of the service {other}, which has {}",
+                    shown(own),
+                    shown(route)
+                ),
+            };
+            return Err(Fault::new(Code::Conflict, message).help("give the endpoint another path"));
         }
         if word(route) == Some(service.as_str()) {
             let message =
@@ -136,11 +143,30 @@ fn refuse_reserved_path(route: &Route) -> Result<(), Fault> {
     .help(format!("reserved are: {}, {}", RESERVED.join(", "), RESERVED_PATHS.join(", "))))
 }
 
-/// The word that stands where a service's name does, if the route is for all hosts.
+/// The word that stands where a service's name does, whatever the host: all services are called by all names of a node.
 fn word(route: &Route) -> Option<&str> {
     match route.segments().next() {
-        Some(Segment::Literal(first)) if route.host.is_empty() => Some(first),
+        Some(Segment::Literal(first)) => Some(first),
         _ => None,
+    }
+}
+
+/// Whether there is a request that both routes match, of which none has precedence by its first segment.
+fn overlap(one: &Route, other: &Route) -> bool {
+    let hosts = one.host == other.host || one.host.is_empty() || other.host.is_empty();
+    let ranks = word(one).is_some() == word(other).is_some();
+    one.method == other.method && hosts && ranks && {
+        let (mut one, mut other) = (one.segments(), other.segments());
+        loop {
+            match (one.next(), other.next()) {
+                (None, None) | (Some(Segment::Rest(_)), Some(_)) | (Some(_), Some(Segment::Rest(_))) => {
+                    break true;
+                }
+                (None, Some(_)) | (Some(_), None) => break false,
+                (Some(Segment::Literal(a)), Some(Segment::Literal(b))) if a != b => break false,
+                _ => {}
+            }
+        }
     }
 }
 
@@ -228,7 +254,20 @@ mod tests {
         };
         for (service, route, code, told) in [
             ("till", endpoint("GET", "/carts/{other}", ""), Code::Conflict, "taken by the service shop"),
+            (
+                "till",
+                endpoint("GET", "/carts/{id}", "localhost"),
+                Code::Conflict,
+                "which has GET /carts/{id}",
+            ),
+            (
+                "till",
+                endpoint("GET", "/carts/{rest=**}", "a.example"),
+                Code::Conflict,
+                "which has GET /carts/{id}",
+            ),
             ("till", endpoint("GET", "/shop/sale", ""), Code::Conflict, "calls of the service shop"),
+            ("till", endpoint("GET", "/shop/sale", "localhost"), Code::Conflict, "calls of the service shop"),
             ("carts", endpoint("GET", "/baskets", ""), Code::Conflict, "would go to shop"),
             ("till", endpoint("GET", "/-/v1/store", ""), Code::Conflict, "platform"),
             ("till", endpoint("GET", "/health", ""), Code::Conflict, "platform"),
@@ -243,7 +282,8 @@ mod tests {
         }
         for good in [
             endpoint("POST", "/carts/{id}", ""),
-            endpoint("GET", "/carts/{id}", "till.example"),
+            endpoint("GET", "/carts/{id}/items", "till.example"),
+            endpoint("GET", "/{rest=**}", "till.example"),
             endpoint("GET", "/till/open", ""),
             endpoint("GET", "/tills/{id}", ""),
         ] {

@@ -42,16 +42,18 @@ use micro_sdk::wire::{
 };
 use std::{
     collections::BTreeMap,
-    sync::{
-        Arc, Mutex, RwLock, Weak,
-        atomic::{AtomicBool, Ordering},
-    },
+    sync::{Arc, Mutex, RwLock, Weak},
+    time::Duration,
 };
-use tokio::sync::watch;
+use tokio::{sync::watch, time::timeout};
 use work::Work;
 
 /// The most instances attached to one node: each is a few hundred bytes of gossip on every node.
 const ATTACHED_MAX: usize = 1024;
+
+/// How long a call of a service that is not known yet waits on a node that has just started. Others have told what they
+/// have within half a second of it, unless no quorum can be reached: then there is nothing to wait for.
+const START_PATIENCE: Duration = Duration::from_secs(2);
 
 /// Of how many instances that do not work a caller is told.
 const FAILING_TOLD_MAX: usize = 3;
@@ -75,7 +77,7 @@ struct Inner {
     /// Whether this node's instances may be called.
     work: watch::Sender<Work>,
     /// Whether other nodes may not have told yet what they have.
-    starting: AtomicBool,
+    starting: watch::Sender<bool>,
     /// The table made of the gossip of this version.
     table: RwLock<(u64, Arc<Table>)>,
 }
@@ -94,7 +96,7 @@ impl Registry {
     pub(crate) fn new(mesh: Mesh, seams: Seams, book: PolicyBook) -> Self {
         let table = RwLock::new((u64::MAX, Arc::new(Table::default())));
         let (attached, work) = (RwLock::default(), watch::Sender::new(Work::Open));
-        let (starting, leases, telling) = (AtomicBool::new(false), Leases::default(), Mutex::default());
+        let (starting, leases, telling) = (watch::Sender::new(false), Leases::default(), Mutex::default());
         Registry(Arc::new(Inner { mesh, seams, book, attached, leases, telling, work, starting, table }))
     }
 
@@ -188,6 +190,37 @@ impl Registry {
         Ok(candidates)
     }
 
+    /// As [`candidates`](Self::candidates), but a node that has just started does not say that there is none before it
+    /// has heard of all, or [`START_PATIENCE`] or `patience` has passed.
+    ///
+    /// # Errors
+    /// As [`candidates`](Self::candidates).
+    pub(crate) async fn candidates_soon(
+        &self,
+        namespace: &Namespace,
+        service: &ServiceName,
+        patience: Duration,
+    ) -> Result<Instances, Fault> {
+        match self.candidates(namespace, service) {
+            Err(fault) => match timeout(patience, self.started()).await {
+                Ok(true) => self.candidates(namespace, service),
+                Ok(false) | Err(_) => Err(fault),
+            },
+            candidates => candidates,
+        }
+    }
+
+    /// Returns once the others have told what they have, or [`START_PATIENCE`] has passed. Whether it had to wait: only
+    /// on a node that has just started.
+    pub async fn started(&self) -> bool {
+        if !*self.0.starting.borrow() {
+            return false;
+        }
+        let mut starting = self.0.starting.subscribe();
+        let _ = timeout(START_PATIENCE, starting.wait_for(|starting| !starting)).await;
+        true
+    }
+
     /// The instances of a service that are attached to this node and work.
     pub(crate) fn here(&self, namespace: &Namespace, service: &ServiceName) -> Instances {
         let attached = self.0.attached.read().expect("no code panics while it holds the instances");
@@ -211,23 +244,17 @@ impl Registry {
 
     /// Says whether the node is starting: others may have services that it has not heard of.
     pub(crate) fn set_starting(&self, starting: bool) {
-        self.0.starting.store(starting, Ordering::Relaxed);
+        self.0.starting.send_replace(starting);
     }
 
     fn not_found(&self, namespace: &Namespace, service: &ServiceName, table: &Table) -> Fault {
-        if self.0.starting.load(Ordering::Relaxed) {
+        if *self.0.starting.borrow() {
             let message =
                 format!("no service {:?} is known yet: this node has just started", service.as_str());
             return Fault::new(Code::Unavailable, message).help("try again in a moment, or ask another node");
         }
-        let names: Vec<String> =
-            table.names(namespace).into_iter().map(|name| name.as_str().to_owned()).collect();
-        let known = if names.is_empty() { "none".to_owned() } else { names.join(", ") };
         Fault::new(Code::NotFound, format!("no service {:?} in namespace {namespace}", service.as_str()))
-            .help(format!(
-                "looked up in the registry of node {}; services there: {known}",
-                table.node_name(self.0.mesh.node())
-            ))
+            .help(format!("looked up in the registry of node {}", table.node_name(self.0.mesh.node())))
             .help("`micro-node services` lists them; a new one is seen everywhere within two seconds")
     }
 

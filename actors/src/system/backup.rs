@@ -22,7 +22,7 @@ impl MeshBackup {
         &self.state.facts
     }
 
-    /// How many bytes it has in all, if no blob is deleted meanwhile.
+    /// How many bytes it has in all.
     pub fn bytes(&self) -> u64 {
         self.state.bytes + self.blobs.as_ref().map_or(0, Archive::bytes)
     }

@@ -347,13 +347,15 @@ impl System {
     /// # Errors
     /// [`Code::Unavailable`] without quorum, [`Code::Failed`] if the state can't be copied.
     pub async fn backup(&self, blobs: bool, deadline: Instant) -> Result<MeshBackup, Fault> {
+        // Before the state: what it names is kept until the backup is over.
+        let retention = blobs.then(|| self.blobs.retain());
         self.consensus.barrier(deadline).await?;
         let (name, version) = (self.registry.node_name(self.mesh.node()), env!("CARGO_PKG_VERSION"));
         let state = self.consensus.backup(name, version.to_owned(), blobs).await?;
         // Behind the state: a blob that was put meanwhile is in it for nothing, and one that is in the state is there.
-        let archive = match blobs {
-            true => Some(self.blobs.archive(Instant::now() + ARCHIVE_DEADLINE).await?),
-            false => None,
+        let archive = match retention {
+            Some(retention) => Some(self.blobs.archive(retention, Instant::now() + ARCHIVE_DEADLINE).await?),
+            None => None,
         };
         Ok(MeshBackup::new(state, archive))
     }

@@ -1,7 +1,7 @@
 //! `micro-node drain`.
 
 use super::{cluster::MEMBER, failure::Failure, globals::Globals, output::Output, session};
-use clap::Args;
+use clap::{Args, builder::NonEmptyStringValueParser};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -17,6 +17,7 @@ Examples:
 #[command(after_help = EXAMPLES)]
 pub(super) struct Drain {
     /// The node, by name or id [default: the one that is asked]
+    #[arg(value_parser = NonEmptyStringValueParser::new())]
     node: Option<String>,
 
     /// Put it to work again

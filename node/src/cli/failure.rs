@@ -2,7 +2,7 @@
 
 use super::{
     output::{Format, Output},
-    shape::{Shape, Shapes},
+    shape::{Described, Shape, Shapes},
 };
 use clap::builder::styling::{AnsiColor, Style};
 use micro_sdk::wire::{Code, Effect, Fault};
@@ -85,7 +85,8 @@ pub(super) fn show(fault: &Fault, format: Format) -> String {
             help: &fault.help,
             effect: fault.effect,
         };
-        return serde_json::to_string(&ErrorLine { error }).expect("text and numbers are always JSON");
+        let line = ErrorLine { schema: ERROR.title().id(), error };
+        return serde_json::to_string(&line).expect("text and numbers are always JSON");
     }
     let red = Style::new().bold().fg_color(Some(AnsiColor::Red.into()));
     let dim = Style::new().dimmed();
@@ -103,6 +104,8 @@ pub(super) fn show(fault: &Fault, format: Format) -> String {
 /// What a command that fails says on stderr, where JSON was asked for.
 #[derive(Serialize, JsonSchema)]
 struct ErrorLine<'a> {
+    /// The shape of this document.
+    schema: String,
     /// The failure.
     error: ErrorItem<'a>,
 }
@@ -141,7 +144,7 @@ mod tests {
         let text = "error: no service \"hello\"  [not_found]\n  help: did you mean `helloworld`?\n  help: b";
         assert_eq!(plain(&fault, Format::Table), text);
         let json = concat!(
-            r#"{"error":{"code":"not_found","exit_code":5,"message":"no service \"hello\"","#,
+            r#"{"schema":"micro-node/error/v1","error":{"code":"not_found","exit_code":5,"message":"no service \"hello\"","#,
             r#""help":["did you mean `helloworld`?","b"],"effect":"none"}}"#
         );
         assert_eq!(plain(&fault, Format::Json), json);

@@ -31,7 +31,7 @@ pub(super) enum Format {
 }
 
 /// The members that say what an item is called, first the one to prefer.
-const NAMES: [&str; 6] = ["name", "key", "path", "id", "kid", "version"];
+const NAMES: [&str; 8] = ["name", "key", "path", "id", "kid", "version", "lease", "canary"];
 /// The members of a document that hold what it lists.
 const LISTS: [&str; 3] = ["items", "nodes", "keys"];
 
@@ -180,11 +180,13 @@ impl Output {
         }
     }
 
-    /// Writes what the items of a document are called, or what an item is called.
+    /// Writes what the items of a document are called, or what an item is called. All of it if something is called
+    /// nothing: what was asked for is done by then, and its answer is not to be lost.
     fn names(&self, document: &impl Serialize) -> Result<(), Failure> {
         let document = serde_json::to_value(document).expect(JSON);
         let Some(names) = names(&document) else {
-            return Err(Failure::usage("nothing in this answer has a name\n-o name is for what is listed"));
+            self.remark("nothing in this answer has a name: this is all of it");
+            return self.text(&serde_json::to_string(&document).expect(JSON));
         };
         names.iter().try_for_each(|name| self.text(&clean(name)))
     }

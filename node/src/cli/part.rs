@@ -2,18 +2,18 @@
 
 use micro_sdk::wire::{Code, Fault};
 use std::{
-    fs::{self, File, OpenOptions},
-    os::unix::fs::OpenOptionsExt,
+    fs::File,
     path::{Path, PathBuf},
 };
+use tempfile::{Builder, NamedTempFile};
 
-/// A file under another name until it is whole.
+/// A file under another name until it is whole. Nobody else has that name, be it another command that writes the same
+/// file. What is not whole is removed, so that it is not taken for it.
 pub(super) struct Part {
     /// Where it is meanwhile.
     pub(super) path: PathBuf,
     /// The file, open for writing.
-    pub(super) file: File,
-    kept: bool,
+    pub(super) file: NamedTempFile,
 }
 
 /// What a failure of a file means.
@@ -28,34 +28,67 @@ impl Part {
     /// If it can't be written there.
     pub(super) fn create(file: &Path) -> Result<Self, Fault> {
         let mut name = file.file_name().unwrap_or_default().to_owned();
-        name.push(".part");
-        let path = file.with_file_name(name);
-        let opened = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&path);
-        let opened = opened.map_err(|error| {
-            failed("write", &path, &error).help("choose a place that this user may write to")
+        name.push(".");
+        let made = Builder::new().prefix(&name).suffix(".part").tempfile_in(directory(file));
+        let file = made.map_err(|error| {
+            failed("write", file, &error).help("choose a place that this user may write to")
         })?;
-        Ok(Part { path, file: opened, kept: false })
+        Ok(Part { path: file.path().to_owned(), file })
+    }
+
+    /// Waits until what was written is on the disk.
+    ///
+    /// # Errors
+    /// If the disk fails.
+    pub(super) fn sync(&self) -> Result<(), Fault> {
+        self.file.as_file().sync_all().map_err(|error| failed("sync", &self.path, &error))
     }
 
     /// Gives it its name, durably.
     ///
     /// # Errors
     /// If the disk fails.
-    pub(super) fn keep(mut self, file: &Path) -> Result<(), Fault> {
-        fs::rename(&self.path, file).map_err(|error| failed("write", file, &error))?;
-        self.kept = true;
-        let directory = file.parent().filter(|parent| !parent.as_os_str().is_empty());
-        let directory = directory.unwrap_or(Path::new("."));
+    pub(super) fn keep(self, file: &Path) -> Result<(), Fault> {
+        self.file.persist(file).map_err(|error| failed("write", file, &error.error))?;
+        let directory = directory(file);
         let synced = File::open(directory).and_then(|directory| directory.sync_all());
         synced.map_err(|error| failed("sync", directory, &error))
     }
 }
 
-impl Drop for Part {
-    fn drop(&mut self) {
-        if !self.kept {
-            // What is not whole must not be taken for it.
-            let _ = fs::remove_file(&self.path);
+/// Where a file lies.
+fn directory(file: &Path) -> &Path {
+    let parent = file.parent().filter(|parent| !parent.as_os_str().is_empty());
+    parent.unwrap_or(Path::new("."))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::{
+        fs,
+        io::{self, Write},
+        os::unix::fs::PermissionsExt,
+    };
+
+    #[test]
+    fn two_that_write_one_file_do_not_meet_and_what_is_not_kept_is_gone() -> io::Result<()> {
+        let home = tempfile::tempdir()?;
+        let file = home.path().join("a.backup");
+        // What may lie there: it is nobody's business.
+        fs::write(home.path().join("a.backup.part"), "precious")?;
+        let parts = [0, 1].map(|_| Part::create(&file).expect("there is room"));
+        for (part, content) in parts.iter().zip(["one", "two"]) {
+            (&part.file).write_all(content.as_bytes())?;
+            part.sync().expect("there is room");
         }
+        let [first, second] = parts;
+        first.keep(&file).expect("there is room");
+        drop(second);
+        assert_eq!(fs::read_to_string(&file)?, "one");
+        assert_eq!(fs::metadata(&file)?.permissions().mode() & 0o777, 0o600);
+        assert_eq!(fs::read_to_string(home.path().join("a.backup.part"))?, "precious");
+        assert_eq!(fs::read_dir(home.path())?.count(), 2);
+        Ok(())
     }
 }

@@ -1,22 +1,19 @@
 //! One command's conversation with one node.
 
-use super::{failure::Failure, globals::Globals, saved_login, secret};
+use super::{failure::Failure, globals::Globals, saved_login, secret, signals::Signals};
 use micro_sdk::{
     client::{Address, Node, Token, default_socket},
     wire::{Code, Fault},
 };
-use std::time::Duration;
-use tokio::{runtime::Builder, signal, time::timeout};
+use std::{future::pending, time::Duration};
+use tokio::{runtime::Builder, time::timeout};
 
 /// How long a command waits for what it gives back as it ends, such as its place in the line for a lock. What is not
 /// given back then ends by itself, a little later.
 const SETTLE_PATIENCE: Duration = Duration::from_secs(2);
 
-/// The exit code of a process that Ctrl-C ended: 128 + SIGINT.
-const INTERRUPTED: u8 = 130;
-
-/// Connects to the node that the flags name, does `work` with it, and gives what came of it. Ctrl-C ends it
-/// at any point; the deadline of each request is the client's.
+/// Connects to the node that the flags name, does `work` with it, and gives what came of it. Ctrl-C and SIGTERM
+/// end it at any point; the deadline of each request is the client's.
 pub(super) fn run<T>(
     globals: &Globals,
     work: impl AsyncFnOnce(Node) -> Result<T, Failure>,
@@ -39,17 +36,25 @@ enum Identity {
     Nobody,
 }
 
-/// The same work, ended by Ctrl-C.
+/// The same work, ended by Ctrl-C and SIGTERM: what it has begun and not finished, it takes back as it is dropped.
 fn interruptible<T>(
     work: impl AsyncFnOnce(Node) -> Result<T, Failure>,
 ) -> impl AsyncFnOnce(Node) -> Result<T, Failure> {
     async |node| {
         tokio::select! {
             biased;
-            // Should the handler be refused, Ctrl-C ends the process as it does by default.
-            Ok(()) = signal::ctrl_c() => Err(Failure::Signalled(INTERRUPTED)),
+            code = signalled() => Err(Failure::Signalled(code)),
             result = work(node) => result,
         }
+    }
+}
+
+/// Waits for a signal that asks to end, and gives the exit code for it.
+async fn signalled() -> u8 {
+    match Signals::take() {
+        Ok(mut signals) => signals.next().await,
+        // The system has not let go of them: they end the process as they do by default.
+        Err(_) => pending().await,
     }
 }
 
@@ -72,7 +77,7 @@ fn converse<T>(
     runtime.block_on(async {
         let node = tokio::select! {
             biased;
-            Ok(()) = signal::ctrl_c() => return Err(Failure::Signalled(INTERRUPTED)),
+            code = signalled() => return Err(Failure::Signalled(code)),
             node = connect(globals) => node?,
         };
         let node = node.with_namespace(globals.namespace.clone()).with_timeout(globals.timeout);

@@ -109,8 +109,11 @@ impl<T: JsonSchema> Described for Shape<T> {
         if let Some(named) = schema.pointer_mut("/properties/schema") {
             *named = json!({ "const": self.title.id(), "description": "The shape of this document." });
             let by: Vec<String> = by.iter().map(|words| format!("`micro-node {words}`")).collect();
-            let description = format!("What {} prints as JSON.", by.join(" or "));
-            schema.insert("description".to_owned(), description.into());
+            // What every command says is described where its type is.
+            if !by.is_empty() {
+                let description = format!("What {} prints as JSON.", by.join(" or "));
+                schema.insert("description".to_owned(), description.into());
+            }
         }
         schema.to_value()
     }

@@ -1,4 +1,4 @@
-//! The signals that ask a node to end.
+//! The signals that ask a process to end.
 
 use std::io;
 use tokio::signal::unix::{Signal, SignalKind, signal};

@@ -11,6 +11,7 @@
 //! `authorize` behind it.
 
 mod acceptor;
+mod claims;
 mod credentials;
 mod dns;
 mod grpc;

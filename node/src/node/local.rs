@@ -220,6 +220,12 @@ impl Local {
         self.system.registry().table()
     }
 
+    /// Returns once the nodes of the mesh have told what they have, or some seconds have passed. Whether it had to
+    /// wait: only on a node that has just started.
+    pub async fn started(&self) -> bool {
+        self.system.registry().started().await
+    }
+
     /// Whether a service is the platform's, or has an instance that may be called.
     ///
     /// # Errors

@@ -355,10 +355,22 @@ impl Node {
                 return Ok(());
             }
             if !told && began.elapsed() > Duration::from_secs(5) {
-                tracing::info!("waiting for a leader with a quorum: the other voters have to be started too");
+                tracing::info!("waiting for {}", self.waits_for());
                 told = true;
             }
             sleep(READY_RETRY).await;
+        }
+    }
+
+    /// What a node that is not [ready](Self::ready) waits for.
+    pub fn waits_for(&self) -> &'static str {
+        let seen = self.consensus.observe();
+        if self.consensus.is_read_only() {
+            "room on the disk: the node catches up once there is"
+        } else if seen.leader.is_some() && !seen.quorum_lost {
+            "what the other nodes have written: the node catches up"
+        } else {
+            "a leader with a quorum: the other voters have to be started too"
         }
     }
 

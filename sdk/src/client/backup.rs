@@ -58,7 +58,7 @@ impl Node {
 }
 
 impl Backup {
-    /// How many bytes it has in all, if no blob is deleted meanwhile.
+    /// How many bytes it has in all.
     pub fn bytes(&self) -> u64 {
         self.bytes
     }

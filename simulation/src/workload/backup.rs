@@ -18,12 +18,19 @@ use micro_storage::{
     memory::{self, MemoryDisk},
 };
 use rand::Rng;
-use std::{rc::Rc, sync::Arc};
+use std::{rc::Rc, sync::Arc, time::Duration};
+use tokio::time::{sleep, timeout};
 
 /// Where the records lie.
 const SAVED: Table = Table("saved");
 /// What the names of blobs begin with. None is deleted, so that each has to be in all later backups.
 const BLOB: &str = "saved-";
+/// The blob that is replaced now and then: each backup has to have the bytes that its own state names.
+const REPLACED: &str = "replaced";
+/// How long a slow client takes a backup: what is replaced meanwhile would be removed from the disks, were it not kept.
+const SLOW: Duration = Duration::from_secs(25);
+/// How long it may take in all.
+const SLOW_DEADLINE: Duration = Duration::from_secs(40);
 /// On how many nodes they are: a node that is down takes none with it.
 const BLOB_COPIES: u32 = 2;
 /// Their keys: few, so that backups show most of them changed.
@@ -38,6 +45,8 @@ pub enum BackupAsked {
     Write(&'static str, u64),
     /// To put a blob that nobody else puts.
     Put(u64),
+    /// To put another in place of the one of a name.
+    Replace(u64),
     /// A backup.
     Take,
 }
@@ -79,20 +88,32 @@ pub async fn run(mut client: Client, shared: Rc<Shared>) {
         }
         if client.rng.random_bool(0.1) {
             let value = shared.history.fresh_value();
-            client.attempt(journal, BackupAsked::Put(value), put(&client, value)).await;
+            client
+                .attempt(journal, BackupAsked::Put(value), put(&client, format!("{BLOB}{value}"), value))
+                .await;
         } else if client.rng.random_bool(0.9) {
             let key = KEYS[client.rng.random_range(0..KEYS.len())];
             let value = shared.history.fresh_value();
             client.attempt(journal, BackupAsked::Write(key, value), write(&client, key, value)).await;
+        } else if client.rng.random_bool(0.3) {
+            let value = shared.history.fresh_value();
+            client
+                .attempt(journal, BackupAsked::Replace(value), put(&client, REPLACED.to_owned(), value))
+                .await;
+        } else if client.rng.random_bool(0.2) {
+            let slow = unhurried(take(&client, SLOW));
+            client.attempt_within(2 * SLOW_DEADLINE, journal, BackupAsked::Take, slow).await;
         } else {
-            client.attempt(journal, BackupAsked::Take, hurried(take(&client))).await;
+            client.attempt(journal, BackupAsked::Take, hurried(take(&client, Duration::ZERO))).await;
         }
     }
 }
 
 /// Takes one more, when nothing is asked any more.
 pub async fn last(client: &Client, shared: &Shared) -> bool {
-    let taken = client.attempt(&shared.journals.backup, BackupAsked::Take, hurried(take(client))).await;
+    let taken = client
+        .attempt(&shared.journals.backup, BackupAsked::Take, hurried(take(client, Duration::ZERO)))
+        .await;
     matches!(taken, Outcome::Done(_))
 }
 
@@ -101,15 +122,23 @@ async fn write(client: &Client, key: &str, value: u64) -> Result<BackupTold, Fau
     Ok(BackupTold::Written(client.door.put(request, None).await?))
 }
 
-async fn put(client: &Client, value: u64) -> Result<BackupTold, Fault> {
-    let (name, content) = (format!("{BLOB}{value}"), Bytes::from(value.to_string().repeat(100)));
+/// Gives up on a slow backup.
+async fn unhurried<T>(request: impl Future<Output = Result<T, Fault>>) -> Result<T, Fault> {
+    let late = || Fault::new(Code::Timeout, "the slow client has given up");
+    timeout(SLOW_DEADLINE, request).await.unwrap_or_else(|_| Err(late()))
+}
+
+async fn put(client: &Client, name: String, value: u64) -> Result<BackupTold, Fault> {
+    let content = Bytes::from(value.to_string().repeat(100));
     hurried(client.door.put_blob(&name, content, BLOB_COPIES)).await?;
     Ok(BackupTold::Put)
 }
 
-async fn take(client: &Client) -> Result<BackupTold, Fault> {
+/// Takes one, with a pause before the first part.
+async fn take(client: &Client, pause: Duration) -> Result<BackupTold, Fault> {
     let mut backup = client.door.backup().await?;
     let mut bytes = Vec::new();
+    sleep(pause).await;
     while let Some(chunk) = backup.next().await? {
         bytes.extend_from_slice(&chunk);
     }

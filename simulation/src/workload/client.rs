@@ -17,6 +17,8 @@ pub const DEADLINE: Duration = Duration::from_secs(2);
 
 /// How much later than its deadline a request may be answered, before it counts as forgotten.
 const LATE_MAX: Duration = Duration::from_millis(500);
+/// How long an answer may take.
+const ANSWER_PATIENCE: Duration = DEADLINE.saturating_add(LATE_MAX);
 
 /// One client of one start of a node.
 pub struct Client {
@@ -50,7 +52,7 @@ impl Client {
     ) -> Told {
         let what = format!("{asked:?}");
         let id = self.history().ask(&self.name, key, asked, self.shared.trace.now());
-        let told = match self.answer(&what, request).await {
+        let told = match self.answer(&what, ANSWER_PATIENCE, request).await {
             Outcome::Done(answer) => tell(answer),
             Outcome::Refused => Told::Refused,
             Outcome::Failed => Told::Failed,
@@ -62,8 +64,12 @@ impl Client {
     }
 
     /// Waits for an answer as long as one may take.
-    async fn answer<T>(&self, what: &str, request: impl Future<Output = Result<T, Fault>>) -> Outcome<T> {
-        let patience = DEADLINE + LATE_MAX;
+    async fn answer<T>(
+        &self,
+        what: &str,
+        patience: Duration,
+        request: impl Future<Output = Result<T, Fault>>,
+    ) -> Outcome<T> {
         match timeout(patience, request).await {
             Ok(Ok(answer)) => Outcome::Done(answer),
             Ok(Err(fault)) if fault.effect == Effect::Unknown => Outcome::Unknown,
@@ -86,9 +92,20 @@ impl Client {
         asked: A,
         request: impl Future<Output = Result<T, Fault>>,
     ) -> Outcome<T> {
+        self.attempt_within(ANSWER_PATIENCE, journal, asked, request).await
+    }
+
+    /// The same for what may take this long.
+    pub async fn attempt_within<A: Clone + Debug, T: Clone + Debug>(
+        &self,
+        patience: Duration,
+        journal: &Journal<A, T>,
+        asked: A,
+        request: impl Future<Output = Result<T, Fault>>,
+    ) -> Outcome<T> {
         let what = format!("{asked:?}");
         let place = journal.ask(&self.name, asked, self.shared.trace.now());
-        let outcome = self.answer(&what, request).await;
+        let outcome = self.answer(&what, patience, request).await;
         self.shared.trace.line(&self.name, format_args!("{what} -> {outcome:?}"));
         journal.tell(place, outcome.clone(), self.shared.trace.now());
         outcome

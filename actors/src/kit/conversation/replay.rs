@@ -20,6 +20,8 @@ pub(crate) struct Replay(Arc<Mutex<Source>>);
 struct Source {
     body: Body,
     ended: bool,
+    /// Why it could not be read to its end: the caller has broken off, or sends what is none.
+    broken: Option<Fault>,
     /// All data that was read so far, unless that is too much.
     kept: Option<Vec<Bytes>>,
     bytes: usize,
@@ -31,7 +33,15 @@ struct Source {
 
 impl Replay {
     pub(crate) fn new(body: Body) -> Self {
-        let source = Source { body, ended: false, kept: Some(Vec::new()), bytes: 0, turn: 0, waiting: None };
+        let source = Source {
+            body,
+            ended: false,
+            broken: None,
+            kept: Some(Vec::new()),
+            bytes: 0,
+            turn: 0,
+            waiting: None,
+        };
         Replay(Arc::new(Mutex::new(source)))
     }
 
@@ -40,6 +50,11 @@ impl Replay {
         let mut source = lock(&self.0);
         source.kept.as_ref()?;
         Some(Attempt { source: self.0.clone(), turn: source.next_turn(), at: 0 })
+    }
+
+    /// Why the request could not be read to its end, if that is the caller's doing.
+    pub(crate) fn broken(&self) -> Option<Fault> {
+        lock(&self.0).broken.clone()
     }
 }
 
@@ -91,6 +106,7 @@ impl Source {
                 }
                 Some(Err(fault)) => {
                     self.kept = None;
+                    self.broken = Some(fault.clone());
                     return Poll::Ready(Some(Err(fault)));
                 }
                 None => self.ended = true,

@@ -93,7 +93,7 @@ impl Get {
         let blob = session::run(globals, async |node| {
             self.stream(&node, output, &mut &part.file, Some(&part.path)).await
         })?;
-        part.file.sync_all().map_err(|error| failed("sync", &part.path, &error))?;
+        part.sync()?;
         part.keep(&file)?;
         if output.json() {
             return output.item(&GET, &BlobItem::from(&blob));

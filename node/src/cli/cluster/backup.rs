@@ -25,7 +25,9 @@ use std::{
     fs::File,
     io::{BufReader, ErrorKind, Write},
     path::{Path, PathBuf},
+    thread,
 };
+use tokio::sync::oneshot;
 
 /// Take a backup of the whole mesh into a file
 ///
@@ -144,8 +146,10 @@ impl Backup {
             return Err(Fault::new(Code::Conflict, message).help("replace it with --overwrite").into());
         }
         let part = Part::create(&file)?;
-        session::run(globals, async |node| write(&node, without_blobs, &part, output).await)?;
-        let found = verify(&part.path, output)?;
+        let found = session::run(globals, async |node| {
+            write(&node, without_blobs, &part, output).await?;
+            reread(part.path.clone(), output.clone()).await
+        })?;
         part.keep(&file)?;
         told(output, &file, &found, "backed up")
     }
@@ -187,8 +191,15 @@ async fn write(node: &Node, without_blobs: bool, part: &Part, output: &Output) -
         written += chunk.len() as u64;
         progress.at(written);
     }
-    part.file.sync_all().map_err(|error| failed("sync", &part.path, &error))?;
-    Ok(())
+    Ok(part.sync()?)
+}
+
+/// Reads a backup to its end on a thread of its own: a signal ends the command meanwhile, and the thread with it.
+async fn reread(path: PathBuf, output: Output) -> Result<Found, Failure> {
+    let (done, outcome) = oneshot::channel();
+    thread::spawn(move || done.send(verify(&path, &output)));
+    let ended = || Fault::new(Code::Internal, "the thread that read the backup once more has ended early");
+    outcome.await.map_err(|_| ended())?
 }
 
 /// Reads a backup to its end.

@@ -15,7 +15,7 @@ use super::{
     table::{NOTHING, Table},
     unit,
 };
-use clap::{Args, Subcommand};
+use clap::{Args, Subcommand, builder::NonEmptyStringValueParser};
 use micro_sdk::{
     client::{Member, RemoveEvenIf},
     wire::{
@@ -69,6 +69,7 @@ struct Leader {}
 #[derive(Debug, Args)]
 struct Transfer {
     /// The voter that is to lead, by name or id [default: the one that is furthest]
+    #[arg(value_parser = NonEmptyStringValueParser::new())]
     node: Option<String>,
 }
 

@@ -22,9 +22,10 @@ impl LogFormat {
     }
 }
 
-/// What is logged where nobody says anything. openraft warns of every retry; what an operator has to know of it is in
-/// the status. A target is a prefix, so `micro` stands for all our crates.
-pub(super) const USUAL: &str = "warn,micro=info,openraft=error";
+/// What is logged where nobody says anything. openraft warns of every retry, and chitchat of every node that is new;
+/// what an operator has to know of it is in the status. rmcp warns of what callers send with all of it, and anybody
+/// may call. A target is a prefix, so `micro` stands for all our crates.
+pub(super) const USUAL: &str = "warn,micro=info,openraft=error,chitchat=error,rmcp=off";
 
 /// What suits how much a person wants to hear, if that is not as usual.
 pub(super) fn fitting(verbosity: i16) -> Option<&'static str> {

@@ -104,7 +104,7 @@ async fn serve(
         tokio::select! {
             biased;
             result = ready => result?,
-            never = complain(began) => match never {},
+            never = complain(node, began) => match never {},
         }
         std::future::pending::<Result<(), Fault>>().await
     };
@@ -121,14 +121,11 @@ async fn serve(
 }
 
 /// Says now and then that the node is not ready.
-async fn complain(began: Instant) -> std::convert::Infallible {
+async fn complain(node: &Node, began: Instant) -> std::convert::Infallible {
     loop {
         tokio::time::sleep(PATIENCE).await;
         let waited_s = began.elapsed().as_secs();
-        tracing::warn!(
-            waited_s,
-            "not ready yet: without a leader, a quorum of the mesh's voters has to be running"
-        );
+        tracing::warn!(waited_s, "not ready yet: waiting for {}", node.waits_for());
     }
 }
 

@@ -160,6 +160,10 @@ impl Import {
             return output.item(&IMPORT, &done);
         }
         output.remark(&format!("{} records imported", done.records));
+        if done.lines < self.from_line && self.from_line > 1 {
+            let (lines, from) = (done.lines, self.from_line);
+            output.remark(&format!("there are {lines} lines, and --from-line {from} leaves out all of them"));
+        }
         if done.expired > 0 {
             output.remark(&format!("{} had expired", done.expired));
         }

@@ -98,7 +98,7 @@ impl Listing {
             (Some(_), true) => "no records at that revision",
             (Some(_), false) => "no such records at that revision",
             (None, true) => "no records: micro-node store write KEY VALUE makes one",
-            (None, false) => "no such records: without those flags all of the table are listed",
+            (None, false) => "no such records: micro-node store list shows all of the table",
         }
     }
 
@@ -172,9 +172,9 @@ mod tests {
         for (flags, hint) in [
             (&[][..], "no records: micro-node store write"),
             (&["--stale"], "no records: micro-node store write"),
-            (&["--prefix", "a"], "no such records: without"),
-            (&["--suffix", "a"], "no such records: without"),
-            (&["--offset", "1"], "no such records: without"),
+            (&["--prefix", "a"], "no such records: micro-node store list"),
+            (&["--suffix", "a"], "no such records: micro-node store list"),
+            (&["--offset", "1"], "no such records: micro-node store list"),
             (&["--at", "7"], "no records at that revision"),
             (&["--at", "7", "--to", "a"], "no such records at that revision"),
         ] {

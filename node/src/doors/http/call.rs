@@ -38,8 +38,12 @@ pub(super) async fn call(
     let whole = parts.uri.path();
     let slashed = whole.strip_suffix('/').filter(|rest| !rest.is_empty());
     let path = Path::parse(slashed.unwrap_or(whole))?;
-    let routes = door.routes();
-    let found = routes.find(&entry.namespace, entry.host, &parts.method, &path);
+    let find = || door.routes().find(&entry.namespace, entry.host, &parts.method, &path);
+    let mut found = find();
+    let is_known = found.as_ref().is_ok_and(|target| target.offer.is_some());
+    if !is_known && door.local.started().await {
+        found = find();
+    }
     if let Ok(Target { service, endpoint, .. }) = &found
         && endpoint == RAW
     {

@@ -1,5 +1,6 @@
 //! What the headers of a request say about the call: its trace, its deadline, its key, and what it carries along.
 
+use crate::doors::claims::is_kept_back;
 use http::{HeaderMap, HeaderName, HeaderValue};
 use micro_actors::{is_reserved, policy::ATTEMPTS_MAX};
 use micro_sdk::wire::{Code, Fault, TraceId};
@@ -73,16 +74,21 @@ pub(in crate::doors) fn metadata(
     for (name, value) in given {
         let name = name.to_ascii_lowercase();
         bytes += name.len() + value.len();
-        let good = HeaderName::from_bytes(name.as_bytes()).is_ok() && HeaderValue::from_str(&value).is_ok();
-        if !good {
+        let header = HeaderName::from_bytes(name.as_bytes()).ok();
+        let Some(header) = header.filter(|_| HeaderValue::from_str(&value).is_ok()) else {
             return Err(Fault::new(Code::Usage, format!("{name:?} is not a header that can be sent")));
-        }
+        };
         let hop = matches!(
             name.as_str(),
             "host" | "content-length" | "content-type" | "transfer-encoding" | "connection"
         );
         if hop || is_reserved(&name) {
             return Err(Fault::new(Code::Usage, format!("the header {name:?} is set by the node")));
+        }
+        if is_kept_back(&header) {
+            let message =
+                format!("the header {name:?} says who calls or where from: no caller is believed that");
+            return Err(Fault::new(Code::Usage, message));
         }
         metadata.push((name, value));
     }

@@ -7,7 +7,6 @@
 mod blobs;
 mod body;
 mod call;
-mod claims;
 mod compression;
 pub(super) mod connection;
 mod cors;

@@ -4,8 +4,8 @@
 //! What is between two neighbours is not, nor what a caller shows to say who it is: the node says that, under names
 //! that callers can't use.
 
-use super::{Door, Entry, claims::is_kept_back, host, path::Path, problem::Refusal};
-use crate::doors::grpc::Target as Called;
+use super::{Door, Entry, host, path::Path, problem::Refusal};
+use crate::doors::{claims::is_kept_back, grpc::Target as Called};
 use axum::{body::Body, response::Response};
 use http::{
     HeaderMap, Method, StatusCode,
@@ -57,6 +57,14 @@ pub(super) fn canonical(path: &Path<'_>, slash: bool) -> String {
     segments.chain(slash.then(|| "/".to_owned())).collect()
 }
 
+/// A path as those servers read it for which a semicolon begins parameters of a segment (RFC 3986, 3.3): who may not
+/// call the one may not call the other.
+fn without_parameters(path: &str) -> String {
+    let plain = |segment: &'_ str| segment.split(';').next().unwrap_or_default().to_owned();
+    let segments = path.split('/').skip(1).map(plain).filter(|segment| !segment.is_empty());
+    segments.map(|segment| format!("/{segment}")).collect()
+}
+
 /// Passes a request on, and its answer back.
 ///
 /// # Errors
@@ -70,6 +78,9 @@ pub(super) async fn answer(
     path: String,
 ) -> Result<Response, Refusal> {
     door.may_call(entry, &service, &path)?;
+    if path.contains(';') {
+        door.may_call(entry, &service, &without_parameters(&path))?;
+    }
     // What it answers holds what the node says of the caller, and is for who may read it (RFC 9110, 9.3.8).
     if parts.method == Method::TRACE {
         return Err(Refusal::method(&parts.method, "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS"));
@@ -94,7 +105,7 @@ pub(super) async fn answer(
     let policy = door.local.call_timeout(&entry.namespace, &service);
     let patience = policy.map_or(patience, |policy| policy.min(patience));
     let called = Called { namespace: entry.namespace.clone(), service, endpoint: path };
-    let gone = |error| Fault::new(Code::Unreachable, format!("the request broke off: {error}"));
+    let gone = |error| Fault::new(Code::Usage, format!("the request can't be read to its end: {error}"));
     let body = body.map_err(gone).boxed_unsync();
     let answer = door.services.converse(&entry.context, called, request.metadata(), body);
     let late = |_| {
@@ -148,6 +159,17 @@ fn passed_here(headers: &HeaderMap) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_begins_with_a_semicolon_is_no_part_of_a_place() {
+        for (path, expected) in [
+            ("/raw/admin;x=1/users", "/raw/admin/users"),
+            ("/raw/;/admin", "/raw/admin"),
+            ("/raw/a;", "/raw/a"),
+        ] {
+            assert_eq!(without_parameters(path), expected, "{path}");
+        }
+    }
 
     #[test]
     fn a_path_has_one_way_to_be_written() {

@@ -1,8 +1,10 @@
 //! Which service and endpoint a request is for. Compiled when the registry has changed, and looked up ever after.
 //!
-//! Explicit routes come before Micro's rules. Of several that match, one for the host that was called comes before one
-//! for any, a word before a field, and a field before all that is left. Two services that have the same route at once
-//! (two nodes took them in the same second) are told in the log, and all nodes take the one whose name comes first.
+//! Explicit routes that begin with a word come before Micro's rules, which no other service has as its name. Those that
+//! begin with a field, which need a host, come behind: whoever has one gets what is of no service. Of several that
+//! match, one for the host that was called comes before one for any, a word before a field, and a field before all
+//! that is left. Two services that have the same route at once (two nodes took them in the same second) are told in
+//! the log, and all nodes take the one whose name comes first.
 
 use super::{
     offer::{Offer, Shared},
@@ -43,8 +45,10 @@ pub(super) struct Routes {
 #[derive(Default)]
 struct Tenant {
     offers: HashMap<ServiceName, Shared>,
-    /// Explicit routes by host; those for any host under the empty one.
+    /// Explicit routes that begin with a word, by host; those for any host under the empty one.
     hosts: HashMap<String, Ways>,
+    /// Those that begin with a field, by host.
+    sites: HashMap<String, Ways>,
 }
 
 /// The explicit routes of one host: those whose every segment is told apart, and those that take all that is left.
@@ -112,7 +116,8 @@ impl Routes {
         }
         for ((namespace, host, pattern), ways) in ways {
             let tenant = routes.tenants.entry(namespace.clone()).or_default();
-            let host = tenant.hosts.entry(host.to_owned()).or_default();
+            let hosts = if pattern.starts_with("/{") { &mut tenant.sites } else { &mut tenant.hosts };
+            let host = hosts.entry(host.to_owned()).or_default();
             let router = if pattern.contains("{*") { &mut host.open } else { &mut host.exact };
             if let Err(error) = router.insert(&pattern, ways) {
                 tracing::warn!(pattern, %error, "a route is in the way of another, and is not taken");
@@ -135,9 +140,11 @@ impl Routes {
     ) -> Result<Target, Refusal> {
         let tenant = self.tenants.get(namespace);
         let mut taken = BTreeSet::new();
-        if let Some(tenant) = tenant.filter(|tenant| !tenant.hosts.is_empty())
-            && let Some(target) = tenant.explicit(host, method, path, &mut taken)
-        {
+        let explicit = |of: fn(&Tenant) -> &HashMap<String, Ways>, taken: &mut BTreeSet<String>| {
+            let ways = tenant.map(of).filter(|ways| !ways.is_empty())?;
+            explicit(ways, host, method, path, taken)
+        };
+        if let Some(target) = explicit(|tenant| &tenant.hosts, &mut taken) {
             return Ok(target);
         }
         let mut first = None;
@@ -158,6 +165,12 @@ impl Routes {
             }
         }
         if let Some(target) = tenant.and_then(|tenant| tenant.raw(path)) {
+            return Ok(target);
+        }
+        if first.as_ref().is_none_or(|(.., offer)| offer.is_none())
+            && taken.is_empty()
+            && let Some(target) = explicit(|tenant| &tenant.sites, &mut taken)
+        {
             return Ok(target);
         }
         if !taken.is_empty() {
@@ -186,36 +199,37 @@ impl Tenant {
         let offer = self.offers.get(&service).filter(|offer| offer.endpoint(None, RAW) == Some(RAW))?;
         Some(Target { service, endpoint: RAW.to_owned(), captured: Vec::new(), offer: Some(offer.clone()) })
     }
+}
 
-    fn explicit(
-        &self,
-        host: &str,
-        method: &Method,
-        path: &Path<'_>,
-        taken: &mut BTreeSet<String>,
-    ) -> Option<Target> {
-        let mut whole = String::with_capacity(64);
-        for segment in path.segments() {
-            whole.push('/');
-            whole.push_str(segment);
-        }
-        let hosts = [host, ""].into_iter().filter_map(|host| self.hosts.get(host));
-        for router in hosts.flat_map(|ways| [&ways.exact, &ways.open]) {
-            let Ok(found) = router.at(&whole) else { continue };
-            let Some(way) = found.value.iter().find(|way| way.method == method.as_str()) else {
-                taken.extend(found.value.iter().map(|way| way.method.clone()));
-                continue;
-            };
-            let texts = found.params.iter().map(|(_, text)| text.to_owned());
-            return Some(Target {
-                service: way.offer.service.clone(),
-                endpoint: way.endpoint.clone(),
-                captured: way.fields.iter().cloned().zip(texts).collect(),
-                offer: Some(way.offer.clone()),
-            });
-        }
-        None
+/// The explicit route that a request takes, or the methods that it could have.
+fn explicit(
+    ways: &HashMap<String, Ways>,
+    host: &str,
+    method: &Method,
+    path: &Path<'_>,
+    taken: &mut BTreeSet<String>,
+) -> Option<Target> {
+    let mut whole = String::with_capacity(64);
+    for segment in path.segments() {
+        whole.push('/');
+        whole.push_str(segment);
     }
+    let hosts = [host, ""].into_iter().filter_map(|host| ways.get(host));
+    for router in hosts.flat_map(|ways| [&ways.exact, &ways.open]) {
+        let Ok(found) = router.at(&whole) else { continue };
+        let Some(way) = found.value.iter().find(|way| way.method == method.as_str()) else {
+            taken.extend(found.value.iter().map(|way| way.method.clone()));
+            continue;
+        };
+        let texts = found.params.iter().map(|(_, text)| text.to_owned());
+        return Some(Target {
+            service: way.offer.service.clone(),
+            endpoint: way.endpoint.clone(),
+            captured: way.fields.iter().cloned().zip(texts).collect(),
+            offer: Some(way.offer.clone()),
+        });
+    }
+    None
 }
 
 impl Way {
@@ -352,6 +366,9 @@ mod tests {
             ("HEAD /app", "app /"),
             ("POST /app", "app App.call"),
             ("GET app.example/x/y", "app / rest=x/y"),
+            ("GET app.example/till/get", "till Till.get"),
+            ("GET app.example/till/gone", "till gone"),
+            ("GET app.example/tills/1/2", "till Till.get a=1 b=2"),
             ("GET /", "404"),
             ("GET /UPPER/call", "404"),
         ] {

@@ -98,7 +98,7 @@ impl Snapshot {
             let to = BufWriter::new(&part.file);
             self.take(&node, place.database(), to, unwritten, output).await
         })?;
-        part.file.sync_all().map_err(|error| failed("sync", &part.path, &error))?;
+        part.sync()?;
         part.keep(file)?;
         if output.json() {
             return output.item(&TAKEN, &item);

@@ -1,7 +1,7 @@
 //! What a caller sends along with a gRPC call, as far as it is for the service.
 
+use crate::doors::claims::is_kept_back;
 use http::HeaderMap;
-use micro_actors::is_reserved;
 use micro_sdk::wire::{Code, Fault};
 
 /// How many entries a call may carry along, and how long all of them: their head has to fit that of a call.
@@ -9,7 +9,7 @@ const ENTRIES_MAX: usize = 64;
 const BYTES_MAX: usize = 8 << 10;
 /// What is between two neighbours of HTTP, or for the node itself: who calls is told by the node, and with what they
 /// show for it they could be taken for them.
-const KEPT_BACK: [&str; 6] = ["te", "host", "connection", "content-length", "grpc-timeout", "authorization"];
+const KEPT_BACK: [&str; 5] = ["te", "host", "connection", "content-length", "grpc-timeout"];
 
 /// The entries that go with the call, in their order. What callers say under names of the node's own is for the node,
 /// or is nothing. What is no text has no place in gRPC, and is left out.
@@ -20,10 +20,10 @@ pub(super) fn carried(headers: &HeaderMap) -> Result<Vec<(String, String)>, Faul
     let mut carried = Vec::new();
     let mut bytes = 0;
     for (name, value) in headers {
-        let name = name.as_str();
-        if KEPT_BACK.contains(&name) || is_reserved(name) {
+        if KEPT_BACK.contains(&name.as_str()) || is_kept_back(name) {
             continue;
         }
+        let name = name.as_str();
         if let Ok(value) = value.to_str() {
             bytes += name.len() + value.len();
             carried.push((name.to_owned(), value.to_owned()));

@@ -113,6 +113,7 @@ impl Toolbox {
         let service: ServiceName = service.parse().map_err(|_| unknown())?;
         // Of what is not there, those who may not call it do not learn that it is not.
         self.may_call(service.as_str(), endpoint)?;
+        self.door.local.started().await;
         self.door.local.knows(&self.namespace, &service)?;
         let input = match self.offer(&service) {
             Some(offer) => {

@@ -9,7 +9,7 @@ use micro_actors::{header_begins_with, is_reserved};
 
 /// What names of headers begin with that say who a client is, or how it was found out: what proxies and those that
 /// authenticate in front of a program put there.
-const BEGINNINGS: [&str; 13] = [
+const BEGINNINGS: [&str; 21] = [
     "cf-connecting-ip",
     "remote-user",
     "ssl-client-",
@@ -18,16 +18,25 @@ const BEGINNINGS: [&str; 13] = [
     "x-client-",
     "x-cluster-client-ip",
     "x-forwarded-",
+    "x-amzn-oidc-",
+    "x-auth-request-",
+    "x-auth-user",
+    "x-goog-authenticated-user-",
+    "x-ms-client-principal",
+    "tailscale-user-",
     "x-real-ip",
     "x-remote-",
     "x-ssl-",
     "x-webauth-user",
+    // Where servers behind a proxy read another path than the one that was authorized.
+    "x-original-url",
+    "x-rewrite-url",
     // A socket's handshake is between two neighbours.
     "sec-websocket-",
 ];
 
 /// Whether a header is for the node, or can't be a caller's word.
-pub(super) fn is_kept_back(name: &HeaderName) -> bool {
+pub(in crate::doors) fn is_kept_back(name: &HeaderName) -> bool {
     *name == AUTHORIZATION
         || *name == FORWARDED
         || is_reserved(name.as_str())
@@ -53,6 +62,11 @@ mod tests {
             "remote-user",
             "x-authenticated-userid",
             "x-webauth-user",
+            "x-auth-user",
+            "x_original_url",
+            "x-rewrite-url",
+            "x-goog-authenticated-user-email",
+            "tailscale-user-login",
             "x-client-ip",
             "true-client-ip",
             "cf-connecting-ip",
