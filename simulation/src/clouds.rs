@@ -22,10 +22,19 @@ pub(crate) fn of_client(client: &str) -> Option<&'static str> {
     Some(NAMES[cloud(Seat(number.checked_sub(1)?))])
 }
 
+/// The place of a host among all.
+fn seat(shared: &Shared, machine: &Machine) -> Option<usize> {
+    shared.machines.iter().position(|other| std::ptr::eq(other, machine))
+}
+
+/// Whether a host is one that other clouds go over.
+pub(crate) fn is_gateway(shared: &Shared, machine: &Machine) -> bool {
+    seat(shared, machine).is_some_and(|seat| shared.options.gateways.contains(&(seat + 1)))
+}
+
 /// What the cloud of a host is called.
 pub(crate) fn name(shared: &Shared, machine: &Machine) -> String {
-    let seat = shared.machines.iter().position(|other| std::ptr::eq(other, machine));
-    match seat.filter(|_| shared.options.clouds) {
+    match seat(shared, machine).filter(|_| shared.options.clouds) {
         Some(seat) => NAMES[cloud(Seat(seat))].to_owned(),
         None => "simulated".to_owned(),
     }

@@ -410,6 +410,20 @@ impl Door {
         number(&self.local.call(Origin::Process, head, body).await?.body)
     }
 
+    /// Calls a service with so many bytes. Returns how many it answers.
+    ///
+    /// # Errors
+    /// As the node answers.
+    pub async fn send_back(
+        &self,
+        service: ServiceName,
+        endpoint: &str,
+        bytes: usize,
+    ) -> Result<usize, Fault> {
+        let head = self.local.head(&self.context(), service, endpoint);
+        Ok(self.local.call(Origin::Process, head, Bytes::from(vec![7; bytes])).await?.body.len())
+    }
+
     /// Sets the policy of a service.
     ///
     /// # Errors

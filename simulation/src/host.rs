@@ -11,7 +11,7 @@ use crate::{
     planted,
     seams::{self, VirtualTime},
     socket::SimulatedSocket,
-    workload::{self, Client, work},
+    workload::{self, Client, load, work},
 };
 use micro_consensus::ConsensusConfig;
 use micro_mesh::{Place, Socket, WAY_LEEWAY};
@@ -76,6 +76,7 @@ async fn run(shared: &Rc<Shared>, seat: Seat) -> Result<(), Fault> {
     *machine.node.borrow_mut() = Rc::downgrade(&node);
     let local = node.local().clone();
     let _work = work::attach(&local, shared, machine.boot.get().into())?;
+    let _load = load::attach(&local, shared, &machine.name)?;
     tokio::select! {
         biased;
         () = machine.stop.notified() => {}
@@ -114,6 +115,8 @@ fn config(shared: &Shared, machine: &Machine, join: Option<Join>) -> Config {
     let name = machine.name.clone();
     let voters =
         if shared.options.nodes < FIVE_VOTERS_FROM { VotersWanted::Three } else { VotersWanted::Five };
+    let untold = shared.options.planted_bug == Some(PlantedBug::GatewaysUntold);
+    let gateway = clouds::is_gateway(shared, machine) && !untold;
     // Paths and doors are never touched: a simulated node has neither files nor listeners.
     Config {
         place: Place { cloud: clouds::name(shared, machine), region: "one".into(), zone: name.clone() },
@@ -127,7 +130,7 @@ fn config(shared: &Shared, machine: &Machine, join: Option<Join>) -> Config {
         advertise: Some(machine.address()),
         join,
         voters,
-        links: LinksConfig::default(),
+        links: LinksConfig { gateway, ..LinksConfig::default() },
         threads: ThreadsConfig::default(),
         storage: StorageConfig::default(),
         limits: LimitsConfig::default(),

@@ -66,11 +66,15 @@ pub enum PlantedBug {
     BlobsNotBackedUp,
     /// The log is bounded by the number of its entries only.
     LogBytesUnbounded,
+    /// Calls of nodes to which the way has relays are not answered.
+    RelayedCallsLost,
+    /// Gateways do not tell that they are some.
+    GatewaysUntold,
 }
 
 impl PlantedBug {
     /// All, by the names they are called by on the command line.
-    pub const ALL: [(&'static str, PlantedBug); 29] = [
+    pub const ALL: [(&'static str, PlantedBug); 31] = [
         ("ack-before-sync", PlantedBug::AckBeforeSync),
         ("vote-not-persisted", PlantedBug::VoteNotPersisted),
         ("read-without-quorum", PlantedBug::ReadWithoutQuorum),
@@ -100,6 +104,8 @@ impl PlantedBug {
         ("all-tried-again", PlantedBug::AllTriedAgain),
         ("blobs-not-backed-up", PlantedBug::BlobsNotBackedUp),
         ("log-bytes-unbounded", PlantedBug::LogBytesUnbounded),
+        ("relayed-calls-lost", PlantedBug::RelayedCallsLost),
+        ("gateways-untold", PlantedBug::GatewaysUntold),
     ];
 }
 
@@ -154,6 +160,10 @@ pub struct Options {
     pub clouds: bool,
     /// What the clients of registers do.
     pub traffic: Traffic,
+    /// The hosts, by number, that other clouds go over.
+    pub gateways: Vec<usize>,
+    /// Pairs of hosts, by number, the first of which has the second send back as much as it can.
+    pub loads: Vec<(usize, usize)>,
     /// A bug put in on purpose.
     pub planted_bug: Option<PlantedBug>,
     /// Whether events are shown on standard error as they happen.
@@ -173,6 +183,8 @@ impl Options {
             snapshot_bytes: SNAPSHOT_BYTES_USUAL,
             clouds: false,
             traffic: Traffic::Even,
+            gateways: Vec::new(),
+            loads: Vec::new(),
             planted_bug: None,
             show: false,
         }

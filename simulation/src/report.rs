@@ -26,6 +26,8 @@ pub struct Report {
     pub stale_reads: Tally,
     /// Calls of the echo service.
     pub calls: Tally,
+    /// What hosts were loaded with.
+    pub loads: Tally,
     /// Of other kinds of work.
     pub others: Vec<(Kind, Tally)>,
     /// All that the clients of registers asked and were told.
@@ -68,6 +70,7 @@ impl Report {
         ] {
             assert!(tally.ok > 0, "no {what} were served\n{self}");
         }
+        assert!(self.options.loads.is_empty() || self.loads.ok > 0, "no host was loaded\n{self}");
         for (kind, tally) in &self.others {
             assert!(tally.ok > 0, "nothing of {kind} was served\n{self}");
         }
@@ -94,6 +97,10 @@ impl fmt::Display for Report {
         ] {
             let Tally { ok, failed, unknown } = tally;
             writeln!(f, "  {name:<11} {ok} ok, {failed} failed with nothing done, {unknown} unknown")?;
+        }
+        if !self.options.loads.is_empty() {
+            let Tally { ok, failed, unknown } = self.loads;
+            writeln!(f, "  loads       {ok} ok, {failed} failed with nothing done, {unknown} unknown")?;
         }
         for (kind, Tally { ok, failed, unknown }) in &self.others {
             let name = kind.to_string();

@@ -261,6 +261,7 @@ impl Run {
             reads: of(|op| op.asked == Asked::Read),
             stale_reads: of(|op| op.asked == Asked::ReadStale),
             calls: of(|op| matches!(op.asked, Asked::Echo { .. })),
+            loads: shared.journals.load.tally(),
             others: Kind::of(&shared.options)
                 .into_iter()
                 .map(|kind| (kind, shared.journals.tally(kind)))

@@ -129,6 +129,10 @@ pub struct Network {
     pub changed: Duration,
     /// Whether what some hosts send and get is late or lost now and then.
     pub unsteady: bool,
+    /// The cloud of each host.
+    pub clouds: BTreeMap<String, String>,
+    /// Hosts that are to be gone over, rather than others of their cloud.
+    pub gateways: BTreeSet<String>,
 }
 
 /// All nodes at one moment.

@@ -2,6 +2,7 @@
 
 use crate::{
     checkers::Violation,
+    clouds,
     machine::{Machine, Shared},
     seams,
     sighting::{Line, Network, NodeSight, Papers, Position, Progress, Sighting, StatePrint},
@@ -130,7 +131,15 @@ fn network(shared: &Shared) -> Network {
             round_trips.insert((other.name.clone(), one.name.clone()), 2 * *latency);
         }
     }
-    Network { round_trips, changed: shared.network_changed.get(), unsteady: shared.unsteady.get() }
+    let of = |machine: &Machine| (machine.name.clone(), clouds::name(shared, machine));
+    let gateways = shared.machines.iter().filter(|machine| clouds::is_gateway(shared, machine));
+    Network {
+        round_trips,
+        changed: shared.network_changed.get(),
+        unsteady: shared.unsteady.get(),
+        clouds: shared.machines.iter().map(of).collect(),
+        gateways: gateways.map(|machine| machine.name.clone()).collect(),
+    }
 }
 
 fn progress(seen: Observation) -> Progress {

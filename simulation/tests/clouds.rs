@@ -22,8 +22,12 @@ const REST: Duration = Duration::from_secs(12);
 const ASIA: usize = 2;
 
 fn run(nodes: usize, bug: Option<PlantedBug>, moves: Moves) -> Report {
+    run_with(Options { nodes, planted_bug: bug, ..Options::new(1) }, moves)
+}
+
+fn run_with(options: Options, moves: Moves) -> Report {
     let last: u64 = moves.iter().map(|(at, ..)| *at).max().unwrap_or(0);
-    run_for(Duration::from_millis(last) + REST, Options { nodes, planted_bug: bug, ..Options::new(1) }, moves)
+    run_for(Duration::from_millis(last) + REST, options, moves)
 }
 
 fn run_for(storm: Duration, options: Options, moves: Moves) -> Report {
@@ -88,6 +92,69 @@ fn a_bridge_and_a_ring_hold_all_nodes_together() {
 fn a_relay_that_is_lost_is_replaced_by_the_next_best() {
     run(5, None, &[(20_000, Node(1), CutLink(3)), (35_000, Node(2), Kill), (50_000, Node(2), Start)])
         .expect_good();
+}
+
+/// America and Asia are far from each other, and Europe has two gateways. One dies, and then the other one too: the far
+/// links are what is left.
+#[test]
+fn traffic_moves_from_a_lost_gateway_to_another_and_then_to_what_is_left() {
+    let options = Options { nodes: 5, gateways: vec![2, 5], ..Options::new(1) };
+    let moves = &[
+        (20_000, Node(1), Slow(3, 300)),
+        (20_000, Node(4), Slow(3, 300)),
+        (32_000, Node(2), Kill),
+        (44_000, Node(5), Kill),
+        (58_000, Node(2), Start),
+        (58_000, Node(5), Start),
+    ];
+    run_with(options, moves).expect_good();
+}
+
+/// Only Europe reaches Asia, and one of its two hosts is a gateway, until it is lost.
+const PAST_EUROPE: Moves = &[
+    (20_000, Node(1), CutLink(3)),
+    (20_000, Node(4), CutLink(3)),
+    (32_000, Node(2), Kill),
+    (46_000, Node(2), Start),
+];
+
+#[test]
+fn a_gateway_is_gone_over_until_it_is_lost_and_then_another_host_of_its_cloud() {
+    run_with(Options { nodes: 5, gateways: vec![2], ..Options::new(1) }, PAST_EUROPE).expect_good();
+}
+
+#[test]
+fn gateways_that_do_not_tell_that_they_are_some_are_found() {
+    // Told of none, nodes go over the first host of Europe.
+    let bug = Some(PlantedBug::GatewaysUntold);
+    let options = Options { nodes: 5, gateways: vec![5], planted_bug: bug, ..Options::new(1) };
+    let report = run_with(options, &[(20_000, Node(1), CutLink(3)), (20_000, Node(4), CutLink(3))]);
+    let violation = report.violations.first().expect("it is found");
+    assert_eq!(violation.checker, "gateways", "another checker found it\n{report}");
+}
+
+/// Asia is reached over the second node alone, which passes on all that others load each other with, and calls.
+#[test]
+fn calls_get_through_over_a_relay_under_load() {
+    let options = Options { nodes: 5, loads: vec![(4, 3), (3, 4), (5, 3)], ..Options::new(1) };
+    let moves = &[
+        (15_000, Node(1), CutLink(3)),
+        (15_000, Node(4), CutLink(3)),
+        (15_000, Node(5), CutLink(3)),
+        (35_000, Node(5), MendLink(3)),
+    ];
+    let report = run_with(options, moves);
+    report.expect_good();
+    // What is lost in the seconds after a cut opens circuits, which then refuse more of it.
+    assert!(report.loads.ok > 5 * (report.loads.failed + report.loads.unknown), "{report}");
+    println!("{report}");
+}
+
+#[test]
+fn calls_that_get_lost_on_relays_are_found() {
+    let report = run(3, Some(PlantedBug::RelayedCallsLost), &[(15_000, Node(1), CutLink(3))]);
+    let found = report.violations.iter().any(|violation| violation.checker == "reached nodes");
+    assert!(found, "it is not found\n{report}");
 }
 
 #[test]

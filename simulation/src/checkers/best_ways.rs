@@ -1,14 +1,10 @@
 //! Nodes go the best way to each other, and keep to it while nothing changes.
 
-use super::{Checker, Violation};
+use super::{Checker, Violation, settled::Settled};
 use crate::sighting::{Network, NodeSight, Sighting};
 use micro_sdk::wire::NodeId;
 use std::{collections::BTreeMap, time::Duration};
 
-/// How long all nodes may take after a change until they go the best ways.
-const SETTLE: Duration = Duration::from_secs(5);
-/// How long a node that was started may take: it dials all others, and what it tells has to reach them.
-const SETTLE_START: Duration = Duration::from_secs(12);
 /// By which share a way may be slower than the best.
 const SLOWER_SHARE: f64 = 0.10;
 /// What is not the network's in a round trip over one link: turmoil hands a message over at its next tick, on either
@@ -24,14 +20,13 @@ const STEADY: Duration = Duration::from_secs(10);
 const LOOK_EVERY: Duration = Duration::from_millis(200);
 
 /// From one node to another, by name.
-type Pair = (String, String);
+pub(super) type Pair = (String, String);
 
 /// Ways are good.
 #[derive(Default)]
 pub struct BestWays {
     looked: Duration,
-    /// The life of each node that ran at the last look, and since when it has run.
-    lives: BTreeMap<String, (u32, Duration)>,
+    settled: Settled,
     /// The relays of each way, and when it changed while nothing else did.
     ways: BTreeMap<Pair, (Vec<NodeId>, Option<Duration>)>,
 }
@@ -48,12 +43,11 @@ impl Checker for BestWays {
             return Ok(());
         }
         self.looked = sighting.at;
-        self.see_lives(sighting);
+        let settled = self.settled.look(sighting, network);
         let running: BTreeMap<&str, &NodeSight> =
             sighting.running().map(|(name, node, _)| (name, node)).collect();
         let names: BTreeMap<NodeId, &str> =
             running.iter().filter_map(|(name, node)| Some((node.id?, *name))).collect();
-        let settled = self.is_settled(&running, network, sighting.at);
         for (from, node) in &running {
             for (to, _) in running.iter().filter(|(to, _)| *to != from) {
                 let pair = ((*from).to_owned(), (*to).to_owned());
@@ -69,21 +63,6 @@ impl Checker for BestWays {
 }
 
 impl BestWays {
-    fn see_lives(&mut self, sighting: &Sighting) {
-        let running: BTreeMap<String, u32> =
-            sighting.running().map(|(name, node, _)| (name.to_owned(), node.boot)).collect();
-        self.lives.retain(|name, (boot, _)| running.get(name) == Some(boot));
-        for (name, boot) in running {
-            self.lives.entry(name).or_insert((boot, sighting.at));
-        }
-    }
-
-    /// Whether nothing has changed for so long that all should know.
-    fn is_settled(&self, running: &BTreeMap<&str, &NodeSight>, network: &Network, now: Duration) -> bool {
-        let old = |name: &&str| self.lives.get(*name).is_some_and(|(_, since)| now >= *since + SETTLE_START);
-        now >= network.changed + SETTLE && running.keys().all(old)
-    }
-
     fn check_cost(
         &self,
         pair: &Pair,
@@ -144,14 +123,14 @@ impl BestWays {
 }
 
 /// What a way costs that passes these hosts; none if two of them don't reach each other.
-fn cost(network: &Network, hops: &[&str]) -> Option<Duration> {
+pub(super) fn cost(network: &Network, hops: &[&str]) -> Option<Duration> {
     let trip = |hop: &[&str]| network.round_trips.get(&(hop[0].to_owned(), hop[1].to_owned())).copied();
     let trips = hops.windows(2).map(trip).sum::<Option<Duration>>()?;
     Some(trips + RELAY_COST * hops.len().saturating_sub(2) as u32)
 }
 
 /// What the best way costs over hosts whose nodes run; none if there is none.
-fn cheapest(
+pub(super) fn cheapest(
     network: &Network,
     from: &str,
     to: &str,

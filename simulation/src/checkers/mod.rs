@@ -23,6 +23,7 @@ mod election_safety;
 mod equal_replicas;
 mod expiry;
 mod fencing;
+mod gateways;
 mod idempotency;
 mod kept_votes;
 mod leader_completeness;
@@ -31,9 +32,11 @@ mod linearizability;
 mod log_matching;
 mod monotonic_progress;
 mod progress_order;
+mod reached;
 mod running_nodes;
 mod serializability;
 mod set_elements;
+mod settled;
 mod stale_reads;
 mod state_machine_safety;
 mod steady_leader;
@@ -132,6 +135,8 @@ pub fn all() -> Vec<Box<dyn Checker>> {
         Box::<best_ways::BestWays>::default(),
         Box::<bounded_log::BoundedLog>::default(),
         Box::<steady_leader::SteadyLeader>::default(),
+        Box::<gateways::Gateways>::default(),
+        Box::<reached::Reached>::default(),
         Box::<equal_replicas::EqualReplicas>::default(),
     ]
 }

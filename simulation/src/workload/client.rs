@@ -6,6 +6,7 @@ use crate::{
     door::Door,
     echo::{ECHO, echo_service},
     machine::Shared,
+    options::PlantedBug,
 };
 use micro_sdk::wire::{Code, Effect, Fault};
 use rand::{Rng, rngs::SmallRng};
@@ -141,10 +142,28 @@ impl Client {
         self.ask(key, Asked::ReadStale, self.door.read(key, true), Told::Found).await
     }
 
+    /// Whether there are relays on the way to a node.
+    fn passes_relays(&self, node: &str) -> bool {
+        let machine = |name: &str| self.shared.machines.iter().find(|machine| machine.name == name);
+        let own = machine(self.door.name()).and_then(|own| own.node.borrow().upgrade());
+        let (Some(own), Some(to)) = (own, machine(node).and_then(|machine| machine.id.get())) else {
+            return false;
+        };
+        own.mesh().routes().iter().any(|route| route.node == to && !route.relays.is_empty())
+    }
+
     /// Calls the echo service of a node.
     pub async fn echo(&self, node: &str) -> (u64, Told) {
         let value = self.history().fresh_value();
-        let request = self.door.call(echo_service(node), ECHO, value);
+        let request = async {
+            if self.shared.options.planted_bug == Some(PlantedBug::RelayedCallsLost)
+                && self.passes_relays(node)
+            {
+                sleep(DEADLINE).await;
+                return Err(Fault::new(Code::Timeout, "no relay has passed it on"));
+            }
+            self.door.call(echo_service(node), ECHO, value).await
+        };
         let told =
             self.ask(node, Asked::Echo { value }, request, |answer| Told::Found(Some((answer, 0)))).await;
         (value, told)

@@ -11,6 +11,7 @@ pub mod expiry;
 mod history;
 mod journal;
 mod kind;
+pub mod load;
 pub mod lock;
 mod probe;
 pub mod queue;
@@ -65,6 +66,8 @@ pub struct Journals {
     pub backup: backup::BackupJournal,
     /// Work of a service.
     pub work: work::WorkJournal,
+    /// What hosts were loaded with.
+    pub load: load::LoadJournal,
 }
 
 impl Journals {
@@ -118,6 +121,7 @@ pub fn start(shared: &Rc<Shared>, seat: Seat, clients: impl Fn(&str) -> Client) 
             }
         };
     }
+    load::start(shared, &clients);
     spawn_local(echo::run(clients("echo"), shared.clone()));
     spawn_local(probe::run(clients("probe"), shared.clone()));
 }
