@@ -108,23 +108,21 @@ impl Archive {
 
     /// What stands before the next blob, or at the end.
     async fn open_next(&mut self) -> Result<Bytes, Fault> {
-        while let Some(Named { view, keys }) = self.waiting.pop_front() {
-            let blob = StoredBlob { hash: view.hash, bytes: view.bytes };
-            let mut download = Download::whole(&self.service, view);
-            match download.prepare().await {
-                Ok(()) => {
-                    self.step = Step::Content(download);
-                    return Ok(blob_archive::entry(blob));
-                }
-                Err(fault) => match self.still_named(blob.hash, keys).await? {
-                    Some(key) => return Err(not_in_backup(&key, fault)),
-                    // The state in the backup names it, so without it the backup would not be whole.
-                    None => return Err(gone_meanwhile(&fault)),
-                },
-            }
+        let Some(Named { view, keys }) = self.waiting.pop_front() else {
+            self.step = Step::Over;
+            return Ok(blob_archive::end(self.count));
+        };
+        let blob = StoredBlob { hash: view.hash, bytes: view.bytes };
+        let mut download = Download::whole(&self.service, view);
+        if let Err(fault) = download.prepare().await {
+            // The state in the backup names it, so without it the backup would not be whole.
+            return Err(match self.still_named(blob.hash, keys).await? {
+                Some(key) => not_in_backup(&key, fault),
+                None => gone_meanwhile(&fault),
+            });
         }
-        self.step = Step::Over;
-        Ok(blob_archive::end(self.count))
+        self.step = Step::Content(download);
+        Ok(blob_archive::entry(blob))
     }
 
     /// Which of the records `keys` still names this content, if one does.

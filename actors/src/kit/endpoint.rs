@@ -13,6 +13,9 @@ pub(super) fn endpoint(instance: &Instance, asked: &str) -> Result<String, Fault
     if let Some(full) = shortened(instance, &dotted) {
         return Ok(full.to_owned());
     }
+    if let Some(full) = spelled_otherwise(instance, &dotted) {
+        return Ok(full.to_owned());
+    }
     if instance.endpoints.iter().any(|name| name == RAW) {
         let message = format!("service {:?} takes requests of HTTP as they are", instance.service.as_str());
         return Err(Fault::new(Code::NotFound, message)
@@ -50,6 +53,24 @@ pub(super) fn shortened<'i>(instance: &'i Instance, asked: &str) -> Option<&'i s
         }
     };
     meant.map(|(_, name)| name)
+}
+
+/// The endpoint that is meant by a name, or by the end of one, whose case, dashes and underscores are those of another
+/// language: no two endpoints of a service differ in these alone. None if it could be several, or a method alone of a
+/// service with several handlers.
+fn spelled_otherwise<'i>(instance: &'i Instance, asked: &str) -> Option<&'i str> {
+    let of_one = |one: &String, other: &String| {
+        one.rsplit_once('.').map(|(handler, _)| handler) == other.rsplit_once('.').map(|(handler, _)| handler)
+    };
+    if !asked.contains('.') && !instance.endpoints.iter().all(|name| of_one(name, &instance.endpoints[0])) {
+        return None;
+    }
+    let asked = folded(asked);
+    let means = |name: &&String| {
+        folded(name).strip_suffix(&asked).is_some_and(|before| before.is_empty() || before.ends_with('.'))
+    };
+    let mut found = instance.endpoints.iter().filter(|name| *name != RAW).filter(means);
+    found.next().filter(|_| !asked.is_empty() && found.next().is_none()).map(String::as_str)
 }
 
 /// A handler without its package.
@@ -91,7 +112,11 @@ mod tests {
         assert_eq!(endpoint(&sole, "add"), Ok("Cart.add".to_owned()));
         assert_eq!(endpoint(&sole, "Cart/list"), Ok("Cart.list".to_owned()));
         assert_eq!(endpoint(&sole, "Cart.list"), Ok("Cart.list".to_owned()));
+        for asked in ["cart.add", "ADD", "Cart/a_dd"] {
+            assert_eq!(endpoint(&sole, asked), Ok("Cart.add".to_owned()), "{asked}");
+        }
         let two = instance(&["Cart.add", "Stock.add"]);
+        assert_eq!(endpoint(&two, "stock.Add"), Ok("Stock.add".to_owned()));
         let fault = endpoint(&two, "add").expect_err("it could be either");
         assert!(fault.help[0].contains("Cart.add, Stock.add"), "{fault:?}");
         assert_eq!(endpoint(&instance(&["Cart.add", "Shop.add"]), "add"), Ok("Shop.add".to_owned()));

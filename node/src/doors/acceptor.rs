@@ -124,11 +124,14 @@ impl Acceptor {
                 _ = self.draining.wait_for(|draining| *draining) => break,
                 permit = permits.clone().acquire_owned() => permit.expect("the semaphore is never closed"),
             };
+            connections.awaited.fetch_add(1, Ordering::Relaxed);
             let accepted = tokio::select! {
                 biased;
-                _ = self.draining.wait_for(|draining| *draining) => break,
-                accepted = accept() => accepted,
+                _ = self.draining.wait_for(|draining| *draining) => None,
+                accepted = accept() => Some(accepted),
             };
+            connections.awaited.fetch_sub(1, Ordering::Relaxed);
+            let Some(accepted) = accepted else { break };
             let served = accepted.and_then(|stream| {
                 connections.taken.fetch_add(1, Ordering::Relaxed);
                 serve(&self.threads, stream, self.draining.clone(), permit)

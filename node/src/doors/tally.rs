@@ -5,7 +5,7 @@ use micro_actors::audit::Origin;
 use std::{
     sync::{
         Arc,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicU64, AtomicUsize, Ordering},
     },
     time::Duration,
 };
@@ -107,20 +107,24 @@ impl Reason {
 pub(super) struct Connections {
     /// One for each connection that may be open.
     pub permits: Arc<Semaphore>,
+    /// Permits that are held for the connections that come next.
+    pub awaited: AtomicUsize,
     /// Those that were ever taken.
     pub taken: AtomicU64,
 }
 
 impl Default for Connections {
     fn default() -> Self {
-        Connections { permits: Arc::new(Semaphore::new(CONNECTIONS_MAX)), taken: AtomicU64::new(0) }
+        let permits = Arc::new(Semaphore::new(CONNECTIONS_MAX));
+        Connections { permits, awaited: AtomicUsize::new(0), taken: AtomicU64::new(0) }
     }
 }
 
 impl Connections {
     /// How many are open.
     pub fn open(&self) -> usize {
-        CONNECTIONS_MAX.saturating_sub(self.permits.available_permits())
+        let free = self.permits.available_permits() + self.awaited.load(Ordering::Relaxed);
+        CONNECTIONS_MAX.saturating_sub(free)
     }
 }
 

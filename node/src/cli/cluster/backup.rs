@@ -197,9 +197,14 @@ async fn write(node: &Node, without_blobs: bool, part: &Part, output: &Output) -
 /// Reads a backup to its end on a thread of its own: a signal ends the command meanwhile, and the thread with it.
 async fn reread(path: PathBuf, output: Output) -> Result<Found, Failure> {
     let (done, outcome) = oneshot::channel();
-    thread::spawn(move || done.send(verify(&path, &output)));
-    let ended = || Fault::new(Code::Internal, "the thread that read the backup once more has ended early");
-    outcome.await.map_err(|_| ended())?
+    thread::spawn(move || drop(done.send(verify(&path, &output))));
+    match outcome.await {
+        Ok(found) => found,
+        Err(_) => {
+            let message = "the thread that read the backup once more has ended early";
+            Err(Fault::new(Code::Internal, message).into())
+        }
+    }
 }
 
 /// Reads a backup to its end.
