@@ -236,7 +236,9 @@ fn a_backup_without_the_blobs_is_found() {
 #[test]
 fn a_log_that_is_bounded_by_its_entries_only_is_found() {
     let bug = Some(PlantedBug::LogBytesUnbounded);
-    let report = run(Options { planted_bug: bug, snapshot_bytes: 8 << 10, ..Options::new(1) });
+    let workloads = Some(vec![Kind::Bank, Kind::Set, Kind::Watch]);
+    let options = Options { planted_bug: bug, snapshot_bytes: 8 << 10, workloads, ..Options::new(1) };
+    let report = run(options);
     let violation = report.violations.first().expect("it is found");
     assert_eq!(violation.checker, "bounded log", "another checker found it\n{report}");
 }

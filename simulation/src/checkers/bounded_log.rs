@@ -6,12 +6,24 @@ use std::{collections::BTreeMap, time::Duration};
 
 /// How long it may be longer: some looks at it, the snapshot, and what is read from it meanwhile.
 const PATIENCE: Duration = Duration::from_secs(5);
+/// A node that has applied nothing for so long stands still, or is cut off, and nobody writes to it.
+const STILL: Duration = Duration::from_millis(1500);
 
 /// No log is long for long.
 #[derive(Default)]
 pub struct BoundedLog {
-    /// By name: which start, and since when its log is too long.
-    since: BTreeMap<String, (u32, Duration)>,
+    /// By name, of nodes whose log is too long.
+    long: BTreeMap<String, Long>,
+}
+
+/// A log that is too long.
+struct Long {
+    /// In which life of the node.
+    boot: u32,
+    /// Since when, while it was at work.
+    since: Duration,
+    /// How far it had applied its log at the last look, and when that was new.
+    applied: (Option<u64>, Duration),
 }
 
 impl Checker for BoundedLog {
@@ -20,19 +32,24 @@ impl Checker for BoundedLog {
     }
 
     fn look(&mut self, sighting: &Sighting) -> Result<(), Violation> {
+        let now = sighting.at;
         for (name, sight) in &sighting.nodes {
             if !sight.log_too_long {
-                self.since.remove(name);
+                self.long.remove(name);
                 continue;
             }
-            let first = (sight.boot, sighting.at);
-            let since = self.since.entry(name.clone()).or_insert(first);
-            if since.0 != sight.boot {
-                *since = first;
+            let applied = sight.progress.as_ref().and_then(|progress| progress.applied).map(|at| at.index);
+            let new = || Long { boot: sight.boot, since: now, applied: (applied, now) };
+            let long = self.long.entry(name.clone()).or_insert_with(new);
+            if long.boot != sight.boot || now > long.applied.1 + STILL {
+                *long = new();
             }
-            let long = sighting.at.saturating_sub(since.1);
-            if long > PATIENCE {
-                return Err(self.violation(format!("that of {name} is too long for {long:?}")));
+            if long.applied.0 != applied {
+                long.applied = (applied, now);
+            }
+            let since = now.saturating_sub(long.since);
+            if since > PATIENCE {
+                return Err(self.violation(format!("that of {name} is too long for {since:?}")));
             }
         }
         Ok(())
@@ -42,20 +59,33 @@ impl Checker for BoundedLog {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::checkers::scene::{node, running, sighting};
+    use crate::{
+        checkers::scene::{node, running, sighting},
+        sighting::Position,
+    };
 
     #[test]
-    fn a_log_that_stays_long_is_seen_unless_its_node_was_started_anew() {
-        let look = |checker: &mut BoundedLog, at: u64, boot: u32, log_too_long: bool| {
+    fn a_log_that_stays_long_is_seen_unless_its_node_stands_still_or_was_started_anew() {
+        let look = |checker: &mut BoundedLog, at: u64, boot: u32, applied: u64, log_too_long: bool| {
             let mut sight = running(node(1, &[1]), 1, true, 1);
             (sight.boot, sight.log_too_long) = (boot, log_too_long);
+            sight.progress.as_mut().expect("it runs").applied = Some(Position { term: 1, index: applied });
             let mut seen = sighting(1, [sight]);
             seen.at = Duration::from_secs(at);
             checker.look(&seen).is_ok()
         };
         let mut checker = BoundedLog::default();
-        let looks = [(1, 1, true), (5, 1, false), (6, 1, true), (10, 2, true), (15, 2, true)];
-        assert!(looks.into_iter().all(|(at, boot, long)| look(&mut checker, at, boot, long)));
-        assert!(!look(&mut checker, 16, 2, true));
+        for at in 0..=5 {
+            assert!(look(&mut checker, at, 1, at, true));
+        }
+        assert!(!look(&mut checker, 6, 1, 6, true));
+        let mut checker = BoundedLog::default();
+        for (at, boot, applied, long) in [(0, 1, 0, true), (1, 1, 1, false), (2, 1, 2, true), (3, 2, 3, true)]
+        {
+            assert!(look(&mut checker, at, boot, applied, long));
+        }
+        for at in 4..=20 {
+            assert!(look(&mut checker, at, 2, 4, true), "it stands still");
+        }
     }
 }

@@ -18,8 +18,8 @@ use micro_storage::{
     memory::{self, MemoryDisk},
 };
 use rand::Rng;
-use std::{rc::Rc, sync::Arc, time::Duration};
-use tokio::time::{sleep, timeout};
+use std::{future::ready, rc::Rc, sync::Arc, time::Duration};
+use tokio::time::{Instant, sleep, timeout};
 
 /// Where the records lie.
 const SAVED: Table = Table("saved");
@@ -101,25 +101,32 @@ pub async fn run(mut client: Client, shared: Rc<Shared>) {
                 .attempt(journal, BackupAsked::Replace(value), put(&client, REPLACED.to_owned(), value))
                 .await;
         } else if client.rng.random_bool(0.2) {
-            let slow = unhurried(take(&client, SLOW));
+            let slow = unhurried(take(&client, slowly(&shared)));
             client.attempt_within(2 * SLOW_DEADLINE, journal, BackupAsked::Take, slow).await;
         } else {
-            client.attempt(journal, BackupAsked::Take, hurried(take(&client, Duration::ZERO))).await;
+            client.attempt(journal, BackupAsked::Take, hurried(take(&client, ready(())))).await;
         }
     }
 }
 
 /// Takes one more, when nothing is asked any more.
 pub async fn last(client: &Client, shared: &Shared) -> bool {
-    let taken = client
-        .attempt(&shared.journals.backup, BackupAsked::Take, hurried(take(client, Duration::ZERO)))
-        .await;
+    let taken =
+        client.attempt(&shared.journals.backup, BackupAsked::Take, hurried(take(client, ready(())))).await;
     matches!(taken, Outcome::Done(_))
 }
 
 async fn write(client: &Client, key: &str, value: u64) -> Result<BackupTold, Fault> {
     let request = WriteRequest::new(SAVED.path(), key, value.to_string());
     Ok(BackupTold::Written(client.door.put(request, None).await?))
+}
+
+/// Does nothing for as long as a slow client does, or until the storm is over.
+async fn slowly(shared: &Shared) {
+    let until = Instant::now() + SLOW;
+    while Instant::now() < until && shared.phase.get() <= Phase::Storm {
+        sleep(Duration::from_secs(1)).await;
+    }
 }
 
 /// Gives up on a slow backup.
@@ -134,11 +141,11 @@ async fn put(client: &Client, name: String, value: u64) -> Result<BackupTold, Fa
     Ok(BackupTold::Put)
 }
 
-/// Takes one, with a pause before the first part.
-async fn take(client: &Client, pause: Duration) -> Result<BackupTold, Fault> {
+/// Takes one, with a `pause` before the first part.
+async fn take(client: &Client, pause: impl Future<Output = ()>) -> Result<BackupTold, Fault> {
     let mut backup = client.door.backup().await?;
     let mut bytes = Vec::new();
-    sleep(pause).await;
+    pause.await;
     while let Some(chunk) = backup.next().await? {
         bytes.extend_from_slice(&chunk);
     }
