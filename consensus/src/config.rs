@@ -12,8 +12,8 @@ pub const LOG_KEPT_USUAL: u64 = 10_000;
 /// mebibyte each, and then the entries of [`SNAPSHOT_EVERY_USUAL`] would fill the disk. A busy node writes as much in
 /// some seconds.
 pub const SNAPSHOT_BYTES_USUAL: u64 = 128 << 20;
-/// How many bytes are kept behind it at most: ten seconds of what a busy mesh writes. A replica that is further behind is
-/// sent the whole state.
+/// How many bytes are kept behind it at most: ten seconds of what a busy mesh writes. A replica that is further behind
+/// is sent the whole state.
 pub const LOG_KEPT_BYTES_USUAL: u64 = 256 << 20;
 
 /// How the group is paced. The defaults suit hosts in one region; over longer round trips it is slower by itself (see

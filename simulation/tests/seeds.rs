@@ -52,8 +52,8 @@ fn records_end_in_time_and_not_before() {
     }
 }
 
-/// Logs that are cut by their bytes, long before they have as many entries as make a snapshot due. Nobody takes backups:
-/// while a node sends its state, it makes no snapshot.
+/// Logs that are cut by their bytes, long before they have as many entries as make a snapshot due. Nobody takes
+/// backups: while a node sends its state, it makes no snapshot.
 #[test]
 fn a_log_stays_short_however_large_its_entries_are() {
     for seed in 1..=2 {

@@ -7,8 +7,8 @@ use tokio::time::Instant;
 
 /// How long a way is gone at least, if it can be gone: for so long nothing says whether the change was a good one.
 pub(super) const HELD_FOR: Duration = Duration::from_secs(3);
-/// A way that costs as much more than when it was chosen was chosen by old news: where two links become slow at once, the
-/// one of which that is heard first is left for the other.
+/// A way that costs as much more than when it was chosen was chosen by old news: where two links become slow at once,
+/// the one of which that is heard first is left for the other.
 const DEARER: f64 = 1.5;
 
 /// A way as it is gone, and since when.

@@ -28,14 +28,14 @@ pub(super) struct StorageFlags {
           value_parser = number::<usize>(&TRANSACTION_OPS))]
     transaction_operations: usize,
 
-    /// After how many entries of its log this node makes a snapshot: 1000 to 10000000. Fewer make it start sooner and
-    /// keep less on disk, and cost more checkpoints. Each node may have another number
+    /// After how many entries of its log this node makes a snapshot, or after 128 MiB of it: 1000 to 10000000. Fewer
+    /// make it start sooner and keep less on disk, and cost more checkpoints. Each node may have another number
     #[arg(long, env = "MICRO_NODE_SNAPSHOT_EVERY", value_name = "ENTRIES", default_value_t = SNAPSHOT_EVERY_USUAL,
           value_parser = number::<u64>(&SNAPSHOT_EVERY))]
     snapshot_every: u64,
 
-    /// How many entries this node keeps behind a snapshot: 1000 to 10000000. A replica that lacks no more than the
-    /// leader has kept catches up without the whole state. Each node may have another number
+    /// How many entries this node keeps behind a snapshot, in 256 MiB at most: 1000 to 10000000. A replica that lacks
+    /// no more than the leader has kept catches up without the whole state. Each node may have another number
     #[arg(long, env = "MICRO_NODE_LOG_KEPT", value_name = "ENTRIES", default_value_t = LOG_KEPT_USUAL,
           value_parser = number::<u64>(&LOG_KEPT))]
     log_kept: u64,
