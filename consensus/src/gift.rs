@@ -5,8 +5,8 @@ use crate::{
     entry::decode,
     lanes::{Lanes, next_frame},
     message::{FetchAnswer, FetchAsk, put, take},
-    network::CHUNK_BYTES,
     snapshot::ManifestRecord,
+    snapshot_chunks::SnapshotChunks,
 };
 use micro_mesh::{FrameReceiver, FrameSender};
 use micro_sdk::wire::NodeId;
@@ -14,7 +14,7 @@ use micro_storage::Manifest;
 use std::{io, time::Duration};
 use tokio::time::timeout;
 
-/// How long the other side may take none of it: meanwhile no other snapshot is made or taken in here.
+/// How long the other side may take none of it: the disk keeps a copy of the state for it meanwhile.
 const STALL: Duration = Duration::from_secs(10);
 
 impl Lanes {
@@ -27,19 +27,19 @@ impl Lanes {
     ) -> io::Result<()> {
         let frame = next_frame(&mut receiver).await?;
         let ask = take::<FetchAsk>(frame.ok_or_else(|| io::Error::other("nothing was asked"))?)?;
-        let turn = self.replica.try_snapshot_turn();
-        let copy = match &turn {
-            _ if !self.replica.has_member(from) => Err("you are no member of the group".to_owned()),
-            None => Err("another snapshot is being made or given just now".to_owned()),
-            Some(_) => self.copy(ask.at_least).await,
+        let copy = match self.replica.has_member(from) {
+            false => Err("you are no member of the group".to_owned()),
+            true => self.copy(ask.at_least).await,
         };
         let mut frame = Vec::new();
         match copy {
-            Ok(manifest) => {
+            Ok((manifest, mut chunks)) => {
                 tracing::info!(to = %from, id = %manifest.id, "giving a copy of the state");
                 put(&FetchAnswer::Given(ManifestRecord::from(&manifest)), &mut frame);
                 send(&mut sender, &frame).await?;
-                self.give_files(&mut sender, &manifest).await?;
+                while let Some(chunk) = chunks.next().await? {
+                    send(&mut sender, &chunk).await?;
+                }
             }
             Err(why) => {
                 tracing::warn!(to = %from, why, "a copy of the state was not given");
@@ -51,35 +51,22 @@ impl Lanes {
         Ok(())
     }
 
-    async fn copy(&self, at_least: u64) -> Result<Manifest, String> {
+    async fn copy(&self, at_least: u64) -> Result<(Manifest, SnapshotChunks), String> {
+        let turn = self.replica.try_snapshot_turn();
+        let _turn = turn.ok_or("another snapshot is being made or taken in just now")?;
         // Read before it is given: the other one would refuse what is damaged, and this node would not hear of it.
         let manifest = self.replica.make_whole_snapshot().await.map_err(|error| error.to_string())?;
         let applied = decode::<AppliedRecord>(&manifest.applied).map_err(|error| error.to_string())?;
         match applied.last {
-            Some(last) if last.index >= at_least => Ok(manifest),
+            Some(last) if last.index >= at_least => {
+                let chunks = SnapshotChunks::open(&self.replica, &manifest).await;
+                Ok((manifest, chunks.map_err(|error| error.to_string())?))
+            }
             last => {
                 let end = last.map_or(0, |last| last.index);
                 Err(format!("the state here goes up to {end}, and {at_least} is wanted"))
             }
         }
-    }
-
-    async fn give_files(&self, sender: &mut FrameSender, manifest: &Manifest) -> io::Result<()> {
-        for file in &manifest.files {
-            let mut at = 0;
-            while at < file.bytes {
-                let (snapshots, id, name) =
-                    (self.replica.snapshots(), manifest.id.clone(), file.name.clone());
-                let chunk =
-                    self.replica.blocking(move || snapshots.read(&id, &name, at, CHUNK_BYTES)).await?;
-                if chunk.is_empty() {
-                    return Err(io::Error::other(format!("file {} of the copy is cut short", file.name)));
-                }
-                at += chunk.len() as u64;
-                send(sender, &chunk).await?;
-            }
-        }
-        Ok(())
     }
 }
 

@@ -34,6 +34,7 @@ mod read_only;
 mod reader;
 mod replica;
 mod snapshot;
+mod snapshot_chunks;
 mod timekeeper;
 mod transaction;
 mod vigil;

@@ -9,11 +9,12 @@ use crate::{
     raft::{Group, LogId, Snapshot, Vote},
     replica::Replica,
     snapshot::SnapshotHandle,
+    snapshot_chunks::SnapshotChunks,
 };
+use bytes::Bytes;
 use futures::{FutureExt, Stream, StreamExt, TryStreamExt, future::BoxFuture, stream, stream::BoxStream};
-use micro_mesh::{FrameReceiver, FrameSender, Lane, Mesh, frame_into};
+use micro_mesh::{FrameReceiver, Lane, Mesh, frame_into};
 use micro_sdk::wire::NodeId;
-use micro_storage::ManifestFile;
 use openraft::{
     BasicNode, OptionalSend, RaftNetworkFactory, RaftNetworkV2,
     errors::{RPCError, ReplicationClosed, StreamingError, Unreachable},
@@ -32,9 +33,6 @@ use std::{
 };
 use tokio::{sync::watch, task::JoinHandle, time::timeout};
 
-/// The bytes of a snapshot sent in one frame: large enough to keep a link busy, small enough that a read of it does
-/// not hold a thread of the blocking pool for long.
-pub(crate) const CHUNK_BYTES: usize = 512 << 10;
 /// How long the receiver of a snapshot may take to install it. Links hundreds of megabytes into place in well under
 /// this.
 const INSTALL_DEADLINE: Duration = Duration::from_secs(60);
@@ -149,6 +147,7 @@ impl Peer {
         let (mut sender, mut receiver) =
             self.mesh.open(self.to, Lane::Snapshot, step).await.map_err(broken)?;
         let manifest = snapshot.snapshot.manifest;
+        let mut chunks = SnapshotChunks::open(&self.replica, &manifest).await.map_err(broken)?;
         let membership = &snapshot.meta.last_membership;
         let offer = SnapshotOffer {
             vote: VoteRecord::from(&vote),
@@ -160,8 +159,8 @@ impl Peer {
         let mut frame = Vec::new();
         put(&offer, &mut frame);
         timeout(step, sender.send(&frame)).await.map_err(broken)?.map_err(broken)?;
-        for file in &manifest.files {
-            self.send_file(&mut sender, &manifest.id, file, step).await?;
+        while let Some(chunk) = self.next_chunk(&mut chunks).await? {
+            timeout(step, sender.send(&chunk)).await.map_err(broken)?.map_err(broken)?;
         }
         sender.finish();
         let answer = timeout(INSTALL_DEADLINE, receiver.next()).await.map_err(broken)?.map_err(broken)?;
@@ -179,31 +178,14 @@ impl Peer {
         }
     }
 
-    async fn send_file(
-        &self,
-        sender: &mut FrameSender,
-        id: &str,
-        file: &ManifestFile,
-        step: Duration,
-    ) -> Result<(), StreamingError<Group>> {
-        let (mut offset, mut crc) = (0, 0);
-        while offset < file.bytes {
-            let (snapshots, id, name) = (self.replica.snapshots(), id.to_owned(), file.name.clone());
-            let read = self.replica.blocking(move || snapshots.read(&id, &name, offset, CHUNK_BYTES));
-            let chunk = read.await.map_err(broken)?;
-            if chunk.is_empty() {
-                return Err(broken(format!("{} ends at {offset} of {} bytes", file.name, file.bytes)));
+    async fn next_chunk(&self, chunks: &mut SnapshotChunks) -> Result<Option<Bytes>, StreamingError<Group>> {
+        let next = chunks.next().await;
+        next.map_err(|error| {
+            if let Some(file) = chunks.damaged_file(&error) {
+                self.findings.snapshot_damaged(file);
             }
-            offset += chunk.len() as u64;
-            crc = crc32c::crc32c_append(crc, &chunk);
-            timeout(step, sender.send(&chunk)).await.map_err(broken)?.map_err(broken)?;
-        }
-        if crc != file.crc32c {
-            let path = format!("snapshots/{id}/state/{}", file.name);
-            self.findings.snapshot_damaged(path.clone());
-            return Err(broken(format!("{path} is not what was written")));
-        }
-        Ok(())
+            broken(error)
+        })
     }
 }
 

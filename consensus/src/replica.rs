@@ -18,10 +18,10 @@ use std::{
     io,
     sync::{
         Arc, Mutex, MutexGuard,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
 };
-use tokio::sync::{MutexGuard as TurnGuard, OwnedMutexGuard, oneshot, watch};
+use tokio::sync::{MutexGuard as TurnGuard, oneshot, watch};
 
 /// The key in the family `Raft` that says how far the state has been applied.
 pub(crate) const APPLIED_KEY: &[u8] = b"applied";
@@ -41,7 +41,9 @@ struct Inner {
     /// One past the last index applied and visible.
     applied: watch::Sender<u64>,
     /// Held by whoever makes, receives or installs a snapshot: the store does one at a time.
-    snapshot_turn: Arc<tokio::sync::Mutex<()>>,
+    snapshot_turn: tokio::sync::Mutex<()>,
+    /// How many snapshots were begun since the start.
+    snapshots_begun: AtomicU64,
     /// Whether a flush is under way because something was trimmed.
     giving_back: AtomicBool,
 }
@@ -61,7 +63,8 @@ impl Replica {
             seams,
             position: Mutex::new(position),
             applied: watch::channel(next).0,
-            snapshot_turn: Arc::default(),
+            snapshot_turn: tokio::sync::Mutex::default(),
+            snapshots_begun: AtomicU64::new(0),
             giving_back: AtomicBool::new(false),
         })))
     }
@@ -91,14 +94,16 @@ impl Replica {
         self.0.snapshot_turn.lock().await
     }
 
-    /// The turn, for whoever outlives this borrow.
-    pub async fn own_snapshot_turn(&self) -> OwnedMutexGuard<()> {
-        self.0.snapshot_turn.clone().lock_owned().await
-    }
-
     /// The turn, unless somebody has it.
     pub fn try_snapshot_turn(&self) -> Option<TurnGuard<'_, ()>> {
         self.0.snapshot_turn.try_lock().ok()
+    }
+
+    /// An id for a snapshot, which none has that is being read: of one state there may be several.
+    pub fn next_snapshot_id(&self) -> String {
+        let next = self.applied().map_or(0, |at| at.index + 1);
+        let begun = self.0.snapshots_begun.fetch_add(1, Ordering::Relaxed);
+        format!("{}-{next}-{begun}", self.node())
     }
 
     fn position(&self) -> MutexGuard<'_, Position> {

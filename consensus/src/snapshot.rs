@@ -6,7 +6,7 @@ use crate::{
     replica::Replica,
 };
 use bincode::{Decode, Encode};
-use micro_storage::{Manifest, ManifestFile};
+use micro_storage::{Manifest, ManifestFile, StorageError};
 use openraft::storage::RaftSnapshotBuilder;
 use std::io;
 
@@ -57,10 +57,16 @@ pub(crate) fn snapshot(manifest: Manifest) -> io::Result<Snapshot> {
     Ok(Snapshot { meta, snapshot: SnapshotHandle { manifest } })
 }
 
+/// Whether the storage has found that something is not what was written.
+pub(crate) fn is_damage(error: &io::Error) -> bool {
+    let inner = error.get_ref().and_then(|inner| inner.downcast_ref::<StorageError>());
+    matches!(inner, Some(StorageError::Corrupt { .. }))
+}
+
 impl Replica {
     /// Makes a copy of the state the current snapshot. For whoever has the snapshot turn.
     pub(crate) async fn make_snapshot(&self) -> io::Result<Manifest> {
-        let id = format!("{}-{}", self.node(), self.applied().map_or(0, |at| at.index + 1));
+        let id = self.next_snapshot_id();
         let (snapshots, state) = (self.snapshots(), self.state());
         self.blocking(move || {
             let manifest = snapshots.create(&id)?;

@@ -3,7 +3,8 @@
 
 use bytes::Bytes;
 use micro_storage::{
-    Completion, LogMark, LogOp, LogRecord, LogStore, Manifest, SnapshotStore, Storage, StorageError,
+    Completion, LogMark, LogOp, LogRecord, LogStore, Manifest, SnapshotReader, SnapshotStore, Storage,
+    StorageError,
     memory::{Faults, MemoryDisk},
 };
 use std::{
@@ -95,8 +96,8 @@ impl SnapshotStore for GaugedSnapshots {
         self.snapshots.current()
     }
 
-    fn read(&self, id: &str, file: &str, offset: u64, bytes: usize) -> Result<Bytes, StorageError> {
-        self.snapshots.read(id, file, offset, bytes)
+    fn open(&self, id: &str) -> Result<Arc<dyn SnapshotReader>, StorageError> {
+        self.snapshots.open(id)
     }
 
     fn verify(&self, manifest: &Manifest) -> Result<(), StorageError> {

@@ -66,6 +66,8 @@ pub enum PlantedBug {
     BlobsNotBackedUp,
     /// The log is bounded by the number of its entries only.
     LogBytesUnbounded,
+    /// No snapshot is made while another is read.
+    ReadersHoldUp,
     /// Calls of nodes to which the way has relays are not answered.
     RelayedCallsLost,
     /// Gateways do not tell that they are some.
@@ -74,7 +76,7 @@ pub enum PlantedBug {
 
 impl PlantedBug {
     /// All, by the names they are called by on the command line.
-    pub const ALL: [(&'static str, PlantedBug); 31] = [
+    pub const ALL: [(&'static str, PlantedBug); 32] = [
         ("ack-before-sync", PlantedBug::AckBeforeSync),
         ("vote-not-persisted", PlantedBug::VoteNotPersisted),
         ("read-without-quorum", PlantedBug::ReadWithoutQuorum),
@@ -104,6 +106,7 @@ impl PlantedBug {
         ("all-tried-again", PlantedBug::AllTriedAgain),
         ("blobs-not-backed-up", PlantedBug::BlobsNotBackedUp),
         ("log-bytes-unbounded", PlantedBug::LogBytesUnbounded),
+        ("readers-hold-up", PlantedBug::ReadersHoldUp),
         ("relayed-calls-lost", PlantedBug::RelayedCallsLost),
         ("gateways-untold", PlantedBug::GatewaysUntold),
     ];

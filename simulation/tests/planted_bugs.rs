@@ -242,3 +242,14 @@ fn a_log_that_is_bounded_by_its_entries_only_is_found() {
     let violation = report.violations.first().expect("it is found");
     assert_eq!(violation.checker, "bounded log", "another checker found it\n{report}");
 }
+
+#[test]
+fn a_snapshot_that_waits_for_who_reads_the_one_before_is_found() {
+    let bug = Some(PlantedBug::ReadersHoldUp);
+    let workloads = Some(vec![Kind::Bank, Kind::Set, Kind::Backup]);
+    let options = Options { planted_bug: bug, snapshot_bytes: 8 << 10, workloads, ..Options::new(1) };
+    let report = run(options);
+    let violation = report.violations.first().expect("it is found");
+    let finders = ["bounded log", "backups"];
+    assert!(finders.contains(&violation.checker), "another checker found it\n{report}");
+}

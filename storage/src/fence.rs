@@ -6,7 +6,8 @@
 //! that when the disk has failed under the state.
 
 use crate::{
-    Batch, Family, Manifest, Order, ScanRange, SnapshotStore, StateStore, StateView, Storage, StorageError,
+    Batch, Family, Manifest, Order, ScanRange, SnapshotReader, SnapshotStore, StateStore, StateView, Storage,
+    StorageError,
 };
 use bytes::Bytes;
 use std::{
@@ -270,8 +271,9 @@ impl SnapshotStore for FencedSnapshots {
         self.fence.guard(|| self.snapshots.current())
     }
 
-    fn read(&self, id: &str, file: &str, offset: u64, bytes: usize) -> Result<Bytes, StorageError> {
-        self.fence.guard(|| self.snapshots.read(id, file, offset, bytes))
+    fn open(&self, id: &str) -> Result<Arc<dyn SnapshotReader>, StorageError> {
+        let reader = self.fence.guard(|| self.snapshots.open(id))?;
+        Ok(Arc::new(FencedReader { reader, fence: self.fence.clone() }))
     }
 
     fn verify(&self, manifest: &Manifest) -> Result<(), StorageError> {
@@ -302,5 +304,17 @@ impl SnapshotStore for FencedSnapshots {
         self.snapshots.install(manifest)?;
         self.fence.lift();
         Ok(())
+    }
+}
+
+/// The reader of a snapshot, until its fence is shut.
+struct FencedReader {
+    reader: Arc<dyn SnapshotReader>,
+    fence: Fence,
+}
+
+impl SnapshotReader for FencedReader {
+    fn read(&self, file: &str, offset: u64, bytes: usize) -> Result<Bytes, StorageError> {
+        self.fence.guard(|| self.reader.read(file, offset, bytes))
     }
 }

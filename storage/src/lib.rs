@@ -32,7 +32,7 @@ pub use fence::{Aside, Damage, Fence};
 pub use file_store::FileStore;
 pub use log_store::{Completion, LogMark, LogOp, LogRecord, LogStore};
 pub use room::Room;
-pub use snapshot_store::{Manifest, ManifestFile, SnapshotStore};
+pub use snapshot_store::{Manifest, ManifestFile, SnapshotReader, SnapshotStore};
 pub use state_store::{Batch, Change, Family, Order, ScanRange, StateStore, StateView};
 
 use std::sync::Arc;

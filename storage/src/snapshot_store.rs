@@ -2,6 +2,7 @@
 
 use crate::{StorageError, file_name};
 use bytes::Bytes;
+use std::sync::Arc;
 
 /// One file of a snapshot.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -78,6 +79,11 @@ impl Manifest {
     }
 }
 
+/// Why a snapshot can't be made under the id of one that is open.
+pub(crate) fn being_read(id: &str) -> StorageError {
+    StorageError::refused(format!("snapshot {id} is being read: the next one needs another id"))
+}
+
 /// The longest id of a snapshot: it becomes the name of a directory.
 const ID_BYTES_MAX: usize = 128;
 
@@ -92,8 +98,15 @@ pub(crate) fn check_id(id: &str) -> Result<(), StorageError> {
     Ok(())
 }
 
-/// Snapshots beside the state. At most one is current; making or receiving a newer one removes the older. All methods
-/// block, and none may run twice at the same time except `read`.
+/// A snapshot that is open. It can be read to its end though a newer one has become current meanwhile. Dropping the
+/// last one of such a snapshot removes its files, which blocks.
+pub trait SnapshotReader: Send + Sync + 'static {
+    /// `bytes` bytes of `file` from `offset` on; fewer at its end. Blocks.
+    fn read(&self, file: &str, offset: u64, bytes: usize) -> Result<Bytes, StorageError>;
+}
+
+/// Snapshots beside the state. At most one is current; making or receiving a newer one removes the older, as soon as
+/// nobody reads it. All methods block, and none may run twice at the same time except `open`.
 pub trait SnapshotStore: Send + Sync + 'static {
     /// Copies the state as it is, durably, and makes the copy the current snapshot.
     fn create(&self, id: &str) -> Result<Manifest, StorageError>;
@@ -101,8 +114,11 @@ pub trait SnapshotStore: Send + Sync + 'static {
     /// The current snapshot, if there is one that is whole.
     fn current(&self) -> Result<Option<Manifest>, StorageError>;
 
-    /// `bytes` bytes of `file` of snapshot `id` from `offset` on; fewer at its end.
-    fn read(&self, id: &str, file: &str, offset: u64, bytes: usize) -> Result<Bytes, StorageError>;
+    /// Opens snapshot `id`. No other of that id is made while it is open.
+    ///
+    /// # Errors
+    /// [`StorageError::Io`] with the kind `NotFound` if it is not there, or not any more.
+    fn open(&self, id: &str) -> Result<Arc<dyn SnapshotReader>, StorageError>;
 
     /// Reads all of the current snapshot, which `manifest` describes, and compares what [`check`](Self::check) does:
     /// for whoever gives it to another. A copy is made of files as they are, and what has rotted there nobody has read.

@@ -5,22 +5,17 @@ use crate::{
     entry::{AppliedRecord, decode},
     replica::Replica,
     snapshot::ManifestRecord,
+    snapshot_chunks::SnapshotChunks,
 };
 use bytes::{BufMut, Bytes, BytesMut};
 use micro_sdk::wire::{ClusterId, Codec};
-use micro_storage::Manifest;
 use ring::digest::{Context, SHA256};
 use std::{io, time::Duration};
-use tokio::{
-    sync::{OwnedMutexGuard, mpsc},
-    time::timeout,
-};
+use tokio::{sync::mpsc, time::timeout};
 
-/// The bytes in one chunk: a read of them does not hold a thread of the blocking pool for long.
-const CHUNK_BYTES: usize = 512 << 10;
 /// How many chunks wait for whoever takes the backup.
 const CHUNKS_WAITING: usize = 2;
-/// How long nobody may take a chunk: the node makes and takes in no snapshots meanwhile, so that its log grows.
+/// How long nobody may take a chunk: the disk keeps a copy of the state for whoever takes the backup.
 const STALL: Duration = Duration::from_secs(30);
 
 /// A backup on its way out.
@@ -50,8 +45,10 @@ impl Backup {
     /// # Errors
     /// If the copy can't be made.
     pub(crate) async fn take(replica: Replica, origin: Origin) -> io::Result<Backup> {
-        let turn = replica.own_snapshot_turn().await;
+        let turn = replica.snapshot_turn().await;
         let manifest = replica.make_snapshot().await?;
+        let copy = SnapshotChunks::open(&replica, &manifest).await?;
+        drop(turn);
         let applied = decode::<AppliedRecord>(&manifest.applied)?;
         let Origin { cluster, node, version, time_ms, blobs } = origin;
         let revision = applied.last.map_or(0, |last| last.index);
@@ -68,7 +65,7 @@ impl Backup {
         let begin = begin(&head);
         let bytes = begin.len() as u64 + facts.state_bytes + super::DIGEST_BYTES as u64;
         let (sender, chunks) = mpsc::channel(CHUNKS_WAITING);
-        let reading = Reading { replica, manifest, sender, digest: Context::new(&SHA256), _turn: turn };
+        let reading = Reading { copy, sender, digest: Context::new(&SHA256) };
         tokio::spawn(reading.run(begin));
         Ok(Backup { facts, chunks, bytes })
     }
@@ -84,13 +81,11 @@ fn begin(head: &Head) -> Bytes {
     begin.freeze()
 }
 
-/// Reads the copy for whoever takes the backup, and holds it until then.
+/// Reads the copy for whoever takes the backup.
 struct Reading {
-    replica: Replica,
-    manifest: Manifest,
+    copy: SnapshotChunks,
     sender: mpsc::Sender<io::Result<Bytes>>,
     digest: Context,
-    _turn: OwnedMutexGuard<()>,
 }
 
 impl Reading {
@@ -104,20 +99,8 @@ impl Reading {
 
     async fn read(&mut self, begin: Bytes) -> io::Result<()> {
         self.hand_out(begin).await?;
-        let files = std::mem::take(&mut self.manifest.files);
-        for file in &files {
-            let mut at = 0;
-            while at < file.bytes {
-                let (snapshots, id, name) =
-                    (self.replica.snapshots(), self.manifest.id.clone(), file.name.clone());
-                let chunk =
-                    self.replica.blocking(move || snapshots.read(&id, &name, at, CHUNK_BYTES)).await?;
-                if chunk.is_empty() {
-                    return Err(io::Error::other(format!("file {} of the copy is cut short", file.name)));
-                }
-                at += chunk.len() as u64;
-                self.hand_out(chunk).await?;
-            }
+        while let Some(chunk) = self.copy.next().await? {
+            self.hand_out(chunk).await?;
         }
         let digest = std::mem::replace(&mut self.digest, Context::new(&SHA256)).finish();
         self.send(Bytes::copy_from_slice(digest.as_ref())).await

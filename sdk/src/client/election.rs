@@ -63,10 +63,12 @@ impl Election {
         self
     }
 
-    /// Waits until this candidate leads, however long that takes. `value` is what observers see of it.
+    /// Waits until this candidate leads, however long that takes. `value` is what observers see of it. Should the store
+    /// stand still for its time to live, its place is lost, and it waits on behind the other candidates.
     ///
     /// # Errors
-    /// `Unavailable` without quorum, or if the candidacy could not be kept; else those of a write.
+    /// `Unavailable` without quorum, for a minute if there was one before; `Conflict` if somebody deleted its place;
+    /// else those of a write.
     pub async fn campaign(&self, value: impl Into<Bytes>) -> Result<Leadership, Fault> {
         let place = self.line.enter(self.ttl).await?;
         let holding = self.line.wait(place, value.into()).await?;

@@ -13,6 +13,7 @@ use crate::wire::{COORDINATION, Code, Fault};
 use bytes::Bytes;
 use futures::{StreamExt, TryStreamExt};
 use std::time::Duration;
+use tokio::time::{Instant, sleep, timeout};
 
 /// How long others wait after one has died who held something, unless it says otherwise: long enough for a node to
 /// restart and a leader to be elected meanwhile.
@@ -20,6 +21,13 @@ pub(super) const TTL_DEFAULT: Duration = Duration::from_secs(15);
 
 /// The least such time: a place is kept alive by three writes in it, and each may wait for disks and links.
 const TTL_MIN: Duration = Duration::from_secs(1);
+
+/// The pause before whoever waits asks again after what will pass, such as an election of a leader.
+const PAUSE: Duration = Duration::from_millis(200);
+
+/// How long one who has lost its place, since nobody could reach the store for its time to live, tries to get another:
+/// nodes start and elect a leader well within it.
+const RETURN_PATIENCE: Duration = Duration::from_secs(60);
 
 /// What can be had by one at a time, and its line.
 #[derive(Clone, Debug)]
@@ -76,24 +84,58 @@ impl Line {
         Ok(Place { lease, key, came: came.map_err(no_place)? })
     }
 
-    /// Waits in line until its turn has come, and then has it, with `value` in its record.
-    pub async fn wait(&self, place: Place, value: Bytes) -> Result<Holding, Fault> {
-        let Place { lease, key, came } = place;
+    /// Waits in line until its turn has come, and then has it, with `value` in its record. Waiting outlives what will
+    /// pass; who loses its place meanwhile, since the store stood still for its time to live, goes to the line's end.
+    pub async fn wait(&self, mut place: Place, value: Bytes) -> Result<Holding, Fault> {
+        loop {
+            let fault = match self.turn(&place, &value).await {
+                Ok(token) => {
+                    let fence = Fence::of(self.table, &self.name, token);
+                    return Ok(Holding { lease: place.lease, fence });
+                }
+                Err(fault) => fault,
+            };
+            let ttl = place.lease.ttl();
+            // Its keeper hears later than a write that the lease is over.
+            let deleted = fault.code == Code::Conflict;
+            let ended = place.lease.is_lost() || deleted && timeout(ttl, place.lease.lost()).await.is_ok();
+            if ended && (deleted || fault.code == Code::NotFound || will_pass(&fault)) {
+                place = self.enter_again(ttl).await?;
+            } else if will_pass(&fault) {
+                sleep(PAUSE).await;
+            } else {
+                return Err(fault);
+            }
+        }
+    }
+
+    /// Takes the last place in line, for one that has had a place before.
+    async fn enter_again(&self, ttl: Duration) -> Result<Place, Fault> {
+        let deadline = Instant::now() + RETURN_PATIENCE;
+        loop {
+            match self.enter(ttl).await {
+                Err(fault) if will_pass(&fault) && Instant::now() < deadline => sleep(PAUSE).await,
+                entered => return entered,
+            }
+        }
+    }
+
+    /// Waits until it is the turn of a place, and takes what is waited for. Gives the revision that gave it.
+    async fn turn(&self, place: &Place, value: &Bytes) -> Result<u64, Fault> {
         let waited = async {
             loop {
-                if let Some((before, revision)) = self.before(came).await? {
+                if let Some((before, revision)) = self.before(place.came).await? {
                     gone(&self.places(), &before, revision).await?;
-                } else if let Some(token) = self.take(&key, lease.id(), value.clone()).await? {
+                } else if let Some(token) = self.take(&place.key, place.lease.id(), value.clone()).await? {
                     return Ok(token);
                 }
             }
         };
-        let token = tokio::select! {
+        tokio::select! {
             biased;
-            fault = lease.lost() => Err(fault),
+            fault = place.lease.lost() => Err(fault),
             token = waited => token,
-        }?;
-        Ok(Holding { fence: Fence::of(self.table, &self.name, token), lease })
+        }
     }
 
     /// The place before the one that was taken at revision `came`, if there is one, and the revision that shows it.
@@ -125,6 +167,8 @@ impl Line {
         let done = txn.await?;
         match &done.results[..] {
             _ if done.held => Ok(Some(done.revision)),
+            // By an attempt before, of which no answer came.
+            [OpResult::Read(Some(record))] if record.lease == Some(lease) => Ok(Some(record.created)),
             [OpResult::Read(Some(_))] => gone(&records, &self.name, done.revision).await.map(|()| None),
             _ => {
                 Err(Fault::new(Code::Conflict, format!("the place in line for {:?} was deleted", self.name))
@@ -141,6 +185,19 @@ fn check_ttl(ttl: Duration) -> Result<(), Fault> {
     }
     let message = format!("a time to live of {ttl:?} is too short: the least is {TTL_MIN:?}");
     Err(Fault::new(Code::Usage, message).help(format!("{TTL_DEFAULT:?} is usual")))
+}
+
+/// Whether what failed may go well a little later, with nothing done to it.
+fn will_pass(fault: &Fault) -> bool {
+    matches!(
+        fault.code,
+        Code::Unreachable
+            | Code::Timeout
+            | Code::Unavailable
+            | Code::Unknown
+            | Code::Limited
+            | Code::Overloaded
+    )
 }
 
 /// Why there is no place in line. Whether one was taken all the same does not matter to who has none: it ends with its

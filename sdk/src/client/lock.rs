@@ -48,11 +48,12 @@ impl Lock {
         self
     }
 
-    /// Waits until the lock is this caller's, however long that takes.
+    /// Waits until the lock is this caller's, however long that takes. Should the store stand still for its time to
+    /// live, its place in line is lost, and it waits on at the end of the line.
     ///
     /// # Errors
-    /// `Usage` if its time to live is too short; `Unavailable` without quorum, or if the place in line could not be
-    /// kept; else those of a write.
+    /// `Usage` if its time to live is too short; `Unavailable` without quorum, for a minute if there was one before;
+    /// `Conflict` if somebody deleted its place; else those of a write.
     pub async fn acquire(self) -> Result<LockGuard, Fault> {
         let place = self.line.enter(self.ttl).await?;
         self.line.wait(place, self.value).await.map(LockGuard)

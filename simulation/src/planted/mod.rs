@@ -1,6 +1,7 @@
 //! Bugs of an engine of storage, planted between it and the node.
 
 mod expiry;
+mod snapshots;
 
 use crate::options::PlantedBug;
 use bytes::Bytes;
@@ -8,11 +9,12 @@ use expiry::{Expiries, ExpiryState};
 use micro_actors::IDENTITY_FILE;
 use micro_sdk::wire::Clock;
 use micro_storage::{
-    Batch, Change, Completion, Family, FileStore, LogMark, LogOp, LogRecord, LogStore, Manifest, Room,
-    ScanRange, SnapshotStore, StateStore, StateView, Storage, StorageError,
+    Batch, Change, Completion, Family, FileStore, LogMark, LogOp, LogRecord, LogStore, Room, ScanRange,
+    StateStore, StateView, Storage, StorageError,
 };
+use snapshots::{PlantedSnapshots, SnapshotBug};
 use std::{
-    ops::{Bound, Range},
+    ops::Range,
     sync::{Arc, Mutex},
 };
 
@@ -21,10 +23,17 @@ pub fn with_bug(mut storage: Storage, bug: Option<PlantedBug>, clock: Arc<dyn Cl
     match bug {
         Some(PlantedBug::SyncErrorSwallowed) => storage.log = Arc::new(SwallowingLog(storage.log)),
         Some(PlantedBug::OutcomesLostInSnapshots) => {
-            let state = storage.state.clone();
-            storage.snapshots = Arc::new(ForgetfulSnapshots { snapshots: storage.snapshots, state });
+            let bug = SnapshotBug::OutcomesLost(storage.state.clone());
+            storage.snapshots = Arc::new(PlantedSnapshots { snapshots: storage.snapshots, bug });
         }
-        Some(PlantedBug::OldCopies) => storage.snapshots = Arc::new(OldSnapshots(storage.snapshots)),
+        Some(PlantedBug::OldCopies) => {
+            let bug = SnapshotBug::OldHandedOut;
+            storage.snapshots = Arc::new(PlantedSnapshots { snapshots: storage.snapshots, bug });
+        }
+        Some(PlantedBug::ReadersHoldUp) => {
+            let bug = SnapshotBug::HeldUpByReaders(Arc::default());
+            storage.snapshots = Arc::new(PlantedSnapshots { snapshots: storage.snapshots, bug });
+        }
         Some(PlantedBug::AppliedIndexApart) => {
             let state = storage.state;
             storage.state = Arc::new(ApartState { state, owed: Mutex::default() });
@@ -100,91 +109,6 @@ impl LogStore for SwallowingLog {
 
     fn mark(&self, mark: LogMark) -> Result<Option<Bytes>, StorageError> {
         self.0.mark(mark)
-    }
-}
-
-/// Snapshots without what repeated requests were answered.
-struct ForgetfulSnapshots {
-    snapshots: Arc<dyn SnapshotStore>,
-    state: Arc<dyn StateStore>,
-}
-
-impl SnapshotStore for ForgetfulSnapshots {
-    fn create(&self, id: &str) -> Result<Manifest, StorageError> {
-        self.snapshots.create(id)
-    }
-
-    fn current(&self) -> Result<Option<Manifest>, StorageError> {
-        self.snapshots.current()
-    }
-
-    fn read(&self, id: &str, file: &str, offset: u64, bytes: usize) -> Result<Bytes, StorageError> {
-        self.snapshots.read(id, file, offset, bytes)
-    }
-
-    fn verify(&self, manifest: &Manifest) -> Result<(), StorageError> {
-        self.snapshots.verify(manifest)
-    }
-
-    fn receive(&self, manifest: &Manifest) -> Result<(), StorageError> {
-        self.snapshots.receive(manifest)
-    }
-
-    fn receive_chunk(&self, file: &str, chunk: &[u8]) -> Result<(), StorageError> {
-        self.snapshots.receive_chunk(file, chunk)
-    }
-
-    fn check(&self, manifest: &Manifest) -> Result<(), StorageError> {
-        self.snapshots.check(manifest)
-    }
-
-    fn install(&self, manifest: &Manifest) -> Result<(), StorageError> {
-        self.snapshots.install(manifest)?;
-        let all = ScanRange { start: Bound::Unbounded, end: Bound::Unbounded };
-        let outcomes = self.state.scan(Family::Outcomes, all, usize::MAX, usize::MAX)?;
-        let mut batch = Batch::default();
-        outcomes.into_iter().for_each(|(key, _)| batch.delete(Family::Outcomes, key));
-        self.state.write(batch)
-    }
-}
-
-/// Hands out a snapshot that is there already, instead of making one.
-struct OldSnapshots(Arc<dyn SnapshotStore>);
-
-impl SnapshotStore for OldSnapshots {
-    fn create(&self, id: &str) -> Result<Manifest, StorageError> {
-        match self.0.current()? {
-            Some(old) => Ok(old),
-            None => self.0.create(id),
-        }
-    }
-
-    fn current(&self) -> Result<Option<Manifest>, StorageError> {
-        self.0.current()
-    }
-
-    fn read(&self, id: &str, file: &str, offset: u64, bytes: usize) -> Result<Bytes, StorageError> {
-        self.0.read(id, file, offset, bytes)
-    }
-
-    fn verify(&self, manifest: &Manifest) -> Result<(), StorageError> {
-        self.0.verify(manifest)
-    }
-
-    fn receive(&self, manifest: &Manifest) -> Result<(), StorageError> {
-        self.0.receive(manifest)
-    }
-
-    fn receive_chunk(&self, file: &str, chunk: &[u8]) -> Result<(), StorageError> {
-        self.0.receive_chunk(file, chunk)
-    }
-
-    fn check(&self, manifest: &Manifest) -> Result<(), StorageError> {
-        self.0.check(manifest)
-    }
-
-    fn install(&self, manifest: &Manifest) -> Result<(), StorageError> {
-        self.0.install(manifest)
     }
 }
 

@@ -1,19 +1,21 @@
 //! What every engine must do, as a list of properties. Each engine's tests run them all; a new engine starts here.
 
 mod blobs;
+mod snapshots;
 mod state;
 
-use crate::{
-    Batch, Completion, Family, LogMark, LogOp, LogRecord, Manifest, SnapshotStore, Storage, StorageError,
-};
+use crate::{Completion, LogMark, LogOp, LogRecord, Manifest, Storage, StorageError};
 use blobs::{
     blob_is_read_by_chunks, blobs_outlive_their_process, removed_blob_is_read_to_its_end,
     unfinished_blob_is_nothing,
 };
 use bytes::Bytes;
+use snapshots::{
+    damaged_snapshot_changes_nothing, newest_snapshot_is_current, open_snapshot_is_read_to_its_end,
+    snapshot_moves_the_state,
+};
 use state::{
-    get, last_change_wins, put, scans_are_ordered, state_outlives_its_process,
-    trimmed_journal_keeps_the_rest, write,
+    last_change_wins, scans_are_ordered, state_outlives_its_process, trimmed_journal_keeps_the_rest,
 };
 use std::{ops::Range, sync::mpsc, time::Duration};
 
@@ -58,6 +60,7 @@ pub const PROPERTIES: &[Property] = &[
     Property { name: "a snapshot moves the state to another node", check: snapshot_moves_the_state },
     Property { name: "a damaged snapshot changes nothing", check: damaged_snapshot_changes_nothing },
     Property { name: "only the newest snapshot is current", check: newest_snapshot_is_current },
+    Property { name: "an open snapshot is read to its end", check: open_snapshot_is_read_to_its_end },
     Property { name: "names that could be paths are refused", check: paths_are_refused },
     Property { name: "small files are replaced and outlive their process", check: files_are_replaced },
     Property { name: "a blob is read back chunk by chunk", check: blob_is_read_by_chunks },
@@ -294,123 +297,17 @@ fn log_outlives_its_process(open: &mut Open) {
     }
 }
 
-fn apply(storage: &Storage, applied: &'static str, pairs: &[(&str, &str)]) {
-    let mut batch = Batch::default();
-    batch.put(Family::Raft, "applied", applied);
-    for (key, value) in pairs {
-        put(&mut batch, key, value);
-    }
-    storage.state.write(batch).expect("a healthy state takes it");
-}
-
-/// Sends a snapshot in pieces of `chunk` bytes, each passed through `change`.
-fn send(from: &Storage, to: &Storage, manifest: &Manifest, change: impl Fn(Vec<u8>) -> Vec<u8>) {
-    let (from, to): (&dyn SnapshotStore, &dyn SnapshotStore) = (&*from.snapshots, &*to.snapshots);
-    to.receive(manifest).expect("a good manifest is taken");
-    for file in &manifest.files {
-        let mut offset = 0;
-        loop {
-            let chunk = from.read(&manifest.id, &file.name, offset, 700).expect("the snapshot is read");
-            if chunk.is_empty() {
-                break;
-            }
-            offset += chunk.len() as u64;
-            to.receive_chunk(&file.name, &change(chunk.to_vec())).expect("a piece is taken");
-        }
-        assert_eq!(offset, file.bytes);
-    }
-}
-
-fn snapshot_moves_the_state(open: &mut Open) {
-    let (first, second) = (open(Disk::First), open(Disk::Second));
-    apply(&first, "at 5", &[("a", "1"), ("b", &"long".repeat(5000))]);
-    let manifest = first.snapshots.create("s-5").expect("a snapshot is made");
-    assert_eq!((manifest.id.as_str(), &manifest.applied[..]), ("s-5", &b"at 5"[..]));
-    assert_eq!(first.snapshots.current().expect("snapshots are read"), Some(manifest.clone()));
-    apply(&first, "at 6", &[("a", "2")]);
-
-    apply(&second, "at 1", &[("a", "0"), ("only here", "0")]);
-    let state = second.state.clone();
-    send(&first, &second, &manifest, |chunk| chunk);
-    assert_eq!(get(&second, "a"), Some("0".to_owned()), "nothing changes before the install");
-    second.snapshots.install(&manifest).expect("a whole snapshot is installed");
-    assert_eq!(state.get(Family::Store, b"a").expect("the state is read"), Some(Bytes::from("1")));
-    let expect_new = |second: &Storage| {
-        assert_eq!(get(second, "a"), Some("1".to_owned()));
-        assert_eq!(get(second, "b"), Some("long".repeat(5000)));
-        assert_eq!(get(second, "only here"), None);
-        assert_eq!(second.snapshots.current().expect("snapshots are read"), Some(manifest.clone()));
-    };
-    expect_new(&second);
-    drop((second, state));
-    expect_new(&open(Disk::Second));
-    drop(first);
-    let first = open(Disk::First);
-    assert_eq!(first.snapshots.current().expect("snapshots are read"), Some(manifest));
-    assert_eq!(get(&first, "a"), Some("2".to_owned()));
-}
-
-fn damaged_snapshot_changes_nothing(open: &mut Open) {
-    let (first, second) = (open(Disk::First), open(Disk::Second));
-    apply(&first, "at 5", &[("a", "1")]);
-    apply(&second, "at 1", &[("a", "0")]);
-    let manifest = first.snapshots.create("s").expect("a snapshot is made");
-    let snapshots = &second.snapshots;
-    assert!(snapshots.install(&manifest).is_err(), "nothing was taken in");
-    assert!(snapshots.receive_chunk(&manifest.files[0].name, b"x").is_err(), "nothing is being taken in");
-    let flip = |mut chunk: Vec<u8>| {
-        chunk[0] ^= 1;
-        chunk
-    };
-    send(&first, &second, &manifest, flip);
-    assert!(matches!(snapshots.install(&manifest), Err(StorageError::Corrupt { .. })));
-    snapshots.receive(&manifest).expect("a good manifest is taken");
-    assert!(matches!(snapshots.install(&manifest), Err(StorageError::Corrupt { .. })), "it is too short");
-    send(&first, &second, &manifest, |chunk| chunk);
-    assert!(snapshots.receive_chunk(&manifest.files[0].name, b"x").is_err(), "it would be too long");
-    let lie = Manifest { applied: Bytes::from("at 9"), ..manifest.clone() };
-    assert!(snapshots.install(&lie).is_err(), "another manifest");
-    send(&first, &second, &manifest, |chunk| chunk);
-    send(&first, &second, &lie, |chunk| chunk);
-    assert!(matches!(snapshots.install(&lie), Err(StorageError::Corrupt { .. })));
-    assert_eq!(get(&second, "a"), Some("0".to_owned()));
-    assert_eq!(snapshots.current().expect("snapshots are read"), None);
-    send(&first, &second, &manifest, |chunk| chunk);
-    snapshots.install(&manifest).expect("the next attempt goes through");
-    assert_eq!(get(&second, "a"), Some("1".to_owned()));
-    write(&second, &[("a", "2")]);
-    second.state.flush().expect("the new state is a state");
-}
-
-fn newest_snapshot_is_current(open: &mut Open) {
-    let storage = open(Disk::First);
-    let mut last = None;
-    for (id, applied) in [("s-2", "at 2"), ("s-1", "at 3"), ("s-1", "at 4")] {
-        apply(&storage, applied, &[("a", applied)]);
-        last = Some(storage.snapshots.create(id).expect("a snapshot is made"));
-        assert_eq!(storage.snapshots.current().expect("snapshots are read"), last);
-    }
-    assert!(storage.snapshots.read("s-2", "state", 0, 1).is_err());
-    drop(storage);
-    let storage = open(Disk::First);
-    assert_eq!(storage.snapshots.current().expect("snapshots are read"), last);
-    let manifest = last.expect("three were made");
-    let file = manifest.files.iter().find(|file| file.bytes > 1).expect("a snapshot is not empty");
-    let read = |offset| storage.snapshots.read("s-1", &file.name, offset, 10).expect("the snapshot is read");
-    assert_eq!((read(0).len(), read(file.bytes - 1).len(), read(file.bytes).len()), (10, 1, 0));
-    assert_eq!(read(file.bytes + 9).len(), 0);
-}
-
 fn paths_are_refused(open: &mut Open) {
     let storage = open(Disk::First);
     let good = storage.snapshots.create("good").expect("a snapshot is made");
+    let reader = storage.snapshots.open("good").expect("it is there");
     for name in ["../x", "a/b", "", "..", "/etc/passwd", ".hidden"] {
         assert!(storage.files.write(name, b"").is_err(), "{name:?}");
         assert!(storage.files.read(name).is_err(), "{name:?}");
         assert!(storage.files.remove(name).is_err(), "{name:?}");
         assert!(storage.snapshots.create(name).is_err(), "{name:?}");
-        assert!(storage.snapshots.read("good", name, 0, 1).is_err(), "{name:?}");
-        assert!(storage.snapshots.read(name, &good.files[0].name, 0, 1).is_err(), "{name:?}");
+        assert!(reader.read(name, 0, 1).is_err(), "{name:?}");
+        assert!(storage.snapshots.open(name).is_err(), "{name:?}");
         let mut bad = good.clone();
         bad.files[0].name = name.to_owned();
         assert!(storage.snapshots.receive(&bad).is_err(), "{name:?}");

@@ -13,14 +13,15 @@ use super::{
     state::{APPLIED_KEY, RocksState, applied_of_copy, read_copy},
 };
 use crate::{
-    Family, Manifest, ManifestFile, SnapshotStore, StateStore, StorageError, file_name,
-    snapshot_store::check_id,
+    Family, Manifest, ManifestFile, SnapshotReader, SnapshotStore, StateStore, StorageError, file_name,
+    snapshot_store::{being_read, check_id},
 };
 use bytes::Bytes;
 use rocksdb::{Cache, checkpoint::Checkpoint};
 use std::{
+    collections::BTreeMap,
     fs::{self, File, OpenOptions},
-    io::{Read, Write},
+    io::{self, Read, Write},
     os::unix::fs::FileExt,
     path::{Path, PathBuf},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
@@ -35,6 +36,7 @@ const CHUNK_BYTES: usize = 256 << 10;
 pub(super) struct RocksSnapshots {
     /// The directory `snapshots`.
     path: PathBuf,
+    shelf: Arc<Shelf>,
     state: Arc<RocksState>,
     directory: Arc<DataDir>,
     /// For looking into copies, apart from the state's: a copy is looked at once.
@@ -53,8 +55,10 @@ struct Incoming {
 impl RocksSnapshots {
     /// Finishes or drops what was left half-done.
     pub fn open(directory: &Arc<DataDir>, state: &Arc<RocksState>) -> Result<Self, StorageError> {
+        let shelf = Shelf { path: directory.path().join(SNAPSHOTS), open: Mutex::default() };
         let snapshots = RocksSnapshots {
-            path: directory.path().join(SNAPSHOTS),
+            path: shelf.path.clone(),
+            shelf: Arc::new(shelf),
             state: state.clone(),
             directory: directory.clone(),
             cache: Cache::new_lru_cache(1 << 20),
@@ -79,35 +83,11 @@ impl RocksSnapshots {
         }
         let Some((manifest, _)) = whole(&incoming) else { return Ok(()) };
         let applied = self.state.get(Family::Raft, APPLIED_KEY)?.unwrap_or_default();
-        if applied == manifest.applied { self.make_current(&incoming, &manifest.id) } else { Ok(()) }
-    }
-
-    /// All whole snapshots, the current one last.
-    fn all(&self) -> Result<Vec<(u64, Manifest)>, StorageError> {
-        let mut found = Vec::new();
-        for name in durable::names(&self.path)? {
-            let whole = whole(&self.path.join(&name)).filter(|(manifest, _)| manifest.id == name);
-            found.extend(whole.map(|(manifest, sequence)| (sequence, manifest)));
-        }
-        found.sort_by_key(|(sequence, _)| *sequence);
-        Ok(found)
+        if applied == manifest.applied { self.shelf.make_current(&incoming, &manifest.id) } else { Ok(()) }
     }
 
     fn sequence_next(&self) -> Result<u64, StorageError> {
-        Ok(self.all()?.last().map_or(1, |(sequence, _)| sequence + 1))
-    }
-
-    /// Renames `part` to its id and removes all other snapshots.
-    fn make_current(&self, part: &Path, id: &str) -> Result<(), StorageError> {
-        let place = self.path.join(id);
-        durable::remove(&place)?;
-        durable::rename(part, &place)?;
-        for name in durable::names(&self.path)? {
-            if name != id && !name.ends_with(".part") {
-                durable::remove(&self.path.join(name))?;
-            }
-        }
-        Ok(())
+        Ok(self.shelf.current()?.map_or(1, |(sequence, _)| sequence + 1))
     }
 
     fn incoming(&self) -> MutexGuard<'_, Option<Incoming>> {
@@ -182,9 +162,109 @@ fn describe(directory: &Path, name: &str) -> Result<ManifestFile, StorageError> 
     Ok(ManifestFile { name: name.to_owned(), bytes, crc32c })
 }
 
+/// The whole snapshots, and which of them are being read.
+struct Shelf {
+    /// The directory `snapshots`.
+    path: PathBuf,
+    /// How many readers each snapshot has that has any.
+    open: Mutex<BTreeMap<String, usize>>,
+}
+
+impl Shelf {
+    fn readers(&self) -> MutexGuard<'_, BTreeMap<String, usize>> {
+        self.open.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn is_open(&self, id: &str) -> bool {
+        self.readers().contains_key(id)
+    }
+
+    /// The newest whole snapshot and its sequence.
+    fn current(&self) -> Result<Option<(u64, Manifest)>, StorageError> {
+        let mut current: Option<(u64, Manifest)> = None;
+        for name in durable::names(&self.path)? {
+            let whole = whole(&self.path.join(&name)).filter(|(manifest, _)| manifest.id == name);
+            if let Some((manifest, sequence)) = whole
+                && current.as_ref().is_none_or(|(newest, _)| *newest < sequence)
+            {
+                current = Some((sequence, manifest));
+            }
+        }
+        Ok(current)
+    }
+
+    /// Renames `part` to its id and removes all other snapshots that nobody reads.
+    fn make_current(&self, part: &Path, id: &str) -> Result<(), StorageError> {
+        let readers = self.readers();
+        let place = self.path.join(id);
+        durable::remove(&place)?;
+        durable::rename(part, &place)?;
+        for name in durable::names(&self.path)? {
+            if name != id && !name.ends_with(".part") && !readers.contains_key(&name) {
+                durable::remove(&self.path.join(name))?;
+            }
+        }
+        Ok(())
+    }
+
+    fn open(self: Arc<Self>, id: &str) -> Result<RocksReader, StorageError> {
+        let mut readers = self.readers();
+        if whole(&self.path.join(id)).is_none() {
+            return Err(io::Error::from(io::ErrorKind::NotFound).into());
+        }
+        *readers.entry(id.to_owned()).or_default() += 1;
+        drop(readers);
+        Ok(RocksReader { shelf: self, id: id.to_owned() })
+    }
+
+    /// One reads `id` no more. What can't be removed then is removed when the next snapshot is made.
+    fn close(&self, id: &str) {
+        let mut readers = self.readers();
+        let Some(count) = readers.get_mut(id) else { return };
+        *count -= 1;
+        if *count > 0 {
+            return;
+        }
+        readers.remove(id);
+        let outdated = matches!(self.current(), Ok(Some((_, current))) if current.id != id);
+        if outdated {
+            drop(durable::remove(&self.path.join(id)));
+        }
+    }
+}
+
+/// A snapshot that is open.
+struct RocksReader {
+    shelf: Arc<Shelf>,
+    id: String,
+}
+
+impl SnapshotReader for RocksReader {
+    fn read(&self, file: &str, offset: u64, bytes: usize) -> Result<Bytes, StorageError> {
+        file_name::check(file)?;
+        let read = || {
+            let file = File::open(self.shelf.path.join(&self.id).join(STATE).join(file))?;
+            let left = file.metadata()?.len().saturating_sub(offset);
+            let mut chunk = vec![0; bytes.min(usize::try_from(left).unwrap_or(usize::MAX))];
+            file.read_exact_at(&mut chunk, offset)?;
+            Ok(Bytes::from(chunk))
+        };
+        read().map_err(StorageError::from_io)
+    }
+}
+
+impl Drop for RocksReader {
+    fn drop(&mut self) {
+        self.shelf.close(&self.id);
+    }
+}
+
 impl SnapshotStore for RocksSnapshots {
     fn create(&self, id: &str) -> Result<Manifest, StorageError> {
         check_id(id)?;
+        if self.shelf.is_open(id) {
+            return Err(being_read(id));
+        }
         let part = self.path.join(format!("{id}.part"));
         durable::remove(&part)?;
         durable::create_directory(&part).map_err(StorageError::from_io)?;
@@ -201,25 +281,17 @@ impl SnapshotStore for RocksSnapshots {
         durable::sync_files(&copy)?;
         let text = manifest::to_text(&manifest, self.sequence_next()?);
         durable::replace(&part, MANIFEST, text.as_bytes())?;
-        self.make_current(&part, id)?;
+        self.shelf.make_current(&part, id)?;
         Ok(manifest)
     }
 
     fn current(&self) -> Result<Option<Manifest>, StorageError> {
-        Ok(self.all()?.pop().map(|(_, manifest)| manifest))
+        Ok(self.shelf.current()?.map(|(_, manifest)| manifest))
     }
 
-    fn read(&self, id: &str, file: &str, offset: u64, bytes: usize) -> Result<Bytes, StorageError> {
+    fn open(&self, id: &str) -> Result<Arc<dyn SnapshotReader>, StorageError> {
         check_id(id)?;
-        file_name::check(file)?;
-        let read = || {
-            let file = File::open(self.path.join(id).join(STATE).join(file))?;
-            let left = file.metadata()?.len().saturating_sub(offset);
-            let mut chunk = vec![0; bytes.min(usize::try_from(left).unwrap_or(usize::MAX))];
-            file.read_exact_at(&mut chunk, offset)?;
-            Ok(Bytes::from(chunk))
-        };
-        read().map_err(StorageError::from_io)
+        Ok(Arc::new(self.shelf.clone().open(id)?))
     }
 
     fn verify(&self, manifest: &Manifest) -> Result<(), StorageError> {
@@ -273,6 +345,9 @@ impl SnapshotStore for RocksSnapshots {
 
     fn install(&self, manifest: &Manifest) -> Result<(), StorageError> {
         self.check(manifest)?;
+        if self.shelf.is_open(&manifest.id) {
+            return Err(being_read(&manifest.id));
+        }
         let mut taken = self.incoming();
         let incoming = self.path.join(INCOMING);
         let text = manifest::to_text(manifest, self.sequence_next()?);
@@ -280,7 +355,7 @@ impl SnapshotStore for RocksSnapshots {
         durable::replace(&incoming, MANIFEST, text.as_bytes())?;
         self.state.exchange()?;
         *taken = None;
-        self.make_current(&incoming, &manifest.id)
+        self.shelf.make_current(&incoming, &manifest.id)
     }
 }
 

@@ -5,10 +5,11 @@ use super::{
     state::Families,
 };
 use crate::{
-    Aside, Family, Manifest, ManifestFile, SnapshotStore, StorageError, file_name, snapshot_store::check_id,
+    Aside, Family, Manifest, ManifestFile, SnapshotReader, SnapshotStore, StorageError, file_name,
+    snapshot_store::{being_read, check_id},
 };
 use bytes::{Buf, BufMut, Bytes};
-use std::{collections::BTreeMap, io};
+use std::{collections::BTreeMap, io, sync::Arc};
 
 /// The only file.
 const FILE: &str = "state";
@@ -18,13 +19,23 @@ const APPLIED_KEY: &[u8] = b"applied";
 /// Snapshots on the disk.
 #[derive(Default)]
 pub(super) struct SnapshotPlatter {
-    current: Option<(Manifest, Bytes)>,
+    current: Option<(Manifest, Arc<Bytes>)>,
     incoming: Option<(Manifest, BTreeMap<String, Vec<u8>>)>,
 }
 
 impl SnapshotPlatter {
     pub fn drop_incoming(&mut self) {
         self.incoming = None;
+    }
+
+    /// Makes what `content` holds the current snapshot. Whoever reads the one before keeps it.
+    fn replace(&mut self, manifest: &Manifest, content: Bytes) -> Result<(), StorageError> {
+        let same = self.current.as_ref().filter(|(current, _)| current.id == manifest.id);
+        if same.is_some_and(|(_, content)| Arc::strong_count(content) > 1) {
+            return Err(being_read(&manifest.id));
+        }
+        self.current = Some((manifest.clone(), Arc::new(content)));
+        Ok(())
     }
 }
 
@@ -65,6 +76,25 @@ fn describe(name: &str, content: &[u8]) -> ManifestFile {
     ManifestFile { name: name.to_owned(), bytes: content.len() as u64, crc32c: crc32c::crc32c(content) }
 }
 
+/// A snapshot that is open.
+struct MemoryReader {
+    handle: Handle,
+    content: Arc<Bytes>,
+}
+
+impl SnapshotReader for MemoryReader {
+    fn read(&self, file: &str, offset: u64, bytes: usize) -> Result<Bytes, StorageError> {
+        file_name::check(file)?;
+        let _disk = self.handle.lock()?;
+        if file != FILE {
+            return Err(io::Error::from(io::ErrorKind::NotFound).into());
+        }
+        let start = usize::try_from(offset).unwrap_or(usize::MAX).min(self.content.len());
+        let end = start.saturating_add(bytes).min(self.content.len());
+        Ok(self.content.slice(start..end))
+    }
+}
+
 impl SnapshotStore for Handle {
     fn create(&self, id: &str) -> Result<Manifest, StorageError> {
         check_id(id)?;
@@ -73,7 +103,7 @@ impl SnapshotStore for Handle {
         let content = Bytes::from(encode(families));
         let manifest =
             Manifest { id: id.to_owned(), applied: applied(families), files: vec![describe(FILE, &content)] };
-        disk.snapshots.current = Some((manifest.clone(), content));
+        disk.snapshots.replace(&manifest, content)?;
         Ok(manifest)
     }
 
@@ -81,15 +111,12 @@ impl SnapshotStore for Handle {
         Ok(self.lock()?.snapshots.current.as_ref().map(|(manifest, _)| manifest.clone()))
     }
 
-    fn read(&self, id: &str, file: &str, offset: u64, bytes: usize) -> Result<Bytes, StorageError> {
+    fn open(&self, id: &str) -> Result<Arc<dyn SnapshotReader>, StorageError> {
         check_id(id)?;
-        file_name::check(file)?;
         let disk = self.lock()?;
-        let found = disk.snapshots.current.as_ref().filter(|(manifest, _)| manifest.id == id && file == FILE);
+        let found = disk.snapshots.current.as_ref().filter(|(manifest, _)| manifest.id == id);
         let (_, content) = found.ok_or_else(|| io::Error::from(io::ErrorKind::NotFound))?;
-        let start = usize::try_from(offset).unwrap_or(usize::MAX).min(content.len());
-        let end = start.saturating_add(bytes).min(content.len());
-        Ok(content.slice(start..end))
+        Ok(Arc::new(MemoryReader { handle: self.clone(), content: content.clone() }))
     }
 
     fn verify(&self, manifest: &Manifest) -> Result<(), StorageError> {
@@ -133,8 +160,8 @@ impl SnapshotStore for Handle {
     fn install(&self, manifest: &Manifest) -> Result<(), StorageError> {
         let mut disk = self.lock_to_write()?;
         let (families, content) = taken(&disk, manifest)?;
+        disk.snapshots.replace(manifest, content)?;
         disk.state.replace(families);
-        disk.snapshots.current = Some((manifest.clone(), content));
         disk.snapshots.incoming = None;
         if let Some(damage) = disk.damage.take() {
             let name = format!("state.damaged-{}", disk.aside.len() + 1);

@@ -71,3 +71,36 @@ async fn e_20418_a_leader_that_was_frozen_answers_no_read_with_the_past() -> any
     ensure!(answered > 0, "no read was answered: nothing was shown");
     Ok(())
 }
+
+#[tokio::test]
+async fn who_waits_for_a_lock_waits_on_when_the_store_stood_still_for_longer_than_its_place_lives()
+-> anyhow::Result<()> {
+    let cluster = Cluster::of(1).await?;
+    let node = cluster.client(0).await?;
+    let held = node.lock("nightly").ttl(Duration::from_secs(60)).acquire().await?;
+    let places = node.store().database("coordination").table("lock-lines");
+    let in_line = async || {
+        let keys: Vec<_> =
+            places.list("nightly/").await?.records.into_iter().map(|place| place.key).collect();
+        ensure!(keys.len() == 2, "in line: {keys:?}");
+        Ok(keys)
+    };
+    let waiter = node.clone();
+    let waiting = tokio::spawn(async move {
+        waiter.lock("nightly").ttl(Duration::from_secs(1)).acquire().await?.release().await
+    });
+    let before = until("it stands in line", SOON, in_line).await?;
+    cluster.members[0].signal(Signal::STOP)?;
+    sleep(Duration::from_secs(3)).await;
+    cluster.members[0].signal(Signal::CONT)?;
+    let again = async || {
+        let keys = in_line().await?;
+        ensure!(keys != before, "its place was not lost, or it has no other yet");
+        Ok(())
+    };
+    until("it stands in line again", SOON, again).await?;
+    ensure!(!waiting.is_finished(), "it has given up, or has what another holds");
+    held.release().await?;
+    timeout(SOON, waiting).await.context("it is its turn")???;
+    Ok(())
+}
