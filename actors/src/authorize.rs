@@ -24,7 +24,7 @@ pub enum Action {
 }
 
 /// The endpoints that only nodes may call, as service and endpoint.
-const NODE_ENDPOINTS: [(&str, &str); 26] = [
+const NODE_ENDPOINTS: [(&str, &str); 27] = [
     ("auth", "admit"),
     ("auth", "login"),
     ("auth", "open-secret"),
@@ -46,6 +46,7 @@ const NODE_ENDPOINTS: [(&str, &str); 26] = [
     ("network", "remove-member"),
     ("network", "transfer-office"),
     ("network", "appoint"),
+    ("network", "may-lead"),
     ("network", "drain-here"),
     ("network", "verify-audit-here"),
     ("network", "explain-here"),
@@ -231,6 +232,14 @@ mod tests {
                 let allowed = authorize(&guard, Asker::of(&caller), *action, resource).is_ok();
                 assert_eq!(allowed, granted, "{caller:?} {action:?}");
             }
+        }
+    }
+
+    #[test]
+    fn what_is_asked_by_name_can_be_said_in_a_rule() {
+        for (_, _, [kind, name, endpoint]) in NAMED_ENDPOINTS {
+            let resource = format!("{kind}:{name}:{endpoint}");
+            assert!(Resource::parse_known(&Namespace::default(), &resource).is_ok(), "{resource}");
         }
     }
 

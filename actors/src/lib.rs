@@ -22,6 +22,7 @@ pub mod policy;
 pub mod protobuf;
 pub mod registry;
 mod renewal;
+mod spelling;
 pub mod store;
 mod system;
 
@@ -37,4 +38,5 @@ pub use registry::{header_begins_with, is_reserved, strip_hops};
 pub use renewal::{
     IDENTITY_FILE, TRUST_FILE, keep as keep_identity, kept_trust, renew_at_start, renew_by_proof,
 };
+pub use spelling::{folded, nearest};
 pub use system::{MeshBackup, System, SystemConfig};

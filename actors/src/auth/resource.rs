@@ -14,8 +14,8 @@
 //! What belongs to the mesh as a whole, such as leases, members and keys, is judged as of the namespace `default`,
 //! whose accounts run the mesh.
 
-use crate::auth::glob::Glob;
-use micro_sdk::wire::{Code, Fault, Namespace};
+use crate::{auth::glob::Glob, spelling::nearest};
+use micro_sdk::wire::{Code, Fault, Namespace, ServiceName};
 use std::{borrow::Cow, collections::BTreeSet, fmt, str::FromStr};
 
 /// The longest part of a resource in a rule: the longest path of the configuration and more.
@@ -36,6 +36,12 @@ const TYPES: [(&str, &[&str]); 7] = [
     ("registry", &[READ, WRITE]),
     ("network", &[READ, WRITE]),
     ("auth", &[READ, WRITE]),
+];
+
+/// The names that there are of the types which are not people's to name.
+pub(crate) const NAMES: [(&str, &[&str]); 2] = [
+    ("network", &["audit", "authority", "backup", "members", "settings", "status", "tokens"]),
+    ("auth", &["accounts", "keys", "rules"]),
 ];
 
 /// The name of a resource.
@@ -170,27 +176,51 @@ impl Pattern {
     /// nothing.
     ///
     /// # Errors
-    /// [`Code::Usage`] for another type, or an endpoint that the type has not.
+    /// [`Code::Usage`] for another type, an endpoint that the type has not, or a name that nothing of it can have.
     pub fn check_known(&self) -> Result<(), Fault> {
         let meant: Vec<_> = TYPES.iter().filter(|(kind, _)| self.kind.matches(kind)).collect();
         if meant.is_empty() {
             let all = TYPES.map(|(kind, _)| kind).join(", ");
             let unknown = self.kind.as_str();
             let fault = Fault::new(Code::Usage, format!("there is no resource of type {unknown:?}"));
-            let fault = match TYPES.iter().find(|(kind, _)| is_one_slip_from(kind, unknown)) {
-                Some((kind, _)) => fault.help(format!("did you mean `{kind}`?")),
+            let fault = match nearest(unknown, TYPES.map(|(kind, _)| kind)) {
+                Some(kind) => fault.help(format!("did you mean `{kind}`?")),
                 None => fault,
             };
             return Err(fault.help(format!("the types are {all}")));
         }
         let has = |endpoints: &[&str]| endpoints.iter().any(|endpoint| self.endpoint.matches(endpoint));
         if meant.iter().any(|(_, endpoints)| endpoints.is_empty() || has(endpoints)) {
-            return Ok(());
+            return self.check_name();
         }
         let message = format!("no {} has an endpoint {:?}", self.kind, self.endpoint.as_str());
         let all: BTreeSet<&str> = meant.iter().flat_map(|(_, endpoints)| endpoints.iter().copied()).collect();
         let all: Vec<&str> = all.into_iter().collect();
         Err(Fault::new(Code::Usage, message).help(format!("the endpoints are {}", all.join(", "))))
+    }
+
+    fn check_name(&self) -> Result<(), Fault> {
+        let (kind, name) = (self.kind.as_str(), self.name.as_str());
+        if let Some((_, names)) = NAMES.iter().find(|(named, _)| *named == kind) {
+            if names.iter().any(|known| self.name.matches(known)) {
+                return Ok(());
+            }
+            let fault = Fault::new(Code::Usage, format!("there is no {kind} of the name {name:?}"));
+            let fault = match nearest(name, names.iter().copied()) {
+                Some(near) => fault.help(format!("did you mean `{near}`?")),
+                None => fault,
+            };
+            return Err(fault.help(format!("there are {}", names.join(", "))));
+        }
+        // The list of all services has the empty name.
+        if kind == "service" || (kind == "registry" && !name.is_empty()) {
+            // What a star stands for can be made up; what is around it can't.
+            let named = name.replace('*', "a").parse::<ServiceName>();
+            named.map_err(|error| {
+                Fault::new(Code::Usage, format!("no service can have the name {name:?}: {error}"))
+            })?;
+        }
+        Ok(())
     }
 
     /// Whether it is about this resource, whose name is given as one text. `deny` says that it takes away: then it is
@@ -218,14 +248,6 @@ impl Pattern {
             None => false,
         }
     }
-}
-
-/// Whether one letter too many, too few or other makes one word of the other.
-fn is_one_slip_from(word: &str, typed: &str) -> bool {
-    let same = word.bytes().zip(typed.bytes()).take_while(|(one, other)| one == other).count();
-    let (rest, typed) = (&word.as_bytes()[same..], &typed.as_bytes()[same..]);
-    let (tail, typed_tail) = (rest.get(1..).unwrap_or_default(), typed.get(1..).unwrap_or_default());
-    tail == typed || rest == typed_tail || tail == typed_tail
 }
 
 /// A resource as a person writes it, of three parts with colons between them. A name may hold colons itself.
@@ -314,11 +336,25 @@ mod tests {
             "config:a:s*",
             "s*:x:anything",
             "auth:rules:*",
+            "auth:r*:write",
+            "service:shop-*:Cart.add",
+            "registry::read",
         ] {
             assert_eq!(refused(good), None, "{good}");
         }
         for near in ["stor:crm/*:read", "storre:crm/*:read", "stores:x:read", "stare:x:read"] {
             assert_eq!(refused(near).as_deref(), Some("did you mean `store`?"), "{near}");
+        }
+        for (wrong, help) in [
+            ("auth:acounts:read", "did you mean `accounts`?"),
+            ("network:memberz:read", "did you mean `members`?"),
+            ("auth:x*:read", "there are accounts, keys, rules"),
+        ] {
+            assert_eq!(refused(wrong).as_deref(), Some(help), "{wrong}");
+        }
+        for never in ["service:HELLO:*", "service::*", "registry:a b:read", "service:X*:call"] {
+            let pattern: Pattern = never.parse().expect("it has three parts");
+            assert!(pattern.check_known().is_err_and(|fault| fault.code == Code::Usage), "{never}");
         }
         let home = Namespace::default();
         assert!(Resource::parse_known(&home, "storre:t:x").is_err_and(|fault| fault.code == Code::Usage));

@@ -1,6 +1,7 @@
 //! How callers name endpoints, and what they mean.
 
 use super::conversation::RAW;
+use crate::spelling::{folded, nearest};
 use micro_sdk::wire::{Code, Fault, Instance};
 
 /// The full name of the endpoint that was asked for: `Handler.method`, the handler with its package or without it, or
@@ -22,12 +23,25 @@ pub(super) fn endpoint(instance: &Instance, asked: &str) -> Result<String, Fault
             .help(format!("send them to the HTTP api, below /{}", instance.service)));
     }
     let known = instance.endpoints.join(", ");
-    Err(Fault::new(
-        Code::NotFound,
-        format!("service {:?} has no endpoint {asked:?}", instance.service.as_str()),
-    )
-    .help(format!("its endpoints: {known}"))
-    .help(format!("`micro-node services {}` shows what they take", instance.service)))
+    let message = format!("service {:?} has no endpoint {asked:?}", instance.service.as_str());
+    let fault = Fault::new(Code::NotFound, message);
+    let fault = match resembling(instance, &dotted) {
+        Some(near) => fault.help(format!("did you mean `{near}`?")),
+        None => fault,
+    };
+    Err(fault
+        .help(format!("its endpoints: {known}"))
+        .help(format!("`micro-node services {}` shows what they take", instance.service)))
+}
+
+/// The endpoint that is spelled much like the one that was asked for: as much of its name as was said.
+fn resembling<'i>(instance: &'i Instance, asked: &str) -> Option<&'i str> {
+    let dots = asked.matches('.').count();
+    let end = |name: &'i String| {
+        let before = name.rmatch_indices('.').nth(dots).map_or(0, |(at, _)| at + 1);
+        &name[before..]
+    };
+    nearest(asked, instance.endpoints.iter().map(end))
 }
 
 /// The endpoint that is meant by the end of its name, if it can't be another.
@@ -76,14 +90,6 @@ fn spelled_otherwise<'i>(instance: &'i Instance, asked: &str) -> Option<&'i str>
 /// A handler without its package.
 fn bare(handler: &str) -> &str {
     handler.rsplit_once('.').map_or(handler, |(_, bare)| bare)
-}
-
-/// A name without what languages differ in.
-fn folded(name: &str) -> String {
-    name.chars()
-        .filter(|letter| !matches!(letter, '-' | '_'))
-        .map(|letter| letter.to_ascii_lowercase())
-        .collect()
 }
 
 #[cfg(test)]

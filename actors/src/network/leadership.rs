@@ -2,21 +2,15 @@
 
 use crate::{
     auth::{decode, node_head},
-    network::{
-        Complaint, MemberReply, NETWORK, NetworkService,
-        card::Heard,
-        membership::{ANSWER_PATIENCE, LOOK_AGAIN},
-    },
+    network::{Complaint, MemberReply, NETWORK, NetworkService, card::Heard, membership::ANSWER_PATIENCE},
 };
 use bincode::{Decode, Encode};
 use bytes::Bytes;
 use micro_mesh::Mesh;
 use micro_sdk::wire::{Code, Codec, Fault, NodeId, status::NodeState};
 use std::time::Duration;
-use tokio::time::{Instant, sleep, timeout_at};
+use tokio::time::{Instant, timeout_at};
 
-/// How long what another node has told a moment ago may take to be heard here: some rounds of gossip.
-const NEWS_PATIENCE: Duration = Duration::from_secs(2);
 /// How long handing leadership over may take: an election and a round through the log.
 pub(super) const HAND_OVER_PATIENCE: Duration = Duration::from_secs(5);
 /// How long the election of another leader may take when the one that led is down: some rounds of it.
@@ -55,11 +49,7 @@ impl NetworkService {
                     format!("node {name} does not vote, so it can't lead"),
                 ));
             }
-            if !self.answers(to).await {
-                return Err(Fault::new(Code::Unavailable, format!("node {name} does not answer"))
-                    .help("see whether it is up: micro-node status"));
-            }
-            if !self.soon_stays(to).await {
+            if !self.may_lead(to).await? {
                 let message =
                     format!("node {name} is drained, is leaving or has no room for writes: it can't lead");
                 return Err(Fault::new(Code::Conflict, message)
@@ -130,16 +120,16 @@ impl NetworkService {
         stays(&self.mesh, node)
     }
 
-    /// The same, with patience for gossip: one that was put to work again a moment ago has told so.
-    async fn soon_stays(&self, node: NodeId) -> bool {
-        let until = Instant::now() + NEWS_PATIENCE;
-        while !self.stays(node) {
-            if Instant::now() >= until {
-                return false;
-            }
-            sleep(LOOK_AGAIN).await;
-        }
-        true
+    /// The same as the node itself says it just now: that it was drained, or put to work again, is known here some
+    /// rounds of gossip later.
+    async fn may_lead(&self, node: NodeId) -> Result<bool, Fault> {
+        let deadline = Instant::now() + ANSWER_PATIENCE;
+        let head = node_head(&self.seams, self.mesh.node(), NETWORK, "may-lead", deadline);
+        let reply = self.dispatch.call_at(node, head, Bytes::new()).await.map_err(|fault| {
+            let message = format!("node {} does not answer: {}", self.name_of(node), fault.message);
+            Fault::new(Code::Unavailable, message).help("see whether it is up: micro-node status")
+        })?;
+        decode(&reply)
     }
 }
 

@@ -23,7 +23,7 @@ pub(super) const ANSWER_PATIENCE: Duration = Duration::from_secs(1);
 /// takes less than a second of it; one that has much to fetch is not waited for.
 const LEARNER_PATIENCE: Duration = Duration::from_secs(3);
 /// How often is looked whether something awaited has come.
-pub(super) const LOOK_AGAIN: Duration = Duration::from_millis(100);
+const LOOK_AGAIN: Duration = Duration::from_millis(100);
 /// How long a node that leaves may wait for the group to let it go.
 const LEAVE_DEADLINE: Duration = Duration::from_secs(15);
 

@@ -188,6 +188,7 @@ impl Platform for NetworkService {
                     Ok(Codec::encode(&self.transfer(to.as_deref(), deadline).await?).into())
                 }
                 "transfer-office" => Ok(Codec::encode(&self.hand_over(decode(&call.body)?).await?).into()),
+                "may-lead" => Ok(Codec::encode(&self.stays(self.mesh.node())).into()),
                 "appoint" => {
                     self.appointment.note();
                     Ok(Bytes::new())

@@ -1,6 +1,7 @@
 //! What a service of gRPC offers, by its descriptors.
 
 use super::{PROTO_JSON, Schemas, misread};
+use crate::spelling::folded;
 use bytes::Bytes;
 use micro_sdk::wire::{Code, Endpoint, Fault, Streams};
 use prost::Message;
@@ -113,11 +114,6 @@ impl Contract {
         }
         Ok(method)
     }
-}
-
-/// A word without what languages differ in.
-fn folded(word: &str) -> String {
-    word.chars().filter(|letter| *letter != '_').map(|letter| letter.to_ascii_lowercase()).collect()
 }
 
 /// A message of the JSON that stands for it. Nothing at all is a message that says nothing.

@@ -147,11 +147,11 @@ impl Schemas {
             Kind::Int64 | Kind::Sint64 | Kind::Sfixed64 if !wide_numbers => {
                 json!({"type": "string", "pattern": "^-?[0-9]+$"})
             }
-            Kind::Uint32 | Kind::Fixed32 | Kind::Uint64 | Kind::Fixed64 => {
-                json!({"type": "integer", "minimum": 0})
-            }
-            Kind::Int32 | Kind::Sint32 | Kind::Sfixed32 | Kind::Int64 | Kind::Sint64 | Kind::Sfixed64 => {
-                json!({"type": "integer"})
+            Kind::Uint64 | Kind::Fixed64 => json!({"type": "integer", "minimum": 0}),
+            Kind::Int64 | Kind::Sint64 | Kind::Sfixed64 => json!({"type": "integer"}),
+            Kind::Uint32 | Kind::Fixed32 => json!({"type": "integer", "minimum": 0, "maximum": u32::MAX}),
+            Kind::Int32 | Kind::Sint32 | Kind::Sfixed32 => {
+                json!({"type": "integer", "minimum": i32::MIN, "maximum": i32::MAX})
             }
             Kind::Message(message) => well_known(message.full_name())
                 .unwrap_or_else(|| json!({"$ref": format!("{place}{}", message.full_name())})),

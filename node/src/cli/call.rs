@@ -14,12 +14,13 @@ use clap::Args;
 use micro_sdk::{client::Reply, wire::limits::BODY_BYTES_MAX};
 use schemars::JsonSchema;
 use serde::Serialize;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 const EXAMPLES: &str = "\
 Examples:
   micro-node call helloworld call '{\"name\":\"Jane\"}'
   micro-node call helloworld Greeter.call @request.json
+  micro-node call helloworld call '{}' --trace            how long it took, and which nodes it passed
   echo '{\"name\":\"Jane\"}' | micro-node call helloworld call - -H x-tenant=acme --request-timeout 2s";
 
 /// Call a service by name, wherever in the mesh it runs
@@ -41,6 +42,10 @@ pub(super) struct Call {
     /// How often the node may try again, within the budget of the service's policy [default: that of the policy]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u8).range(0..=9))]
     retries: Option<u8>,
+
+    /// Say on stderr how long it took, which nodes it passed, and its trace
+    #[arg(long)]
+    trace: bool,
 
     /// Makes a repeated call the same call: 1 to 32 hexadecimal digits
     #[arg(long, value_name = "KEY", value_parser = unit::key)]
@@ -65,7 +70,8 @@ pub(super) const SHAPES: Shapes = &[&CALL];
 impl Call {
     pub(super) fn run(self, globals: &Globals, output: &Output) -> Result<(), Failure> {
         let body = input::json(&self.body, BODY_BYTES_MAX)?;
-        let reply = session::run(globals, async |node| {
+        let (reply, took) = session::run(globals, async |node| {
+            let begun = Instant::now();
             let mut call = node.call(self.callee.service, self.callee.endpoint, body);
             for (name, value) in self.callee.headers {
                 call = call.metadata(name, value);
@@ -79,10 +85,22 @@ impl Call {
             if let Some(key) = self.idempotency_key {
                 call = call.idempotency_key(key);
             }
-            Ok(call.reply().await?)
+            Ok((call.reply().await?, begun.elapsed()))
         })?;
+        if self.trace {
+            output.remark(&trace(&reply, took));
+        }
         show(reply, output)
     }
+}
+
+/// The way of a call that took so long in all, in a line.
+fn trace(reply: &Reply, took: Duration) -> String {
+    let milliseconds = |time: Duration| unit::milliseconds(time.as_secs_f64() * 1000.0);
+    let (all, beyond) = (milliseconds(took), milliseconds(reply.took));
+    let mut passed = reply.passed.clone();
+    passed.dedup();
+    format!("{all}: micro-node → {} ({beyond}), trace {}", passed.join(" → "), reply.trace_id)
 }
 
 /// Shows what a service answered.

@@ -41,18 +41,32 @@ pub(super) struct EnvCommand {
 enum Verb {
     /// List the environments; a star marks the one that is meant here
     #[command(visible_alias = "ls")]
+    #[command(after_help = "\
+Example:
+  micro-node env list")]
     List,
     /// Print which environment is meant here, or the address of one
+    #[command(after_help = "\
+Examples:
+  micro-node env get
+  micro-node env get prod")]
     Get {
         /// Which one
         name: Option<String>,
     },
     /// Mean an environment from now on
+    #[command(after_help = "\
+Example:
+  micro-node env set prod")]
     Set {
         /// Which one
         name: String,
     },
     /// Add an environment; --namespace says what is meant in it
+    #[command(after_help = "\
+Examples:
+  micro-node env add prod prod-1.example.com:8081
+  micro-node env add prod-acme prod-1.example.com:8081 --namespace acme")]
     Add {
         /// What to call it
         name: String,
@@ -61,12 +75,18 @@ enum Verb {
     },
     /// Forget an environment
     #[command(visible_aliases = ["rm", "delete"])]
+    #[command(after_help = "\
+Example:
+  micro-node env del prod")]
     Del {
         /// Which one
         name: String,
     },
     /// Mean the environment that was meant before
     #[command(name = "-")]
+    #[command(after_help = "\
+Example:
+  micro-node env set prod && micro-node status && micro-node env -")]
     Back,
 }
 

@@ -90,13 +90,16 @@ pub(super) fn show(fault: &Fault, format: Format) -> String {
     }
     let red = Style::new().bold().fg_color(Some(AnsiColor::Red.into()));
     let dim = Style::new().dimmed();
-    let mut text = format!("{red}error:{red:#} {}  {dim}[{}]{dim:#}", fault.message, fault.code.name());
+    // What services say has as many lines as they like: none of them may look like one of this program.
+    let within = |text: &str| text.replace('\n', "\n    ");
+    let (message, code) = (within(&fault.message), fault.code.name());
+    let mut text = format!("{red}error:{red:#} {message}  {dim}[{code}]{dim:#}");
     // The code `unknown` says so itself.
     if fault.effect == Effect::Unknown && fault.code != Code::Unknown {
         text.push_str("\n  note: it is not known whether it was done");
     }
     for line in &fault.help {
-        write!(text, "\n  help: {line}").expect("a String takes every write");
+        write!(text, "\n  help: {}", within(line)).expect("a String takes every write");
     }
     text
 }
@@ -148,6 +151,13 @@ mod tests {
             r#""help":["did you mean `helloworld`?","b"],"effect":"none"}}"#
         );
         assert_eq!(plain(&fault, Format::Json), json);
+    }
+
+    #[test]
+    fn lines_of_a_service_are_told_from_those_of_this_program() {
+        let fault = Fault::new(Code::Failed, "red\nerror: fake").help("a\n  help: b");
+        let text = "error: red\n    error: fake  [failed]\n  help: a\n      help: b";
+        assert_eq!(plain(&fault, Format::Table), text);
     }
 
     #[test]

@@ -3,12 +3,12 @@
 use super::{
     Cli,
     failure::Failure,
-    near,
     output::Output,
     shape::{ItemShape, Shapes},
     table::Table,
 };
 use clap::{Arg, Args, Command, CommandFactory};
+use micro_actors::nearest;
 use micro_sdk::wire::{Code, Fault};
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -164,7 +164,7 @@ fn unknown(command: &Command, word: &str) -> Failure {
     let shown = command.get_subcommands().filter(|below| !below.is_hide_set());
     let names = shown.flat_map(Command::get_name_and_visible_aliases);
     let fault = Fault::new(Code::Usage, format!("{place} has no command {word:?}"));
-    match near::nearest(word, names) {
+    match nearest(word, names) {
         Some(near) => fault.help(format!("did you mean `{place} {near}`?")),
         None => fault.help(format!("a service of the mesh explains itself: micro-node {word} --help")),
     }

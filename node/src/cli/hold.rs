@@ -24,7 +24,7 @@ const ENDED: u8 = 0;
 /// SIGINT and SIGTERM, delivered here from now on.
 pub(super) fn signals() -> Result<Signals, Failure> {
     let no_signals = |error| Fault::new(Code::Failed, format!("the system gives no signals: {error}"));
-    Ok(Signals::take().map_err(no_signals)?)
+    Ok(Signals::take_with_hangup().map_err(no_signals)?)
 }
 
 /// Waits until `what` is lost, and says so: others may have it from then on.

@@ -4,13 +4,13 @@
 use super::{
     Cli,
     failure::Failure,
-    near,
     output::{Format, Output},
 };
 use clap::{
     CommandFactory, Error,
     error::{ContextKind, ContextValue, ErrorKind},
 };
+use micro_actors::nearest;
 use std::{
     ffi::{OsStr, OsString},
     process::ExitCode,
@@ -60,7 +60,7 @@ fn keep_good_guess(error: &mut Error) {
     };
     let Some(typed) = bare(error.get(ContextKind::InvalidArg)) else { return };
     let guess = bare(error.get(ContextKind::SuggestedArg));
-    if guess.is_some_and(|guess| near::nearest(&typed, [guess.as_str()]).is_none()) {
+    if guess.is_some_and(|guess| nearest(&typed, [guess.as_str()]).is_none()) {
         error.remove(ContextKind::SuggestedArg);
         // It shows the guess as the way to go.
         error.remove(ContextKind::Usage);

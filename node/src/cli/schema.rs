@@ -2,12 +2,12 @@
 
 use super::{
     failure::Failure,
-    near,
     output::Output,
     shape::{self, Described, ListShape, Shapes, Title},
     table::Table,
 };
 use clap::Args;
+use micro_actors::nearest;
 use micro_sdk::wire::{Code, Fault};
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -75,7 +75,7 @@ fn find(name: &str) -> Result<&'static dyn Described, Fault> {
         let fault = Fault::new(Code::NotFound, format!("no document has the shape {name:?}"));
         let bare = name.strip_prefix("micro-node/").unwrap_or(name);
         let bare = bare.split('/').next().unwrap_or(bare);
-        match near::nearest(bare, all.iter().map(|shape| shape.title().name)) {
+        match nearest(bare, all.iter().map(|shape| shape.title().name)) {
             Some(near) => fault.help(format!("did you mean `micro-node schema {near}`?")),
             None => fault.help("micro-node schema lists all of them"),
         }

@@ -12,8 +12,8 @@ use tokio::{runtime::Builder, time::timeout};
 /// given back then ends by itself, a little later.
 const SETTLE_PATIENCE: Duration = Duration::from_secs(2);
 
-/// Connects to the node that the flags name, does `work` with it, and gives what came of it. Ctrl-C and SIGTERM
-/// end it at any point; the deadline of each request is the client's.
+/// Connects to the node that the flags name, does `work` with it, and gives what came of it. Ctrl-C, SIGTERM and the
+/// end of the terminal end it at any point; the deadline of each request is the client's.
 pub(super) fn run<T>(
     globals: &Globals,
     work: impl AsyncFnOnce(Node) -> Result<T, Failure>,
@@ -51,7 +51,7 @@ fn interruptible<T>(
 
 /// Waits for a signal that asks to end, and gives the exit code for it.
 async fn signalled() -> u8 {
-    match Signals::take() {
+    match Signals::take_with_hangup() {
         Ok(mut signals) => signals.next().await,
         // The system has not let go of them: they end the process as they do by default.
         Err(_) => pending().await,

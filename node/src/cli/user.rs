@@ -38,6 +38,10 @@ pub(super) struct UserCommand {
 #[derive(Debug, Subcommand)]
 enum Verb {
     /// Print an access token of your login, good for a quarter of an hour at most
+    #[command(after_help = "\
+Examples:
+  micro-node user token
+  curl -H \"Authorization: Bearer $(micro-node user token)\" http://127.0.0.1:8080/helloworld/call")]
     Token,
     /// Print the namespace that commands mean; or set it for an environment
     Namespace {
@@ -54,6 +58,10 @@ enum Verb {
 #[derive(Debug, Subcommand)]
 enum NamespaceVerb {
     /// Have commands in this environment (--target) mean a namespace
+    #[command(after_help = "\
+Examples:
+  micro-node user namespace set acme
+  micro-node user namespace set acme --target prod")]
     Set {
         /// Which one
         name: Namespace,
@@ -67,6 +75,11 @@ enum What {
 
 /// Change the secret of your account, or of another's if you may; all its logins end
 #[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  micro-node user set password --old @old --password @new
+  micro-node user set password --generate
+  micro-node user set password jane --generate")]
 struct SetPassword {
     /// Whose, if not your own
     account: Option<String>,

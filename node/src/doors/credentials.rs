@@ -13,6 +13,9 @@ use std::{net::SocketAddr, sync::Arc};
 const OPEN_PATHS: [&str; 4] =
     ["/micro.v1.Auth/Login", "/micro.v1.Auth/Refresh", "/micro.v1.Auth/Logout", "/micro.v1.Auth/Keys"];
 
+/// What calls people's services by name: who may, a rule says, as it does where they are called without the SDK.
+const CALL_PATH: &str = "/micro.v1.Node/Call";
+
 /// What the paths of the platform begin with.
 const PLATFORM_PATHS: &str = "/micro.";
 
@@ -66,7 +69,7 @@ impl Credentials {
 
 /// Whether a path of gRPC is of the platform, and for those who are known.
 pub(super) fn is_platform(path: &str) -> bool {
-    path.starts_with(PLATFORM_PATHS) && !is_open(path)
+    path.starts_with(PLATFORM_PATHS) && !is_open(path) && path != CALL_PATH
 }
 
 /// Whether everybody may ask this method of the platform.

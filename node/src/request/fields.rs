@@ -135,7 +135,25 @@ fn put(
         return Err(bad(format!("the field {name:?} is a value and an object at once")));
     };
     let member = members.entry((*step).to_owned()).or_insert(Value::Null);
-    put(member, rest, schema.and_then(|schema| schema.property(step)), name, given)
+    let schema = schema.and_then(|schema| {
+        let named = schema.property(step);
+        named.or_else(|| schema.property(&json_name(step)))
+    });
+    put(member, rest, schema, name, given)
+}
+
+/// What ProtoJSON calls the field that is `name` in a `.proto` file, by which it may be called too: `leaf_count` is
+/// `leafCount`.
+fn json_name(name: &str) -> String {
+    let mut letters = name.chars();
+    let mut json = String::with_capacity(name.len());
+    while let Some(letter) = letters.next() {
+        match letter {
+            '_' => json.extend(letters.next().map(|next| next.to_ascii_uppercase())),
+            letter => json.push(letter),
+        }
+    }
+    json
 }
 
 /// Gives a place its value, or its list one more item.
@@ -247,6 +265,7 @@ mod tests {
                 "ids": {"type": "array", "items": {"type": "integer"}},
                 "place": {"$ref": "#/$defs/Place"},
                 "a.b": {"type": "integer"},
+                "opensSoon": {"type": "boolean"},
                 "bytes": {"type": "string", "contentEncoding": "base64"},
             },
             "$defs": {"Place": {"type": "object", "properties": {"zip": {"type": "integer"}, "deep": {"$ref": "#/$defs/Place"}}}},
@@ -279,6 +298,8 @@ mod tests {
             ("place[zip]=10115&place[deep][zip]=1", json!({"place": {"zip": 10115, "deep": {"zip": 1}}})),
             ("place={\"zip\":1}", json!({"place": {"zip": 1}})),
             ("a.b=1", json!({"a.b": 1})),
+            // As it is called in a `.proto` file.
+            ("opens_soon=true", json!({"opens_soon": true})),
             ("other=1&other=2", json!({"other": ["1", "2"]})),
             ("name=Jane+Doe%C3%BC", json!({"name": "Jane Doeü"})),
             ("", json!({})),

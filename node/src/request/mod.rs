@@ -9,4 +9,4 @@ mod spelling;
 
 pub(crate) use fields::{Fields, Given};
 pub(crate) use schema::{Kinds, Schema};
-pub(crate) use spelling::{Spellings, folded};
+pub(crate) use spelling::Spellings;

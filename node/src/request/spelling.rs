@@ -1,5 +1,6 @@
 //! How the endpoints of a service may be written.
 
+use micro_actors::folded;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// All ways to write the endpoints of a service: with their handler, and the package of that if it has one; and without
@@ -80,14 +81,6 @@ impl Spellings {
 /// The last word of a name with dots.
 fn last(name: &str) -> &str {
     name.rsplit_once('.').map_or(name, |(_, last)| last)
-}
-
-/// A name without what languages differ in.
-pub(crate) fn folded(text: &str) -> String {
-    text.chars()
-        .filter(|letter| !matches!(letter, '-' | '_'))
-        .map(|letter| letter.to_ascii_lowercase())
-        .collect()
 }
 
 #[cfg(test)]

@@ -33,6 +33,10 @@ pub struct Reply {
     pub trace_id: String,
     /// The node whose instance answered.
     pub node: String,
+    /// The names of the nodes that were passed: the one that was asked, and the one whose instance answered.
+    pub passed: Vec<String>,
+    /// How long the one that was asked waited for the answer.
+    pub took: Duration,
 }
 
 impl Call {
@@ -88,11 +92,11 @@ impl Call {
         let mut client = self.node.client();
         let sent = |request| async move { client.call(request).await };
         let response = self.node.ask(Stake::Call, self.timeout, message, sent).await?;
-        let proto::CallResponse { body, trace_id, node } = response;
+        let proto::CallResponse { body, trace_id, node, passed, took_us } = response;
         let body = serde_json::from_slice(&body).map_err(|error| {
             Fault::new(Code::Failed, format!("the service's answer is not JSON: {error}")).effect_unknown()
         })?;
-        Ok(Reply { body, trace_id, node })
+        Ok(Reply { body, trace_id, node, passed, took: Duration::from_micros(took_us) })
     }
 }
 

@@ -11,7 +11,10 @@ use crate::wire::{Code, Fault};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 use serde_path_to_error::Segment;
-use std::{collections::BTreeSet, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
 /// How many sources an error names: more tell nobody where to look.
 const SOURCES_SHOWN: usize = 3;
@@ -112,23 +115,33 @@ impl Snapshot {
 /// What was found at `path`, as a `T`.
 pub(super) fn typed<T: DeserializeOwned>(path: &Path, found: Found) -> Result<T, Fault> {
     let mut value = found.value.clone();
-    // What a variable or a flag says is a text where a text is wanted, whatever else it might be: each of them that
-    // is in the way is read as one, in turn.
-    for _ in 0..=found.leaves.len() {
+    // What a variable or a flag says is a text where a text is wanted, and a number where that is, whatever a source
+    // below has there: each of them that is in the way is read in its other way, in turn.
+    let mut refused = BTreeMap::new();
+    loop {
         let error = match serde_path_to_error::deserialize(&value) {
             Ok(typed) => return Ok(typed),
             Err(error) => error,
         };
         let at = nearest(path, &found, error.path());
-        let text = found.leaves.get(&at).and_then(|winner| winner.leaf.text.clone());
-        let names = &at.names()[path.names().len().min(at.names().len())..];
-        match text.map(Value::String) {
-            Some(text) if at_names(&value, names) != Some(&text) => set(&mut value, names, text),
-            _ => return Err(unfit(&at, &found, error.inner())),
+        if let Some(first) = refused.get(&at) {
+            return Err(unfit(&at, &found, first));
         }
+        let text = found.leaves.get(&at).and_then(|winner| winner.leaf.text.as_deref());
+        let names = &at.names()[path.names().len().min(at.names().len())..];
+        let other = text.and_then(|text| other_reading(text, at_names(&value, names)?));
+        let Some(other) = other else { return Err(unfit(&at, &found, error.inner())) };
+        set(&mut value, names, other);
+        refused.insert(at, error.into_inner());
     }
-    let message = format!("{} can't be read", located(path, &found));
-    Err(Fault::new(Code::Failed, message))
+}
+
+/// What else than `value` a variable or a flag may mean that says `text`.
+fn other_reading(text: &str, value: &Value) -> Option<Value> {
+    match value {
+        Value::String(_) => serde_json::from_str(text).ok().filter(|other: &Value| !other.is_string()),
+        _ => Some(Value::String(text.to_owned())),
+    }
 }
 
 fn at_names<'a>(value: &'a Value, names: &[String]) -> Option<&'a Value> {

@@ -201,6 +201,25 @@ async fn a_schema_tells_what_variables_mean() {
 }
 
 #[tokio::test]
+async fn a_number_in_a_variable_is_one_whatever_lies_below_it() {
+    let folder = folder();
+    let file = write(&folder, "shop.toml", "[limits]\nitems = \"many\"\nname = 7\n");
+    for (name, fits) in [("OTHER", false), ("LIMITS_ITEMS", true)] {
+        let vars = variables(&[(&format!("SHOP_{name}"), "30"), ("SHOP_LIMITS_NAME", "8")]);
+        let config = Config::for_service("shop").file(&file).variables("SHOP_", vars);
+        let config = config.start().await.expect("it starts");
+        let limits = config.get::<Limits>("limits");
+        match fits {
+            true => {
+                let wanted = Limits { items: 30, name: "8".to_owned() };
+                assert_eq!(limits, Ok(Some(wanted)));
+            }
+            false => assert!(limits.expect_err("it is a text").message.contains("shop.toml")),
+        }
+    }
+}
+
+#[tokio::test]
 async fn variables_that_could_mean_two_things_are_told() {
     let config = Config::for_service("shop")
         .defaults(serde_json::json!({"a": {"b_c": 1}, "a_b": {"c": 1}}))

@@ -251,7 +251,12 @@ impl node_server::Node for Asked {
             call.metadata.get("color").map_or("", String::as_str),
         );
         let (trace_id, node) = ("t1".to_owned(), "alpha".to_owned());
-        Ok(Response::new(proto::CallResponse { body: body.into(), trace_id, node }))
+        Ok(Response::new(proto::CallResponse {
+            body: body.into(),
+            trace_id,
+            node,
+            ..proto::CallResponse::default()
+        }))
     }
 
     async fn status(

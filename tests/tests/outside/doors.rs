@@ -1,8 +1,10 @@
 //! The gRPC proxy's port lets nobody in who does not know the admin secret, whatever is asked.
 
 use anyhow::{Context, ensure};
-use micro_tests::Cluster;
-use std::{fs, path::Path};
+use micro_sdk::{client::Node, wire};
+use micro_tests::{Cluster, Greeter, until};
+use serde_json::json;
+use std::{fs, path::Path, time::Duration};
 use tonic::{
     Code, IntoRequest, Request, Status,
     client::Grpc,
@@ -64,7 +66,9 @@ async fn every_request_of_the_api_is_refused_without_the_secret() -> anyhow::Res
     let close = secret.trim().get(1..).context("a secret is longer than one character")?;
     // Who is let in and out shows other secrets, and these are wrong. What tokens are verified with is no secret.
     for path in paths.iter().filter(|path| *path != "/micro.v1.Auth/Keys") {
-        for token in [None, Some(""), Some("x"), Some(close)] {
+        // Who calls a service by name and shows nothing is asked which one.
+        let nothing = Some(None).filter(|_| path != "/micro.v1.Node/Call");
+        for token in nothing.into_iter().chain([Some(""), Some("x"), Some(close)]) {
             let refused = ask(&channel, path, token).await?.expect_err("an anonymous caller was let in");
             ensure!(refused.code() == Code::Unauthenticated, "{path} with {token:?}: {refused:?}");
             ensure!(!refused.message().contains(close), "{path} tells the secret");
@@ -73,4 +77,25 @@ async fn every_request_of_the_api_is_refused_without_the_secret() -> anyhow::Res
     let status = ask(&channel, "/micro.v1.Node/Status", Some(secret.trim())).await?;
     ensure!(status.is_ok(), "the secret lets in: {status:?}");
     Ok(())
+}
+
+#[tokio::test]
+async fn who_shows_nothing_calls_the_services_that_a_rule_opens_and_no_others() -> anyhow::Result<()> {
+    let cluster = Cluster::of(1).await?;
+    let _greeter = Greeter::start(cluster.root(), &cluster.members[0], false)?;
+    let nobody = Node::connect_to(cluster.members[0].at().proxy.to_string().parse()?).await?;
+    let greet = async || nobody.call("helloworld", "call", json!({"name": "Jane"})).await;
+    let greeted = async || Ok(greet().await?);
+    let answer = until("it is greeted", Duration::from_secs(20), greeted).await?;
+    ensure!(answer == json!({"msg": "Hello Jane"}), "{answer}");
+    for (service, endpoint) in [("store", "write"), ("network", "status"), ("auth", "login")] {
+        let fault = nobody.call(service, endpoint, json!({})).await.expect_err("it is the platform's");
+        ensure!(fault.code == wire::Code::Denied, "{service} {endpoint}: {fault}");
+    }
+    cluster.client(0).await?.auth().delete_rule("loopback").await?;
+    let refused = async || match greet().await {
+        Err(fault) if fault.code == wire::Code::Denied => Ok(()),
+        other => anyhow::bail!("{other:?}"),
+    };
+    until("no rule opens it any more", Duration::from_secs(20), refused).await
 }

@@ -42,6 +42,11 @@ enum What {
 
 /// Make a rule of a namespace
 #[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  micro-node auth create rule clerks --scope clerk --resource 'service:shop:*'
+  micro-node auth create rule no-refunds --scope clerk --resource 'service:shop:Refunds.*' --access denied --priority 10
+  micro-node auth create rule readers --scope reader --resource 'store:orders:read'")]
 struct CreateRule {
     /// What to call it
     id: String,
@@ -73,6 +78,10 @@ pub(super) enum Access {
 ///
 /// With -o name it is printed on stderr.
 #[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  micro-node auth create account jane --scope clerk
+  micro-node auth create account jane --scope clerk --secret @jane.secret")]
 struct CreateAccount {
     /// What to call it
     name: String,

@@ -30,11 +30,17 @@ pub(super) struct Delete {
 #[derive(Debug, Subcommand)]
 enum What {
     /// Take a rule away: what it gave is denied within a second on all nodes, what it took is not
+    #[command(after_help = "\
+Example:
+  micro-node auth delete rule clerks")]
     Rule {
         /// Which one
         id: String,
     },
     /// Take an account away: its logins and tokens end within a second on all nodes
+    #[command(after_help = "\
+Example:
+  micro-node auth delete account jane")]
     Account {
         /// Which one
         name: String,

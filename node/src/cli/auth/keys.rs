@@ -30,9 +30,16 @@ pub(super) struct Keys {
 #[derive(Debug, Subcommand)]
 enum Verb {
     /// List the public keys
+    #[command(after_help = "\
+Examples:
+  micro-node auth keys list
+  micro-node auth keys list -o json > jwks.json")]
     List,
     /// Make a new key. Tokens of the one before it stay good; those of the one before that end, which nobody has any
     /// more a quarter of an hour after the last rotation
+    #[command(after_help = "\
+Example:
+  micro-node auth keys rotate")]
     Rotate,
 }
 

@@ -33,14 +33,14 @@ A resource is TYPE:NAME:ENDPOINT, and * stands for any text in each part:
   service:NAME:HANDLER.METHOD      store:DATABASE/TABLE:read|write    config:PATH:read|write|secrets
   blob:NAME:read|write             registry:SERVICE:read|write        network:members|tokens|status|…:read|write
   auth:accounts|rules|keys:read|write
-A rule's scope says whom it is about: a scope of accounts, service:NAME for one service, * for all accounts of its
-namespace, + for those of any, NAMESPACE/SCOPE for those of another, public for anybody, loopback for who comes from
-this host and is not known.
-The rules of the highest priority decide, and of equals those that deny; what no rule is about is denied. A rule is
+A rule's scope says whom it is about: a scope of accounts, service:NAME for one service, * for all accounts of its \
+namespace, + for those of any, NAMESPACE/SCOPE for those of another, public for anybody, loopback for who comes from \
+this host and is not known. \
+The rules of the highest priority decide, and of equals those that deny; what no rule is about is denied. A rule is \
 about what belongs to its --namespace; what belongs to the whole mesh is decided by the rules of default.
 
-Only admins change rules, and may do everything with accounts: root, the node's user, and accounts with the scope admin
-of the same namespace or of default. Whoever else has the right auth:accounts:write makes, changes and ends accounts of
+Only admins change rules, and may do everything with accounts: root, the node's user, and accounts with the scope admin \
+of the same namespace or of default. Whoever else has the right auth:accounts:write makes, changes and ends accounts of \
 the kind user with scopes that they have themselves.";
 
 /// Accounts and rules: who may come in, and who may do what

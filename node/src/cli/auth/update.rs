@@ -35,6 +35,10 @@ enum What {
 /// Make another of a rule; what is not said stays as it is
 #[derive(Debug, Args)]
 #[command(group = ArgGroup::new("change").required(true).multiple(true))]
+#[command(after_help = "\
+Examples:
+  micro-node auth update rule clerks --access denied
+  micro-node auth update rule clerks --resource 'service:shop:Cart.*' --priority 5")]
 struct UpdateRule {
     /// Which one
     id: String,
@@ -62,6 +66,10 @@ struct UpdateRule {
 /// within a quarter of an hour, or when it logs in again.
 #[derive(Debug, Args)]
 #[command(group = ArgGroup::new("change").required(true).multiple(true))]
+#[command(after_help = "\
+Examples:
+  micro-node auth update account jane --add-scope manager
+  micro-node auth update account jane --remove-scope clerk --metadata team=west")]
 struct UpdateAccount {
     /// Which one
     name: String,

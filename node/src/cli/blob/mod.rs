@@ -25,7 +25,7 @@ Examples:
   micro-node blob list images/
   micro-node blob delete images/logo.png
 
-A blob is as large as a disk takes. It is on the disks of three nodes, unless --copies says otherwise, and is copied
+A blob is as large as a disk takes. It is on the disks of three nodes, unless --copies says otherwise, and is copied \
 again when one is lost. micro-node cluster backup holds it too.";
 
 /// Put, get, list and delete large files

@@ -34,6 +34,9 @@ enum Verb {
 
 /// Show the authority, and the one before while it is believed
 #[derive(Debug, Args)]
+#[command(after_help = "\
+Example:
+  micro-node cluster ca show")]
 struct Show {}
 
 /// Have a new authority certify the nodes, without stopping any

@@ -59,14 +59,25 @@ enum Verb {
 
 /// List the members of the mesh, with their votes
 #[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  micro-node cluster members
+  micro-node cluster members -o wide")]
 struct Members {}
 
 /// Print the name of the node that leads
 #[derive(Debug, Args)]
+#[command(after_help = "\
+Example:
+  micro-node cluster leader")]
 struct Leader {}
 
 /// Hand leadership to another voter
 #[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  micro-node cluster transfer
+  micro-node cluster transfer node-2")]
 struct Transfer {
     /// The voter that is to lead, by name or id [default: the one that is furthest]
     #[arg(value_parser = NonEmptyStringValueParser::new())]
@@ -78,6 +89,9 @@ struct Transfer {
 /// It needs a quorum without that node. A learner that has caught up takes its vote. The node is not let in again under
 /// its id; what was on its disk alone is given up.
 #[derive(Debug, Args)]
+#[command(after_help = "\
+Example:
+  micro-node cluster remove node-3")]
 struct Remove {
     /// The node, by name or id
     node: String,

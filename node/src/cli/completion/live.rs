@@ -68,6 +68,11 @@ pub(super) fn command(profile: &Profile) -> Command {
         .mut_subcommand("env", |command| {
             command.mut_subcommand("get", one).mut_subcommand("set", one).mut_subcommand("del", one)
         })
+        .mut_subcommand("status", |command| {
+            command.mut_arg("name", |arg| {
+                arg.add(known(|typed| typed.nodes().into_iter().chain(typed.services()).collect()))
+            })
+        })
         .mut_subcommand("drain", node)
         .mut_subcommand("network", |command| {
             command.mut_subcommand("ping", node).mut_subcommand("explain", |command| {

@@ -45,8 +45,8 @@ Examples:
   micro-node config get shop --origin                          what its instances use, and where that comes from
   micro-node config view                                       the settings of the node itself
 
-A path is names with dots between them, the first of them a service; a dot inside a name is written \\. and a
-backslash \\\\. The tree is that of a --namespace.
+A path is names with dots between them, the first of them a service; a dot inside a name is written \\. and a \
+backslash \\\\. The tree is that of a --namespace. \
 Each change of it has a number, the version of the tree; the last 1,000 are kept.";
 
 /// Read, change and watch the configuration of the mesh, and see that of a node

@@ -23,8 +23,8 @@ Examples:
   micro-node dns query _grpc._tcp.helloworld.micro SRV
   dig @127.0.0.1 -p 8053 helloworld.micro SRV        the same with another's tool
 
-Each node tells the names of the mesh at 127.0.0.1:8053, or where `start --dns` says: SERVICE.micro and
-SERVICE.NAMESPACE.micro for services, NODE.node.micro for nodes. To have all programs of a host use them, let its
+Each node tells the names of the mesh at 127.0.0.1:8053, or where `start --dns` says: SERVICE.micro and \
+SERVICE.NAMESPACE.micro for services, NODE.node.micro for nodes. To have all programs of a host use them, let its \
 resolver ask there for `micro`.";
 
 /// Look names of the mesh up, as programs do that know only DNS

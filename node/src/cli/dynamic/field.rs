@@ -3,7 +3,8 @@
 //! `--place.zip` and `--place_zip` are the `zip` of `place`. Case, dashes and underscores in a name do not matter, as
 //! in the names of endpoints; a name that is there as it is written comes first.
 
-use crate::request::{Schema, folded};
+use crate::request::Schema;
+use micro_actors::folded;
 use serde_json::Value;
 
 /// How deep fields are listed: deeper ones are given as JSON.

@@ -12,7 +12,6 @@ use super::{
     call,
     failure::Failure,
     globals::Globals,
-    near,
     output::Output,
     session,
     stream::{self, Said},
@@ -20,6 +19,7 @@ use super::{
 use crate::request::{Schema, Spellings};
 use field::Field;
 use line::{Line, is_lines};
+use micro_actors::nearest;
 use micro_sdk::{
     client::{Node, Reply, ServiceDescription},
     wire::{Code, Fault, ServiceName},
@@ -52,7 +52,7 @@ pub(super) fn run(
     output: &Output,
 ) -> Result<(), Failure> {
     let line = Line::read(words)?;
-    let near = near::nearest(&line.service, commands.iter().map(String::as_str));
+    let near = nearest(&line.service, commands.iter().map(String::as_str));
     let meant = |fault: Fault| match near {
         Some(near) => fault.help(format!("or did you mean `micro-node {near}`?")),
         None => fault,
@@ -138,7 +138,7 @@ async fn undescribed(fault: Fault, node: &Node, line: &Line, command: Option<&st
     // Only for the hint: that it can't be told is nothing to tell.
     let services = node.services().await.unwrap_or_default();
     let names = services.iter().map(|service| service.name.as_str());
-    let near = near::nearest(&line.service, names.chain(command));
+    let near = nearest(&line.service, names.chain(command));
     let fault = Fault::new(Code::NotFound, message);
     let fault = match near {
         Some(near) => fault.help(format!("did you mean `{near}`?")),
@@ -156,7 +156,7 @@ fn no_endpoint(line: &Line, service: &ServiceDescription, spellings: &Spellings)
         service.endpoints.iter().map(|endpoint| spellings.shortest(&endpoint.name)).collect();
     let message = format!("service {:?} has no endpoint {asked:?}", service.name);
     let mut fault = Fault::new(Code::NotFound, message);
-    if let Some(near) = near::nearest(&asked, known.iter().copied()) {
+    if let Some(near) = nearest(&asked, known.iter().copied()) {
         fault = fault.help(format!("did you mean `micro-node {} {near}`?", service.name));
     }
     fault.help(format!("endpoints: {}", known.join(", ")))

@@ -1,11 +1,12 @@
 //! A request made of what was typed: a body, and fields over it, each as the endpoint's schema says.
 
 use super::{
-    super::{failure::Failure, input, near},
+    super::{failure::Failure, input},
     field::Field,
     line::is_body,
 };
 use crate::request::{Fields, Given, Schema};
+use micro_actors::nearest;
 use micro_sdk::wire::{Code, Fault, limits::BODY_BYTES_MAX};
 use serde_json::{Map, Value};
 use std::vec::IntoIter;
@@ -89,7 +90,7 @@ impl<'t> Target<'t> {
         let names: Vec<String> = Field::all(self.schema).iter().map(Field::name).collect();
         let message = format!("endpoint {:?} of {} has no field {name:?}", self.endpoint, self.service);
         let mut fault = Fault::new(Code::Usage, message);
-        if let Some(near) = near::nearest(name, names.iter().map(String::as_str)) {
+        if let Some(near) = nearest(name, names.iter().map(String::as_str)) {
             fault = fault.help(format!("did you mean `--{near}`?"));
         }
         if !names.is_empty() {

@@ -18,6 +18,10 @@ use serde::Serialize;
 ///
 /// Nodes that have no link are reached over others: that is no error, but slower, and more depends on it.
 #[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  micro-node network check
+  micro-node network check -o json | jq '.items[] | select(.unlinked != [])'")]
 pub(super) struct Check {}
 
 /// A node, as it was found.

@@ -10,12 +10,19 @@ use std::{collections::BTreeMap, fmt::Write};
 
 /// List the direct links of the asked node
 #[derive(Debug, Args)]
+#[command(after_help = "\
+Example:
+  micro-node network connections")]
 pub(super) struct Connections {}
 
 /// Show the links between all nodes, as far as the asked node knows them
 ///
 /// Each node tells of its 32 quickest links, so that in a large mesh not all are known everywhere.
 #[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  micro-node network graph
+  micro-node network graph --dot | dot -Tsvg > mesh.svg")]
 pub(super) struct Graph {
     /// Draw it in the language of Graphviz
     #[arg(long)]

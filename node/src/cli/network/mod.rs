@@ -34,8 +34,8 @@ Examples:
   micro-node network routes --service helloworld     where calls of a service go
   micro-node network graph --dot | dot -Tsvg > mesh.svg
 
-Each node measures its links once a second and tells the others what they are like. Each sends what it has for another
-node on the cheapest way that it knows of, over up to three other nodes, and keeps to it until another is clearly
+Each node measures its links once a second and tells the others what they are like. Each sends what it has for another \
+node on the cheapest way that it knows of, over up to three other nodes, and keeps to it until another is clearly \
 cheaper. What goes over others is sealed between its two ends.";
 
 /// See how the nodes of the mesh reach each other, and why so
@@ -61,6 +61,10 @@ enum Verb {
 
 /// List the nodes, and how the asked node reaches them
 #[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  micro-node network nodes
+  micro-node network nodes -o wide")]
 struct Nodes {}
 
 /// What there is to say of the nodes.

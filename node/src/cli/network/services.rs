@@ -15,6 +15,9 @@ use serde::Serialize;
 
 /// List the services that can be called, and how far the nearest of their instances is
 #[derive(Debug, Args)]
+#[command(after_help = "\
+Example:
+  micro-node network services")]
 pub(super) struct Services {}
 
 /// A service as the asked node reaches it.

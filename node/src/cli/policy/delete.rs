@@ -9,6 +9,10 @@ use serde::Serialize;
 /// Take the policy of a service away: it is called as services are that have none
 #[derive(Debug, Args)]
 #[command(visible_alias = "del")]
+#[command(after_help = "\
+Examples:
+  micro-node policy delete shop
+  micro-node policy delete shop --if-version 1042")]
 pub(super) struct Delete {
     /// The service
     service: String,

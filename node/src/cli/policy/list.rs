@@ -10,6 +10,9 @@ use serde::Serialize;
 /// List the services that have a policy
 #[derive(Debug, Args)]
 #[command(visible_alias = "ls")]
+#[command(after_help = "\
+Example:
+  micro-node policy list")]
 pub(super) struct List {}
 
 /// A service that has a policy.

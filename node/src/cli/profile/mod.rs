@@ -12,8 +12,9 @@
 mod file;
 mod notebook;
 
-use super::{failure::Failure, kept, near, output::Format};
+use super::{failure::Failure, kept, output::Format};
 use file::{Entry, ProjectFile, UserFile};
+use micro_actors::nearest;
 use micro_sdk::{
     client::Address,
     wire::{Code, Fault, Namespace},
@@ -129,7 +130,7 @@ impl Profile {
                 Some((_, path)) => fault.help(format!("{} says to use it", path.display())),
                 None => fault,
             };
-            let fault = match near::nearest(name, names.iter().copied()) {
+            let fault = match nearest(name, names.iter().copied()) {
                 Some(near) => fault.help(format!("did you mean `{near}`?")),
                 None => fault,
             };

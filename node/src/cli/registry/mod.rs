@@ -19,8 +19,8 @@ Examples:
   micro-node registry report shop failing --reason 'disk full'
   micro-node registry deregister shop
 
-What is registered is a program that runs already, on the host of the asked node. That node makes the check. Whoever has
-registered it comes again within its time to live, with the same `register` or with `report`: else it counts as failing,
+What is registered is a program that runs already, on the host of the asked node. That node makes the check. Whoever has \
+registered it comes again within its time to live, with the same `register` or with `report`: else it counts as failing, \
 and after ten times as long it is gone, as when its node starts again. `micro-node service` stays and sees to that.";
 
 /// See who offers what, and register programs that somebody else runs
@@ -44,10 +44,18 @@ enum Verb {
 /// List the services of the mesh
 #[derive(Debug, Args)]
 #[command(visible_alias = "ls")]
+#[command(after_help = "\
+Examples:
+  micro-node registry list
+  micro-node registry list -o json | jq -r '.items[].name'")]
 struct List {}
 
 /// Show one service with its instances and the schemas of its endpoints
 #[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  micro-node registry get helloworld
+  micro-node registry get helloworld -o json | jq '.item.endpoints[0].request_schema'")]
 struct Get {
     /// The service
     name: ServiceName,
@@ -55,6 +63,10 @@ struct Get {
 
 /// Tell the instances that there are, and then what changes, line by line
 #[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  micro-node registry watch
+  micro-node registry watch helloworld --limit 1 -o jsonl")]
 struct Watch {
     /// The service [default: all]
     name: Option<ServiceName>,

@@ -35,9 +35,9 @@ Examples:
   micro-node service --name shop --endpoint http://127.0.0.1:5000 --health http:/healthz --health-interval 2s
   micro-node service --name shop --endpoint http://127.0.0.1:5000 --health 'command:pg_isready -q'
 
-It is a service for as long as this command runs, also over restarts of the node. The node makes the check, but for
-`command`, which is run here. Callers are led to instances that work; `micro-node services NAME` shows all, with why.
-COMMAND is given signals that this command is given, is asked to end if the node refuses it, and is killed if it has not
+It is a service for as long as this command runs, also over restarts of the node. The node makes the check, but for \
+`command`, which is run here. Callers are led to instances that work; `micro-node services NAME` shows all, with why. \
+COMMAND is given signals that this command is given, is asked to end if the node refuses it, and is killed if it has not \
 ended 10 s later.";
 
 /// Offer any program of this host as a service

@@ -46,12 +46,12 @@ Examples:
   micro-node start --name b --data-dir ./b --socket ./b.sock --api 127.0.0.1:0 --proxy 127.0.0.1:0 \\
       --mesh-listen 127.0.0.1:0 --join 127.0.0.1:8443 --join-token @join-token      a second one on this host
 
-What flags say can stand in variables (MICRO_NODE_NAME and so on) and in a file: a flag goes
-before a variable, that before the file, that before what was said at the last start.
-`micro-node schema config` tells what the file takes, `start --check` what would hold, and
+What flags say can stand in variables (MICRO_NODE_NAME and so on) and in a file: a flag goes \
+before a variable, that before the file, that before what was said at the last start. \
+`micro-node schema config` tells what the file takes, `start --check` what would hold, and \
 `config view` what does.
 
-`micro-node token create` on a node of the mesh makes the token and shows the whole line. SIGTERM drains
+`micro-node token create` on a node of the mesh makes the token and shows the whole line. SIGTERM drains \
 the node and keeps its membership; `micro-node leave` gives it up.";
 
 /// How many threads may serve connections: more than a host has cores are of no use, and 0 leaves it to the node's own.

@@ -1,6 +1,9 @@
 //! `micro-node status`: the cluster at a glance.
 
+#[cfg(test)]
+mod sample;
 mod view;
+mod zoom;
 
 use super::{
     failure::{self, Failure},
@@ -10,15 +13,20 @@ use super::{
     shape::{Shape, Shapes},
 };
 use clap::Args;
-use micro_sdk::{client::Node, wire::status::Status};
-use std::time::Duration;
+use micro_sdk::{
+    client::Node,
+    wire::{Fault, status::Status},
+};
 #[cfg(test)]
-pub(super) use view::sample;
+pub(super) use sample::sample;
+use std::time::Duration;
+use view::Scope;
 pub(super) use view::{nodes_table, role_name, state_name};
 
 const EXAMPLES: &str = "\
 Examples:
   micro-node status
+  micro-node status node-1                           one node, or one service
   micro-node status --watch
   micro-node status -o wide                          ids, addresses, gateways and actors too
   micro-node status -o json | jq '.problems'
@@ -35,6 +43,9 @@ const CLEAR: &str = "\x1b[H\x1b[2J";
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub(super) struct StatusCommand {
+    /// The node or the service to show alone, by name; a node also by its id
+    name: Option<String>,
+
     /// Look again every second, until Ctrl-C; with -o json, a line each time
     #[arg(short, long)]
     watch: bool,
@@ -47,41 +58,55 @@ pub(super) const SHAPES: Shapes = &[&STATUS];
 impl StatusCommand {
     pub(super) fn run(self, globals: &Globals, output: &Output) -> Result<(), Failure> {
         if !self.watch {
-            let status = session::run(globals, async |node| Ok(node.status().await?))?;
-            return show(&status, output);
+            let status = session::run(globals, async |node| Ok(self.look(&node).await?))?;
+            return self.show(&status, output);
         }
-        session::run(globals, async |node| watch(&node, output).await)
+        session::run(globals, async |node| self.watch(&node, output).await)
     }
-}
 
-fn show(status: &Status, output: &Output) -> Result<(), Failure> {
-    if output.json() {
-        // The document carries its schema itself.
-        return output.document(&STATUS, status);
+    async fn look(&self, node: &Node) -> Result<Status, Fault> {
+        let status = node.status().await?;
+        match &self.name {
+            Some(name) => zoom::zoom(status, name),
+            None => Ok(status),
+        }
     }
-    output.text(&view::text(status, output.wide(), output.headers(), output.width()))
-}
 
-/// Shows the status until something ends it. A node that is away for a while is waited for: that is when
-/// people watch.
-async fn watch(node: &Node, output: &Output) -> Result<(), Failure> {
-    let clear = output.for_terminal() && !output.json();
-    loop {
-        match node.status().await {
-            Ok(status) if output.json() => output.line(&STATUS, &status)?,
-            Ok(status) => {
-                let text = view::text(&status, output.wide(), output.headers(), output.width());
-                // Cleared only when there is something new to show, so that it does not flicker.
-                if clear {
-                    output.bytes(CLEAR.as_bytes())?;
+    fn show(&self, status: &Status, output: &Output) -> Result<(), Failure> {
+        if output.json() {
+            // The document carries its schema itself.
+            return output.document(&STATUS, status);
+        }
+        output.text(&self.text(status, output))
+    }
+
+    /// As people read it. Who looks at one alone wants to see all of it.
+    fn text(&self, status: &Status, output: &Output) -> String {
+        let one = self.name.is_some();
+        view::text(status, Scope { wide: output.wide() || one, one }, output.headers(), output.width())
+    }
+
+    /// Shows the status until something ends it. A node that is away for a while is waited for: that is when people
+    /// watch.
+    async fn watch(&self, node: &Node, output: &Output) -> Result<(), Failure> {
+        let clear = output.for_terminal() && !output.json();
+        loop {
+            match self.look(node).await {
+                Ok(status) if output.json() => output.line(&STATUS, &status)?,
+                Ok(status) => {
+                    let text = self.text(&status, output);
+                    // Cleared only when there is something new to show, so that it does not flicker.
+                    if clear {
+                        output.bytes(CLEAR.as_bytes())?;
+                    }
+                    output.text(&text)?;
+                    if !clear {
+                        output.text("")?;
+                    }
                 }
-                output.text(&text)?;
-                if !clear {
-                    output.text("")?;
-                }
+                Err(fault) => output.error(&failure::show(&fault, output.format())),
             }
-            Err(fault) => output.error(&failure::show(&fault, output.format())),
+            tokio::time::sleep(WATCH_INTERVAL).await;
         }
-        tokio::time::sleep(WATCH_INTERVAL).await;
     }
 }

@@ -18,8 +18,18 @@ type Column = (&'static str, fn(&NodeStatus) -> &str);
 const PLACES: [Column; 3] =
     [("CLOUD", |node| &node.cloud), ("REGION", |node| &node.region), ("ZONE", |node| &node.zone)];
 
+/// How much of a status is shown.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Scope {
+    /// With ids, addresses and actors.
+    pub wide: bool,
+    /// It is about one node or service: without what is of the group as a whole.
+    pub one: bool,
+}
+
 /// The whole status, without a line end after its last line.
-pub(super) fn text(status: &Status, wide: bool, headers: bool, width: Option<usize>) -> String {
+pub(super) fn text(status: &Status, scope: Scope, headers: bool, width: Option<usize>) -> String {
+    let Scope { wide, one } = scope;
     let mut sections = Vec::new();
     if !status.consensus.quorum {
         let alarm = Style::new().bold().fg_color(Some(AnsiColor::Red.into()));
@@ -36,11 +46,16 @@ pub(super) fn text(status: &Status, wide: bool, headers: bool, width: Option<usi
         sections.push(if headers { format!("{bold}{title}{bold:#}\n{body}") } else { body });
     };
     section("NODES", nodes_text(status, wide, headers, width));
-    let mut consensus_text = render(&consensus(status));
-    if !status.consensus.replicas.is_empty() {
-        write!(consensus_text, "\n\n{}", render(&replicas(status))).expect("a String takes every write");
+    let mut tables = Vec::new();
+    if !one {
+        tables.push(render(&consensus(status)));
     }
-    section("CONSENSUS", consensus_text);
+    if !status.consensus.replicas.is_empty() {
+        tables.push(render(&replicas(status)));
+    }
+    if !tables.is_empty() {
+        section("CONSENSUS", tables.join("\n\n"));
+    }
     section("SERVICES", render(&services(status, wide)));
     section("PROBLEMS", problems(status));
     sections.join("\n\n")
@@ -240,106 +255,12 @@ pub(in crate::cli) fn role_name(role: Role) -> &'static str {
     }
 }
 
-/// A status with something of everything, for tests.
-#[cfg(test)]
-pub(in crate::cli) fn sample() -> Status {
-    use micro_sdk::wire::{
-        ClusterId,
-        status::{
-            ActorStatus, BlobsStatus, ConsensusStatus, Problem, ReplicaStatus, STATUS_SCHEMA, ServiceStatus,
-        },
-    };
-    let text = str::to_owned;
-    let actors = |restarts| vec![ActorStatus { name: text("store"), restarts }];
-    let alpha = NodeStatus {
-        id: NodeId(0xa),
-        name: text("alpha"),
-        state: NodeState::Ready,
-        role: Role::Leader,
-        role_reason: None,
-        cloud: text("aws"),
-        region: text("eu-west-1"),
-        zone: text("a"),
-        address: text("10.0.0.1:8443"),
-        path: Some(text("self")),
-        relays: Vec::new(),
-        rtt_ms: None,
-        version: text("0.1.0"),
-        uptime_s: Some(273_600),
-        actors: Some(actors(0)),
-        certificate: None,
-        gateway: true,
-    };
-    let bravo = NodeStatus {
-        id: NodeId(0xb),
-        name: text("bravo"),
-        role: Role::Learner,
-        role_reason: Some(text("120 entries behind")),
-        zone: text("b"),
-        address: text("10.0.0.2:8443"),
-        path: Some(text("direct 10.0.0.2:8443")),
-        relays: Vec::new(),
-        rtt_ms: Some(0.42),
-        uptime_s: Some(725),
-        actors: Some(actors(2)),
-        gateway: false,
-        ..alpha.clone()
-    };
-    let charlie = NodeStatus {
-        id: NodeId(0xc),
-        name: text("charlie"),
-        state: NodeState::Down,
-        role: Role::Voter,
-        cloud: String::new(),
-        region: String::new(),
-        zone: String::new(),
-        address: text("10.0.0.3:8443"),
-        path: None,
-        relays: Vec::new(),
-        version: String::new(),
-        uptime_s: None,
-        actors: None,
-        gateway: false,
-        ..alpha.clone()
-    };
-    Status {
-        schema: text(STATUS_SCHEMA),
-        cluster: ClusterId(1),
-        seen_by: NodeId(0xa),
-        nodes: vec![alpha, bravo, charlie],
-        consensus: ConsensusStatus {
-            quorum: true,
-            leader: Some(NodeId(0xa)),
-            term: 9,
-            commit: Some(1204),
-            applied: Some(1204),
-            voters: vec![NodeId(0xa), NodeId(0xc)],
-            learners: vec![NodeId(0xb), NodeId(0xd)],
-            replicas: vec![ReplicaStatus { node: NodeId(0xb), matched: Some(1084), lag: 120 }],
-            timing: micro_sdk::wire::status::TimingStatus::default(),
-        },
-        services: vec![ServiceStatus {
-            name: text("helloworld"),
-            versions: vec![text("0.1.0")],
-            instances: 2,
-            nodes: vec![text("alpha"), text("bravo")],
-            endpoints: vec![text("Greeter.call")],
-        }],
-        blobs: BlobsStatus { short: 2, ..BlobsStatus::default() },
-        problems: vec![Problem {
-            severity: Severity::Critical,
-            message: text("node charlie is down"),
-            help: text("look at its log"),
-        }],
-    }
-}
-
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use super::{super::sample, *};
 
     fn plain(status: &Status, wide: bool, headers: bool) -> String {
-        anstream::adapter::strip_str(&text(status, wide, headers, None)).to_string()
+        anstream::adapter::strip_str(&text(status, Scope { wide, one: false }, headers, None)).to_string()
     }
 
     const GOLDEN: &str = "\
@@ -379,7 +300,7 @@ critical: node charlie is down
         let reason = "voters go from 1 to 3 at once: 1 more node needed";
         status.nodes[1].role_reason = Some(reason.to_owned());
         status.nodes[2].role_reason = Some("it is down".to_owned());
-        let text = text(&status, false, true, Some(80));
+        let text = text(&status, Scope::default(), true, Some(80));
         let text = anstream::adapter::strip_str(&text).to_string();
         let note = format!("\n  bravo: {reason}; store restarted 2×\n\nCONSENSUS");
         assert!(text.contains(&note), "{text}");

@@ -20,7 +20,7 @@ Examples:
   micro-node store history
   micro-node store history --keep-revisions 1000000 --keep-bytes 4294967296
 
-SIZE is what is on the disks. What was given up can't be read any more from then on, and goes from
+SIZE is what is on the disks. What was given up can't be read any more from then on, and goes from \
 the disks along with later writes, in pieces of up to 1024 revisions or 1 MiB.")]
 pub(super) struct History {
     /// Keep this many revisions from now on
@@ -38,7 +38,7 @@ pub(super) struct History {
 Example:
   micro-node store compact 42
 
-It goes from the disks along with later writes, in pieces of up to 1024 revisions or 1 MiB: until
+It goes from the disks along with later writes, in pieces of up to 1024 revisions or 1 MiB: until \
 then micro-node store history shows the size that it had.")]
 pub(super) struct Compact {
     /// The last revision whose changes are given up; what was there at it can still be read

@@ -20,6 +20,7 @@ use micro_sdk::{
 use schemars::JsonSchema;
 use serde::Serialize;
 use std::{
+    cell::Cell,
     fs::File,
     io::{self, BufRead, BufReader},
 };
@@ -35,7 +36,7 @@ Examples:
   micro-node store import --table users @users.jsonl --from-line 2049
   echo '{\"key\":\"id1\",\"value\":\"Jane\"}' | micro-node store import --table users
 
-A line has a \"key\", a \"value\" (text) or \"value_base64\", and maybe \"expires\" (RFC 3339) and \"metadata\".
+A line has a \"key\", a \"value\" (text) or \"value_base64\", and maybe \"expires\" (RFC 3339) and \"metadata\". \
 Records that have expired meanwhile are left out.")]
 pub(super) struct Import {
     /// The lines: @FILE, or - for stdin
@@ -66,6 +67,8 @@ struct Importer<'a> {
     lines: Lines,
     table: &'a str,
     writer: Writer<'a, u64>,
+    /// The line before which all is written.
+    reached: &'a Cell<u64>,
 }
 
 /// The lines that an argument stands for.
@@ -105,6 +108,9 @@ impl Importer<'_> {
             let placed = Placed { table: self.table.to_owned(), record };
             let pushed = self.writer.push(self.lines.number, Change::Put { placed, replaced: 0 }).await;
             pushed.map_err(|unwritten| self.unwritten(unwritten))?;
+            if self.writer.is_flushed() {
+                self.reached.set(self.lines.number + 1);
+            }
         }
         self.writer.flush().await.map_err(|unwritten| self.unwritten(unwritten))
     }
@@ -149,13 +155,19 @@ fn record(line: &str) -> Result<Record, String> {
 impl Import {
     pub(super) fn run(self, place: &Place, globals: &Globals, output: &Output) -> Result<(), Failure> {
         let lines = open(&self.source)?;
+        let reached = Cell::new(self.from_line);
         let done = session::run(globals, async |node| {
             let writer = Writer::new(place.store(&node), output);
-            let mut importer = Importer { lines, table: place.table(), writer };
+            let mut importer = Importer { lines, table: place.table(), writer, reached: &reached };
             importer.run(self.from_line).await?;
             let Importer { lines, writer, .. } = importer;
             Ok(ImportItem { records: writer.written, expired: writer.expired, lines: lines.number })
-        })?;
+        });
+        if let Err(Failure::Signalled(_)) = done {
+            let line = reached.get();
+            output.remark(&format!("all before line {line} is written: go on with --from-line {line}"));
+        }
+        let done = done?;
         if output.json() {
             return output.item(&IMPORT, &done);
         }

@@ -31,6 +31,10 @@ pub(super) struct LeaseCommand {
 #[derive(Debug, Subcommand)]
 enum Verb {
     /// Make a lease and print it
+    #[command(after_help = "\
+Examples:
+  micro-node store lease grant 30s
+  micro-node store write worker-7 here --lease \"$(micro-node store lease grant 30s)\"")]
     Grant {
         /// How long it lives without being kept alive
         #[arg(value_name = "TIME", value_parser = unit::duration)]
@@ -38,8 +42,16 @@ enum Verb {
     },
     /// List the leases that live, by age
     #[command(visible_alias = "ls")]
+    #[command(after_help = "\
+Examples:
+  micro-node store lease list
+  micro-node store lease list -o name")]
     List {},
     /// Keep a lease alive until Ctrl-C
+    #[command(after_help = "\
+Examples:
+  micro-node store lease keep-alive 1042
+  micro-node store lease keep-alive 1042 --once")]
     KeepAlive {
         /// The lease
         lease: u64,
@@ -48,6 +60,9 @@ enum Verb {
         once: bool,
     },
     /// End a lease with its records
+    #[command(after_help = "\
+Example:
+  micro-node store lease revoke 1042")]
     Revoke {
         /// The lease
         lease: u64,

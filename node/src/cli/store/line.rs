@@ -61,6 +61,9 @@ impl Line {
     /// # Errors
     /// What is wrong with it.
     pub(super) fn record(self) -> Result<Record, String> {
+        if self.key.is_empty() {
+            return Err("it has no key".to_owned());
+        }
         let value = match (self.value, self.value_base64) {
             (Some(text), None) => Bytes::from(text),
             (None, Some(base64)) => {

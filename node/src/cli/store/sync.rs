@@ -28,7 +28,7 @@ Examples:
   micro-node store sync --from 127.0.0.1:9081 --from-token @other-secret --database crm --dry-run
   micro-node store sync --from-database crm --database crm-copy --replace --yes
 
-The secret of a node is sent within a host only: a node on another host is reached by a tunnel, such as
+The secret of a node is sent within a host only: a node on another host is reached by a tunnel, such as \
 ssh -L 9081:127.0.0.1:8081 HOST.")]
 pub(super) struct Sync {
     /// A node of the mesh to copy from, as unix:PATH or as HOST:PORT of its proxy [default: the mesh copied into]

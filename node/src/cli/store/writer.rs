@@ -103,6 +103,11 @@ impl<'a, O: Clone> Writer<'a, O> {
         self.flush().await
     }
 
+    /// Whether all that it has taken is written.
+    pub(super) fn is_flushed(&self) -> bool {
+        self.pending.is_empty()
+    }
+
     /// Sends what there is.
     ///
     /// # Errors

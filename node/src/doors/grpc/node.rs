@@ -20,6 +20,7 @@ use micro_sdk::{
     wire::{ServiceName, TraceId},
 };
 use std::time::Duration;
+use tokio::time::Instant;
 use tonic::{Request, Response, Status};
 
 #[tonic::async_trait]
@@ -42,9 +43,16 @@ impl node_server::Node for Door {
         head.metadata = crate::doors::http::metadata(request.metadata)?;
         let trace: TraceId = head.trace;
         let body = crate::doors::http::json_text(request.body)?;
+        let begun = Instant::now();
         let answer = self.local.call(context.origin, head, body).await?;
-        let node = answer.node.to_string();
-        Ok(Response::new(CallResponse { body: answer.body, trace_id: trace.to_string(), node }))
+        let passed = [self.local.node(), answer.node].map(|node| self.local.node_name(node)).into();
+        Ok(Response::new(CallResponse {
+            body: answer.body,
+            trace_id: trace.to_string(),
+            node: answer.node.to_string(),
+            passed,
+            took_us: micros(begun.elapsed()),
+        }))
     }
 
     async fn status(&self, request: Request<StatusRequest>) -> Result<Response<StatusResponse>, Status> {

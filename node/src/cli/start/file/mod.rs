@@ -9,10 +9,11 @@ mod value;
 
 use crate::cli::{
     failure::Failure,
-    kept, near,
+    kept,
     shape::{FileShape, Shapes},
 };
 use key::{KEYS, Key, Kind};
+use micro_actors::nearest;
 use micro_sdk::wire::{Code, Fault};
 use rustix::process::geteuid;
 use sections::NodeFile;
@@ -180,11 +181,11 @@ impl Text<'_> {
     fn unknown(&self, span: Range<usize>, name: &str, section: Option<&str>) -> Fault {
         let (what, near) = match section {
             Some(section) => {
-                let near = near::nearest(name, key::names(section)).map(str::to_owned);
+                let near = nearest(name, key::names(section)).map(str::to_owned);
                 (format!("[{section}] has no key {name:?}"), near.or_else(|| elsewhere(name)))
             }
             None => {
-                let near = near::nearest(name, key::sections()).map(|section| format!("[{section}]"));
+                let near = nearest(name, key::sections()).map(|section| format!("[{section}]"));
                 (format!("there is no section {name:?}"), elsewhere(name).or(near))
             }
         };

@@ -105,22 +105,35 @@ pub(super) fn queries(schema: &Value, known: &[String]) -> Vec<Value> {
         |name: &str| schema["required"].as_array().is_some_and(|all| all.iter().any(|one| one == name));
     let properties = schema["properties"].as_object().into_iter().flatten();
     let parameter = |(name, property): (&String, &Value)| {
-        // What is more than a value is described where the whole is.
-        let mut kind = json!({});
-        for word in ["type", "enum", "format", "minimum"] {
-            if let Some(value) = property.get(word) {
-                kind[word] = value.clone();
-            }
-        }
         json!({
             "name": name,
             "in": "query",
             "required": required(name),
             "description": property.get("description").cloned().unwrap_or_else(|| json!("")),
-            "schema": kind,
+            "schema": plain_value(schema, property),
         })
     };
     properties.filter(|(name, _)| !known.contains(name)).map(parameter).collect()
+}
+
+/// What a property of `whole` takes, as far as that is a value or a list of values. What is more than that is described
+/// where the whole is.
+fn plain_value(whole: &Value, property: &Value) -> Value {
+    let own = property["$ref"].as_str().and_then(|reference| reference.strip_prefix("#/$defs/"));
+    let property = own.map_or(property, |name| &whole["$defs"][name]);
+    let mut kind = json!({});
+    if property["type"] == "object" {
+        return kind;
+    }
+    for word in ["type", "enum", "format", "minimum", "maximum", "pattern"] {
+        if let Some(value) = property.get(word) {
+            kind[word] = value.clone();
+        }
+    }
+    if let Some(items) = property.get("items") {
+        kind["items"] = plain_value(whole, items);
+    }
+    kind
 }
 
 fn path_parameter(name: &str) -> Value {
@@ -142,4 +155,31 @@ fn template(route: &Route) -> String {
         Segment::One(name) | Segment::Rest(name) => format!("/{{{name}}}"),
     });
     segments.collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_query_says_of_each_field_what_it_takes() {
+        let schema = json!({
+            "properties": {
+                "age": {"type": "integer", "minimum": 0, "maximum": 150},
+                "color": {"$ref": "#/$defs/Color"},
+                "colors": {"type": "array", "items": {"$ref": "#/$defs/Color"}},
+                "id": {"type": "string", "pattern": "^[0-9]+$"},
+                "place": {"$ref": "#/$defs/Place"},
+            },
+            "$defs": {
+                "Color": {"type": "string", "enum": ["RED"]},
+                "Place": {"type": "object", "properties": {"zip": {"type": "integer"}}},
+            },
+        });
+        let schemas: Vec<Value> =
+            queries(&schema, &["id".to_owned()]).into_iter().map(|one| one["schema"].clone()).collect();
+        let color = json!({"type": "string", "enum": ["RED"]});
+        let age = json!({"type": "integer", "minimum": 0, "maximum": 150});
+        assert_eq!(schemas, [age, color.clone(), json!({"type": "array", "items": color}), json!({})]);
+    }
 }

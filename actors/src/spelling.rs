@@ -1,9 +1,14 @@
-//! Which of the names that there are was meant by one that there is not.
+//! How names are spelled: what languages differ in, and which of those that there are was meant by one that there is
+//! not.
 
-use crate::request::folded;
+/// A name without what languages differ in: case, dashes and underscores.
+pub fn folded(name: &str) -> String {
+    let letters = name.chars().filter(|letter| !matches!(letter, '-' | '_'));
+    letters.map(|letter| letter.to_ascii_lowercase()).collect()
+}
 
 /// The name that is nearest to `word`, if it is near enough to be meant: one slip for three letters.
-pub(super) fn nearest<'n>(word: &str, names: impl IntoIterator<Item = &'n str>) -> Option<&'n str> {
+pub fn nearest<'n>(word: &str, names: impl IntoIterator<Item = &'n str>) -> Option<&'n str> {
     let word = folded(word);
     let slips = |name: &'n str| (strsim::damerau_levenshtein(&word, &folded(name)), name);
     let near = names.into_iter().map(slips).min_by_key(|(slips, _)| *slips);
