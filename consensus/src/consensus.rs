@@ -106,7 +106,7 @@ impl Consensus {
             .await
             .map_err(|fatal| ConsensusError::Storage(fatal.to_string()))?;
         quorum_age.follow(&raft);
-        let compacting = tokio::spawn(Compactor::new(raft.clone(), log, &config).run());
+        let compacting = tokio::spawn(Compactor::new(raft.clone(), log, read_only.clone(), &config).run());
         let (pace, pacing) = Pacer::start(raft.clone(), mesh.clone(), seams, config.clone());
         let (office, following) = Office::follow(raft.clone(), pace.clone());
         let origins = Origins::default();

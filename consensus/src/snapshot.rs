@@ -8,7 +8,11 @@ use crate::{
 use bincode::{Decode, Encode};
 use micro_storage::{Manifest, ManifestFile, StorageError};
 use openraft::storage::RaftSnapshotBuilder;
-use std::io;
+use std::{io, time::Duration};
+use tokio::time::sleep;
+
+/// The pause after a snapshot for which the disk had no room.
+const ROOM_PAUSE: Duration = Duration::from_secs(5);
 
 /// The files of a snapshot in this node's snapshot store; their bytes stay there.
 #[derive(Clone, Debug)]
@@ -78,6 +82,24 @@ impl Replica {
         .await
     }
 
+    /// The same with a turn of its own, and a new try each time that the disk is full: Raft would end of that, and what
+    /// it is made for is to give room back.
+    async fn make_snapshot_once_there_is_room(&self) -> io::Result<Manifest> {
+        loop {
+            let made = {
+                let _turn = self.snapshot_turn().await;
+                self.make_snapshot().await
+            };
+            match made {
+                Err(error) if error.kind() == io::ErrorKind::StorageFull => {
+                    tracing::warn!(%error, "no snapshot is made: the disk is full");
+                    sleep(ROOM_PAUSE).await;
+                }
+                made => return made,
+            }
+        }
+    }
+
     /// The same, and reads all of it: a copy is made of files as they are, and one that has rotted is noticed only by
     /// who reads it. For whoever has the snapshot turn.
     pub(crate) async fn make_whole_snapshot(&self) -> io::Result<Manifest> {
@@ -92,8 +114,7 @@ impl RaftSnapshotBuilder<Group> for Replica {
     type SnapshotData = SnapshotHandle;
 
     async fn build_snapshot(&mut self) -> Result<Snapshot, io::Error> {
-        let _turn = self.snapshot_turn().await;
-        let manifest = self.make_snapshot().await?;
+        let manifest = self.make_snapshot_once_there_is_room().await?;
         tracing::info!(id = %manifest.id, files = manifest.files.len(), "snapshot made");
         snapshot(manifest)
     }

@@ -48,6 +48,8 @@ pub struct Accounts {
     pub(super) hasher: Hasher,
     /// Bounds what those may have in work who are not known yet.
     entrance: Arc<Semaphore>,
+    /// Whether changes are planned, and not made.
+    dry_run: bool,
 }
 
 /// What accounts need besides the store.
@@ -88,13 +90,20 @@ impl<T> Plan<T> {
 impl Accounts {
     pub(crate) fn new(store: Arc<StoreService>, parts: AccountsParts) -> Self {
         let (hasher, entrance) = (Hasher::new(parts.seams.clone()), Arc::new(Semaphore::new(ENTRANCE)));
-        Accounts { store, parts: Arc::new(parts), hasher, entrance }
+        Accounts { store, parts: Arc::new(parts), hasher, entrance, dry_run: false }
     }
 
     /// The same over a [fork](StoreService::fork) of the store, for callers on another thread.
     #[must_use]
     pub fn over(&self, store: Arc<StoreService>) -> Self {
         Accounts { store, ..self.clone() }
+    }
+
+    /// The same for who wants to know what would come of a change: it is checked and answered as if it were made, and
+    /// nothing is.
+    #[must_use]
+    pub fn dry_run(&self, dry_run: bool) -> Self {
+        Accounts { dry_run, ..self.clone() }
     }
 
     /// Returns once this node decides by all that it has applied before this was asked.
@@ -153,7 +162,8 @@ impl Accounts {
                 Ok(Plan::make(compares, then, account.view(namespace, name.clone())))
             })
             .await?;
-        Ok(CreatedAccount { account, secret: made })
+        // One that nothing has is none to tell.
+        Ok(CreatedAccount { account, secret: made.filter(|_| !self.dry_run) })
     }
 
     /// A page of the accounts of a namespace: those behind a name.
@@ -230,6 +240,7 @@ impl Accounts {
             let plan = plan.clone();
             match self.look(deadline, move |book| plan(book)).await? {
                 Plan::Answer(answer) => return Ok(answer),
+                Plan::Make(_, answer) if self.dry_run => return Ok(answer),
                 Plan::Make(transaction, answer) => {
                     // A key of its own for each: repeated inside it is done once.
                     let key = u128::from_le_bytes(self.parts.seams.random());

@@ -5,15 +5,18 @@
 
 use crate::{
     auth::{decode, node_head},
-    network::{MemberReply, NETWORK, NetworkService, NodeCard, Phase},
+    network::{MemberReply, NETWORK, NetworkService, NodeCard, Phase, card::Heard},
 };
 use bincode::{Decode, Encode};
-use micro_sdk::wire::{Code, Codec, Fault};
+use micro_mesh::Member;
+use micro_sdk::wire::{Code, Codec, Fault, NodeId, status::NodeState};
 use std::time::Duration;
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout};
 
 /// How long the next leader may take to take over.
 const HAND_OVER_PATIENCE: Duration = Duration::from_secs(3);
+/// How long what another node tells may take to be heard here: some rounds of gossip.
+const NEWS_PATIENCE: Duration = Duration::from_secs(2);
 
 /// Endpoint `drain`: takes a node out of work, or puts it to work again. Answers with a [`MemberReply`]: which one.
 #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
@@ -44,12 +47,28 @@ impl NetworkService {
         let head = node_head(&self.seams, self.mesh.node(), NETWORK, "drain-here", deadline);
         let reply = self.dispatch.call_at(node, head, Codec::encode(&DrainHere { undo }).into()).await;
         let name = self.name_of(node);
-        decode(&reply.map_err(|fault| match fault.code {
+        let drained = decode(&reply.map_err(|fault| match fault.code {
             Code::Unreachable => {
                 fault.help(format!("node {name} does nothing while it is down: nothing is to be drained"))
             }
             _ => fault,
-        })?)
+        })?)?;
+        // Whoever looks at the status here next is to see it.
+        drop(timeout(NEWS_PATIENCE, self.hears_that(node, !undo)).await);
+        Ok(drained)
+    }
+
+    /// Returns once it is heard here that `node` is drained, or is not.
+    async fn hears_that(&self, node: NodeId, drained: bool) {
+        let mut changed = self.mesh.gossip().changed();
+        loop {
+            let members = self.mesh.gossip().members();
+            let is_drained = |member: &Member| Heard(member).state() == NodeState::Drained;
+            let heard = members.iter().find(|member| member.node == node).map(is_drained);
+            if heard == Some(drained) || changed.changed().await.is_err() {
+                return;
+            }
+        }
     }
 
     /// Drains this node, or puts it to work again.

@@ -25,8 +25,8 @@ Examples:
   micro-node election scheduler                         who leads
   micro-node election scheduler --observe -o jsonl      who leads, and each time that this changes
 
-Candidates lead in the order in which they came. What `micro-node store write --lead scheduler:TOKEN` writes is written \
-only while its candidate leads. Exit code 8 if the lead is lost, 5 if nobody leads.";
+Candidates lead in the order in which they came. What `micro-node store write --lead scheduler:TOKEN` writes is \
+written only while its candidate leads. Exit code 8 if the lead is lost, 5 if nobody leads.";
 
 /// Campaign to be the one of many, or see who is
 #[derive(Debug, Args)]

@@ -28,9 +28,9 @@ Examples:
   micro-node lock nightly                               prints the token, and holds the lock until Ctrl-C
   micro-node lock nightly -- sh -c 'micro-node store write report done --fence nightly:$MICRO_NODE_LOCK_TOKEN'
 
-Whoever waits, waits in line. A holder that dies, or can't reach the store for --ttl, has lost the lock: then COMMAND is \
-ended, with exit code 8 here. What it writes with --fence is written only while the lock is held. If this process is \
-killed, COMMAND is killed with it, but not what COMMAND has started.";
+Whoever waits, waits in line. A holder that dies, or can't reach the store for --ttl, has lost the lock: then COMMAND \
+is ended, with exit code 8 here. What it writes with --fence is written only while the lock is held. If this process \
+is killed, COMMAND is killed with it, but not what COMMAND has started.";
 
 /// Run a command while holding a lock of the whole mesh
 #[derive(Debug, Args)]

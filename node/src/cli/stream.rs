@@ -18,8 +18,8 @@ Examples:
   micro-node stream helloworld Greeter.stream '{\"count\":3}' | jq .count
   printf '{\"stroke\":1}\\n{\"stroke\":2}\\n' | micro-node stream helloworld ping_pong -
 
-Each message is printed as it comes, as JSON on a line of its own. With - or @FILE each line is a message, sent as it is \
-read. It ends with the service, after --request-timeout, or with Ctrl-C.";
+Each message is printed as it comes, as JSON on a line of its own. With - or @FILE each line is a message, sent as it \
+is read. It ends with the service, after --request-timeout, or with Ctrl-C.";
 
 /// Call a service by name whose request or answer is a stream
 #[derive(Debug, Args)]

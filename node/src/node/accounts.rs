@@ -47,6 +47,8 @@ impl Local {
         about: &str,
         change: impl Future<Output = Result<T, Fault>>,
     ) -> Result<T, Fault> {
+        let tried = context.dry_run.then(|| format!("{about} (dry run)"));
+        let about = tried.as_deref().unwrap_or(about);
         let _permit = self.admit_auth(context, namespace, part, WRITE, about)?;
         let result = change.await;
         if let Err(fault) = result.as_ref()
@@ -241,7 +243,8 @@ impl Local {
         let about = with_scopes(format!("create {kind}account {}", request.name), "", &request.scopes);
         let namespace = request.namespace.clone();
         let request = CreateAccountRequest { who: who(context), ..request };
-        let create = self.accounts.create_account(&context.caller, request, context.until());
+        let accounts = self.accounts.dry_run(context.dry_run);
+        let create = accounts.create_account(&context.caller, request, context.until());
         self.change_auth(context, (&namespace, ACCOUNTS), &about, create).await
     }
 
@@ -257,7 +260,8 @@ impl Local {
         let about = format!("update account {}", request.name);
         let about = with_scopes(with_scopes(about, "+", &request.add_scopes), "-", &request.remove_scopes);
         let namespace = request.namespace.clone();
-        let update = self.accounts.update_account(&context.caller, request, context.until());
+        let accounts = self.accounts.dry_run(context.dry_run);
+        let update = accounts.update_account(&context.caller, request, context.until());
         self.change_auth(context, (&namespace, ACCOUNTS), &about, update).await
     }
 
@@ -287,7 +291,8 @@ impl Local {
     ) -> Result<(), Fault> {
         let about = format!("delete account {name}");
         let of = namespace.clone();
-        let delete = self.accounts.delete_account(&context.caller, namespace, name, context.until());
+        let accounts = self.accounts.dry_run(context.dry_run);
+        let delete = accounts.delete_account(&context.caller, namespace, name, context.until());
         self.change_auth(context, (&of, ACCOUNTS), &about, delete).await
     }
 
@@ -352,7 +357,8 @@ impl Local {
         let about = format!("create rule {}", request.id);
         let namespace = request.namespace.clone();
         let request = CreateRuleRequest { who: who(context), ..request };
-        let create = self.accounts.create_rule(&context.caller, request, context.until());
+        let accounts = self.accounts.dry_run(context.dry_run);
+        let create = accounts.create_rule(&context.caller, request, context.until());
         self.change_auth(context, (&namespace, RULES), &about, create).await
     }
 
@@ -368,7 +374,8 @@ impl Local {
         let about = format!("update rule {}", request.id);
         let namespace = request.namespace.clone();
         let request = UpdateRuleRequest { who: who(context), ..request };
-        let update = self.accounts.update_rule(&context.caller, request, context.until());
+        let accounts = self.accounts.dry_run(context.dry_run);
+        let update = accounts.update_rule(&context.caller, request, context.until());
         self.change_auth(context, (&namespace, RULES), &about, update).await
     }
 
@@ -393,7 +400,8 @@ impl Local {
     ) -> Result<(), Fault> {
         let about = format!("delete rule {id}");
         let of = namespace.clone();
-        let delete = self.accounts.delete_rule(&context.caller, namespace, id, context.until());
+        let accounts = self.accounts.dry_run(context.dry_run);
+        let delete = accounts.delete_rule(&context.caller, namespace, id, context.until());
         self.change_auth(context, (&of, RULES), &about, delete).await
     }
 

@@ -48,6 +48,8 @@ pub struct Context {
     pub idempotency_key: Option<u128>,
     /// How often a call may be attempted; none leaves it to the policy of the service.
     pub attempts: Option<u8>,
+    /// Whether a change is only to be told.
+    pub dry_run: bool,
     /// The token that says who calls, if one does: for what goes on, which ends when the token is revoked.
     pub token: Option<Arc<Verified>>,
 }
@@ -63,6 +65,7 @@ impl Context {
             trace: None,
             idempotency_key: None,
             attempts: None,
+            dry_run: false,
             token: None,
         }
     }
@@ -93,6 +96,13 @@ impl Context {
     #[must_use]
     pub fn within(mut self, deadline: Duration) -> Self {
         self.deadline = Some(deadline);
+        self
+    }
+
+    /// The same for a change that is only to be told.
+    #[must_use]
+    pub fn with_dry_run(mut self, dry_run: bool) -> Self {
+        self.dry_run = dry_run;
         self
     }
 

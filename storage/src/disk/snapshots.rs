@@ -70,6 +70,7 @@ impl RocksSnapshots {
                 durable::remove(&snapshots.path.join(name))?;
             }
         }
+        snapshots.shelf.keep_current_only()?;
         Ok(snapshots)
     }
 
@@ -88,6 +89,27 @@ impl RocksSnapshots {
 
     fn sequence_next(&self) -> Result<u64, StorageError> {
         Ok(self.shelf.current()?.map_or(1, |(sequence, _)| sequence + 1))
+    }
+
+    /// Makes the copy in `part`, and then the current snapshot of it.
+    fn copy_to(&self, part: &Path, id: &str) -> Result<Manifest, StorageError> {
+        durable::remove(part)?;
+        durable::create_directory(part).map_err(StorageError::from_io)?;
+        let copy = part.join(STATE);
+        self.state.with(|db| {
+            let checkpoint = Checkpoint::new(db).and_then(|checkpoint| checkpoint.create_checkpoint(&copy));
+            checkpoint.map_err(|error| super::options::failure("the copy of the state", error))
+        })?;
+        let applied = applied_of_copy(&copy, &self.cache)?;
+        let names = durable::names(&copy)?;
+        let files = names.iter().map(|name| describe(&copy, name)).collect::<Result<_, _>>()?;
+        let manifest = Manifest { id: id.to_owned(), applied, files };
+        manifest.check()?;
+        durable::sync_files(&copy)?;
+        let text = manifest::to_text(&manifest, self.sequence_next()?);
+        durable::replace(part, MANIFEST, text.as_bytes())?;
+        self.shelf.make_current(part, id)?;
+        Ok(manifest)
     }
 
     fn incoming(&self) -> MutexGuard<'_, Option<Incoming>> {
@@ -179,18 +201,27 @@ impl Shelf {
         self.readers().contains_key(id)
     }
 
-    /// The newest whole snapshot and its sequence.
-    fn current(&self) -> Result<Option<(u64, Manifest)>, StorageError> {
-        let mut current: Option<(u64, Manifest)> = None;
+    /// All whole snapshots with their sequences, the current one last.
+    fn all(&self) -> Result<Vec<(u64, Manifest)>, StorageError> {
+        let mut found = Vec::new();
         for name in durable::names(&self.path)? {
             let whole = whole(&self.path.join(&name)).filter(|(manifest, _)| manifest.id == name);
-            if let Some((manifest, sequence)) = whole
-                && current.as_ref().is_none_or(|(newest, _)| *newest < sequence)
-            {
-                current = Some((sequence, manifest));
-            }
+            found.extend(whole.map(|(manifest, sequence)| (sequence, manifest)));
         }
-        Ok(current)
+        found.sort_by_key(|(sequence, _)| *sequence);
+        Ok(found)
+    }
+
+    /// The newest whole snapshot and its sequence.
+    fn current(&self) -> Result<Option<(u64, Manifest)>, StorageError> {
+        Ok(self.all()?.pop())
+    }
+
+    /// Removes what a process that is dead was reading.
+    fn keep_current_only(&self) -> Result<(), StorageError> {
+        let mut all = self.all()?;
+        all.pop();
+        all.iter().try_for_each(|(_, old)| durable::remove(&self.path.join(&old.id)))
     }
 
     /// Renames `part` to its id and removes all other snapshots that nobody reads.
@@ -266,23 +297,12 @@ impl SnapshotStore for RocksSnapshots {
             return Err(being_read(id));
         }
         let part = self.path.join(format!("{id}.part"));
-        durable::remove(&part)?;
-        durable::create_directory(&part).map_err(StorageError::from_io)?;
-        let copy = part.join(STATE);
-        self.state.with(|db| {
-            let checkpoint = Checkpoint::new(db).and_then(|checkpoint| checkpoint.create_checkpoint(&copy));
-            checkpoint.map_err(|error| super::options::failure("the copy of the state", error))
-        })?;
-        let applied = applied_of_copy(&copy, &self.cache)?;
-        let names = durable::names(&copy)?;
-        let files = names.iter().map(|name| describe(&copy, name)).collect::<Result<_, _>>()?;
-        let manifest = Manifest { id: id.to_owned(), applied, files };
-        manifest.check()?;
-        durable::sync_files(&copy)?;
-        let text = manifest::to_text(&manifest, self.sequence_next()?);
-        durable::replace(&part, MANIFEST, text.as_bytes())?;
-        self.shelf.make_current(&part, id)?;
-        Ok(manifest)
+        let made = self.copy_to(&part, id);
+        if made.is_err() {
+            // What there is of it is of no use, and takes the room that it lacked.
+            drop(durable::remove(&part));
+        }
+        made
     }
 
     fn current(&self) -> Result<Option<Manifest>, StorageError> {

@@ -264,6 +264,25 @@ fn an_interrupted_install_leaves_the_old_state_or_the_new_one() {
 }
 
 #[test]
+fn what_a_dead_process_was_reading_is_gone_after_the_next_start() {
+    let root = directory();
+    let storage = open(root.path()).unwrap();
+    put(&storage, "1");
+    storage.snapshots.create("old").unwrap();
+    let reader = storage.snapshots.open("old").unwrap();
+    let current = storage.snapshots.create("new").unwrap();
+    let (old, image) = (root.path().join("snapshots/old"), directory());
+    copy(&old, image.path());
+    drop((reader, storage));
+    assert!(!old.exists(), "nobody reads it any more");
+    // As it lies there if the power goes meanwhile.
+    copy(image.path(), &old);
+    let storage = open(root.path()).unwrap();
+    assert_eq!(storage.snapshots.current().unwrap(), Some(current));
+    assert!(!old.exists());
+}
+
+#[test]
 fn a_snapshot_with_a_file_missing_is_not_current() {
     let root = directory();
     let storage = open(root.path()).unwrap();

@@ -20,6 +20,7 @@ mod copies;
 mod damage;
 mod dns;
 mod doors;
+mod dry_run;
 mod dynamic;
 mod environments;
 mod first_start;

@@ -23,9 +23,9 @@ Examples:
   micro-node audit verify                            the logs of all nodes, each read by its own
   micro-node audit verify --data-dir /var/lib/micro-node --head $(cat head.kept)
 
-Each node keeps what came in at its own doors, in DATA_DIR/audit, as `micro-node start --audit` says: by default what is \
-refused, logins, and what changes accounts, rules, keys, configuration and membership or shows secrets. To read it takes \
-the right network:audit:read.";
+Each node keeps what came in at its own doors, in DATA_DIR/audit, as `micro-node start --audit` says: by default what \
+is refused, logins, and what changes accounts, rules, keys, configuration and membership or shows secrets. To read it \
+takes the right network:audit:read.";
 
 /// The audit log of a node: who asked for what, and what was said
 #[derive(Debug, Args)]

@@ -1,6 +1,7 @@
 //! `micro-node auth create`.
 
 use super::{
+    done,
     failure::Failure,
     globals::Globals,
     list::{AccountItem, RuleItem},
@@ -66,6 +67,10 @@ struct CreateRule {
     /// Of those that apply, the highest decide
     #[arg(long, default_value_t = 0, allow_negative_numbers = true)]
     priority: i32,
+
+    /// Only check it, and say what would be done
+    #[arg(long)]
+    dry_run: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -101,6 +106,10 @@ struct CreateAccount {
     /// Its secret, as @FILE or - for stdin, instead of one that the node makes [env: MICRO_NODE_ACCOUNT_SECRET]
     #[arg(long, value_name = "@FILE|-", allow_hyphen_values = true)]
     secret: Option<String>,
+
+    /// Only check it, and say what would be done
+    #[arg(long)]
+    dry_run: bool,
 }
 
 /// An account that was made.
@@ -129,13 +138,15 @@ impl Create {
 
 impl CreateRule {
     fn run(self, globals: &Globals, output: &Output) -> Result<(), Failure> {
-        let CreateRule { id, scope, resource, access, priority } = self;
+        let CreateRule { id, scope, resource, access, priority, dry_run } = self;
         let new = NewRule { scope, resource, denies: access == Access::Denied, priority };
-        let rule = session::run(globals, async |node| Ok(node.auth().create_rule(id, new).await?))?;
+        let rule = session::run(globals, async |node| {
+            Ok(node.auth().dry_run(dry_run).create_rule(id, new).await?)
+        })?;
         if output.json() {
             return output.item(&RULE, &RuleItem::from(&rule));
         }
-        output.remark(&format!("rule {} is made", rule.id));
+        output.remark(&format!("rule {} {}", rule.id, done(dry_run, "made")));
         Ok(())
     }
 }
@@ -149,8 +160,9 @@ impl CreateAccount {
             metadata: self.metadata.into_iter().collect(),
             secret: secret.map(|secret| Token::new(secret.as_str())),
         };
-        let created =
-            session::run(globals, async |node| Ok(node.auth().create_account(self.name, new).await?))?;
+        let created = session::run(globals, async |node| {
+            Ok(node.auth().dry_run(self.dry_run).create_account(self.name, new).await?)
+        })?;
         let secret = created.secret.as_ref().map(Token::expose);
         if output.json() {
             // Names are all that this format has, and the secret is not shown again.
@@ -165,7 +177,7 @@ impl CreateAccount {
             output.text(secret)?;
             output.remark(&format!("account {name} is made; this is its secret, shown this once"));
         } else {
-            output.remark(&format!("account {name} is made"));
+            output.remark(&format!("account {name} {}", done(self.dry_run, "made")));
         }
         Ok(())
     }

@@ -1,7 +1,7 @@
 //! `micro-node auth delete` and `micro-node auth revoke`.
 
 use super::{
-    confirmation,
+    confirmation, done,
     failure::Failure,
     globals::Globals,
     output::Output,
@@ -36,6 +36,10 @@ Example:
     Rule {
         /// Which one
         id: String,
+
+        /// Only check it, and say what would be done
+        #[arg(long)]
+        dry_run: bool,
     },
     /// Take an account away: its logins and tokens end within a second on all nodes
     #[command(after_help = "\
@@ -44,6 +48,10 @@ Example:
     Account {
         /// Which one
         name: String,
+
+        /// Only check it, and say what would be done
+        #[arg(long)]
+        dry_run: bool,
     },
 }
 
@@ -109,25 +117,33 @@ impl Delete {
     pub(super) fn run(self, globals: &Globals, output: &Output) -> Result<(), Failure> {
         let namespace = &globals.namespace;
         match self.what {
-            What::Rule { id } => {
-                confirmation::ask(globals, &format!("Delete the rule {id} of namespace {namespace}?"))?;
-                session::run(globals, async |node| Ok(node.auth().delete_rule(&id).await?))?;
+            What::Rule { id, dry_run } => {
+                if !dry_run {
+                    confirmation::ask(globals, &format!("Delete the rule {id} of namespace {namespace}?"))?;
+                }
+                session::run(globals, async |node| {
+                    Ok(node.auth().dry_run(dry_run).delete_rule(&id).await?)
+                })?;
                 if output.json() {
-                    let item = RuleItem { namespace: namespace.as_str(), id: &id, deleted: true };
+                    let item = RuleItem { namespace: namespace.as_str(), id: &id, deleted: !dry_run };
                     return output.item(&RULE, &item);
                 }
-                output.remark(&format!("rule {id} is deleted"));
+                output.remark(&format!("rule {id} {}", done(dry_run, "deleted")));
             }
-            What::Account { name } => {
+            What::Account { name, dry_run } => {
                 let question =
                     format!("Delete the account {name} of namespace {namespace}, and end all that it does?");
-                confirmation::ask(globals, &question)?;
-                session::run(globals, async |node| Ok(node.auth().delete_account(&name).await?))?;
+                if !dry_run {
+                    confirmation::ask(globals, &question)?;
+                }
+                session::run(globals, async |node| {
+                    Ok(node.auth().dry_run(dry_run).delete_account(&name).await?)
+                })?;
                 if output.json() {
-                    let item = AccountItem { namespace: namespace.as_str(), name: &name, deleted: true };
+                    let item = AccountItem { namespace: namespace.as_str(), name: &name, deleted: !dry_run };
                     return output.item(&ACCOUNT, &item);
                 }
-                output.remark(&format!("account {name} is deleted"));
+                output.remark(&format!("account {name} {}", done(dry_run, "deleted")));
             }
         }
         Ok(())

@@ -19,6 +19,11 @@ use super::{
 };
 use clap::{Args, Subcommand};
 
+/// What has become, or would become, of what a command is about.
+fn done(dry_run: bool, what: &str) -> String {
+    if dry_run { format!("would be {what}: nothing is done") } else { format!("is {what}") }
+}
+
 const EXAMPLES: &str = "\
 Examples:
   micro-node auth create account jane --scope billing > jane.secret
@@ -39,9 +44,9 @@ this host and is not known. \
 The rules of the highest priority decide, and of equals those that deny; what no rule is about is denied. A rule is \
 about what belongs to its --namespace; what belongs to the whole mesh is decided by the rules of default.
 
-Only admins change rules, and may do everything with accounts: root, the node's user, and accounts with the scope admin \
-of the same namespace or of default. Whoever else has the right auth:accounts:write makes, changes and ends accounts of \
-the kind user with scopes that they have themselves.";
+Only admins change rules, and may do everything with accounts: root, the node's user, and accounts with the scope \
+admin of the same namespace or of default. Whoever else has the right auth:accounts:write makes, changes and ends \
+accounts of the kind user with scopes that they have themselves.";
 
 /// Accounts and rules: who may come in, and who may do what
 #[derive(Debug, Args)]

@@ -2,6 +2,7 @@
 
 use super::{
     create::Access,
+    done,
     failure::Failure,
     globals::Globals,
     list::{AccountItem, RuleItem},
@@ -58,6 +59,10 @@ struct UpdateRule {
     /// Of those that apply, the highest decide
     #[arg(long, group = "change", allow_negative_numbers = true)]
     priority: Option<i32>,
+
+    /// Only check it, and say what would be done
+    #[arg(long)]
+    dry_run: bool,
 }
 
 /// Give an account other scopes and notes
@@ -85,6 +90,10 @@ struct UpdateAccount {
     /// A note that is set, or taken away by an empty TEXT; may be given several times
     #[arg(long = "metadata", value_name = "NAME=TEXT", value_parser = unit::pair, group = "change")]
     metadata: Vec<(String, String)>,
+
+    /// Only check it, and say what would be done
+    #[arg(long)]
+    dry_run: bool,
 }
 
 const RULE: ItemShape<RuleItem<'static>> = ItemShape::new("auth-updated-rule", &["auth update rule"]);
@@ -104,30 +113,37 @@ impl Update {
 
 impl UpdateRule {
     fn run(self, globals: &Globals, output: &Output) -> Result<(), Failure> {
-        let UpdateRule { id, scope, resource, access, priority } = self;
+        let UpdateRule { id, scope, resource, access, priority, dry_run } = self;
         let denies = access.map(|access| access == Access::Denied);
         let change = RuleChange { scope, resource, denies, priority };
-        let rule = session::run(globals, async |node| Ok(node.auth().update_rule(id, change).await?))?;
+        let rule = session::run(globals, async |node| {
+            Ok(node.auth().dry_run(dry_run).update_rule(id, change).await?)
+        })?;
         if output.json() {
             return output.item(&RULE, &RuleItem::from(&rule));
         }
-        output.remark(&format!("rule {} is changed", rule.id));
+        output.remark(&format!("rule {} {}", rule.id, done(dry_run, "changed")));
         Ok(())
     }
 }
 
 impl UpdateAccount {
     fn run(self, globals: &Globals, output: &Output) -> Result<(), Failure> {
-        let UpdateAccount { name, add_scopes, remove_scopes, metadata } = self;
+        let UpdateAccount { name, add_scopes, remove_scopes, metadata, dry_run } = self;
         let ends = !remove_scopes.is_empty();
         let change = AccountChange { add_scopes, remove_scopes, metadata: metadata.into_iter().collect() };
-        let account =
-            session::run(globals, async |node| Ok(node.auth().update_account(name, change).await?))?;
+        let account = session::run(globals, async |node| {
+            Ok(node.auth().dry_run(dry_run).update_account(name, change).await?)
+        })?;
         if output.json() {
             return output.item(&ACCOUNT, &AccountItem::from(&account));
         }
-        let ended = if ends { ", and all its logins and tokens have ended" } else { "" };
-        output.remark(&format!("account {} is changed{ended}", account.name));
+        let ended = match (ends, dry_run) {
+            (true, true) => ", and all its logins and tokens would end",
+            (true, false) => ", and all its logins and tokens have ended",
+            (false, _) => "",
+        };
+        output.remark(&format!("account {} {}{ended}", account.name, done(dry_run, "changed")));
         Ok(())
     }
 }

@@ -141,6 +141,13 @@ fn taken(facts: &BackupFacts) -> Option<String> {
 impl Backup {
     pub(super) fn run(self, globals: &Globals, output: &Output) -> Result<(), Failure> {
         let Backup { file, overwrite, without_blobs } = self;
+        if file.as_os_str() == "-" {
+            let fault = Fault::new(
+                Code::Usage,
+                "a backup is read again once it is written, so it can't go to stdout",
+            );
+            return Err(fault.help("name a file; one that is called so is ./-").into());
+        }
         if file.exists() && !overwrite {
             let message = format!("{} is there already", file.display());
             return Err(Fault::new(Code::Conflict, message).help("replace it with --overwrite").into());

@@ -21,8 +21,8 @@ Examples:
   micro-node network connect beta.example.org:8443 10.0.0.3:8443
   micro-node --address unix:/run/b.sock network connect 10.0.0.1:8443
 
-The address is that of its mesh listener: `micro-node config view` on its host shows it as mesh-listen. It is kept, and \
-dialled beside what the node tells of itself.")]
+The address is that of its mesh listener: `micro-node config view` on its host shows it as mesh-listen. It is kept, \
+and dialled beside what the node tells of itself.")]
 pub(super) struct Connect {
     /// Where they listen: IP:PORT, or HOST:PORT, which the asked node looks up
     #[arg(required = true, value_name = "ADDRESS", num_args = 1..=64)]

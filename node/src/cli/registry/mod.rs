@@ -19,9 +19,9 @@ Examples:
   micro-node registry report shop failing --reason 'disk full'
   micro-node registry deregister shop
 
-What is registered is a program that runs already, on the host of the asked node. That node makes the check. Whoever has \
-registered it comes again within its time to live, with the same `register` or with `report`: else it counts as failing, \
-and after ten times as long it is gone, as when its node starts again. `micro-node service` stays and sees to that.";
+What is registered is a program that runs already, on the host of the asked node. That node makes the check. Whoever \
+has registered it comes again within its time to live, with the same `register` or with `report`: else it counts as \
+failing, and after ten times as long it is gone, as when its node starts again. `micro-node service` stays and sees to that.";
 
 /// See who offers what, and register programs that somebody else runs
 #[derive(Debug, Args)]

@@ -37,8 +37,8 @@ Examples:
 
 It is a service for as long as this command runs, also over restarts of the node. The node makes the check, but for \
 `command`, which is run here. Callers are led to instances that work; `micro-node services NAME` shows all, with why. \
-COMMAND is given signals that this command is given, is asked to end if the node refuses it, and is killed if it has not \
-ended 10 s later.";
+COMMAND is given signals that this command is given, is asked to end if the node refuses it, and is killed if it has \
+not ended 10 s later.";
 
 /// Offer any program of this host as a service
 #[derive(Debug, Args)]

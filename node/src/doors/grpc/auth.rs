@@ -136,7 +136,7 @@ impl auth_server::Auth for Door {
         request: Request<CreateAccountRequest>,
     ) -> Result<Response<CreateAccountResponse>, Status> {
         let (metadata, extensions, request) = request.into_parts();
-        let context = context(&metadata, &extensions)?;
+        let context = context(&metadata, &extensions)?.with_dry_run(request.dry_run);
         // Before anything can fail, so that it is wiped whatever comes.
         let secret = request.secret.map(Secret::new);
         let create = auth::CreateAccountRequest {
@@ -170,7 +170,7 @@ impl auth_server::Auth for Door {
         request: Request<UpdateAccountRequest>,
     ) -> Result<Response<UpdateAccountResponse>, Status> {
         let (metadata, extensions, request) = request.into_parts();
-        let context = context(&metadata, &extensions)?;
+        let context = context(&metadata, &extensions)?.with_dry_run(request.dry_run);
         let update = auth::UpdateAccountRequest {
             namespace: namespace(&request.namespace)?,
             name: request.name.parse().map_err(usage)?,
@@ -187,7 +187,7 @@ impl auth_server::Auth for Door {
         request: Request<DeleteAccountRequest>,
     ) -> Result<Response<DeleteAccountResponse>, Status> {
         let (metadata, extensions, request) = request.into_parts();
-        let context = context(&metadata, &extensions)?;
+        let context = context(&metadata, &extensions)?.with_dry_run(request.dry_run);
         let name = request.name.parse().map_err(usage)?;
         self.local.delete_account(&context, namespace(&request.namespace)?, name).await?;
         Ok(Response::new(DeleteAccountResponse {}))
@@ -237,7 +237,7 @@ impl auth_server::Auth for Door {
         request: Request<CreateRuleRequest>,
     ) -> Result<Response<CreateRuleResponse>, Status> {
         let (metadata, extensions, request) = request.into_parts();
-        let context = context(&metadata, &extensions)?;
+        let context = context(&metadata, &extensions)?.with_dry_run(request.dry_run);
         let create = auth::CreateRuleRequest {
             namespace: namespace(&request.namespace)?,
             id: request.id,
@@ -266,7 +266,7 @@ impl auth_server::Auth for Door {
         request: Request<UpdateRuleRequest>,
     ) -> Result<Response<UpdateRuleResponse>, Status> {
         let (metadata, extensions, request) = request.into_parts();
-        let context = context(&metadata, &extensions)?;
+        let context = context(&metadata, &extensions)?.with_dry_run(request.dry_run);
         let update = auth::UpdateRuleRequest {
             namespace: namespace(&request.namespace)?,
             id: request.id,
@@ -285,7 +285,7 @@ impl auth_server::Auth for Door {
         request: Request<DeleteRuleRequest>,
     ) -> Result<Response<DeleteRuleResponse>, Status> {
         let (metadata, extensions, request) = request.into_parts();
-        let context = context(&metadata, &extensions)?;
+        let context = context(&metadata, &extensions)?.with_dry_run(request.dry_run);
         self.local.delete_rule(&context, namespace(&request.namespace)?, request.id).await?;
         Ok(Response::new(DeleteRuleResponse {}))
     }

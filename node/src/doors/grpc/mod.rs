@@ -307,6 +307,7 @@ fn context_of(headers: &HeaderMap, extensions: &Extensions) -> Result<Context, F
         trace: text("traceparent").and_then(crate::doors::http::trace_of),
         idempotency_key: None,
         attempts: crate::doors::http::attempts(headers)?,
+        dry_run: false,
         token: extensions.get::<Arc<Verified>>().cloned(),
     })
 }

@@ -86,6 +86,7 @@ impl Auth {
             scopes,
             metadata: metadata.into_iter().collect(),
             secret: exposed(secret.as_ref()),
+            dry_run: self.dry_run,
         };
         let mut client = self.node.auth_client();
         let sent = |request| async move { client.create_account(request).await };
@@ -132,6 +133,7 @@ impl Auth {
             add_scopes,
             remove_scopes,
             metadata: metadata.into_iter().collect(),
+            dry_run: self.dry_run,
         };
         let mut client = self.node.auth_client();
         let sent = |request| async move { client.update_account(request).await };
@@ -144,7 +146,8 @@ impl Auth {
     /// # Errors
     /// `NotFound` if there is none; else as every request.
     pub async fn delete_account(&self, name: impl Into<String>) -> Result<(), Fault> {
-        let message = proto::DeleteAccountRequest { namespace: self.namespace(), name: name.into() };
+        let (namespace, name, dry_run) = (self.namespace(), name.into(), self.dry_run);
+        let message = proto::DeleteAccountRequest { namespace, name, dry_run };
         let mut client = self.node.auth_client();
         let sent = |request| async move { client.delete_account(request).await };
         self.node.ask(Stake::Call, self.node.timeout(), message, sent).await.map(drop)

@@ -42,11 +42,19 @@ pub struct KeyRotation {
 #[derive(Clone, Debug)]
 pub struct Auth {
     node: Node,
+    dry_run: bool,
 }
 
 impl Auth {
     pub(super) fn new(node: Node) -> Auth {
-        Auth { node }
+        Auth { node, dry_run: false }
+    }
+
+    /// Only tells what would come of making, changing and deleting accounts and rules: each is checked and answered as
+    /// if it were done, and is not.
+    #[must_use]
+    pub fn dry_run(self, dry_run: bool) -> Auth {
+        Auth { dry_run, ..self }
     }
 
     /// Makes a new key that signs; the one that signed so far still verifies.

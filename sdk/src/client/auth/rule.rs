@@ -109,9 +109,8 @@ impl Auth {
     /// `Conflict` if there is one of this id, `Usage` if it can't be read; else as every request.
     pub async fn create_rule(&self, id: impl Into<String>, rule: NewRule) -> Result<Rule, Fault> {
         let NewRule { scope, resource, denies, priority } = rule;
-        let namespace = self.namespace();
-        let message =
-            proto::CreateRuleRequest { namespace, id: id.into(), scope, resource, denies, priority };
+        let (namespace, id, dry_run) = (self.namespace(), id.into(), self.dry_run);
+        let message = proto::CreateRuleRequest { namespace, id, scope, resource, denies, priority, dry_run };
         let mut client = self.node.auth_client();
         let sent = |request| async move { client.create_rule(request).await };
         let response = self.node.ask(Stake::Call, self.node.timeout(), message, sent).await?;
@@ -136,9 +135,8 @@ impl Auth {
     /// `NotFound` if there is none, `Usage` if it can't be read; else as every request.
     pub async fn update_rule(&self, id: impl Into<String>, change: RuleChange) -> Result<Rule, Fault> {
         let RuleChange { scope, resource, denies, priority } = change;
-        let namespace = self.namespace();
-        let message =
-            proto::UpdateRuleRequest { namespace, id: id.into(), scope, resource, denies, priority };
+        let (namespace, id, dry_run) = (self.namespace(), id.into(), self.dry_run);
+        let message = proto::UpdateRuleRequest { namespace, id, scope, resource, denies, priority, dry_run };
         let mut client = self.node.auth_client();
         let sent = |request| async move { client.update_rule(request).await };
         let response = self.node.ask(Stake::Call, self.node.timeout(), message, sent).await?;
@@ -150,7 +148,8 @@ impl Auth {
     /// # Errors
     /// `NotFound` if there is none; else as every request.
     pub async fn delete_rule(&self, id: impl Into<String>) -> Result<(), Fault> {
-        let message = proto::DeleteRuleRequest { namespace: self.namespace(), id: id.into() };
+        let (namespace, id, dry_run) = (self.namespace(), id.into(), self.dry_run);
+        let message = proto::DeleteRuleRequest { namespace, id, dry_run };
         let mut client = self.node.auth_client();
         let sent = |request| async move { client.delete_rule(request).await };
         self.node.ask(Stake::Call, self.node.timeout(), message, sent).await.map(drop)
