@@ -1,4 +1,5 @@
-//! Bounds the log by bytes. Raft counts entries only, and an entry has some bytes or some mebibytes.
+//! When a snapshot is due beside what Raft asks for, which counts entries only: an entry has some bytes or some
+//! mebibytes, and an old snapshot keeps from the disk what the state has given back since.
 
 use crate::{
     config::ConsensusConfig,
@@ -19,7 +20,7 @@ const AGE_MAX: Duration = Duration::from_secs(600);
 /// The same while the disk has too little room.
 const AGE_MAX_SHORT_OF_ROOM: Duration = Duration::from_secs(60);
 
-/// Has snapshots made, and the log purged behind them, before the log takes too much of the disk.
+/// Has snapshots made, and the log purged behind them, before either takes too much of the disk.
 pub(crate) struct Compactor {
     raft: Raft,
     log: Log,

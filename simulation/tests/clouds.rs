@@ -190,6 +190,15 @@ fn the_leader_stays_where_an_operator_has_put_it() {
     assert!(matches!(leaders[..], [(_, "n1"), (_, "n2")]), "{leaders:?}\n{report}");
 }
 
+/// Moved by hand, as one would move that had no least term.
+#[test]
+fn a_leader_that_is_moved_to_and_fro_is_found() {
+    let moves = &[(30_000, Node(2), Lead), (60_000, Node(1), Lead), (90_000, Node(2), Lead)];
+    let report = run_for(seconds(120), Options::new(1), moves);
+    let violation = report.violations.first().expect("it is found");
+    assert_eq!(violation.checker, "steady leader", "another checker found it\n{report}");
+}
+
 /// Callers everywhere, a leader in America: how long reads and writes take from each cloud.
 #[test]
 fn callers_everywhere_move_nothing() {

@@ -41,7 +41,8 @@ fn resembling<'i>(instance: &'i Instance, asked: &str) -> Option<&'i str> {
         let before = name.rmatch_indices('.').nth(dots).map_or(0, |(at, _)| at + 1);
         &name[before..]
     };
-    nearest(asked, instance.endpoints.iter().map(end))
+    // What was said as it is may be several: that is no slip.
+    nearest(asked, instance.endpoints.iter().map(end)).filter(|near| folded(near) != folded(asked))
 }
 
 /// The endpoint that is meant by the end of its name, if it can't be another.
@@ -125,6 +126,11 @@ mod tests {
         assert_eq!(endpoint(&two, "stock.Add"), Ok("Stock.add".to_owned()));
         let fault = endpoint(&two, "add").expect_err("it could be either");
         assert!(fault.help[0].contains("Cart.add, Stock.add"), "{fault:?}");
+        for (slip, meant) in [("Cart.ad", "Cart.add"), ("lst", "list"), ("stok.add", "Stock.add")] {
+            let several = instance(&["Cart.add", "Cart.list", "Stock.add", "Stock.list"]);
+            let fault = endpoint(&several, slip).expect_err("it is none of them");
+            assert_eq!(fault.help[0], format!("did you mean `{meant}`?"));
+        }
         assert_eq!(endpoint(&instance(&["Cart.add", "Shop.add"]), "add"), Ok("Shop.add".to_owned()));
     }
 

@@ -5,10 +5,11 @@ use super::{Dispatch, dispatch::Answer, endpoint::endpoint};
 use crate::{
     audit::Origin,
     calls::{Attempt, Attempts, Counted, offering},
+    registry::Instances,
 };
 use bytes::Bytes;
 use futures::future::select;
-use micro_sdk::wire::{Code, Fault, Head, Instance};
+use micro_sdk::wire::{Code, Fault, Head, Instance, InstanceId};
 use std::sync::Arc;
 use tokio::time::{Duration, Instant, timeout};
 
@@ -29,6 +30,12 @@ impl Dispatch {
         let patience = Duration::from_millis(u64::from(head.deadline_ms));
         let candidates = self.registry().candidates_soon(&head.namespace, &head.service, patience).await;
         let candidates = candidates.or_else(|fault| self.authorize(origin, &head).and(Err(fault)))?;
+        let candidates = match head.instance {
+            Some(meant) => {
+                only(candidates, meant).or_else(|fault| self.authorize(origin, &head).and(Err(fault)))?
+            }
+            None => candidates,
+        };
         let candidates = offering(candidates, |instance| endpoint(instance, &head.endpoint).is_ok());
         let mut attempts = self.calls().attempts(&head, candidates).unary();
         let (mut last, mut called) = (None, None);
@@ -164,6 +171,17 @@ impl Dispatch {
         self.name(origin, head, &instance, full)?;
         Ok(instance)
     }
+}
+
+/// The one that the caller means.
+fn only(candidates: Instances, meant: InstanceId) -> Result<Instances, Fault> {
+    let found: Instances = candidates.iter().filter(|instance| instance.id == meant).cloned().collect();
+    if !found.is_empty() {
+        return Ok(found);
+    }
+    let all: Vec<String> = candidates.iter().map(|instance| format!("{:016x}", instance.id)).collect();
+    let message = format!("no instance {meant:016x} of that service can be called");
+    Err(Fault::new(Code::NotFound, message).help(format!("there are: {}", all.join(", "))))
 }
 
 /// Has a call be for the instance of an attempt, with the time that is left.

@@ -17,6 +17,9 @@ use micro_sdk::wire::{Caller, Code, Codec, Fault, NodeId};
 use std::{collections::BTreeSet, time::Duration};
 use tokio::time::{Instant, sleep};
 
+/// How long it may take until a node is reached again, to which the way went over one that has just died: that is
+/// noticed within two seconds, and another way is taken in a third.
+const NEW_WAY_PATIENCE: Duration = Duration::from_secs(3);
 /// How long a node may take to answer before it counts as down.
 pub(super) const ANSWER_PATIENCE: Duration = Duration::from_secs(1);
 /// How long a learner may take to catch up before a vote that becomes free goes to nobody. One that has just joined
@@ -253,15 +256,22 @@ impl NetworkService {
     /// # Errors
     /// [`Code::Unavailable`], naming the voters that do not answer.
     async fn check_quorum(&self) -> Result<(), Fault> {
-        let voters = self.consensus.observe().voters;
-        let asked = voters.iter().map(|voter| async {
-            let answers = *voter == self.mesh.node() || self.answers(*voter).await;
-            (!answers).then(|| self.name_of(*voter))
-        });
-        let silent: Vec<String> = join_all(asked).await.into_iter().flatten().collect();
-        if (voters.len() - silent.len()) * 2 > voters.len() {
-            return Ok(());
-        }
+        let until = Instant::now() + NEW_WAY_PATIENCE;
+        let (voters, silent) = loop {
+            let voters = self.consensus.observe().voters;
+            let asked = voters.iter().map(|voter| async {
+                let answers = *voter == self.mesh.node() || self.answers(*voter).await;
+                (!answers).then(|| self.name_of(*voter))
+            });
+            let silent: Vec<String> = join_all(asked).await.into_iter().flatten().collect();
+            if (voters.len() - silent.len()) * 2 > voters.len() {
+                return Ok(());
+            }
+            if Instant::now() >= until {
+                break (voters, silent);
+            }
+            sleep(LOOK_AGAIN).await;
+        };
         let message = format!(
             "there is no quorum: of {} voters {} do not answer: {}",
             voters.len(),

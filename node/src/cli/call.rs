@@ -43,6 +43,10 @@ pub(super) struct Call {
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u8).range(0..=9))]
     retries: Option<u8>,
 
+    /// The instance that is to answer, and no other, as `micro-node services SERVICE` lists them
+    #[arg(long, value_name = "ID")]
+    instance: Option<String>,
+
     /// Say on stderr how long it took, which nodes it passed, and its trace
     #[arg(long)]
     trace: bool,
@@ -81,6 +85,9 @@ impl Call {
             }
             if let Some(retries) = self.retries {
                 call = call.retry(retries);
+            }
+            if let Some(instance) = self.instance {
+                call = call.instance(instance);
             }
             if let Some(key) = self.idempotency_key {
                 call = call.idempotency_key(key);

@@ -3,14 +3,31 @@
 use jiff::{SignedDuration, Timestamp};
 use std::time::{Duration, SystemTime};
 
-/// Reads a duration: `10s`, `500ms`, `1m30s`, `1 hour`. Zero and less are refused: no flag has a use for
-/// them.
+/// What `d` stands for.
+const DAY: Duration = Duration::from_secs(24 * 3600);
+
+/// Reads a duration: `10s`, `500ms`, `1m30s`, `1 hour`, `7d`. A day has 24 hours. Zero and less are refused: no flag
+/// has a use for them.
 pub(super) fn duration(text: &str) -> Result<Duration, String> {
-    if !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit()) {
+    let is_number = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    if is_number(text) {
         return Err(format!("a unit is missing: {text}s, {text}m or {text}h"));
     }
-    let signed: SignedDuration = text.parse().map_err(|_| "write it as 10s, 500ms or 1m30s".to_owned())?;
-    match Duration::try_from(signed) {
+    let wrong = || "write it as 10s, 500ms, 1m30s or 7d".to_owned();
+    let days = text.split_once('d').filter(|(days, _)| is_number(days.trim_end()));
+    let (days, rest) = match days {
+        Some((days, rest)) => {
+            let rest =
+                rest.strip_prefix("ays").or_else(|| rest.strip_prefix("ay")).unwrap_or(rest).trim_start();
+            (days.trim_end().parse::<u32>().map_err(|_| wrong())?, rest)
+        }
+        None => (0, text),
+    };
+    let rest = match rest {
+        "" if days > 0 => SignedDuration::ZERO,
+        rest => rest.parse().map_err(|_| wrong())?,
+    };
+    match Duration::try_from(rest).map(|rest| rest + DAY * days) {
         Ok(duration) if !duration.is_zero() => Ok(duration),
         _ => Err("it has to be more than nothing".to_owned()),
     }
@@ -114,12 +131,19 @@ mod tests {
 
     #[test]
     fn durations_are_read_as_people_write_them() {
-        for (text, ms) in
-            [("10s", 10_000), ("500ms", 500), ("1m30s", 90_000), ("15m", 900_000), ("1 hour", 3_600_000)]
-        {
+        for (text, ms) in [
+            ("10s", 10_000),
+            ("500ms", 500),
+            ("1m30s", 90_000),
+            ("15m", 900_000),
+            ("1 hour", 3_600_000),
+            ("7d", 604_800_000),
+            ("1 day", 86_400_000),
+            ("1d12h", 129_600_000),
+        ] {
             assert_eq!(duration(text), Ok(Duration::from_millis(ms)), "{text}");
         }
-        for text in ["", "10", "0s", "-1s", "soon", "1x", "10s10"] {
+        for text in ["", "10", "0s", "-1s", "soon", "1x", "10s10", "d", "0d", "1dx"] {
             assert!(duration(text).is_err(), "{text:?} was taken for a duration");
         }
         assert_eq!(duration("10"), Err("a unit is missing: 10s, 10m or 10h".to_owned()));

@@ -22,6 +22,7 @@ pub struct Call {
     metadata: HashMap<String, String>,
     idempotency_key: Option<u128>,
     attempts: u32,
+    instance: String,
 }
 
 /// The answer to a call, and the way it took.
@@ -43,7 +44,8 @@ impl Call {
     pub(super) fn new(node: Node, service: String, endpoint: String, body: Value) -> Call {
         let timeout = node.timeout();
         let metadata = HashMap::new();
-        Call { node, service, endpoint, body, timeout, metadata, idempotency_key: None, attempts: 0 }
+        let (idempotency_key, attempts, instance) = (None, 0, String::new());
+        Call { node, service, endpoint, body, timeout, metadata, idempotency_key, attempts, instance }
     }
 
     /// Waits no longer than `timeout`, the service's own work included; ten minutes at most.
@@ -62,6 +64,12 @@ impl Call {
     /// budget allows that the service's policy gives to its caller. 0: never. Else the policy says it; at most 9.
     pub fn retry(mut self, times: u8) -> Call {
         self.attempts = u32::from(times.min(9)) + 1;
+        self
+    }
+
+    /// Has one instance answer, by the id that [`Node::service`] tells, and no other.
+    pub fn instance(mut self, id: impl Into<String>) -> Call {
+        self.instance = id.into();
         self
     }
 
@@ -88,6 +96,7 @@ impl Call {
             metadata: self.metadata,
             idempotency_key: self.idempotency_key.map_or_else(Bytes::new, key_bytes),
             attempts: self.attempts,
+            instance: self.instance,
         };
         let mut client = self.node.client();
         let sent = |request| async move { client.call(request).await };

@@ -1,13 +1,14 @@
 //! Locks of the whole mesh.
 
 use super::{
-    Fence, Node,
+    Fence, Node, Record,
     line::{Holding, Line, TTL_DEFAULT},
     store::LOCKS,
 };
-use crate::wire::{Code, Fault};
+use crate::wire::{COORDINATION, Code, Fault};
 use bytes::Bytes;
-use std::time::Duration;
+use futures::TryStreamExt;
+use std::{collections::BTreeMap, time::Duration};
 use tokio::time::{Instant, timeout_at};
 
 /// The table of those who wait for locks.
@@ -29,6 +30,37 @@ pub struct Lock {
 #[derive(Debug)]
 #[must_use = "a lock is released when its guard is dropped"]
 pub struct LockGuard(Holding);
+
+/// A lock that somebody holds.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HeldLock {
+    /// Its name.
+    pub name: String,
+    /// What its holder shows of itself.
+    pub value: Bytes,
+    /// The fencing token that it is held under.
+    pub token: u64,
+    /// How many wait for it.
+    pub waiting: usize,
+}
+
+/// All locks that are held, by name.
+pub(super) async fn held(node: &Node) -> Result<Vec<HeldLock>, Fault> {
+    let tables = node.store().database(COORDINATION);
+    let records: Vec<Record> = tables.clone().table(LOCKS).list("").scan().try_collect().await?;
+    let places: Vec<Record> = tables.table(LOCK_LINES).list("").keys_only().scan().try_collect().await?;
+    let mut lines = BTreeMap::new();
+    for place in &places {
+        // Whoever holds it has a place too.
+        let (name, _) = place.key.rsplit_once('/').unwrap_or_default();
+        *lines.entry(name).or_insert(0_usize) += 1;
+    }
+    let held = records.into_iter().map(|Record { key, value, created, .. }| {
+        let waiting = lines.get(key.as_str()).map_or(0, |count| count.saturating_sub(1));
+        HeldLock { name: key, value, token: created, waiting }
+    });
+    Ok(held.collect())
+}
 
 impl Lock {
     pub(super) fn new(node: Node, name: String) -> Lock {

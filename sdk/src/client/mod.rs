@@ -87,7 +87,7 @@ pub use contact::Contact;
 pub use conversation::{Answers, Conversation, Requests, StreamCall};
 pub use directory::{HealthState, InstanceHealth, ServiceDescription, ServiceInstance, ServiceListing};
 pub use election::{Election, Leader, Leadership, Observer};
-pub use lock::{Lock, LockGuard};
+pub use lock::{HeldLock, Lock, LockGuard};
 pub use membership::{Member, RemoveEvenIf};
 pub use node::{JoinToken, Node};
 pub use policy::{Policies, PolicyRehearsal, ServicePolicy};

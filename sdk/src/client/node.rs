@@ -2,11 +2,12 @@
 //! read.
 
 use super::{
-    Address, Auth, Blobs, Call, ConfigTree, Election, Lock, Login, Registry, Store, StreamCall, Token,
-    address,
+    Address, Auth, Blobs, Call, ConfigTree, Election, HeldLock, Lock, Login, Registry, Store, StreamCall,
+    Token, address,
     auth::keep_logged_in,
     background::Background,
     dial::{self, DialError, causes, root_cause},
+    lock,
     shown::Shown,
 };
 use crate::{
@@ -224,6 +225,14 @@ impl Node {
     /// A lock that one caller of the whole mesh holds at a time.
     pub fn lock(&self, name: impl Into<String>) -> Lock {
         Lock::new(self.clone(), name.into())
+    }
+
+    /// The locks that are held, by name.
+    ///
+    /// # Errors
+    /// Those of a read.
+    pub async fn locks(&self) -> Result<Vec<HeldLock>, Fault> {
+        lock::held(self).await
     }
 
     /// An election that one candidate of the whole mesh wins at a time.

@@ -30,6 +30,9 @@ const JOURNAL_FILES_NEW: i32 = 2;
 /// What is new is merged again soon, and is packed only where it comes to rest.
 const COMPRESSION: [DBCompressionType; 3] =
     [DBCompressionType::None, DBCompressionType::None, DBCompressionType::Lz4];
+/// In a file in which half of so many neighbours delete something, many were deleted at once: it is merged with what
+/// lies below, so that the room of what they had is given back now, and not when enough else is written.
+const DELETIONS_WINDOW: usize = 1024;
 /// How old a file at the bottom is at least when it is written again only to leave out what no reader can see any more,
 /// in seconds: a day. The engine does that as soon as a reader's view of a moment is given back, to files that have
 /// only been moved down by name too, so that all of a journal was written twice.
@@ -86,6 +89,7 @@ pub(super) fn family(cache: &Cache, memtable_bytes: usize) -> Options {
     let mut options = any_family();
     options.set_block_based_table_factory(&blocks);
     options.set_write_buffer_size(memtable_bytes);
+    options.add_compact_on_deletion_collector_factory(DELETIONS_WINDOW, DELETIONS_WINDOW / 2, 0.5);
     options.set_compression_per_level(&COMPRESSION);
     // A write looks for what it replaces, mostly among what was not written lately.
     options.set_memtable_whole_key_filtering(true);

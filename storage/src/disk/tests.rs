@@ -11,7 +11,7 @@ use std::{
     os::unix::fs::PermissionsExt,
     sync::{Mutex, mpsc},
     thread,
-    time::Duration,
+    time::{Duration, Instant},
 };
 use tempfile::TempDir;
 
@@ -260,6 +260,37 @@ fn an_interrupted_install_leaves_the_old_state_or_the_new_one() {
             names.retain(|name| name.starts_with(STATE));
             assert_eq!(names, [STATE]);
         }
+    }
+}
+
+#[test]
+fn what_is_deleted_leaves_the_disk() {
+    let root = directory();
+    let storage = open(root.path()).unwrap();
+    let size = || -> u64 {
+        let files = fs::read_dir(root.path().join("state")).unwrap();
+        files.filter_map(|file| file.ok()?.metadata().ok()).map(|file| file.len()).sum()
+    };
+    let keys: Vec<String> = (0..4000).map(|number| format!("{number:06}")).collect();
+    for some in keys.chunks(500) {
+        let mut batch = Batch::default();
+        // Nothing that could be packed.
+        let value =
+            |key: &String| (0..5000).map(|_| rand::random::<u8>()).chain(key.bytes()).collect::<Vec<u8>>();
+        some.iter().for_each(|key| batch.put(Family::Store, key.clone(), value(key)));
+        storage.state.write(batch).unwrap();
+        storage.state.flush().unwrap();
+    }
+    let full = size();
+    assert!(full > 15_000_000, "{full}");
+    let mut batch = Batch::default();
+    keys.into_iter().for_each(|key| batch.delete(Family::Store, key));
+    storage.state.write(batch).unwrap();
+    storage.state.flush().unwrap();
+    let deadline = Instant::now() + Duration::from_secs(20);
+    while size() > full / 10 {
+        assert!(Instant::now() < deadline, "{} of {full} bytes are there still", size());
+        thread::sleep(Duration::from_millis(50));
     }
 }
 

@@ -51,6 +51,34 @@ async fn a_command_that_cannot_be_run_is_told_of_and_the_lock_is_free_again() ->
 }
 
 #[tokio::test]
+async fn locks_that_are_held_are_listed_with_who_holds_them_and_how_many_wait() -> anyhow::Result<()> {
+    let cluster = Cluster::of(1).await?;
+    let (cli, node) = (cluster.cli(0)?, cluster.client(0).await?);
+    ensure!(cli.run(&["lock", "--list"]).await?.stderr.contains("no lock is held"));
+    let daily = node.lock("jobs/daily").value("host-1").acquire().await?;
+    let weekly = node.lock("jobs/weekly").value("host-2").acquire().await?;
+    let waits = tokio::spawn(async move { node.lock("jobs/daily").acquire().await });
+    let token = daily.token();
+    until("it is listed", SOON, async || {
+        let listed = cli.json(&["lock", "--list", "-o", "json"]).await?;
+        let lock = |name: &str, holder: &str, token: u64, waiting: u32| {
+            serde_json::json!({"name": name, "holder": holder, "token": token, "waiting": waiting})
+        };
+        let held = [
+            lock("jobs/daily", "host-1", token, 1),
+            lock("jobs/weekly", "host-2", weekly.token(), 0),
+        ];
+        ensure!(listed["items"] == serde_json::json!(held), "{listed}");
+        Ok(())
+    })
+    .await?;
+    daily.release().await?;
+    waits.await??.release().await?;
+    weekly.release().await?;
+    Ok(())
+}
+
+#[tokio::test]
 async fn what_a_leader_writes_is_written_only_while_it_leads() -> anyhow::Result<()> {
     let cluster = Cluster::of(1).await?;
     let (cli, node) = (cluster.cli(0)?, cluster.client(0).await?);

@@ -1,6 +1,6 @@
 //! People's services: found, called, gone.
 
-use anyhow::ensure;
+use anyhow::{Context, ensure};
 use micro_tests::{Cluster, Greeter, get, post, until};
 use std::time::{Duration, Instant};
 
@@ -75,5 +75,34 @@ async fn wrong_calls_of_a_right_service_are_explained() -> anyhow::Result<()> {
     let cli = cluster.cli(0)?;
     assert_eq!(cli.run(&["call", "helloworld", "cal", "{}"]).await?.code, 5);
     assert_eq!(cli.run(&["call", "helloworld", "call", "{}"]).await?.code, 2);
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_call_for_one_instance_is_answered_by_no_other() -> anyhow::Result<()> {
+    let cluster = Cluster::of(2).await?;
+    let _greeters = [
+        Greeter::start(cluster.root(), &cluster.members[0], false)?,
+        Greeter::start(cluster.root(), &cluster.members[1], false)?,
+    ];
+    let cli = cluster.cli(0)?;
+    let instances = async || {
+        let service = cli.json(&["services", "helloworld", "-o", "json"]).await?;
+        let instances = service["item"]["instances"].as_array().cloned().unwrap_or_default();
+        ensure!(instances.len() == 2, "{service}");
+        Ok(instances)
+    };
+    for instance in until("both are there", Duration::from_secs(10), instances).await? {
+        let id = instance["id"].as_str().context("an id")?;
+        for _ in 0..5 {
+            let call = ["call", "helloworld", "call", r#"{"name":"x"}"#, "--instance", id, "-o", "json"];
+            let answer = cli.json(&call).await?;
+            assert_eq!(answer["item"]["node"], instance["node"], "{answer}");
+        }
+    }
+    let gone = cli.run(&["call", "helloworld", "call", "--instance", "abc"]).await?;
+    ensure!(gone.code == 5 && gone.stderr.contains("there are: "), "{gone:?}");
+    let wrong = cli.run(&["call", "helloworld", "call", "--instance", "x"]).await?;
+    ensure!(wrong.code == 2 && wrong.stderr.contains("hexadecimal"), "{wrong:?}");
     Ok(())
 }

@@ -17,7 +17,7 @@ use micro_sdk::{
         SettingsResponse, ShowAuthorityRequest, ShowAuthorityResponse, StatusRequest, StatusResponse,
         TransferRequest, TransferResponse, Way, node_server,
     },
-    wire::{ServiceName, TraceId},
+    wire::{InstanceId, ServiceName, TraceId},
 };
 use std::time::Duration;
 use tokio::time::Instant;
@@ -40,6 +40,12 @@ impl node_server::Node for Door {
         let service: ServiceName = request.service.parse().map_err(usage)?;
         let mut head = self.local.head(&context, service, &request.endpoint);
         head.namespace = namespace(&request.namespace)?;
+        if !request.instance.is_empty() {
+            let id = InstanceId::from_str_radix(&request.instance, 16);
+            head.instance = Some(id.map_err(|_| {
+                usage(format!("{:?} is no instance's id: hexadecimal digits", request.instance))
+            })?);
+        }
         head.metadata = crate::doors::http::metadata(request.metadata)?;
         let trace: TraceId = head.trace;
         let body = crate::doors::http::json_text(request.body)?;
