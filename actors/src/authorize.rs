@@ -113,8 +113,8 @@ impl Action {
 /// | admin | yes | yes | yes | yes | no |
 /// | node | yes | yes | yes | yes | yes |
 /// | account | rules | rules | no | yes | no |
-/// | anonymous, on loopback | rules | rules | no | yes | no |
-/// | anonymous, elsewhere | rules | rules | no | blobs only | no |
+/// | anonymous, on loopback | rules | no | no | yes | no |
+/// | anonymous, elsewhere | rules | no | no | blobs only | no |
 ///
 /// The admin is whoever holds the node itself, and so could do all of it in other ways: no rule shuts them out.
 ///
@@ -139,6 +139,8 @@ pub(crate) fn grants(guard: &Guard, caller: &Caller, action: Action, resource: &
         (_, Action::ReadPublic) | (Caller::Node(_), _) => true,
         (Caller::Admin, action) => action != Action::ActAsNode,
         (_, Action::ActAsNode | Action::UseByName) => false,
+        // Whatever the rules say: of these services' endpoints some give away the mesh.
+        (Caller::Anonymous | Caller::Stranger, Action::UsePlatform) => false,
         (_, Action::CallService | Action::UsePlatform) => guard.policy().grants(caller, resource),
     }
 }

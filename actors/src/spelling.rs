@@ -7,11 +7,18 @@ pub fn folded(name: &str) -> String {
     letters.map(|letter| letter.to_ascii_lowercase()).collect()
 }
 
+/// The longest word that is compared, in bytes. It may come from anybody, and the work is the product of both lengths.
+const WORD_BYTES_MAX: usize = 64;
+
 /// The name that is nearest to `word`, if it is near enough to be meant: one slip for three letters.
 pub fn nearest<'n>(word: &str, names: impl IntoIterator<Item = &'n str>) -> Option<&'n str> {
+    if word.len() > WORD_BYTES_MAX {
+        return None;
+    }
     let word = folded(word);
+    let names = names.into_iter().filter(|name| name.len() <= 2 * WORD_BYTES_MAX);
     let slips = |name: &'n str| (strsim::damerau_levenshtein(&word, &folded(name)), name);
-    let near = names.into_iter().map(slips).min_by_key(|(slips, _)| *slips);
+    let near = names.map(slips).min_by_key(|(slips, _)| *slips);
     near.filter(|(slips, _)| *slips <= (word.chars().count() / 3).max(1)).map(|(_, name)| name)
 }
 
@@ -34,5 +41,6 @@ mod tests {
             assert_eq!(nearest(word, names), expected, "{word}");
         }
         assert_eq!(nearest("status", []), None);
+        assert_eq!(nearest(&"status".repeat(1 << 20), names), None);
     }
 }

@@ -105,6 +105,7 @@ impl Consensus {
         let raft = Raft::new(node, config_there, network, log.clone(), replica.clone())
             .await
             .map_err(|fatal| ConsensusError::Storage(fatal.to_string()))?;
+        replica.note_raft_is_up();
         quorum_age.follow(&raft);
         let compacting = tokio::spawn(Compactor::new(raft.clone(), log, read_only.clone(), &config).run());
         let (pace, pacing) = Pacer::start(raft.clone(), mesh.clone(), seams, config.clone());

@@ -14,7 +14,7 @@ use crate::{
     read_only::ReadOnly,
     reader::index_here,
     replica::{Replica, blocking},
-    snapshot::{SnapshotHandle, is_damage},
+    snapshot::SnapshotHandle,
     timekeeper::Timekeeper,
 };
 use bytes::Bytes;
@@ -25,7 +25,7 @@ use futures::{
 };
 use micro_mesh::{FrameReceiver, FrameSender, Lane, frame_into};
 use micro_sdk::wire::{NodeId, Seams};
-use micro_storage::{Manifest, SnapshotStore};
+use micro_storage::{Manifest, SnapshotStore, StorageError};
 use openraft::{
     errors::ClientWriteError,
     raft::{AppendEntriesRequest, TransferLeaderRequest},
@@ -280,6 +280,12 @@ pub(crate) async fn take_files(
         }
     }
     Ok(())
+}
+
+/// Whether the storage has found that something is not what was written.
+fn is_damage(error: &io::Error) -> bool {
+    let inner = error.get_ref().and_then(|inner| inner.downcast_ref::<StorageError>());
+    matches!(inner, Some(StorageError::Corrupt { .. }))
 }
 
 /// Takes note of what an append says of how current this replica is.

@@ -181,8 +181,8 @@ impl Peer {
     async fn next_chunk(&self, chunks: &mut SnapshotChunks) -> Result<Option<Bytes>, StreamingError<Group>> {
         let next = chunks.next().await;
         next.map_err(|error| {
-            if let Some(file) = chunks.damaged_file(&error) {
-                self.findings.snapshot_damaged(file);
+            if let Some(file) = chunks.damaged_file() {
+                self.findings.snapshot_damaged(file.to_owned());
             }
             broken(error)
         })

@@ -42,6 +42,8 @@ struct Inner {
     applied: watch::Sender<u64>,
     /// Held by whoever makes, receives or installs a snapshot: the store does one at a time.
     snapshot_turn: tokio::sync::Mutex<()>,
+    /// Whether Raft is up, so that it can wait for a snapshot.
+    raft_is_up: AtomicBool,
     /// How many snapshots were begun since the start.
     snapshots_begun: AtomicU64,
     /// Whether a flush is under way because something was trimmed.
@@ -64,6 +66,7 @@ impl Replica {
             position: Mutex::new(position),
             applied: watch::channel(next).0,
             snapshot_turn: tokio::sync::Mutex::default(),
+            raft_is_up: AtomicBool::new(false),
             snapshots_begun: AtomicU64::new(0),
             giving_back: AtomicBool::new(false),
         })))
@@ -97,6 +100,16 @@ impl Replica {
     /// The turn, unless somebody has it.
     pub fn try_snapshot_turn(&self) -> Option<TurnGuard<'_, ()>> {
         self.0.snapshot_turn.try_lock().ok()
+    }
+
+    /// Raft has started on this replica.
+    pub fn note_raft_is_up(&self) {
+        self.0.raft_is_up.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether Raft has started on this replica.
+    pub fn raft_is_up(&self) -> bool {
+        self.0.raft_is_up.load(Ordering::Relaxed)
     }
 
     /// An id for a snapshot, which none has that is being read: of one state there may be several.

@@ -6,7 +6,7 @@ use crate::{
     replica::Replica,
 };
 use bincode::{Decode, Encode};
-use micro_storage::{Manifest, ManifestFile, StorageError};
+use micro_storage::{Manifest, ManifestFile};
 use openraft::storage::RaftSnapshotBuilder;
 use std::{io, time::Duration};
 use tokio::time::sleep;
@@ -61,12 +61,6 @@ pub(crate) fn snapshot(manifest: Manifest) -> io::Result<Snapshot> {
     Ok(Snapshot { meta, snapshot: SnapshotHandle { manifest } })
 }
 
-/// Whether the storage has found that something is not what was written.
-pub(crate) fn is_damage(error: &io::Error) -> bool {
-    let inner = error.get_ref().and_then(|inner| inner.downcast_ref::<StorageError>());
-    matches!(inner, Some(StorageError::Corrupt { .. }))
-}
-
 impl Replica {
     /// Makes a copy of the state the current snapshot. For whoever has the snapshot turn.
     pub(crate) async fn make_snapshot(&self) -> io::Result<Manifest> {
@@ -83,7 +77,7 @@ impl Replica {
     }
 
     /// The same with a turn of its own, and a new try each time that the disk is full: Raft would end of that, and what
-    /// it is made for is to give room back.
+    /// it is made for is to give room back. A start that needs one fails instead, and says why.
     async fn make_snapshot_once_there_is_room(&self) -> io::Result<Manifest> {
         loop {
             let made = {
@@ -91,7 +85,7 @@ impl Replica {
                 self.make_snapshot().await
             };
             match made {
-                Err(error) if error.kind() == io::ErrorKind::StorageFull => {
+                Err(error) if error.kind() == io::ErrorKind::StorageFull && self.raft_is_up() => {
                     tracing::warn!(%error, "no snapshot is made: the disk is full");
                     sleep(ROOM_PAUSE).await;
                 }

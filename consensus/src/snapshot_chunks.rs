@@ -1,6 +1,6 @@
 //! The bytes of a snapshot on their way to somebody.
 
-use crate::{replica::Replica, snapshot::is_damage};
+use crate::replica::Replica;
 use bytes::Bytes;
 use micro_storage::{Manifest, ManifestFile, SnapshotReader, StorageError};
 use std::{collections::VecDeque, io, sync::Arc};
@@ -21,6 +21,7 @@ pub(crate) struct SnapshotChunks {
     /// How much of the first of them was read, and its checksum so far.
     offset: u64,
     crc32c: u32,
+    damaged: Option<String>,
 }
 
 impl SnapshotChunks {
@@ -38,6 +39,7 @@ impl SnapshotChunks {
             files: manifest.files.clone().into(),
             offset: 0,
             crc32c: 0,
+            damaged: None,
         })
     }
 
@@ -58,35 +60,22 @@ impl SnapshotChunks {
             let chunk = self.replica.blocking(move || reader.read(&name, offset, CHUNK_BYTES)).await?;
             self.offset += chunk.len() as u64;
             self.crc32c = crc32c::crc32c_append(self.crc32c, &chunk);
-            if chunk.is_empty() || self.offset > file.bytes {
-                return Err(self.damaged(file, "it has another length than its manifest says"));
-            }
-            if self.offset == file.bytes {
-                self.check_file(file)?;
-            }
-            return Ok(Some(chunk));
+            let wrong = if chunk.is_empty() || self.offset > file.bytes {
+                "it has another length than its manifest says"
+            } else if self.offset == file.bytes && self.crc32c != file.crc32c {
+                "its checksum is not the one of its manifest"
+            } else {
+                return Ok(Some(chunk));
+            };
+            let what = format!("snapshots/{}/state/{}", self.id, file.name);
+            self.damaged = Some(what.clone());
+            return Err(StorageError::Corrupt { what, detail: wrong.to_owned() }.into());
         }
     }
 
-    /// The file that `error` says is not what was written, as a path in the data directory.
-    pub fn damaged_file(&self, error: &io::Error) -> Option<String> {
-        let file = self.files.front().filter(|_| is_damage(error))?;
-        Some(self.path_of(file))
-    }
-
-    fn check_file(&self, file: &ManifestFile) -> io::Result<()> {
-        match self.crc32c == file.crc32c {
-            true => Ok(()),
-            false => Err(self.damaged(file, "its checksum is not the one of its manifest")),
-        }
-    }
-
-    fn damaged(&self, file: &ManifestFile, detail: &str) -> io::Error {
-        StorageError::Corrupt { what: self.path_of(file), detail: detail.to_owned() }.into()
-    }
-
-    fn path_of(&self, file: &ManifestFile) -> String {
-        format!("snapshots/{}/state/{}", self.id, file.name)
+    /// The file that was found not to be what was written, as a path in the data directory.
+    pub fn damaged_file(&self) -> Option<&str> {
+        self.damaged.as_deref()
     }
 }
 

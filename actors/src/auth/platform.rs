@@ -185,7 +185,10 @@ impl AuthService {
         deadline: Instant,
     ) -> Result<JoinGrant, Fault> {
         let node = request.key.node;
-        if let Some(other) = self.dispatch.live_node_named(&request.name).filter(|other| *other != node) {
+        let members = self.consensus.observe().addresses;
+        // One that was let go has its name no more, though a node that has just started may take it to be there.
+        let is_other = |other: &NodeId| *other != node && members.iter().any(|(member, _)| member == other);
+        if let Some(other) = self.dispatch.live_node_named(&request.name).filter(is_other) {
             let message = format!("the mesh has a live node named {:?} already ({other})", request.name);
             return Err(Fault::new(Code::Conflict, message).help("start it with another `--name`"));
         }

@@ -71,7 +71,11 @@ impl Accounts {
                 time_ms,
                 id: before.id,
             };
-            Rule::compile(namespace, &rule)?.pattern.check_known()?;
+            let compiled = Rule::compile(namespace, &rule)?;
+            // One that was made before there was this check can be changed otherwise.
+            if resource.is_some() {
+                compiled.pattern.check_known()?;
+            }
             put(book, namespace, rule)
         })
         .await

@@ -32,7 +32,13 @@ impl Dispatch {
         let candidates = candidates.or_else(|fault| self.authorize(origin, &head).and(Err(fault)))?;
         let candidates = match head.instance {
             Some(meant) => {
-                only(candidates, meant).or_else(|fault| self.authorize(origin, &head).and(Err(fault)))?
+                let mut asked = head.clone();
+                let offered = candidates.iter().find(|instance| endpoint(instance, &head.endpoint).is_ok());
+                match offered {
+                    Some(instance) => self.name(origin, &mut asked, instance, endpoint)?,
+                    None => self.authorize(origin, &head)?,
+                }
+                only(candidates, meant)?
             }
             None => candidates,
         };

@@ -11,7 +11,7 @@ use bincode::{Decode, Encode};
 use micro_mesh::Member;
 use micro_sdk::wire::{Code, Codec, Fault, NodeId, status::NodeState};
 use std::time::Duration;
-use tokio::time::{Instant, timeout};
+use tokio::time::{Instant, timeout_at};
 
 /// How long the next leader may take to take over.
 const HAND_OVER_PATIENCE: Duration = Duration::from_secs(3);
@@ -54,7 +54,8 @@ impl NetworkService {
             _ => fault,
         })?)?;
         // Whoever looks at the status here next is to see it.
-        drop(timeout(NEWS_PATIENCE, self.hears_that(node, !undo)).await);
+        let until = deadline.min(Instant::now() + NEWS_PATIENCE);
+        drop(timeout_at(until, self.hears_that(node, !undo)).await);
         Ok(drained)
     }
 

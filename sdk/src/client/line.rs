@@ -13,7 +13,7 @@ use crate::wire::{COORDINATION, Code, Fault};
 use bytes::Bytes;
 use futures::{StreamExt, TryStreamExt};
 use std::time::Duration;
-use tokio::time::{Instant, sleep, timeout};
+use tokio::time::{Instant, sleep};
 
 /// How long others wait after one has died who held something, unless it says otherwise: long enough for a node to
 /// restart and a leader to be elected meanwhile.
@@ -95,12 +95,11 @@ impl Line {
                 }
                 Err(fault) => fault,
             };
-            let ttl = place.lease.ttl();
-            // Its keeper hears later than a write that the lease is over.
+            // A place that is gone may be so because its lease is over, of which its keeper hears later.
             let deleted = fault.code == Code::Conflict;
-            let ended = place.lease.is_lost() || deleted && timeout(ttl, place.lease.lost()).await.is_ok();
-            if ended && (deleted || fault.code == Code::NotFound || will_pass(&fault)) {
-                place = self.enter_again(ttl).await?;
+            let ended = place.lease.is_lost() || deleted && !self.lives(&place).await;
+            if ended && (deleted || is_over(&fault)) {
+                place = self.enter_again(place.lease.ttl()).await?;
             } else if will_pass(&fault) {
                 sleep(PAUSE).await;
             } else {
@@ -109,12 +108,17 @@ impl Line {
         }
     }
 
+    /// Whether the lease of a place lives.
+    async fn lives(&self, place: &Place) -> bool {
+        self.node.store().keep_alive(place.lease.id()).await.is_ok()
+    }
+
     /// Takes the last place in line, for one that has had a place before.
     async fn enter_again(&self, ttl: Duration) -> Result<Place, Fault> {
         let deadline = Instant::now() + RETURN_PATIENCE;
         loop {
             match self.enter(ttl).await {
-                Err(fault) if will_pass(&fault) && Instant::now() < deadline => sleep(PAUSE).await,
+                Err(fault) if is_over(&fault) && Instant::now() < deadline => sleep(PAUSE).await,
                 entered => return entered,
             }
         }
@@ -198,6 +202,11 @@ fn will_pass(fault: &Fault) -> bool {
             | Code::Limited
             | Code::Overloaded
     )
+}
+
+/// Whether a lease was lost, and not more: another may be had.
+fn is_over(fault: &Fault) -> bool {
+    fault.code == Code::NotFound || will_pass(fault)
 }
 
 /// Why there is no place in line. Whether one was taken all the same does not matter to who has none: it ends with its

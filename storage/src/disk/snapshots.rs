@@ -217,10 +217,13 @@ impl Shelf {
         Ok(self.all()?.pop())
     }
 
-    /// Removes what a process that is dead was reading.
+    /// Removes what a process that is dead was reading. If one is not whole, it may be the newest, and none is kept: a
+    /// new one can be made of the state, and an older one lacks what the log has given up since.
     fn keep_current_only(&self) -> Result<(), StorageError> {
         let mut all = self.all()?;
-        all.pop();
+        if all.len() == durable::names(&self.path)?.len() {
+            all.pop();
+        }
         all.iter().try_for_each(|(_, old)| durable::remove(&self.path.join(&old.id)))
     }
 

@@ -15,7 +15,7 @@ use super::{
 use clap::Args;
 use micro_sdk::{
     client::Node,
-    wire::{Fault, status::Status},
+    wire::{Code, Fault, status::Status},
 };
 #[cfg(test)]
 pub(super) use sample::sample;
@@ -90,6 +90,12 @@ impl StatusCommand {
     /// watch.
     async fn watch(&self, node: &Node, output: &Output) -> Result<(), Failure> {
         let clear = output.for_terminal() && !output.json();
+        // What is not there at first is a slip; what goes meanwhile is what is watched for.
+        if let Err(fault) = self.look(node).await
+            && fault.code == Code::NotFound
+        {
+            return Err(fault.into());
+        }
         loop {
             match self.look(node).await {
                 Ok(status) if output.json() => output.line(&STATUS, &status)?,

@@ -13,24 +13,23 @@ use micro_sdk::wire::{
 /// `NotFound` if there is neither.
 pub(super) fn zoom(status: Status, name: &str) -> Result<Status, Fault> {
     let is_it = |node: &NodeStatus| node.name == name || node.id.to_string() == name;
-    let node = status.nodes.iter().find(|node| is_it(node)).cloned();
+    // A node that is gone and the one in its place may have one name.
+    let found: Vec<NodeStatus> = status.nodes.iter().filter(|node| is_it(node)).cloned().collect();
     let service = status.services.iter().find(|service| service.name == name).cloned();
-    if node.is_none() && service.is_none() {
+    if found.is_empty() && service.is_none() {
         return Err(unknown(&status, name));
     }
     let about = |text: &str| {
-        let names = node.iter().map(|node| &node.name).chain(service.iter().map(|service| &service.name));
+        let names = found.iter().map(|node| &node.name).chain(service.iter().map(|service| &service.name));
         names.into_iter().any(|name| names_it(text, name))
     };
-    let nodes = status.nodes.into_iter().filter(|other| match (&node, &service) {
-        (Some(node), _) if node.id == other.id => true,
-        (_, Some(service)) => service.nodes.contains(&other.name),
-        _ => false,
+    let nodes = status.nodes.into_iter().filter(|other| {
+        let runs_it = service.as_ref().is_some_and(|service| service.nodes.contains(&other.name));
+        runs_it || found.iter().any(|node| node.id == other.id)
     });
-    let services = status.services.into_iter().filter(|other| match (&node, &service) {
-        (_, Some(service)) if service.name == other.name => true,
-        (Some(node), _) => other.nodes.contains(&node.name),
-        _ => false,
+    let services = status.services.into_iter().filter(|other| {
+        let runs_there = found.iter().any(|node| other.nodes.contains(&node.name));
+        runs_there || service.as_ref().is_some_and(|service| service.name == other.name)
     });
     let (nodes, services): (Vec<_>, Vec<ServiceStatus>) = (nodes.collect(), services.collect());
     let mut consensus = status.consensus;
