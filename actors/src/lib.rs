@@ -34,7 +34,7 @@ pub use kit::{
     Supervisor, shut_down,
 };
 pub use machines::Machines;
-pub use registry::{header_begins_with, is_reserved, strip_hops};
+pub use registry::{header_begins_with, is_passed_on, is_reserved, strip_hops};
 pub use renewal::{
     IDENTITY_FILE, TRUST_FILE, keep as keep_identity, kept_trust, renew_at_start, renew_by_proof,
 };

@@ -4,7 +4,7 @@
 //! them in a binary metadata entry, so that our own clients lose nothing.
 
 use crate::wire::{Code, Codec, Fault};
-use tonic::{Status, metadata::MetadataValue};
+use tonic::{Status, TimeoutExpired, metadata::MetadataValue};
 
 /// The metadata entry of a status that holds the exact [`Fault`], as [`Codec`] encodes it.
 pub const FAULT_METADATA: &str = "micro-fault-bin";
@@ -40,7 +40,7 @@ impl From<Status> for Fault {
             "" => status.code().description().to_lowercase(),
             message => message.to_owned(),
         };
-        let (code, effect_unknown) = fault_code(status.code());
+        let (code, effect_unknown) = fault_code(&status);
         let fault = Fault::new(code, message);
         if effect_unknown { fault.effect_unknown() } else { fault }
     }
@@ -68,8 +68,8 @@ fn grpc_code(code: Code) -> tonic::Code {
 }
 
 /// The kind of fault of a foreign status, and whether something may have been done in spite of it.
-fn fault_code(code: tonic::Code) -> (Code, bool) {
-    match code {
+fn fault_code(status: &Status) -> (Code, bool) {
+    match status.code() {
         tonic::Code::InvalidArgument | tonic::Code::OutOfRange => (Code::Usage, false),
         tonic::Code::Unauthenticated | tonic::Code::PermissionDenied => (Code::Denied, false),
         tonic::Code::NotFound => (Code::NotFound, false),
@@ -77,13 +77,16 @@ fn fault_code(code: tonic::Code) -> (Code, bool) {
         tonic::Code::AlreadyExists | tonic::Code::Aborted | tonic::Code::FailedPrecondition => {
             (Code::Conflict, false)
         }
-        // tonic's server answers CANCELLED when the deadline that the caller sent has passed.
-        tonic::Code::DeadlineExceeded | tonic::Code::Cancelled => (Code::Timeout, true),
+        // tonic's server answers CANCELLED when the deadline that the caller sent has passed, as nobody else does.
+        tonic::Code::Cancelled if status.message() == TimeoutExpired(()).to_string() => (Code::Timeout, true),
+        tonic::Code::DeadlineExceeded => (Code::Timeout, true),
         tonic::Code::ResourceExhausted => (Code::Limited, false),
         tonic::Code::Unavailable => (Code::Unavailable, true),
-        tonic::Code::Ok | tonic::Code::Unknown | tonic::Code::Internal | tonic::Code::DataLoss => {
-            (Code::Failed, true)
-        }
+        tonic::Code::Ok
+        | tonic::Code::Cancelled
+        | tonic::Code::Unknown
+        | tonic::Code::Internal
+        | tonic::Code::DataLoss => (Code::Failed, true),
     }
 }
 
@@ -168,6 +171,7 @@ mod tests {
             (tonic::Code::Unimplemented, Code::Unimplemented, Effect::None),
             (tonic::Code::FailedPrecondition, Code::Conflict, Effect::None),
             (tonic::Code::DeadlineExceeded, Code::Timeout, Effect::Unknown),
+            (tonic::Code::Cancelled, Code::Failed, Effect::Unknown),
             (tonic::Code::ResourceExhausted, Code::Limited, Effect::None),
         ];
         for (from, code, effect) in cases {
@@ -175,6 +179,8 @@ mod tests {
             assert_eq!((fault.code, fault.message.as_str(), fault.effect), (code, "text", effect));
         }
         assert!(!Fault::from(Status::new(tonic::Code::NotFound, "")).message.is_empty());
+        let late = Status::from_error(Box::new(TimeoutExpired(())));
+        assert_eq!(Fault::from(late).code, Code::Timeout);
     }
 
     #[test]

@@ -279,6 +279,7 @@ fn outcome<T>(answer: &Result<T, Fault>, given: Option<Duration>) -> Outcome {
         code if is_an_answer(code) => Outcome::Good,
         Code::Failed | Code::Internal | Code::Unknown => Outcome::Failed,
         Code::Limited | Code::Overloaded => Outcome::Busy,
+        Code::Unreachable => Outcome::Cut,
         Code::Timeout if given.is_some_and(|given| given < PATIENCE) => Outcome::Busy,
         _ => Outcome::Lost,
     }

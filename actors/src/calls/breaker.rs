@@ -18,8 +18,10 @@ pub(super) enum Outcome {
     Good,
     /// It answered that it failed: its own mistake, or that of whoever asked for something odd.
     Failed,
-    /// It could not be reached, did not answer in time, or broke off.
+    /// It did not answer in time, or broke off.
     Lost,
+    /// The way to it broke off, which is lost as well, until there is another one.
+    Cut,
     /// It had no room. That is no fault, and no proof of health.
     Busy,
 }
@@ -40,8 +42,9 @@ pub(super) enum Admission {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Breaker {
     state: State,
-    /// Calls lost one after the other.
+    /// Calls lost one after the other, and how many of these by the way to it.
     lost: u32,
+    cut: u32,
     /// How often it has opened without a call having gone well in between.
     openings: u32,
     window: Window,
@@ -51,7 +54,7 @@ pub(super) struct Breaker {
 #[derive(Clone, Copy, Debug)]
 enum State {
     Closed,
-    Open { until: Instant },
+    Open { until: Instant, by_way: bool },
     Trying { since: Instant },
 }
 
@@ -72,14 +75,14 @@ impl Window {
 impl Breaker {
     pub fn new(now: Instant) -> Self {
         let window = Window::starting(now);
-        Breaker { state: State::Closed, lost: 0, openings: 0, window, before: window }
+        Breaker { state: State::Closed, lost: 0, cut: 0, openings: 0, window, before: window }
     }
 
     /// Whether a call may be made now. Nothing is noted: the one that is made [begins](Self::begin).
     pub fn admission(&self, now: Instant) -> Admission {
         match self.state {
             State::Closed => Admission::Open,
-            State::Open { until } if now < until => Admission::Refused(until - now),
+            State::Open { until, .. } if now < until => Admission::Refused(until - now),
             State::Open { .. } => Admission::Trial,
             State::Trying { since } => match TRIAL.checked_sub(now.saturating_duration_since(since)) {
                 Some(left) if !left.is_zero() => Admission::Refused(left),
@@ -95,33 +98,42 @@ impl Breaker {
         }
     }
 
+    /// Notes that there is a way to it. If all that was lost was lost on the way, nothing speaks against it.
+    pub fn way_found(&mut self) {
+        if matches!(self.state, State::Open { by_way: true, .. }) {
+            (self.state, self.lost, self.cut, self.openings) = (State::Closed, 0, 0, 0);
+        }
+    }
+
     /// Notes what became of a call. Returns whether that has opened the circuit.
     pub fn note(&mut self, outcome: Outcome, policy: &BreakerPolicy, now: Instant) -> bool {
         self.roll(now);
         if outcome == Outcome::Busy {
             // The one by which it was tried has shown nothing: the next may.
             if matches!(self.state, State::Trying { .. }) {
-                self.state = State::Open { until: now };
+                self.state = State::Open { until: now, by_way: false };
             }
             return false;
         }
         self.window.calls = self.window.calls.saturating_add(1);
         if outcome == Outcome::Good {
-            (self.state, self.lost, self.openings) = (State::Closed, 0, 0);
+            (self.state, self.lost, self.cut, self.openings) = (State::Closed, 0, 0, 0);
             return false;
         }
         self.window.failed = self.window.failed.saturating_add(1);
         if outcome == Outcome::Failed {
             // It is there, and answers.
-            (self.state, self.lost) = (State::Closed, 0);
+            (self.state, self.lost, self.cut) = (State::Closed, 0, 0);
             return false;
         }
         self.lost = self.lost.saturating_add(1);
+        self.cut = self.cut.saturating_add(u32::from(outcome == Outcome::Cut));
         let tried = matches!(self.state, State::Trying { .. });
         let opens = matches!(self.state, State::Closed) && self.lost >= policy.failures;
         if tried || opens {
             let doubled = policy.open.saturating_mul(1 << self.openings.min(DOUBLINGS_MAX));
-            self.state = State::Open { until: now + doubled.min(policy.open_max) };
+            self.state =
+                State::Open { until: now + doubled.min(policy.open_max), by_way: self.cut == self.lost };
             self.openings = self.openings.saturating_add(1);
         }
         tried || opens
@@ -200,6 +212,24 @@ mod tests {
         assert_eq!(breaker.admission(later + TRIAL), Admission::Trial);
         breaker.note(Outcome::Busy, &policy, later);
         assert_eq!(breaker.admission(later), Admission::Trial);
+    }
+
+    #[test]
+    fn what_was_lost_on_the_way_counts_until_there_is_another_way() {
+        let (now, policy) = (Instant::now(), policy());
+        let mut breaker = Breaker::new(now);
+        for opens in [false, false, true] {
+            assert_eq!(breaker.note(Outcome::Cut, &policy, now), opens);
+        }
+        assert_eq!(breaker.admission(now), Admission::Refused(5 * S), "others are called meanwhile");
+        breaker.way_found();
+        assert_eq!(breaker.admission(now), Admission::Open);
+        // One that was lost where there was a way speaks against the instance.
+        for outcome in [Outcome::Cut, Outcome::Lost, Outcome::Cut] {
+            breaker.note(outcome, &policy, now);
+        }
+        breaker.way_found();
+        assert_eq!(breaker.admission(now), Admission::Refused(5 * S));
     }
 
     #[test]

@@ -32,6 +32,7 @@ use callee::Callee;
 use choice::{Distance, Seat};
 use micro_mesh::Mesh;
 use micro_sdk::wire::{Head, Instance, Namespace, Seams, ServiceName};
+use outlook::Outlook;
 use std::{
     collections::BTreeMap,
     sync::{Arc, RwLock},
@@ -103,13 +104,17 @@ impl Calls {
         let (here, table) = (self.0.mesh.node(), self.0.registry.table());
         let own = table.place(here);
         let outlooks = callee.outlooks(&candidates, now);
-        let seat = |(instance, outlook): (Arc<Instance>, _)| {
+        let seat = |(instance, outlook): (Arc<Instance>, Arc<Outlook>)| {
             let (node, traits) = (instance.node, table.traits(instance.node).clone());
             let (distance, way) = match node == here {
                 true => (Distance::Node, Duration::ZERO),
                 false => {
                     let distance = Distance::between(own, &traits.place);
-                    (distance, self.0.mesh.rtt(node).unwrap_or(distance.usual()))
+                    let measured = self.0.mesh.rtt(node);
+                    if measured.is_some() {
+                        outlook.way_found();
+                    }
+                    (distance, measured.unwrap_or(distance.usual()))
                 }
             };
             Seat { instance, traits, distance, way, outlook }

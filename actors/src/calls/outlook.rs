@@ -59,6 +59,11 @@ impl Outlook {
         self.seen().breaker.admission(now)
     }
 
+    /// Notes that there is a way to it.
+    pub fn way_found(&self) {
+        self.seen().breaker.way_found();
+    }
+
     /// The calls of the last seconds, and how many of them failed.
     pub fn failing(&self, now: Instant) -> (u32, u32) {
         self.seen().breaker.failing(now)
@@ -93,7 +98,7 @@ impl Passage {
                 seen.measured = true;
             }
             // What fails at once is no quicker for that: else all calls would be drawn to it.
-            Outcome::Failed | Outcome::Lost => {
+            Outcome::Failed | Outcome::Lost | Outcome::Cut => {
                 let expected = seen.takes.worst(took, now);
                 seen.takes.observe(expected, now);
             }

@@ -7,7 +7,7 @@ use crate::{
 };
 use micro_mesh::Place;
 use micro_sdk::wire::{
-    NodeId, ServiceName,
+    Namespace, NodeId, ServiceName,
     status::{CertificateStatus, ConsensusStatus, NodeState, NodeStatus, Problem, Role, Severity},
 };
 use std::{collections::BTreeSet, fmt::Write};
@@ -203,8 +203,9 @@ impl Problems {
         }
     }
 
-    fn of_drained_services(&mut self, services: &[(ServiceName, Vec<String>)]) {
-        for (service, nodes) in services {
+    fn of_drained_services(&mut self, services: &[(&Namespace, &ServiceName, Vec<String>)]) {
+        for (namespace, service, nodes) in services {
+            let (service, _) = named(namespace, service);
             let message = format!(
                 "service {service} can't be called: it is on drained nodes only: {}",
                 nodes.join(", ")
@@ -213,8 +214,9 @@ impl Problems {
         }
     }
 
-    fn of_failing_services(&mut self, services: &[(ServiceName, usize, usize, String)]) {
-        for (service, failing, all, reason) in services {
+    fn of_failing_services(&mut self, services: &[(&Namespace, &ServiceName, usize, usize, String)]) {
+        for (namespace, service, failing, all, reason) in services {
+            let (service, asked) = named(namespace, service);
             let message = match failing == all {
                 true if *all == 1 => {
                     format!("service {service} can't be called: its only instance does not work: {reason}")
@@ -224,7 +226,7 @@ impl Problems {
                 }
                 false => format!("{failing} of {all} instances of service {service} do not work: {reason}"),
             };
-            let help = format!("see how each is: `micro-node services {service}`");
+            let help = format!("see how each is: `micro-node services {asked}`");
             self.add(Severity::Warning, message, &help);
         }
     }
@@ -284,6 +286,14 @@ impl Problems {
 fn name_of(id: NodeId, nodes: &[NodeStatus]) -> String {
     let node = nodes.iter().find(|node| node.id == id);
     node.map_or_else(|| id.to_string(), |node| node.name.clone())
+}
+
+/// A service as a sentence names it, and as a command does.
+fn named(namespace: &Namespace, service: &ServiceName) -> (String, String) {
+    if *namespace == Namespace::default() {
+        return (service.to_string(), service.to_string());
+    }
+    (format!("{service} of {namespace}"), format!("{service} --namespace {namespace}"))
 }
 
 fn blobs(count: u64) -> String {

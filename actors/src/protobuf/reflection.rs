@@ -1,6 +1,7 @@
 //! Asks a server of gRPC what it offers (gRPC Server Reflection Protocol, v1 and v1alpha, whose messages are the same).
 
 use super::contract::{Contract, DESCRIPTORS_BYTES_MAX};
+use crate::registry::OF_NODE;
 use futures::{SinkExt, StreamExt, channel::mpsc};
 use http::uri::PathAndQuery;
 use micro_sdk::{
@@ -18,6 +19,7 @@ use std::{
 use tonic::{
     Status, Streaming,
     client::Grpc,
+    metadata::MetadataValue,
     transport::{Channel, Endpoint},
 };
 use tonic_reflection::pb::v1::{
@@ -76,7 +78,8 @@ impl Dialogue {
         // Sent ahead of the call: some servers begin their answer with the first question only.
         let _ = ask.try_send(question(MessageRequest::ListServices(String::new())));
         let codec = ProtoCodec::<ServerReflectionRequest, ServerReflectionResponse>::default();
-        let request = tonic::Request::new(asked);
+        let mut request = tonic::Request::new(asked);
+        request.metadata_mut().insert(OF_NODE.0, MetadataValue::from_static(OF_NODE.1));
         let answers = grpc.streaming(request, PathAndQuery::from_static(path), codec).await?.into_inner();
         let mut dialogue = Dialogue { ask, answers, services: Vec::new() };
         if let MessageResponse::ListServicesResponse(list) = dialogue.answer().await? {

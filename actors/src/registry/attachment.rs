@@ -87,8 +87,8 @@ impl Attachment {
                 connector.set_connect_timeout(Some(Duration::from_secs(1)));
                 let authority = address.to_string().parse().expect("an address is an authority");
                 let line = Line::new(address);
-                let plain = Plain::new(connector.clone(), address);
-                let channel = Channel::new(connector, address);
+                let plain = Plain::new(connector, address);
+                let channel = Channel::new(address);
                 Connection::Http { line, authority, channel, plain, encoding }
             }
         };

@@ -1,7 +1,7 @@
 //! What the node says of a call to the instance that answers it: its trace, and who calls. Callers can't say it: what
 //! they send under these names is refused or dropped at the doors.
 
-use http::{HeaderName, HeaderValue, header::InvalidHeaderValue};
+use http::{HeaderMap, HeaderName, HeaderValue, header::InvalidHeaderValue};
 use micro_sdk::wire::{Caller, Head};
 
 /// W3C Trace Context.
@@ -13,6 +13,15 @@ const CALLER: HeaderName = HeaderName::from_static("micro-caller");
 const ACCOUNT: HeaderName = HeaderName::from_static("micro-account");
 const ACCOUNT_NAMESPACE: HeaderName = HeaderName::from_static("micro-account-namespace");
 const ACCOUNT_SCOPES: HeaderName = HeaderName::from_static("micro-account-scopes");
+
+/// Whether a node has sent this, to what it takes for an instance, on behalf of somebody else. Where it comes from says
+/// nothing then of who asks.
+pub fn is_passed_on(headers: &HeaderMap) -> bool {
+    headers.contains_key(CALLER)
+}
+
+/// What a node says that asks something of an instance by itself, which its owner could have meant for another.
+pub(crate) const OF_NODE: (&str, &str) = ("micro-caller", "node");
 
 /// How many there are at most.
 pub(super) const HEADERS_MAX: usize = 6;
@@ -65,12 +74,12 @@ pub(super) fn passing(mut value: HeaderValue) -> HeaderValue {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
     use crate::auth::tests::account;
     use micro_sdk::wire::{Namespace, TraceId};
 
-    fn head(caller: Caller) -> Head {
+    pub fn head(caller: Caller) -> Head {
         Head {
             namespace: Namespace::default(),
             service: "shop".parse().expect("a good name"),

@@ -1,40 +1,20 @@
-//! How an instance is asked what has one request and one answer: over HTTP/2, on a connection of each thread that asks.
-//!
-//! It stands on h2 itself. A client around that puts a pool, two channels and a task between each caller and the
-//! connection, which is more than the rest of the way through a node. Callers of one thread share a connection, and
-//! never wait for another thread.
+//! How an instance is asked what has one request and one answer.
 
+use super::connections::{Connections, Unreached, Windows, is_refusal};
 use bytes::{Bytes, BytesMut};
-use h2::{
-    Reason, RecvStream,
-    client::{Builder, SendRequest},
-};
+use h2::RecvStream;
 use http::{Request, StatusCode};
-use std::{
-    collections::HashMap,
-    net::SocketAddr,
-    sync::{Mutex, PoisonError},
-    time::Duration,
-};
-use tokio::{
-    net::TcpStream,
-    runtime::{Handle, Id},
-    sync::Mutex as Turn,
-    time::timeout,
-};
+use std::net::SocketAddr;
 
-/// How long it may take to be connected on this host.
-const DIAL_LIMIT: Duration = Duration::from_secs(1);
-/// What an instance may send ahead on one stream, and on all of them together.
-const STREAM_WINDOW: u32 = 1 << 20;
-const CONNECTION_WINDOW: u32 = 8 << 20;
+/// Answers are read as they come, so that these only bound what is on its way.
+const WINDOWS: Windows = Windows { stream: 1 << 20, connection: 8 << 20 };
 
 /// Why there is no answer.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum LineError {
     /// Nothing was done.
-    #[error("{0}")]
-    Unreached(String),
+    #[error(transparent)]
+    Unreached(#[from] Unreached),
     /// It may have been done.
     #[error("{0}")]
     Broken(String),
@@ -43,17 +23,12 @@ pub(super) enum LineError {
     TooLong(usize),
 }
 
-/// The connections to one instance.
-pub(super) struct Line {
-    address: SocketAddr,
-    senders: Mutex<HashMap<Id, SendRequest<Bytes>>>,
-    /// Held by who dials, so that callers who come together dial once.
-    dialling: Turn<()>,
-}
+/// The way to one instance.
+pub(super) struct Line(Connections);
 
 impl Line {
     pub(super) fn new(address: SocketAddr) -> Self {
-        Line { address, senders: Mutex::default(), dialling: Turn::default() }
+        Line(Connections::new(address, WINDOWS))
     }
 
     /// Sends a request and reads the whole answer, of at most `most` bytes.
@@ -66,61 +41,15 @@ impl Line {
         body: Bytes,
         most: usize,
     ) -> Result<(StatusCode, Bytes), LineError> {
-        let mut sender = self.sender().await?;
+        let mut sender = self.0.sender().await?;
         // One that has ended since it was found ready has sent nothing.
         let sent = sender.send_request(request, body.is_empty());
-        let (answer, mut rest) = sent.map_err(|error| LineError::Unreached(error.to_string()))?;
+        let (answer, mut rest) = sent.map_err(|error| Unreached(error.to_string()))?;
         if !body.is_empty() {
             rest.send_data(body, true).map_err(broken)?;
         }
         let (head, answer) = answer.await.map_err(broken)?.into_parts();
         Ok((head.status, gather(answer, most).await?))
-    }
-
-    /// A connection of this thread that takes another request: the one that there is, else a new one.
-    async fn sender(&self) -> Result<SendRequest<Bytes>, LineError> {
-        let thread = Handle::current().id();
-        if let Some(ready) = self.ready(thread).await {
-            return Ok(ready);
-        }
-        let _turn = self.dialling.lock().await;
-        // Whoever had the turn before may have dialled for this thread.
-        if let Some(ready) = self.ready(thread).await {
-            return Ok(ready);
-        }
-        let sender = timeout(DIAL_LIMIT, Box::pin(self.dial())).await;
-        let sender = sender.map_err(|_| LineError::Unreached("it takes no connection".to_owned()))??;
-        self.senders().insert(thread, sender.clone());
-        sender.ready().await.map_err(|error| LineError::Unreached(error.to_string()))
-    }
-
-    async fn ready(&self, thread: Id) -> Option<SendRequest<Bytes>> {
-        let known = self.senders().get(&thread).cloned()?;
-        known.ready().await.ok()
-    }
-
-    fn senders(&self) -> std::sync::MutexGuard<'_, HashMap<Id, SendRequest<Bytes>>> {
-        self.senders.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    async fn dial(&self) -> Result<SendRequest<Bytes>, LineError> {
-        let unreached = |error: &dyn std::fmt::Display| LineError::Unreached(error.to_string());
-        let stream = TcpStream::connect(self.address).await.map_err(|error| unreached(&error))?;
-        // Waiting for more to send would only delay what there is. Failing costs 40 ms at most.
-        let _ = stream.set_nodelay(true);
-        let mut builder = Builder::new();
-        builder
-            .enable_push(false)
-            .initial_window_size(STREAM_WINDOW)
-            .initial_connection_window_size(CONNECTION_WINDOW);
-        let (sender, connection) = builder.handshake(stream).await.map_err(|error| unreached(&error))?;
-        tokio::spawn(async move {
-            // Each caller is told by its own stream.
-            if let Err(error) = connection.await {
-                tracing::debug!(%error, "a connection to an instance broke");
-            }
-        });
-        Ok(sender)
     }
 }
 
@@ -145,12 +74,10 @@ async fn gather(mut body: RecvStream, most: usize) -> Result<Bytes, LineError> {
     Ok(if whole.is_empty() { first } else { whole.freeze() })
 }
 
-/// What an error of a stream comes to: an instance that says that it will not look at it has done nothing.
+/// What an error of a stream comes to.
 fn broken(error: h2::Error) -> LineError {
-    let refused = error.reason() == Some(Reason::REFUSED_STREAM);
-    let going = error.is_go_away() && error.reason() == Some(Reason::NO_ERROR);
-    match error.is_remote() && (refused || going) {
-        true => LineError::Unreached("it takes no more requests".to_owned()),
+    match is_refusal(&error) {
+        true => Unreached("it takes no more requests".to_owned()).into(),
         false => LineError::Broken(error.to_string()),
     }
 }

@@ -8,6 +8,7 @@ mod attachment;
 mod channel;
 mod collision;
 mod concurrency;
+mod connections;
 mod heading;
 mod health;
 mod hops;
@@ -23,7 +24,8 @@ mod work;
 
 pub use attach_guard::AttachGuard;
 pub use attachment::{Attachment, Backend, Encoding, InsideHandler};
-pub use heading::{header_begins_with, is_reserved};
+pub(crate) use heading::OF_NODE;
+pub use heading::{header_begins_with, is_passed_on, is_reserved};
 pub use health::{Care, Check, Owner, Probe};
 pub use hops::strip_hops;
 pub use offer::Offer;
@@ -35,7 +37,7 @@ use crate::{Body, network::Neighbour, policy::PolicyBook};
 use bytes::Bytes;
 use http::Response;
 use leases::Leases;
-use micro_mesh::Mesh;
+use micro_mesh::{LinkState, Mesh};
 use micro_sdk::wire::{
     Code, Endpoint, Fault, Head, Health, Instance, InstanceId, Namespace, NodeId, Seams, ServiceName,
     status::ServiceStatus,
@@ -253,9 +255,24 @@ impl Registry {
                 format!("no service {:?} is known yet: this node has just started", service.as_str());
             return Fault::new(Code::Unavailable, message).help("try again in a moment, or ask another node");
         }
+        if let Some(others) = self.cut_off_from() {
+            let message = format!(
+                "no service {:?} is known here, and none of the {others} other nodes can be reached that may have it",
+                service.as_str()
+            );
+            return Fault::new(Code::Unavailable, message).help("`micro-node network check` says why");
+        }
         Fault::new(Code::NotFound, format!("no service {:?} in namespace {namespace}", service.as_str()))
             .help(format!("looked up in the registry of node {}", table.node_name(self.0.mesh.node())))
             .help("`micro-node services` lists them; a new one is seen everywhere within two seconds")
+    }
+
+    /// How many other nodes there are, if none of them can be reached. What they offer is forgotten then.
+    fn cut_off_from(&self) -> Option<usize> {
+        let mesh = &self.0.mesh;
+        let others: Vec<_> = mesh.routes().into_iter().filter(|route| !mesh.has_left(route.node)).collect();
+        let reached = others.iter().any(|route| matches!(route.state, LinkState::Up | LinkState::Idle));
+        (!reached && !others.is_empty()).then_some(others.len())
     }
 
     /// Has all instances of this node work within the bounds of the policies of their services.

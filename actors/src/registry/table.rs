@@ -150,14 +150,14 @@ impl Table {
     }
 
     /// The services that are on drained nodes and on no others, with the names of those.
-    pub fn out_of_work(&self) -> Vec<(ServiceName, Vec<String>)> {
+    pub fn out_of_work(&self) -> Vec<(&Namespace, &ServiceName, Vec<String>)> {
         let idle = self.drained.keys().filter(|service| !self.services.contains_key(service));
-        idle.map(|(namespace, service)| (service.clone(), self.drained(namespace, service))).collect()
+        idle.map(|(namespace, service)| (namespace, service, self.drained(namespace, service))).collect()
     }
 
     /// The services of which instances do not work, with how many of how many, and the first of their reasons.
-    pub fn ailing(&self) -> Vec<(ServiceName, usize, usize, String)> {
-        let ailing = self.services.iter().filter_map(|((_, service), instances)| {
+    pub fn ailing(&self) -> Vec<(&Namespace, &ServiceName, usize, usize, String)> {
+        let ailing = self.services.iter().filter_map(|((namespace, service), instances)| {
             let mut reasons = instances.iter().filter_map(|instance| match &instance.health {
                 Health::Failing { reason, .. } => {
                     Some(format!("{reason} (on {})", self.node_name(instance.node)))
@@ -165,7 +165,7 @@ impl Table {
                 _ => None,
             });
             let first = reasons.next()?;
-            Some((service.clone(), 1 + reasons.count(), instances.len(), first))
+            Some((namespace, service, 1 + reasons.count(), instances.len(), first))
         });
         ailing.collect()
     }
@@ -245,7 +245,7 @@ mod tests {
             |instances: &[Arc<Instance>]| instances.iter().map(|instance| instance.id).collect::<Vec<_>>();
         assert_eq!(ids(table.instances(&namespace, &shop)), [2]);
         assert_eq!(ids(table.known(&namespace, &shop)), [1, 2, 3]);
-        assert_eq!(table.ailing(), [(shop.clone(), 1, 3, format!("refused (on {})", NodeId(1)))]);
+        assert_eq!(table.ailing(), [(&namespace, &shop, 1, 3, format!("refused (on {})", NodeId(1)))]);
         let none = Table::of([instance(1, failing())]);
         assert!(none.instances(&namespace, &shop).is_empty());
         assert_eq!(none.names(&namespace), std::slice::from_ref(&shop));

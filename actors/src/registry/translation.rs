@@ -48,9 +48,11 @@ pub(super) async fn to_protobuf(
     let message = from_json(method.input(), &body)?;
     let mut head = head.clone();
     head.metadata.push((CONTENT_TYPE.to_string(), PROTOBUF.to_owned()));
-    let server = service_fn(|request: Request<tonic::body::Body>| {
+    // tonic knows its own statuses only, which hold faults as they are.
+    let server = service_fn(async |request: Request<tonic::body::Body>| {
         let body = request.into_body().map_err(Fault::from).boxed_unsync();
-        channel.converse(&head, body)
+        let answer = channel.converse(&head, body).await.map_err(Status::from)?;
+        Ok::<_, Status>(answer.map(|body| body.map_err(Status::from)))
     });
     let mut grpc = tonic::client::Grpc::new(server).max_decoding_message_size(MESSAGE_BYTES_MAX);
     grpc.ready().await?;

@@ -7,6 +7,7 @@
 mod heard;
 mod piece;
 mod pump;
+mod saying;
 
 pub use heard::Heard;
 pub use piece::{DATA_BYTES_MAX, Metadata, Piece};

@@ -56,18 +56,30 @@ impl Piece {
 }
 
 impl Frame {
-    /// The bytes of the frame. Metadata that is too long becomes a fault that says so.
+    /// The bytes of the frame.
     pub(super) fn encode(&self) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        self.encode_into(&mut bytes);
+        bytes
+    }
+
+    /// Appends the bytes of the frame. Metadata that is too long becomes a fault that says so.
+    pub(super) fn encode_into(&self, buffer: &mut Vec<u8>) {
         match self {
-            Frame::Piece(Piece::Head(metadata)) => with_metadata(HEAD, metadata),
-            Frame::Piece(Piece::End(metadata)) => with_metadata(END, metadata),
-            Frame::Piece(Piece::Data(bytes)) => [&[DATA], &bytes[..]].concat(),
-            Frame::Piece(Piece::Fault(fault)) => {
-                let mut bytes = vec![FAULT];
-                Codec::encode_into(fault, &mut bytes);
-                bytes
+            Frame::Piece(Piece::Head(metadata)) => metadata_into(buffer, HEAD, metadata),
+            Frame::Piece(Piece::End(metadata)) => metadata_into(buffer, END, metadata),
+            Frame::Piece(Piece::Data(bytes)) => {
+                buffer.push(DATA);
+                buffer.extend_from_slice(bytes);
             }
-            Frame::Credit(bytes) => [&[CREDIT], &bytes.to_le_bytes()[..]].concat(),
+            Frame::Piece(Piece::Fault(fault)) => {
+                buffer.push(FAULT);
+                Codec::encode_into(fault, buffer);
+            }
+            Frame::Credit(bytes) => {
+                buffer.push(CREDIT);
+                buffer.extend_from_slice(&bytes.to_le_bytes());
+            }
         }
     }
 
@@ -99,15 +111,16 @@ impl Frame {
     }
 }
 
-fn with_metadata(kind: u8, metadata: &Metadata) -> Vec<u8> {
-    let mut bytes = vec![kind];
-    Codec::encode_into(metadata, &mut bytes);
-    if Codec::decode::<Metadata, HEAD_BYTES_MAX>(&bytes[1..]).is_ok() {
-        return bytes;
+fn metadata_into(buffer: &mut Vec<u8>, kind: u8, metadata: &Metadata) {
+    let start = buffer.len();
+    buffer.push(kind);
+    Codec::encode_into(metadata, buffer);
+    if Codec::decode::<Metadata, HEAD_BYTES_MAX>(&buffer[start + 1..]).is_err() {
+        buffer.truncate(start);
+        let message =
+            format!("the metadata of the answer is more than the {HEAD_BYTES_MAX} bytes that are carried");
+        Frame::Piece(Piece::Fault(Fault::new(Code::Failed, message).effect_unknown())).encode_into(buffer);
     }
-    let message =
-        format!("the metadata of the answer is more than the {HEAD_BYTES_MAX} bytes that are carried");
-    Frame::Piece(Piece::Fault(Fault::new(Code::Failed, message).effect_unknown())).encode()
 }
 
 #[cfg(test)]

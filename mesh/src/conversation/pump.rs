@@ -6,9 +6,10 @@
 //! ```
 
 use super::{
-    CONVERSATIONS_MAX, HEAD_TIMEOUT, Heard, Piece, Said, WINDOW,
+    CONVERSATIONS_MAX, HEAD_TIMEOUT, Heard, Piece, Said,
     heard::{Ear, hearing},
     piece::{FRAME_BYTES_MAX, Frame},
+    saying::Saying,
 };
 use crate::{
     FrameError, FrameReceiver, FrameSender,
@@ -32,10 +33,12 @@ enum Side {
     Answers,
 }
 
-/// Begins a conversation over `link`.
+/// Begins a conversation over `link`. What is there of the request already goes with its head, in one packet if it
+/// fits: the other side is woken once for both.
 ///
 /// # Errors
-/// [`Code::Usage`] if the head is too long, [`Code::Unreachable`] if the link is gone. Nothing was done.
+/// [`Code::Usage`] if the head is too long, [`Code::Unreachable`] if the link is gone: nothing was done, unless the
+/// fault says that this is not known.
 pub(crate) async fn ask(link: &Arc<Link>, head: &Head, said: Said) -> Result<Heard, Fault> {
     let lost = |reason: String| {
         Fault::new(Code::Unreachable, format!("the link to node {} is gone: {reason}", link.peer))
@@ -43,11 +46,17 @@ pub(crate) async fn ask(link: &Arc<Link>, head: &Head, said: Said) -> Result<Hea
     let request = frame_head(Kind::Conversation, head)?;
     let opened = link.open(CALL_PRIORITY).await;
     let (mut send, recv, guard) = opened.map_err(|error| lost(describe(&error)))?;
-    send.write(&mut [request]).await.map_err(|error| lost(error.to_string()))?;
+    let mut saying = Saying::new(said);
+    let mut pieces = [request, saying.frames().unwrap_or_default()];
+    if let Err(error) = send.write(&mut pieces).await {
+        let fault = lost(error.to_string());
+        // QUIC takes the head away as it takes it: from there on the other side may have it.
+        return Err(if pieces[0].is_empty() { fault.effect_unknown() } else { fault });
+    }
     let (ear, heard) = hearing();
     let sender = FrameSender::new(send, guard.clone());
     let receiver = FrameReceiver::new(recv, guard).with_limit(FRAME_BYTES_MAX);
-    tokio::spawn(Pump { side: Side::Asks, sender, receiver, ear, credit: WINDOW, next: None }.run(said));
+    tokio::spawn(Pump { side: Side::Asks, sender, receiver, ear, saying }.run());
     Ok(heard)
 }
 
@@ -79,11 +88,11 @@ pub(crate) async fn answer(
     };
     let sender = FrameSender::new(send, guard.clone());
     let receiver = FrameReceiver::new(recv, guard).with_limit(FRAME_BYTES_MAX);
-    let pump = Pump { side: Side::Answers, sender, receiver, ear, credit: WINDOW, next: None };
+    let pump = Pump { side: Side::Answers, sender, receiver, ear, saying: Saying::new(said) };
     tokio::select! {
         biased;
         () = inner.closed() => {}
-        () = pump.run(said) => {}
+        () = pump.run() => {}
     }
     if inner.is_draining() {
         // The connection is closed next, and with it goes what has not arrived.
@@ -97,10 +106,7 @@ struct Pump {
     sender: FrameSender,
     receiver: FrameReceiver,
     ear: Ear,
-    /// What may still be sent before the other side has read some of it.
-    credit: usize,
-    /// What is said next, once there is credit for it.
-    next: Option<Piece>,
+    saying: Saying,
 }
 
 /// What woke the pump.
@@ -108,19 +114,19 @@ enum Event {
     Deaf,
     Came(Result<Option<Bytes>, FrameError>),
     Room(u32),
-    Said(Option<Piece>),
+    Said,
 }
 
 impl Pump {
-    async fn run(mut self, mut said: Said) {
-        let (mut saying, mut hearing) = (true, true);
+    async fn run(mut self) {
+        let mut hearing = true;
         loop {
             let event = tokio::select! {
                 biased;
                 () = self.ear.deaf(), if hearing => Event::Deaf,
                 frame = self.receiver.next() => Event::Came(frame),
                 room = self.ear.room(), if hearing => Event::Room(room),
-                piece = said.next(), if saying && self.next.is_none() => Event::Said(piece),
+                () = self.saying.come(), if self.saying.is_idle() => Event::Said,
             };
             match event {
                 // The caller has gone away: so does the work, as the peer learns by the reset.
@@ -133,23 +139,25 @@ impl Pump {
                 }
                 Event::Room(room) => {
                     if self.sender.send(&Frame::Credit(room).encode()).await.is_err() {
-                        saying = false;
+                        self.saying.stop();
                     }
                 }
-                Event::Said(piece) => self.next = Some(piece.unwrap_or_else(unended)),
+                Event::Said => {}
             }
-            if !saying {
-                self.next = None;
-            } else if let Some(piece) = self.next.take_if(|piece| piece.cost() <= self.credit) {
-                self.credit -= piece.cost();
-                let last = piece.is_last();
-                let sent = self.sender.send(&Frame::Piece(piece).encode()).await.is_ok();
-                if self.side == Side::Answers && (last || !sent) {
+            // All that has come is heard before anything is asked for: an answer begins with all there is of a request.
+            if self.saying.is_idle() {
+                continue;
+            }
+            if let Some(frames) = self.saying.frames() {
+                let sent = self.sender.send_all(frames).await.is_ok();
+                if self.side == Side::Answers && (self.saying.is_over() || !sent) {
                     self.sender.finish();
                     return;
                 }
                 // Credit still goes this way. A peer that stops this half has answered, or says why it does not.
-                saying = sent && !last;
+                if !sent {
+                    self.saying.stop();
+                }
             }
         }
     }
@@ -168,7 +176,7 @@ impl Pump {
         };
         let put = match frame {
             Ok(Frame::Credit(bytes)) => {
-                self.credit = self.credit.saturating_add(bytes as usize).min(WINDOW);
+                self.saying.give_credit(bytes as usize);
                 return Continue(());
             }
             Ok(Frame::Piece(piece)) => {
@@ -188,11 +196,6 @@ impl Pump {
             }
         }
     }
-}
-
-/// A side that stops without an end would leave the other one waiting.
-fn unended() -> Piece {
-    Piece::Fault(Fault::new(Code::Internal, "the answer has no end").effect_unknown())
 }
 
 fn broken(why: &str) -> Fault {

@@ -2,6 +2,7 @@
 
 use super::{
     callee::Callee,
+    dynamic,
     failure::Failure,
     globals::Globals,
     input,
@@ -19,6 +20,7 @@ use std::time::{Duration, Instant};
 const EXAMPLES: &str = "\
 Examples:
   micro-node call helloworld call '{\"name\":\"Jane\"}'
+  micro-node call helloworld call --name=Jane
   micro-node call helloworld Greeter.call @request.json
   micro-node call helloworld call '{}' --trace            how long it took, and which nodes it passed
   echo '{\"name\":\"Jane\"}' | micro-node call helloworld call - -H x-tenant=acme --request-timeout 2s";
@@ -30,9 +32,12 @@ pub(super) struct Call {
     #[command(flatten)]
     callee: Callee,
 
-    /// The request: JSON, @FILE, or - for stdin
-    #[arg(default_value = "{}")]
-    body: String,
+    /// The request: JSON, @FILE, or - for stdin [default: {}]
+    body: Option<String>,
+
+    /// Fields of the request, behind all else: `micro-node SERVICE ENDPOINT --help` shows them
+    #[arg(last = true, value_name = "--FIELD=VALUE")]
+    fields: Vec<String>,
 
     /// How long the service may take [default: that of --timeout]
     #[arg(long, alias = "request_timeout", value_name = "TIME", env = "MICRO_NODE_REQUEST_TIMEOUT",
@@ -73,8 +78,17 @@ pub(super) const SHAPES: Shapes = &[&CALL];
 
 impl Call {
     pub(super) fn run(self, globals: &Globals, output: &Output) -> Result<(), Failure> {
-        let body = input::json(&self.body, BODY_BYTES_MAX)?;
+        let given = self.body.as_deref().unwrap_or("{}");
+        let given = if self.fields.is_empty() { Some(input::json(given, BODY_BYTES_MAX)?) } else { None };
         let (reply, took) = session::run(globals, async |node| {
+            let Callee { service, endpoint, .. } = &self.callee;
+            let body = match given {
+                Some(body) => body,
+                None => {
+                    let words = self.body.into_iter().chain(self.fields).collect();
+                    dynamic::request(&node, service.as_str(), endpoint, words).await?
+                }
+            };
             let begun = Instant::now();
             let mut call = node.call(self.callee.service, self.callee.endpoint, body);
             for (name, value) in self.callee.headers {

@@ -63,7 +63,11 @@ mod unit;
 mod user;
 mod version;
 
-use clap::{Arg, ArgMatches, CommandFactory, FromArgMatches, Parser, Subcommand, builder::Resettable};
+use clap::{
+    Arg, ArgMatches, CommandFactory, FromArgMatches, Parser, Subcommand,
+    builder::Resettable,
+    error::{ContextKind, ContextValue, ErrorKind},
+};
 use failure::Failure;
 use globals::Globals;
 use output::Output;
@@ -151,8 +155,7 @@ pub fn main() -> ExitCode {
         Ok(profile) => Globals::begin_with(profile, without_empty_variables(Cli::command())),
         Err(_) => without_empty_variables(Cli::command()),
     };
-    let parsed = command()
-        .try_get_matches_from_mut(std::env::args_os())
+    let parsed = matches_of(command, std::env::args_os().collect())
         .and_then(|matches| Ok((Cli::from_arg_matches(&matches)?, matches)));
     let (mut cli, matches) = match parsed {
         Ok(parsed) => parsed,
@@ -188,6 +191,30 @@ pub fn main() -> ExitCode {
     match settled.and_then(|profile| run(cli, &profile, &output)) {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => failure.fitting(takes(&matches, "stale")).report(&output),
+    }
+}
+
+/// Reads the words that the process was given. What `call` does not know, and all behind it, are fields of the request.
+fn matches_of(command: impl Fn() -> clap::Command, words: Vec<OsString>) -> Result<ArgMatches, clap::Error> {
+    let parsed = command().try_get_matches_from(&words);
+    let unknown = parsed.as_ref().err().and_then(|error| match error.get(ContextKind::InvalidArg) {
+        Some(ContextValue::String(unknown)) if error.kind() == ErrorKind::UnknownArgument => Some(unknown),
+        _ => None,
+    });
+    let Some(unknown) = unknown.filter(|unknown| unknown.starts_with("--")) else { return parsed };
+    let is_it = |word: &OsString| {
+        let word = word.to_string_lossy();
+        word == *unknown || word.strip_prefix(unknown.as_str()).is_some_and(|rest| rest.starts_with('='))
+    };
+    let called = words.iter().position(|word| word == "call").filter(|at| *at > 0);
+    let Some(at) = called.and_then(|called| Some(called + words[called..].iter().position(is_it)?)) else {
+        return parsed;
+    };
+    let mut apart = words.clone();
+    apart.insert(at, "--".into());
+    match command().try_get_matches_from(apart) {
+        Ok(matches) if matches.subcommand_name() == Some("call") => Ok(matches),
+        _ => parsed,
     }
 }
 

@@ -3,7 +3,7 @@
 
 use http::{
     HeaderName,
-    header::{AUTHORIZATION, FORWARDED},
+    header::{AUTHORIZATION, FORWARDED, PROXY_AUTHORIZATION},
 };
 use micro_actors::{header_begins_with, is_reserved};
 
@@ -37,8 +37,7 @@ const BEGINNINGS: [&str; 21] = [
 
 /// Whether a header is for the node, or can't be a caller's word.
 pub(in crate::doors) fn is_kept_back(name: &HeaderName) -> bool {
-    *name == AUTHORIZATION
-        || *name == FORWARDED
+    [AUTHORIZATION, PROXY_AUTHORIZATION, FORWARDED].contains(name)
         || is_reserved(name.as_str())
         || BEGINNINGS.iter().any(|own| header_begins_with(name.as_str(), own))
 }
@@ -53,6 +52,7 @@ mod tests {
         for name in [
             "authorization",
             "forwarded",
+            "proxy-authorization",
             "micro-account",
             "micro_caller",
             "x-real-ip",

@@ -159,6 +159,12 @@ async def sockets():
             await opened.send(message)
             found, told = await closed(opened)
             same((message[:20], found, told[-1]["error"]["code"]), (message[:20], code, error))
+    # What has one answer takes none, and says so.
+    try:
+        async with socket("/helloworld/call?name=Jane"):
+            raise AssertionError("a call is no WebSocket")
+    except websockets.InvalidStatus as refused:
+        same((refused.response.status_code, b"takes no WebSocket" in refused.response.body), (400, True))
     # A page of an origin that is not listed does not get so far.
     for options, status in (
         ({"origin": "https://evil.example"}, 403),

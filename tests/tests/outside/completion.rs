@@ -27,6 +27,9 @@ async fn shells_are_told_of_commands_services_endpoints_and_fields() -> anyhow::
     let _clerk = clerk::serve(&cluster, 0, "default", 64).await?;
     let address = cluster.members[0].address();
     cluster.cli(0)?.ok(&["auth", "create", "account", "jane"]).await?;
+    // What takes HTTP as it is has no endpoint to call.
+    let raw = ["registry", "register", "--name", "clock", "--endpoint", "http://127.0.0.1:5000"];
+    cluster.cli(0)?.ok(&[&raw[..], &["--ttl", "5m", "--health", "none"]].concat()).await?;
     for (line, expected) in [
         ("micro-node sto", &["store"][..]),
         ("micro-node store wri", &["write"]),
@@ -43,7 +46,8 @@ async fn shells_are_told_of_commands_services_endpoints_and_fields() -> anyhow::
         ("micro-node -o json clerk echo --op", &["--open"]),
         ("micro-node call cl", &["clerk"]),
         ("micro-node call clerk Clerk.op", &["Clerk.open_orders"]),
-        ("micro-node services c", &["clerk"]),
+        ("micro-node services c", &["clerk", "clock"]),
+        ("micro-node clo", &[]),
         ("micro-node -t lo", &["local"]),
         ("micro-node -o ya", &["yaml"]),
     ] {

@@ -36,6 +36,9 @@ async fn a_service_is_a_command_whose_flags_are_its_fields() -> anyhow::Result<(
         &["helloworld", "greeter", "call", "--name=Jane"],
         &["helloworld", "call", "{\"name\":\"John\"}", "--name=Jane"],
         &["--timeout", "20s", "--namespace=default", "helloworld", "call", "--name=Jane"],
+        &["call", "helloworld", "call", "--name=Jane"],
+        &["call", "helloworld", "greeter.Call", "--retries", "1", "--name", "Jane"],
+        &["call", "helloworld", "Greeter.call", "{\"name\":\"John\"}", "--name=Jane"],
     ] {
         assert_eq!(cli.json(words).await?, json!({"msg": "Hello Jane"}), "{words:?}");
     }
@@ -99,6 +102,13 @@ async fn a_service_explains_itself_and_what_does_not_fit() -> anyhow::Result<()>
         (&["clerk", "echo", "--age"], 2, &["the field \"age\" has no value"]),
         (&["clerk", "echo", "--open", "no"], 2, &["unexpected argument \"no\""]),
         (&["clerk", "echo", "-o", "json"], 2, &["micro-node -o … clerk echo"]),
+        (
+            &["call", "clerk", "echo", "--place.zip=x"],
+            2,
+            &["the field \"place.zip\" is an integer, not \"x\""],
+        ),
+        (&["call", "clerk", "ecko", "--age=1"], 6, &["did you mean"]),
+        (&["call", "clerk", "echo", "--retrys=1"], 2, &["has no field \"retrys\""]),
         (&["clerk", "a", "b", "c"], 2, &["unexpected argument \"c\""]),
         (&["clerk", "refuse", "--code=conflict"], 6, &["as asked for", "ask for something else"]),
         (&["helloword", "call"], 5, &["no command is called \"helloword\"", "did you mean `helloworld`?"]),

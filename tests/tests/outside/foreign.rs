@@ -204,7 +204,7 @@ async fn a_server_of_grpc_is_asked_what_it_offers_and_whether_it_serves() -> any
     let (address, sick) = (free()?, cluster.root().join("till.sick"));
     let mut till = python.client("grpc_till.py");
     till.args(["listen", &address.port().to_string()]).arg(&sick);
-    let _till = till.stdin(Stdio::null()).kill_on_drop(true).spawn()?;
+    let mut till = till.stdin(Stdio::null()).kill_on_drop(true).spawn()?;
     until("it listens", SOON, async || Ok(std::net::TcpStream::connect(address)?)).await?;
     let mut command = Command::new(program("micro-node")?);
     command.env("HOME", cluster.root()).env("MICRO_NODE_CONFIG", "/dev/null");
@@ -226,7 +226,12 @@ async fn a_server_of_grpc_is_asked_what_it_offers_and_whether_it_serves() -> any
     fs::write(&sick, "")?;
     outcome(8, "it says that it does not serve").await?;
     fs::remove_file(&sick)?;
-    outcome(0, r#""total":"6""#).await
+    outcome(0, r#""total":"6""#).await?;
+    // Whose connection is refused has done nothing, whatever its messages are.
+    till.kill().await?;
+    let gone = call().await?;
+    ensure!(gone.code == 8 && !gone.stderr.contains("not known whether"), "{gone:?}");
+    Ok(())
 }
 
 #[tokio::test]

@@ -1,7 +1,8 @@
 //! `micro-node registry`: a program that runs by itself, registered by somebody who does not stay.
 
 use anyhow::{Context, ensure};
-use micro_tests::{Cluster, CommandLine, get, until};
+use micro_sdk::client::NewAccount;
+use micro_tests::{Cluster, CommandLine, Greeter, get, get_as, until};
 use serde_json::Value;
 use std::{net::SocketAddr, time::Duration};
 use tokio::{
@@ -149,5 +150,33 @@ async fn whoever_registered_a_program_can_say_how_it_is() -> anyhow::Result<()> 
     ensure!(known["health"]["reason"] == "disk full", "{known}");
     ensure!(get(cluster.members[0].at().api, "/shop/carts").await?.status == 503, "it is called");
     ensure!(cli.ok(&["registry", "deregister", &id]).await?.contains("is gone"));
+    Ok(())
+}
+
+#[tokio::test]
+async fn who_registers_a_door_as_a_service_is_nobody_to_it() -> anyhow::Result<()> {
+    let cluster = Cluster::of(2).await?;
+    let _greeter = Greeter::start(cluster.root(), &cluster.members[0], false)?;
+    let (first, second) = (cluster.members[0].at(), cluster.members[1].at());
+    let hello = "/helloworld/call?name=Jane";
+    until("callers of this host may call it", SOON, async || {
+        ensure!(get(first.api, hello).await?.status == 200 && get(second.api, hello).await?.status == 200);
+        Ok(())
+    })
+    .await?;
+    let acme = cluster.client(0).await?.with_namespace("acme".parse()?);
+    let admin = NewAccount { scopes: vec!["admin".parse()?], ..NewAccount::default() };
+    let secret = acme.auth().create_account("jane", admin).await?.secret.context("one was made")?;
+    let jane = acme.auth().login("jane", &secret).await?;
+    // A door of its own node, and one of another on this host.
+    for door in [first.api, second.api] {
+        let cli = cluster.cli(0)?;
+        let endpoint = format!("http://{door}");
+        let offer = ["--name", "helloworld", "--endpoint", &endpoint, "--ttl", "1m", "--health", "none"];
+        cli.ok(&[&["--namespace", "acme", "registry", "register"][..], &offer].concat()).await?;
+        let answer = get_as(first.api, hello, jane.access.expose()).await?;
+        ensure!(answer.status == 401 && !answer.body.contains("Hello"), "{} {}", answer.status, answer.body);
+        cli.ok(&["--namespace", "acme", "registry", "deregister", "helloworld"]).await?;
+    }
     Ok(())
 }

@@ -1,6 +1,7 @@
 //! Asks an instance whether it works.
 
 use super::{Check, Probe};
+use crate::registry::OF_NODE;
 use bytes::Bytes;
 use http::{Request, header::USER_AGENT, uri::PathAndQuery};
 use http_body_util::Empty;
@@ -14,6 +15,7 @@ use tokio::{net::TcpStream, time::timeout};
 use tonic::{
     Code,
     client::Grpc,
+    metadata::MetadataValue,
     transport::{Channel, Endpoint},
 };
 
@@ -73,6 +75,7 @@ async fn http(address: SocketAddr, path: &str) -> Result<(), String> {
     let client: Client<HttpConnector, Empty<Bytes>> =
         Client::builder(TokioExecutor::new()).pool_max_idle_per_host(0).build_http();
     let request = Request::get(format!("http://{address}{path}")).header(USER_AGENT, AGENT);
+    let request = request.header(OF_NODE.0, OF_NODE.1);
     let request = request.body(Empty::new()).map_err(|error| error.to_string())?;
     let status = client.request(request).await.map_err(|error| deepest(&error))?.status();
     match status.is_success() || status.is_redirection() {
@@ -87,7 +90,8 @@ async fn grpc(address: SocketAddr, service: &str, if_there: bool) -> Result<(), 
     let mut grpc: Grpc<Channel> = Grpc::new(channel);
     grpc.ready().await.map_err(|error| deepest(&error))?;
     let codec = ProtoCodec::<HealthCheckRequest, HealthCheckResponse>::default();
-    let question = tonic::Request::new(HealthCheckRequest { service: service.to_owned() });
+    let mut question = tonic::Request::new(HealthCheckRequest { service: service.to_owned() });
+    question.metadata_mut().insert(OF_NODE.0, MetadataValue::from_static(OF_NODE.1));
     match grpc.unary(question, PathAndQuery::from_static(HEALTH), codec).await {
         Ok(answer) if answer.get_ref().status == SERVING => Ok(()),
         Ok(_) => Err("it says that it does not serve".to_owned()),

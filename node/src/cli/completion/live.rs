@@ -4,8 +4,9 @@ use super::super::{Cli, dynamic, globals::Globals, profile::Profile, session, sh
 use crate::request::{Schema, Spellings};
 use clap::{Arg, ArgMatches, Command, CommandFactory, FromArgMatches};
 use clap_complete::engine::{ArgValueCandidates, CompletionCandidate, SubcommandCandidates};
+use micro_actors::RAW;
 use micro_sdk::{
-    client::{Node, ServiceDescription},
+    client::{Node, ServiceDescription, ServiceListing},
     wire::{Fault, ServiceName},
 };
 use serde_json::Value;
@@ -22,10 +23,12 @@ pub(super) fn command(profile: &Profile) -> Command {
     let asked = typed.clone();
     let services = move || asked.as_ref().map(Typed::services).unwrap_or_default();
     let asked = typed.clone();
+    let callable = move || asked.as_ref().map(Typed::callable).unwrap_or_default();
+    let asked = typed.clone();
     let endpoints = move || asked.as_ref().map(Typed::endpoints_of_call).unwrap_or_default();
     let shapes =
         || shape::all().iter().map(|shape| CompletionCandidate::new(shape.title().name)).collect::<Vec<_>>();
-    let called = services.clone();
+    let called = callable.clone();
     let calls = move |command: Command| {
         command
             .mut_arg("service", |arg| arg.add(ArgValueCandidates::new(called.clone())))
@@ -95,7 +98,7 @@ pub(super) fn command(profile: &Profile) -> Command {
                     command.mut_subcommand("account", account("name")).mut_subcommand("rule", rule)
                 })
         })
-        .add(SubcommandCandidates::new(services));
+        .add(SubcommandCandidates::new(callable));
     let command = with_one_name_each(command);
     match typed.as_ref().and_then(|typed| typed.describe(typed.service.as_deref()?)) {
         Some(service) => command.subcommand(as_command(&service)),
@@ -153,10 +156,21 @@ impl Typed {
     }
 
     fn services(&self) -> Vec<CompletionCandidate> {
+        self.services_that(|_| true)
+    }
+
+    /// The services that can be called by name: those that take HTTP as it is have no endpoints to call.
+    fn callable(&self) -> Vec<CompletionCandidate> {
+        self.services_that(|service| {
+            service.instances.iter().flat_map(|instance| &instance.endpoints).any(|name| name != RAW)
+        })
+    }
+
+    fn services_that(&self, wanted: impl Fn(&ServiceListing) -> bool) -> Vec<CompletionCandidate> {
         let services = self.ask(async |node| node.services().await).unwrap_or_default();
         let candidate =
             |name: String| CompletionCandidate::new(name).help(Some("a service of the mesh".into()));
-        services.into_iter().map(|service| candidate(service.name)).collect()
+        services.into_iter().filter(wanted).map(|service| candidate(service.name)).collect()
     }
 
     /// The nodes of the mesh, by name.

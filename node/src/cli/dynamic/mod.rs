@@ -82,6 +82,35 @@ pub(super) fn run(
     }
 }
 
+/// The request that words say, of the endpoint of a service that `micro-node call` names.
+///
+/// # Errors
+/// If there is no such service or endpoint, or a word is none of its fields.
+pub(super) async fn request(
+    node: &Node,
+    service: &str,
+    endpoint: &str,
+    words: Vec<String>,
+) -> Result<Value, Failure> {
+    let described = node.service(service).await?;
+    let names: BTreeSet<&str> = described.endpoints.iter().map(|endpoint| endpoint.name.as_str()).collect();
+    let spellings = Spellings::of(&described.name, &names);
+    let (handler, method) = match endpoint.rsplit_once('.') {
+        Some((handler, method)) => (Some(handler), method),
+        None => (None, endpoint),
+    };
+    let found = spellings.find(handler, method);
+    let found = found.and_then(|name| described.endpoints.iter().find(|endpoint| endpoint.name == name));
+    let Some(found) = found else {
+        let endpoint = endpoint.split('.').map(str::to_owned).collect();
+        let line = Line { service: described.name.clone(), endpoint, rest: Vec::new(), help: false };
+        return Err(no_endpoint(&line, &described, &spellings).into());
+    };
+    let taken = serde_json::from_str(&found.request_schema).unwrap_or(Value::Bool(true));
+    let endpoint = spellings.shortest(&found.name);
+    Target { service: &described.name, endpoint, schema: Schema::of(&taken) }.request(words)
+}
+
 async fn answer(
     node: &Node,
     line: &Line,

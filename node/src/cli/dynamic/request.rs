@@ -90,7 +90,9 @@ impl<'t> Target<'t> {
         let names: Vec<String> = Field::all(self.schema).iter().map(Field::name).collect();
         let message = format!("endpoint {:?} of {} has no field {name:?}", self.endpoint, self.service);
         let mut fault = Fault::new(Code::Usage, message);
-        if let Some(near) = nearest(name, names.iter().map(String::as_str)) {
+        if let Some(list) = self.list_before(name) {
+            fault = fault.help(format!("{list:?} is a list: each of its items is a `--{list}=JSON`"));
+        } else if let Some(near) = nearest(name, names.iter().map(String::as_str)) {
             fault = fault.help(format!("did you mean `--{near}`?"));
         }
         if !names.is_empty() {
@@ -103,6 +105,13 @@ impl<'t> Target<'t> {
                 shown => format!("it takes {shown}: give it as JSON"),
             })
             .into()
+    }
+
+    /// The list that a name looks into.
+    fn list_before(self, name: &str) -> Option<String> {
+        let mut before =
+            name.match_indices('.').filter_map(|(end, _)| Field::find(self.schema, &name[..end]));
+        before.find(|field| field.schema.is_some_and(|schema| schema.kinds().array)).map(|field| field.name())
     }
 
     fn misplaced(self, text: &str) -> Failure {
@@ -182,6 +191,7 @@ mod tests {
             (&["--age=1", "--age=2"], "the field \"age\" is there more than once", "--help"),
             (&["--nam=x"], "endpoint \"call\" of clerk has no field \"nam\"", "did you mean `--name`?"),
             (&["--place.zap=1"], "has no field \"place.zap\"", "did you mean `--place.zip`?"),
+            (&["--tags.0.x=1"], "has no field \"tags.0.x\"", "\"tags\" is a list"),
             (&["--=x"], "has no field \"\"", "--help"),
             (&["--"], "has no field \"\"", "--help"),
             (&["--name"], "the field \"name\" has no value", "--help"),

@@ -13,6 +13,7 @@ use super::{
     table::{NOTHING, Table, clean},
 };
 use clap::Args;
+use micro_actors::RAW;
 use micro_sdk::{
     client::{HealthState, InstanceHealth, ServiceDescription, ServiceInstance, ServiceListing},
     wire::{ServiceName, Streams},
@@ -184,6 +185,10 @@ fn portrait(service: &ServiceDescription, output: &Output) -> String {
         line(&format!("\n{}", clean(&endpoint.name)));
         for doc in endpoint.doc.lines() {
             line(&format!("  {}", clean(doc)));
+        }
+        if endpoint.name == RAW {
+            text.push_str("  takes  HTTP as it is");
+            continue;
         }
         let many = |streams: bool| if streams { "a stream of " } else { "" };
         let Streams { client, server } = endpoint.streams;

@@ -48,7 +48,7 @@ pub(super) fn busy_poll(text: &str) -> Result<Duration, String> {
         text => unit::duration(text)
             .ok()
             .filter(|look| *look <= BUSY_POLL_MAX)
-            .ok_or_else(|| "it takes a time up to 1ms, such as 100us, or off".to_owned()),
+            .ok_or_else(|| "it takes a time up to 1ms, such as 200us, or off".to_owned()),
     }
 }
 

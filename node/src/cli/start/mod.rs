@@ -176,7 +176,7 @@ pub(super) struct Start {
     /// For how long a thread looks for what comes next, at most, before it sleeps: up to 1ms, or off. It looks only
     /// where that has lately been worth it, and lets other programs run; a call through the node is then the cost of
     /// two wake-ups faster
-    #[arg(long, env = "MICRO_NODE_BUSY_POLL", value_name = "DURATION", default_value = "100us",
+    #[arg(long, env = "MICRO_NODE_BUSY_POLL", value_name = "DURATION", default_value = "200us",
           value_parser = label::busy_poll)]
     busy_poll: Duration,
 

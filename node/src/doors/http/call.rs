@@ -19,7 +19,7 @@ use http::{
     request::Parts,
 };
 use micro_actors::RAW;
-use micro_sdk::wire::Head;
+use micro_sdk::wire::{Code, Fault, Head};
 
 /// The longest key by which calls go to the same instance: what is longer is no name of anything.
 const STICKY_BYTES_MAX: usize = 1024;
@@ -64,6 +64,11 @@ pub(super) async fn call(
     let streams = target.offer.as_ref().map(|offer| offer.streams_of(&target.endpoint)).unwrap_or_default();
     if streams.any() {
         return Box::pin(stream::answer(door, entry, parts, body, target, streams)).await;
+    }
+    if stream::is_socket(parts) {
+        let (service, endpoint) = (&target.service, &target.endpoint);
+        let message = format!("{service}/{endpoint} has one request and one answer, and takes no WebSocket");
+        return Err(Fault::new(Code::Usage, message).help("POST the request as JSON").into());
     }
     let (input, _held) = input(door, entry, parts, body, &target).await?;
     let mut head = door.local.head(&entry.context, target.service, &target.endpoint);

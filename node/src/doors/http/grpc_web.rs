@@ -18,10 +18,18 @@ use tonic::Status;
 use tonic_web::GrpcWebLayer;
 use tower::{Layer, ServiceExt, service_fn};
 
+/// What requests say that they are (gRPC-Web, "Content-Type"). Messages of JSON need none of it: they are what the
+/// HTTP api takes.
+const KINDS: [&str; 4] = [
+    "application/grpc-web",
+    "application/grpc-web+proto",
+    "application/grpc-web-text",
+    "application/grpc-web-text+proto",
+];
+
 /// Whether a request is one.
 pub(super) fn is_asked(headers: &HeaderMap) -> bool {
-    let kind = headers.get(CONTENT_TYPE).and_then(|kind| kind.to_str().ok());
-    kind.is_some_and(|kind| kind.starts_with("application/grpc-web"))
+    headers.get(CONTENT_TYPE).is_some_and(|kind| KINDS.iter().any(|known| kind == known))
 }
 
 /// Answers a request, refusals included: they are statuses of gRPC.

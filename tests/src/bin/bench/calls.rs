@@ -76,7 +76,7 @@ pub async fn measure(
                 rates.push(rate);
             }
             eprintln!();
-            let sample = Sample::new(rates, load.latency(pressure, &request).await?);
+            let sample = Sample::new(rates, &[load.latency(pressure, &request).await?]);
             figures.push(Figure::rate(&name, sample, None, None));
         }
     }

@@ -125,7 +125,7 @@ async fn measure_row(
     for (side, rates) in sides.iter().zip(rates) {
         sleep(SETTLE).await;
         let latency = load.latency(row.pressure, &side.request(role, row.kind, &VALUE)).await?;
-        samples.push(Sample::new(rates, latency));
+        samples.push(Sample::new(rates, &[latency]));
     }
     let mut samples = samples.into_iter();
     let ours = samples.next().context("there is a side")?;

@@ -26,8 +26,10 @@ pub struct Sample {
 }
 
 impl Sample {
-    /// The rates of some runs, and the latencies of one more.
-    pub fn new(runs: Vec<f64>, Latency { p50_us, p99_us }: Latency) -> Self {
+    /// The rates of some runs, and the latencies of further ones, of which the median counts too.
+    pub fn new(runs: Vec<f64>, latencies: &[Latency]) -> Self {
+        let of = |value: fn(&Latency) -> f64| median(&latencies.iter().map(value).collect::<Vec<_>>());
+        let (p50_us, p99_us) = (of(|latency| latency.p50_us), of(|latency| latency.p99_us));
         Sample { per_second: median(&runs), p50_us, p99_us, runs }
     }
 }
@@ -115,7 +117,11 @@ impl Figure {
 /// One line of the table.
 impl fmt::Display for Figure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let decimals = if self.value < 100.0 { 1 } else { 0 };
+        let decimals = match self.value {
+            ..2.0 => 2,
+            ..100.0 => 1,
+            _ => 0,
+        };
         let value = format!("{:.decimals$} {}", self.value, self.unit).replace(" /", "/");
         let latencies = |sample: Option<&Sample>| match sample {
             Some(Sample { p50_us, p99_us, .. }) => {
@@ -134,7 +140,7 @@ impl fmt::Display for Figure {
                 write!(f, "  {times}x {}", self.peer.as_ref().map_or("the other", |peer| peer.name))?;
             }
             Some(Bar::AtMost(most)) => write!(f, "  at most {most:.1} {}", self.unit)?,
-            Some(Bar::AtLeast(least)) => write!(f, "  at least {least:.0} {}", self.unit)?,
+            Some(Bar::AtLeast(least)) => write!(f, "  at least {least} {}", self.unit)?,
             None => return Ok(()),
         }
         f.write_str(match self.met {

@@ -52,7 +52,7 @@ struct Node {
     /// Threads that serve connections beside the node's own; one less than the host has cores, at most 3, if nothing is
     /// said.
     door_threads: Option<Value<Threads>>,
-    /// For how long a thread looks for what comes next, at most, before it sleeps: up to "1ms", or "off"; "100us" if nothing
+    /// For how long a thread looks for what comes next, at most, before it sleeps: up to "1ms", or "off"; "200us" if nothing
     /// is said.
     busy_poll: Option<Value<Look>>,
     /// A file to write once the node is ready: JSON with its name, ids and addresses. Gone when it stops.

@@ -176,7 +176,7 @@ meanings! {
     Life, text, "a time from \"10s\" to \"2160h\"", {"type": "string", "examples": ["24h"]}, label::certificate_life;
     Threads, number, "a number from 0 to 64", {"type": "integer", "minimum": 0, "maximum": 64},
         |text| within(text, &DOOR_THREADS);
-    Look, text, "a time up to \"1ms\", or \"off\"", {"type": "string", "examples": ["100us", "off"]}, label::busy_poll;
+    Look, text, "a time up to \"1ms\", or \"off\"", {"type": "string", "examples": ["200us", "off"]}, label::busy_poll;
     Operations, number, "a number from 1024 to 4096",
         {"type": "integer", "minimum": *TRANSACTION_OPS.start(), "maximum": *TRANSACTION_OPS.end()},
         |text| within(text, &TRANSACTION_OPS);

@@ -13,6 +13,8 @@ mod socket;
 mod talk;
 mod told;
 
+pub(super) use socket::is_begun as is_socket;
+
 use super::{
     Door, Entry,
     call::{answered, input},

@@ -71,6 +71,13 @@ pub(super) fn is_asked_for(headers: &HeaderMap) -> bool {
     has_word(headers, UPGRADE, "websocket")
 }
 
+/// Whether a request can't be anything but the beginning of one (RFC 6455, 4.1). An upgrade that is not offered is
+/// ignored elsewhere (RFC 9110, 7.8).
+pub(in super::super) fn is_begun(parts: &Parts) -> bool {
+    let headers = &parts.headers;
+    parts.method == Method::GET && is_asked_for(headers) && has_word(headers, CONNECTION, "upgrade")
+}
+
 /// Whether a header with a list has this word in it.
 fn has_word(headers: &HeaderMap, name: HeaderName, word: &str) -> bool {
     let lists = headers.get_all(name).into_iter().filter_map(|list| list.to_str().ok());

@@ -10,7 +10,7 @@ mod network;
 use crate::{
     api::Nginx,
     calls::KNOWN_LIMIT,
-    figure::{Bar, Figure, Latency, Peer, Sample},
+    figure::{Bar, Figure, Peer, Sample},
     load::{Load, Pressure, Request},
     report::Report,
     selection::Selection,
@@ -169,8 +169,9 @@ impl Scene {
         let streams = in_flight.min(64);
         let pressure = Pressure { requests, connections: in_flight / streams, streams };
         let mut rates = [Vec::new(), Vec::new()];
+        let mut latencies = [Vec::new(), Vec::new()];
         let mut cores = Vec::new();
-        for _ in 0..runs {
+        for run in 0..runs {
             for (index, way) in ways.into_iter().enumerate() {
                 let before = self.core_seconds(way)?;
                 let rate = self.load.rate(pressure, &self.request(way, size)).await?;
@@ -180,18 +181,17 @@ impl Scene {
                     let sent = f64::from(self.load.sent(pressure));
                     cores.push(sent / (self.core_seconds(way)? - before).max(0.01));
                 }
+                // With one in flight it is the latency that counts, and so it is the median of as many runs.
+                if run + 1 == runs || in_flight == 1 {
+                    latencies[index].push(self.load.latency(pressure, &self.request(way, size)).await?);
+                }
             }
         }
         eprintln!();
         let [ours, theirs] = rates;
-        let ours = Sample::new(ours, self.latency(ways[0], size, pressure).await?);
-        let theirs = Sample::new(theirs, self.latency(ways[1], size, pressure).await?);
+        let (ours, theirs) = (Sample::new(ours, &latencies[0]), Sample::new(theirs, &latencies[1]));
         let peer = Peer { name: if ways[1] == Way::Nginx { "nginx" } else { "direct" }, load: theirs };
         Ok((Figure::rate(name, ours, Some(peer), None), crate::figure::median(&cores)))
-    }
-
-    async fn latency(&self, way: Way, size: Size, pressure: Pressure) -> anyhow::Result<Latency> {
-        self.load.latency(pressure, &self.request(way, size)).await
     }
 
     fn request(&self, way: Way, size: Size) -> Request {
