@@ -1,6 +1,8 @@
 //! How names are spelled: what languages differ in, and which of those that there are was meant by one that there is
 //! not.
 
+use micro_sdk::wire::{Namespace, ServiceName};
+
 /// A name without what languages differ in: case, dashes and underscores.
 pub fn folded(name: &str) -> String {
     let letters = name.chars().filter(|letter| !matches!(letter, '-' | '_'));
@@ -20,6 +22,14 @@ pub fn nearest<'n>(word: &str, names: impl IntoIterator<Item = &'n str>) -> Opti
     let slips = |name: &'n str| (strsim::damerau_levenshtein(&word, &folded(name)), name);
     let near = names.map(slips).min_by_key(|(slips, _)| *slips);
     near.filter(|(slips, _)| *slips <= (word.chars().count() / 3).max(1)).map(|(_, name)| name)
+}
+
+/// A service as a sentence names it, and as a command does.
+pub(crate) fn named(namespace: &Namespace, service: &ServiceName) -> (String, String) {
+    if *namespace == Namespace::default() {
+        return (service.to_string(), service.to_string());
+    }
+    (format!("{service} of {namespace}"), format!("{service} --namespace {namespace}"))
 }
 
 #[cfg(test)]

@@ -11,9 +11,14 @@ use super::{
     traffic::Sample,
 };
 use crate::{
+    Body,
     policy::{ATTEMPTS_MAX, Policy},
     registry::Instances,
 };
+use bytes::Bytes;
+use http::{HeaderMap, Response, StatusCode};
+use http_body_util::BodyExt;
+use hyper::body::Frame;
 use micro_sdk::wire::{Code, Effect, Fault, Head, Instance, InstanceId, limits::DEADLINE_MS_NONE};
 use std::{
     sync::{Arc, atomic::Ordering},
@@ -162,6 +167,31 @@ impl Attempts {
         }
     }
 
+    /// The same of a conversation that has begun, or has not: what came of it says its head, or its trailers when it
+    /// ends. Until then it counts as good.
+    pub fn note_begun(
+        &mut self,
+        attempt: Attempt,
+        endpoint: &str,
+        answer: Result<Response<Body>, Fault>,
+    ) -> Result<Response<Body>, Fault> {
+        let outlook = attempt.passage.outlook().clone();
+        match &answer {
+            Ok(response) if has_failed(response) => {
+                let failed = Fault::new(Code::Failed, "the answer says so");
+                self.note(attempt, endpoint, &Err::<(), _>(failed));
+            }
+            answer => self.note(attempt, endpoint, answer),
+        }
+        let seen = move |frame: Frame<Bytes>| {
+            if frame.trailers_ref().is_some_and(tells_failure) {
+                outlook.failed_in_the_end(Instant::now());
+            }
+            frame
+        };
+        answer.map(|response| response.map(|body| body.map_frame(seen).boxed_unsync()))
+    }
+
     /// Whether there is another attempt after `fault`; then it has been paid for, and its pause is over.
     pub async fn again(&mut self, head: &Head, fault: &Fault) -> bool {
         if !self.may_be_done_again(&head.endpoint, fault) {
@@ -285,6 +315,19 @@ fn outcome<T>(answer: &Result<T, Fault>, given: Option<Duration>) -> Outcome {
     }
 }
 
+/// Whether the head of an answer says that the instance failed: by HTTP, or by gRPC, which has it there if nothing
+/// follows.
+fn has_failed(response: &Response<Body>) -> bool {
+    const FAILURES: [StatusCode; 3] =
+        [StatusCode::INTERNAL_SERVER_ERROR, StatusCode::BAD_GATEWAY, StatusCode::GATEWAY_TIMEOUT];
+    FAILURES.contains(&response.status()) || tells_failure(response.headers())
+}
+
+/// Whether a status of gRPC says that the instance failed: UNKNOWN, INTERNAL, or DATA_LOSS.
+fn tells_failure(headers: &HeaderMap) -> bool {
+    headers.get("grpc-status").is_some_and(|status| ["2", "13", "15"].iter().any(|failure| status == failure))
+}
+
 /// Whether a fault is what an instance that is well says to a caller who asks for what can't be had.
 pub(super) fn is_an_answer(code: Code) -> bool {
     matches!(
@@ -329,4 +372,31 @@ pub(crate) fn offering(instances: Instances, has: impl Fn(&Instance) -> bool) ->
 pub(crate) fn unreached(head: &Head) -> Fault {
     let message = format!("no instance of {} can be reached", head.service);
     Fault::new(Code::Unavailable, message).help("see `micro-node status`")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use http_body_util::Empty;
+
+    #[test]
+    fn the_head_of_an_answer_says_whether_it_failed() {
+        for (status, grpc, failed) in [
+            (200, None, false),
+            (404, None, false),
+            (500, None, true),
+            (502, None, true),
+            (503, None, false),
+            (200, Some("0"), false),
+            (200, Some("5"), false),
+            (200, Some("13"), true),
+        ] {
+            let mut response = Response::builder().status(status);
+            if let Some(grpc) = grpc {
+                response = response.header("grpc-status", grpc);
+            }
+            let body = Empty::new().map_err(|never| match never {}).boxed_unsync();
+            assert_eq!(has_failed(&response.body(body).expect("a head")), failed, "{status} {grpc:?}");
+        }
+    }
 }

@@ -139,6 +139,12 @@ impl Breaker {
         tried || opens
     }
 
+    /// Notes that a call that had begun well, and was noted as such, has failed in the end.
+    pub fn failed_in_the_end(&mut self, now: Instant) {
+        self.roll(now);
+        self.window.failed = self.window.failed.saturating_add(1).min(self.window.calls);
+    }
+
     /// The calls of the last seconds, and how many of them failed.
     pub fn failing(&self, now: Instant) -> (u32, u32) {
         let mut rolled = *self;
@@ -212,6 +218,17 @@ mod tests {
         assert_eq!(breaker.admission(later + TRIAL), Admission::Trial);
         breaker.note(Outcome::Busy, &policy, later);
         assert_eq!(breaker.admission(later), Admission::Trial);
+    }
+
+    #[test]
+    fn a_call_that_fails_in_the_end_is_one_of_those_that_were_counted() {
+        let (now, policy) = (Instant::now(), policy());
+        let mut breaker = Breaker::new(now);
+        breaker.note(Outcome::Good, &policy, now);
+        for _ in 0..2 {
+            breaker.failed_in_the_end(now);
+            assert_eq!(breaker.failing(now), (1, 1));
+        }
     }
 
     #[test]

@@ -64,6 +64,11 @@ impl Outlook {
         self.seen().breaker.way_found();
     }
 
+    /// Notes that a call that had begun well has failed in the end.
+    pub fn failed_in_the_end(&self, now: Instant) {
+        self.seen().breaker.failed_in_the_end(now);
+    }
+
     /// The calls of the last seconds, and how many of them failed.
     pub fn failing(&self, now: Instant) -> (u32, u32) {
         self.seen().breaker.failing(now)
@@ -86,6 +91,11 @@ pub(crate) struct Passage {
 }
 
 impl Passage {
+    /// What is seen of the instance that it goes to.
+    pub(super) fn outlook(&self) -> &Arc<Outlook> {
+        &self.outlook
+    }
+
     /// Notes what became of it. Returns how long it took, and whether the instance gets no calls for a while because
     /// of it.
     pub(super) fn end(mut self, outcome: Outcome, policy: &BreakerPolicy, now: Instant) -> (Duration, bool) {

@@ -8,15 +8,15 @@ use super::{
 };
 use crate::{
     audit::Origin,
-    calls::{Attempt, offering, unreached},
+    calls::{Attempt, Attempts, offering, unreached},
     protobuf::is_reflection,
 };
-use futures::{StreamExt, stream};
+use futures::{StreamExt, future::select, stream};
 use http::Response;
 use http_body_util::BodyExt;
 use micro_mesh::{Heard, Piece, Said};
 use micro_sdk::wire::{Code, Fault, Head, Instance, NodeId};
-use tokio::time::{Duration, sleep};
+use tokio::time::{Duration, sleep, timeout};
 
 /// How long it may take to get a link to another node before the next instance is tried.
 const LINK_PATIENCE: Duration = Duration::from_secs(5);
@@ -86,12 +86,7 @@ impl Dispatch {
             }
             called = Some(attempt.instance.clone());
             let Some(body) = replay.attempt() else { break Err(last.unwrap_or_else(|| unreached(&head))) };
-            aim(&mut head, &attempt, attempts.deadline());
-            let answer = self.answered(&attempt, &head, body.boxed_unsync()).await;
-            // No instance is to blame for a request that breaks off.
-            let answer = answer.map_err(|fault| replay.broken().unwrap_or(fault));
-            attempts.note(attempt, &head.endpoint, &answer);
-            match answer {
+            match self.begun(&mut attempts, attempt, &mut head, &replay, body.boxed_unsync()).await {
                 Err(fault) if attempts.again(&head, &fault).await => last = Some(fault),
                 answer => break answer,
             }
@@ -101,12 +96,59 @@ impl Dispatch {
         answer.map(|response| response.map(|body| holding(body, replay)))
     }
 
-    async fn answered(&self, attempt: &Attempt, head: &Head, body: Body) -> Result<Response<Body>, Fault> {
+    /// Makes an attempt, and a second beside it as for a call: where there is one request and one answer, and all of
+    /// the request has been sent and is kept. The first answer counts.
+    async fn begun(
+        &self,
+        attempts: &mut Attempts,
+        attempt: Attempt,
+        head: &mut Head,
+        replay: &Replay,
+        body: Body,
+    ) -> Result<Response<Body>, Fault> {
+        aim(head, &attempt, attempts.deadline());
+        let head = &*head;
+        let note = |attempts: &mut Attempts, (attempt, answer): (Attempt, Result<Response<Body>, Fault>)| {
+            // No instance is to blame for a request that breaks off.
+            let answer = answer.map_err(|fault| replay.broken().unwrap_or(fault));
+            attempts.note_begun(attempt, &head.endpoint, answer)
+        };
+        let streams = head.endpoint.starts_with(RAW) || attempt.instance.streams_of(&head.endpoint).any();
+        let Some(after) = attempts.hedge_after(&head.endpoint).filter(|_| !streams) else {
+            let answered = self.answered(attempt, head, body).await;
+            return note(attempts, answered);
+        };
+        let mut one = Box::pin(self.answered(attempt, head, body));
+        if let Ok(answered) = timeout(after, &mut one).await {
+            return note(attempts, answered);
+        }
+        let second = if replay.is_whole() { attempts.second(head) } else { None };
+        let second = second.filter(|second| method(&second.instance, &head.endpoint).is_ok());
+        let Some((second, body)) = second.zip(replay.attempt()) else {
+            return note(attempts, one.await);
+        };
+        let mut other = head.clone();
+        aim(&mut other, &second, attempts.deadline());
+        let two = Box::pin(self.answered(second, &other, body.boxed_unsync()));
+        let (first, other) = select(one, two).await.factor_first();
+        match note(attempts, first) {
+            Ok(answer) => Ok(answer),
+            Err(_) => note(attempts, other.await),
+        }
+    }
+
+    async fn answered(
+        &self,
+        attempt: Attempt,
+        head: &Head,
+        body: Body,
+    ) -> (Attempt, Result<Response<Body>, Fault>) {
         let Instance { id, node, .. } = *attempt.instance;
-        match node == self.node() {
+        let answer = match node == self.node() {
             true => self.counted(self.registry().converse_with(id, head, body).await),
             false => self.converse_at(node, head.clone(), body).await,
-        }
+        };
+        (attempt, answer)
     }
 
     /// Has the instance of this node answer that was chosen by the one which passed the call on.

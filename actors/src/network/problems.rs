@@ -4,6 +4,7 @@ use crate::{
     acme,
     blob::{Health, Missing},
     network::{card::Heard, placement::vital_cloud, replicas::Replicas, status::View},
+    spelling::named,
 };
 use micro_mesh::Place;
 use micro_sdk::wire::{
@@ -286,14 +287,6 @@ impl Problems {
 fn name_of(id: NodeId, nodes: &[NodeStatus]) -> String {
     let node = nodes.iter().find(|node| node.id == id);
     node.map_or_else(|| id.to_string(), |node| node.name.clone())
-}
-
-/// A service as a sentence names it, and as a command does.
-fn named(namespace: &Namespace, service: &ServiceName) -> (String, String) {
-    if *namespace == Namespace::default() {
-        return (service.to_string(), service.to_string());
-    }
-    (format!("{service} of {namespace}"), format!("{service} --namespace {namespace}"))
 }
 
 fn blobs(count: u64) -> String {

@@ -102,13 +102,18 @@ impl Contract {
             .ok_or_else(|| Fault::new(Code::NotFound, format!("no method is described for {endpoint:?}")))
     }
 
+    /// Whether it has such a method, and one side of it or both are streams.
+    pub(crate) fn is_stream(&self, endpoint: &str) -> bool {
+        self.method(endpoint).is_ok_and(|method| method.is_client_streaming() || method.is_server_streaming())
+    }
+
     /// The same for one of one request and one answer.
     ///
     /// # Errors
     /// [`Code::NotFound`] if there is none, [`Code::Usage`] if it streams.
     pub(crate) fn unary(&self, endpoint: &str) -> Result<&MethodDescriptor, Fault> {
         let method = self.method(endpoint)?;
-        if method.is_client_streaming() || method.is_server_streaming() {
+        if self.is_stream(endpoint) {
             let message = format!("{endpoint} is a stream");
             return Err(Fault::new(Code::Usage, message));
         }

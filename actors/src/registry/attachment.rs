@@ -160,6 +160,12 @@ impl Attachment {
             Connection::Http { plain, .. } if head.endpoint.starts_with(RAW) => {
                 Ok(plain.send(head, body).await?.map(|body| holding(body, permit)))
             }
+            Connection::Http { channel, encoding: Encoding::Json(Some(contract)), .. }
+                if translation::is_protobuf(head) && contract.is_stream(&head.endpoint) =>
+            {
+                let response = translation::messages_to_json(contract, channel, head, body).await?;
+                Ok(response.map(|body| holding(body, permit)))
+            }
             Connection::Http { encoding: Encoding::Json(Some(contract)), .. }
                 if translation::is_protobuf(head) =>
             {

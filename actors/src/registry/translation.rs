@@ -65,7 +65,12 @@ pub(super) async fn to_protobuf(
     to_json(method.output(), answer?.into_inner()).map_err(|fault| wrong_answer(&head, &fault.message))
 }
 
-/// Whether an answer was longer than one that is taken apart may be. tonic has no other way to say so, and a server
+fn too_long() -> Fault {
+    let message = format!("a message has more than the {MESSAGE_BYTES_MAX} bytes that are translated");
+    Fault::new(Code::TooLarge, message)
+}
+
+/// Whether a message was longer than one that is taken apart may be. tonic has no other way to say so, and a server
 /// that says the same of something else does not say it in these words.
 fn is_too_long(status: &Status) -> bool {
     status.code() == TonicCode::OutOfRange && status.message().contains("decoded message length too large")
@@ -82,7 +87,8 @@ pub(super) fn is_json(head: &Head) -> bool {
     kinds.any(|(_, kind)| kind.starts_with(JSON))
 }
 
-/// Begins a gRPC call whose messages are JSON, each translated as it comes; so are those of the answer.
+/// Begins a gRPC call whose messages are JSON of a server that takes protobuf: each is translated as it comes, and so
+/// are those of the answer.
 ///
 /// # Errors
 /// [`Code::NotFound`] if the contract has no such method, [`Code::Usage`] if the first messages are none of it, or why
@@ -95,23 +101,51 @@ pub(super) async fn messages_to_protobuf(
 ) -> Result<Response<Body>, Fault> {
     let method = contract.method(&head.endpoint)?;
     let (input, output) = (method.input(), method.output());
+    let there = move |json: Bytes| from_json(input.clone(), &json);
+    let back = move |message: Bytes| to_json(output.clone(), message);
+    translated(channel, head, [PROTOBUF, JSON], body, there, back).await
+}
+
+/// The reverse: begins a gRPC call whose messages are protobuf of a server that takes JSON.
+///
+/// # Errors
+/// As [`messages_to_protobuf`].
+pub(super) async fn messages_to_json(
+    contract: &Contract,
+    channel: &Channel,
+    head: &Head,
+    body: Body,
+) -> Result<Response<Body>, Fault> {
+    let method = contract.method(&head.endpoint)?;
+    let (input, output) = (method.input(), method.output());
+    let there = move |message: Bytes| to_json(input.clone(), message);
+    let back = move |json: Bytes| from_json(output.clone(), &json);
+    translated(channel, head, [JSON, PROTOBUF], body, there, back).await
+}
+
+/// Begins a gRPC call with each message translated `there`, and `back` those of the answer; they are of these kinds.
+async fn translated(
+    channel: &Channel,
+    head: &Head,
+    [sent, answered]: [&'static str; 2],
+    body: Body,
+    there: impl Fn(Bytes) -> Result<Bytes, Fault> + Send + 'static,
+    back: impl Fn(Bytes) -> Result<Bytes, Fault> + Send + 'static,
+) -> Result<Response<Body>, Fault> {
     let mut head = json_head(head);
-    head.metadata.push((CONTENT_TYPE.to_string(), PROTOBUF.to_owned()));
+    head.metadata.push((CONTENT_TYPE.to_string(), sent.to_owned()));
     let wrong = Wrong::default();
     let spoil = wrong.clone();
-    let body = each(body, move |json| from_json(input.clone(), &json))
-        .map_err(move |fault| spoil.keep(fault))
-        .boxed_unsync();
+    let body = each(body, there).map_err(move |fault| spoil.keep(fault)).boxed_unsync();
     let mut response = channel.converse(&head, body).await.map_err(|fault| wrong.or(fault))?;
-    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(JSON));
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(answered));
     Ok(response.map(|body| {
-        let answers = each(body, move |message| to_json(output.clone(), message));
         let told = move |fault: Fault| match fault.code {
             // Of an answer that is no message, or too long, the caller is not to blame.
             Code::Usage | Code::TooLarge => wrong_answer(&head, &fault.message),
             _ => wrong.or(fault),
         };
-        answers.map_err(told).boxed_unsync()
+        each(body, back).map_err(told).boxed_unsync()
     }))
 }
 
@@ -211,5 +245,10 @@ where
         }
     });
     let mut grpc = tonic::server::Grpc::new(RawCodec).max_decoding_message_size(MESSAGE_BYTES_MAX);
-    grpc.unary(handler, Request::new(body)).await.map(|body| body.map_err(Fault::from).boxed_unsync())
+    let answer = grpc.unary(handler, Request::new(body)).await;
+    let answer = match Status::from_header_map(answer.headers()) {
+        Some(status) if is_too_long(&status) => Status::from(too_long()).into_http(),
+        _ => answer,
+    };
+    answer.map(|body| body.map_err(Fault::from).boxed_unsync())
 }

@@ -22,12 +22,13 @@ Examples:
   micro-node call helloworld call '{\"name\":\"Jane\"}'
   micro-node call helloworld call --name=Jane
   micro-node call helloworld Greeter.call @request.json
-  micro-node call helloworld call '{}' --trace            how long it took, and which nodes it passed
+  micro-node call helloworld call '{}' --trace            how long it took, by which nodes
   echo '{\"name\":\"Jane\"}' | micro-node call helloworld call - -H x-tenant=acme --request-timeout 2s";
 
 /// Call a service by name, wherever in the mesh it runs
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
+#[command(override_usage = "micro-node call [OPTIONS] <SERVICE> <ENDPOINT> [BODY] [--FIELD=VALUE]...")]
 pub(super) struct Call {
     #[command(flatten)]
     callee: Callee,
@@ -35,7 +36,8 @@ pub(super) struct Call {
     /// The request: JSON, @FILE, or - for stdin [default: {}]
     body: Option<String>,
 
-    /// Fields of the request, behind all else: `micro-node SERVICE ENDPOINT --help` shows them
+    /// Fields of the request, over those of the body: `micro-node SERVICE ENDPOINT --help` shows them. One that is
+    /// called as an option of this command is goes behind `--`
     #[arg(last = true, value_name = "--FIELD=VALUE")]
     fields: Vec<String>,
 
@@ -52,7 +54,8 @@ pub(super) struct Call {
     #[arg(long, value_name = "ID")]
     instance: Option<String>,
 
-    /// Say on stderr how long it took, which nodes it passed, and its trace
+    /// Say on stderr how long it took, which nodes took it on, and its trace; `network routes` has the relays between
+    /// them
     #[arg(long)]
     trace: bool,
 
@@ -86,7 +89,13 @@ impl Call {
                 Some(body) => body,
                 None => {
                     let words = self.body.into_iter().chain(self.fields).collect();
-                    dynamic::request(&node, service.as_str(), endpoint, words).await?
+                    let request = dynamic::request(&node, service.as_str(), endpoint, words).await;
+                    request.map_err(|failure| match failure {
+                        Failure::Fault(fault) => {
+                            fault.help("micro-node call --help shows its options").into()
+                        }
+                        failure => failure,
+                    })?
                 }
             };
             let begun = Instant::now();

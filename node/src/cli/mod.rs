@@ -194,28 +194,44 @@ pub fn main() -> ExitCode {
     }
 }
 
-/// Reads the words that the process was given. What `call` does not know, and all behind it, are fields of the request.
+/// Reads the words that the process was given. What `call` does not know are fields of the request, which stand behind
+/// all else then.
 fn matches_of(command: impl Fn() -> clap::Command, words: Vec<OsString>) -> Result<ArgMatches, clap::Error> {
-    let parsed = command().try_get_matches_from(&words);
-    let unknown = parsed.as_ref().err().and_then(|error| match error.get(ContextKind::InvalidArg) {
-        Some(ContextValue::String(unknown)) if error.kind() == ErrorKind::UnknownArgument => Some(unknown),
-        _ => None,
-    });
-    let Some(unknown) = unknown.filter(|unknown| unknown.starts_with("--")) else { return parsed };
+    let first = command().try_get_matches_from(&words);
+    let (mut rest, mut fields) = (words, Vec::new());
+    let mut unknown = first.as_ref().err().and_then(|error| field_in(&rest, error));
+    while let Some(at) = unknown {
+        let named = rest.remove(at);
+        // Its value is behind the sign, or is the next word.
+        let apart = !named.to_string_lossy().contains('=');
+        fields.push(named);
+        if apart && rest.get(at).is_some_and(|next| !next.to_string_lossy().starts_with('-')) {
+            fields.push(rest.remove(at));
+        }
+        let all = rest.iter().cloned().chain(["--".into()]).chain(fields.iter().cloned());
+        match command().try_get_matches_from(all) {
+            Ok(matches) => return Ok(matches),
+            Err(error) => unknown = field_in(&rest, &error),
+        }
+    }
+    first
+}
+
+/// Where the word stands in a line of `call` that is not known, if that is what is wrong, and it looks like a field.
+fn field_in(words: &[OsString], error: &clap::Error) -> Option<usize> {
+    let Some(ContextValue::String(unknown)) = error.get(ContextKind::InvalidArg) else { return None };
+    if error.kind() != ErrorKind::UnknownArgument
+        || !unknown.starts_with("--")
+        || words.contains(&"--".into())
+    {
+        return None;
+    }
+    let command = words.iter().skip(1).position(|word| word == "call")? + 1;
     let is_it = |word: &OsString| {
         let word = word.to_string_lossy();
-        word == *unknown || word.strip_prefix(unknown.as_str()).is_some_and(|rest| rest.starts_with('='))
+        word.strip_prefix(unknown.as_str()).is_some_and(|rest| rest.is_empty() || rest.starts_with('='))
     };
-    let called = words.iter().position(|word| word == "call").filter(|at| *at > 0);
-    let Some(at) = called.and_then(|called| Some(called + words[called..].iter().position(is_it)?)) else {
-        return parsed;
-    };
-    let mut apart = words.clone();
-    apart.insert(at, "--".into());
-    match command().try_get_matches_from(apart) {
-        Ok(matches) if matches.subcommand_name() == Some("call") => Ok(matches),
-        _ => parsed,
-    }
+    Some(command + words[command..].iter().position(is_it)?)
 }
 
 /// Whether the command that was given has an argument, given or not.

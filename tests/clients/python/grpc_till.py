@@ -128,6 +128,11 @@ def call(address, service=None):
     metadata = [("micro-service", service)] if service else []
     answer = method(request, timeout=10, metadata=metadata)
     assert answer.asked == request, answer
+    streamed = channel.unary_stream(
+        f"/{PACKAGE}.Till/Prices", request_serializer=Request.SerializeToString, response_deserializer=Reply.FromString
+    )
+    for priced in streamed(request, timeout=10, metadata=metadata):
+        assert (priced.asked, priced.total) == (request, answer.total), priced
     print(json_format.MessageToJson(answer, indent=None))
 
 

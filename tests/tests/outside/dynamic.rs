@@ -37,7 +37,8 @@ async fn a_service_is_a_command_whose_flags_are_its_fields() -> anyhow::Result<(
         &["helloworld", "call", "{\"name\":\"John\"}", "--name=Jane"],
         &["--timeout", "20s", "--namespace=default", "helloworld", "call", "--name=Jane"],
         &["call", "helloworld", "call", "--name=Jane"],
-        &["call", "helloworld", "greeter.Call", "--retries", "1", "--name", "Jane"],
+        &["call", "helloworld", "greeter.Call", "--name", "Jane", "--retries", "1", "--trace"],
+        &["call", "helloworld", "call", "--", "--name=Jane"],
         &["call", "helloworld", "Greeter.call", "{\"name\":\"John\"}", "--name=Jane"],
     ] {
         assert_eq!(cli.json(words).await?, json!({"msg": "Hello Jane"}), "{words:?}");
@@ -107,8 +108,8 @@ async fn a_service_explains_itself_and_what_does_not_fit() -> anyhow::Result<()>
             2,
             &["the field \"place.zip\" is an integer, not \"x\""],
         ),
-        (&["call", "clerk", "ecko", "--age=1"], 6, &["did you mean"]),
-        (&["call", "clerk", "echo", "--retrys=1"], 2, &["has no field \"retrys\""]),
+        (&["call", "clerk", "ecko", "--age=1"], 5, &["did you mean"]),
+        (&["call", "clerk", "echo", "--retrys=1"], 2, &["has no field \"retrys\"", "micro-node call --help"]),
         (&["clerk", "a", "b", "c"], 2, &["unexpected argument \"c\""]),
         (&["clerk", "refuse", "--code=conflict"], 6, &["as asked for", "ask for something else"]),
         (&["helloword", "call"], 5, &["no command is called \"helloword\"", "did you mean `helloworld`?"]),

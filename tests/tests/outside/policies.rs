@@ -1,7 +1,9 @@
 //! The contract of calls on real nodes: who gets a call, what is tried again, what is asked twice, what is refused.
 
 use anyhow::{Context, ensure};
-use micro_sdk::{client::Address, prelude::*, serve::Server};
+use bytes::Bytes;
+use http::uri::PathAndQuery;
+use micro_sdk::{client::Address, prelude::*, proto::RawCodec, serve::Server};
 use micro_tests::{Cluster, Plan, until};
 use serde_json::json;
 use std::{
@@ -13,6 +15,10 @@ use std::{
     time::Duration,
 };
 use tokio::{sync::oneshot, task::JoinSet, time::sleep};
+use tonic::{
+    client::Grpc,
+    transport::{Channel, Endpoint},
+};
 
 /// Who answered.
 #[message]
@@ -183,11 +189,21 @@ async fn a_second_instance_is_asked_when_the_first_is_slow() -> anyhow::Result<(
         ensure!(signed["by"] == "two", "{signed}");
     }
     ensure!(one.calls() > before.0 || two.calls() == before.1 + 8, "nobody else is there");
+    // So it is with gRPC, whose messages nobody looks into.
+    let proxy = Endpoint::from_shared(format!("http://{}", cluster.members[0].at().proxy))?.connect().await?;
+    let mut grpc: Grpc<Channel> = Grpc::new(proxy);
+    for _ in 0..8 {
+        grpc.ready().await?;
+        let mut ask = tonic::Request::new(Bytes::from_static(b"{}"));
+        ask.set_timeout(Duration::from_secs(3));
+        let signed = grpc.unary(ask, PathAndQuery::from_static("/worker.Worker/Look"), RawCodec).await?;
+        ensure!(signed.get_ref().as_ref() == br#"{"by":"two"}"#, "{signed:?}");
+    }
     let told = cluster
         .cli(0)?
         .json(&["policy", "check", "--service", "worker", &path(&cluster)?, "-o", "json"])
         .await?;
-    ensure!(told["item"]["calls"].as_u64() >= Some(68) && told["item"]["failed"] == 0, "{told}");
+    ensure!(told["item"]["calls"].as_u64() >= Some(76) && told["item"]["failed"] == 0, "{told}");
     Ok(())
 }
 

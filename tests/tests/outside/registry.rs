@@ -168,6 +168,8 @@ async fn who_registers_a_door_as_a_service_is_nobody_to_it() -> anyhow::Result<(
     let admin = NewAccount { scopes: vec!["admin".parse()?], ..NewAccount::default() };
     let secret = acme.auth().create_account("jane", admin).await?.secret.context("one was made")?;
     let jane = acme.auth().login("jane", &secret).await?;
+    let rule = ["auth", "create", "rule", "own", "--scope", "*", "--resource", "service:*:*"];
+    cluster.cli(0)?.ok(&[&["--namespace", "acme"][..], &rule].concat()).await?;
     // A door of its own node, and one of another on this host.
     for door in [first.api, second.api] {
         let cli = cluster.cli(0)?;

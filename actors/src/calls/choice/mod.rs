@@ -131,6 +131,7 @@ impl<'s> Choice<'s> {
     }
 
     /// Those that fail most of their calls are passed over, if the others do not, and not too many of them at once.
+    /// Others that had no call lately have shown nothing: they get some, and then it is seen whether it is the calls.
     fn pass_over_outliers(&self, may: &mut Vec<&Seat>, now: Instant) {
         let policy = &self.policy.breaker;
         let most = (policy.ejected * self.seats.len() as f64) as usize;
@@ -146,7 +147,7 @@ impl<'s> Choice<'s> {
         let (calls, failed) = others.fold((0.0, 0.0), |(calls, failed), (of, share)| {
             (calls + f64::from(*of), failed + f64::from(*of) * share)
         });
-        let healthy = calls > 0.0 && failed / calls < policy.failing / 2.0;
+        let healthy = calls == 0.0 || failed / calls < policy.failing / 2.0;
         if healthy && shares.iter().filter(|share| outlying(share)).count() <= most {
             let mut shares = shares.iter();
             may.retain(|_| shares.next().is_none_or(|share| !outlying(share)));

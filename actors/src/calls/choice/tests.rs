@@ -171,3 +171,16 @@ fn whoever_fails_most_of_its_calls_is_passed_over_unless_most_do() {
     }
     assert!(shares(&seats, &policy, &[], now).contains_key(&1), "they all do: it is not that one");
 }
+
+#[test]
+fn others_farther_away_are_tried_when_the_nearest_fails_all() {
+    let far = (2..=3).map(|id| seat(id, "1", Distance::Region, 1));
+    let seats: Vec<Seat> = [seat(1, "1", Distance::Node, 0)].into_iter().chain(far).collect();
+    let (policy, now) = (policy("{}"), Instant::now());
+    answered(&seats[0], 60, MS, Outcome::Failed);
+    assert_eq!(shares(&seats, &policy, &[], now).get(&1), None);
+    for seat in &seats[1..] {
+        answered(seat, 5, MS, Outcome::Failed);
+    }
+    assert!(shares(&seats, &policy, &[], now).contains_key(&1), "they fail them too: it is the calls");
+}

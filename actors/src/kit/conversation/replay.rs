@@ -52,6 +52,12 @@ impl Replay {
         Some(Attempt { source: self.0.clone(), turn: source.next_turn(), at: 0 })
     }
 
+    /// Whether all of it was read, and is kept: then an attempt takes nothing from the one before it, which has it all.
+    pub(crate) fn is_whole(&self) -> bool {
+        let source = lock(&self.0);
+        source.ended && source.kept.is_some()
+    }
+
     /// Why the request could not be read to its end, if that is the caller's doing.
     pub(crate) fn broken(&self) -> Option<Fault> {
         lock(&self.0).broken.clone()
@@ -173,13 +179,14 @@ mod tests {
         assert_eq!(length(replay.attempt().expect("it is kept")).await, 8);
         assert_eq!(length(replay.attempt().expect("it is kept")).await, 8);
         assert!(first.frame().await.expect("it is told").is_err(), "only the last attempt reads");
+        assert!(replay.is_whole());
     }
 
     #[tokio::test]
     async fn a_large_request_is_sent_once() {
         let replay = replay(&[KEPT_BYTES_MAX, 1]);
         assert_eq!(length(replay.attempt().expect("nothing was read")).await, KEPT_BYTES_MAX + 1);
-        assert!(replay.attempt().is_none());
+        assert!(replay.attempt().is_none() && !replay.is_whole());
     }
 
     #[tokio::test]

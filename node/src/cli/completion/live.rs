@@ -63,7 +63,7 @@ pub(super) fn command(profile: &Profile) -> Command {
                 .into_iter()
                 .fold(command, |command, verb| command.mut_subcommand(verb, named))
         })
-        .mut_subcommand("call", &calls)
+        .mut_subcommand("call", |command| calls(command).mut_arg("fields", |arg| arg))
         .mut_subcommand("stream", &calls)
         .mut_subcommand("schema", |command| {
             command.mut_arg("shape", |arg| arg.add(ArgValueCandidates::new(shapes)))

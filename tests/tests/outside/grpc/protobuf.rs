@@ -5,7 +5,7 @@ use anyhow::{Context, bail, ensure};
 use bytes::Bytes;
 use futures::future::BoxFuture;
 use micro_sdk::{
-    serve::{Ctx, Server, Service},
+    serve::{Ctx, Inbox, Outbox, Server, Service},
     wire::{Endpoint, Fault, Streams},
 };
 use micro_tests::{Cluster, Python, get, post, until};
@@ -138,6 +138,10 @@ async fn a_server_that_knows_protobuf_only_is_called_with_json_on_every_node() -
     Ok(())
 }
 
+fn priced(asked: &Value) -> Value {
+    json!({"asked": asked, "total": "7", "caller": "json"})
+}
+
 /// A till of this process, with JSON.
 struct JsonTill;
 
@@ -151,21 +155,36 @@ impl Service for JsonTill {
     }
 
     fn endpoints(&self) -> Vec<Endpoint> {
-        let anything = "true".to_owned();
-        vec![Endpoint {
-            name: "Till.price".to_owned(),
-            request_schema: anything.clone(),
-            response_schema: anything,
+        let endpoint = |name: &str, server: bool| Endpoint {
+            name: name.to_owned(),
+            request_schema: "true".to_owned(),
+            response_schema: "true".to_owned(),
             doc: String::new(),
             routes: Vec::new(),
-            streams: Streams::default(),
-        }]
+            streams: Streams { client: false, server },
+        };
+        vec![endpoint("Till.price", false), endpoint("Till.prices", true)]
     }
 
     fn dispatch<'a>(&'a self, _: &'a str, _: Ctx, body: Bytes) -> BoxFuture<'a, Result<Bytes, Fault>> {
         let asked: Value = serde_json::from_slice(&body).expect("it is JSON");
-        let answer = json!({"asked": asked, "total": "7", "caller": "json"});
-        Box::pin(async move { Ok(answer.to_string().into()) })
+        Box::pin(async move { Ok(priced(&asked).to_string().into()) })
+    }
+
+    fn converse<'a>(
+        &'a self,
+        _: &'a str,
+        _: Ctx,
+        inbox: Inbox,
+        outbox: Outbox,
+    ) -> BoxFuture<'a, Result<(), Fault>> {
+        Box::pin(async move {
+            let asked: Value = inbox.one("Till.prices").await?;
+            for _ in 0..3 {
+                outbox.answer(Ok::<_, Fault>(priced(&asked))).await?;
+            }
+            Ok(())
+        })
     }
 }
 

@@ -52,7 +52,6 @@ async fn a_program_is_sent_what_callers_send_and_who_they_are() -> anyhow::Resul
     ] {
         let sent = [
             "cookie: k=v",
-            "micro-caller: admin",
             "micro-account: root",
             "micro_caller: admin",
             "x_forwarded_for: 1.2.3.4",
@@ -75,6 +74,8 @@ async fn a_program_is_sent_what_callers_send_and_who_they_are() -> anyhow::Resul
         for gone in ["micro-account", "x-hop", "authorization", "micro_caller", "x_forwarded_for"] {
             assert_eq!(header(&told, gone), None, "{told}");
         }
+        // What only nodes say comes from a node, on behalf of nobody in particular.
+        assert_eq!(ask(api, line, &["micro-caller: admin"], "").await?.status, 401);
         for claimed in ["x-real-ip", "x-remote-user", "remote_user", "cf-connecting-ip"] {
             assert_eq!(header(&told, claimed), None, "{told}");
         }
@@ -119,6 +120,9 @@ async fn a_program_that_leads_back_to_the_api_is_no_circle_without_an_end() -> a
     let cluster = Cluster::of(1).await?;
     let (api, node) = (cluster.members[0].at().api, cluster.members[0].address().parse::<Address>()?);
     tokio::spawn(Server::http("circle", api).node(node).run_until(futures::future::pending()));
+    // What a node passes on comes from nobody of this host, to a door as to anybody else.
+    let public = ["auth", "create", "rule", "round", "--scope", "public", "--resource", "service:circle:*"];
+    cluster.cli(0)?.ok(&public).await?;
     until("it ends", PATIENCE, async || {
         // What comes back has the name of the host that it was sent to, and the service once more before its path.
         let answer = ask(api, "GET /circle/x", &[], "").await?;
