@@ -22,7 +22,7 @@ use line::{Line, is_lines};
 use micro_actors::nearest;
 use micro_sdk::{
     client::{Node, Reply, ServiceDescription},
-    wire::{Code, Fault, ServiceName},
+    wire::{Code, Endpoint, Fault, ServiceName},
 };
 use request::Target;
 use serde_json::Value;
@@ -99,16 +99,30 @@ pub(super) async fn request(
         Some((handler, method)) => (Some(handler), method),
         None => (None, endpoint),
     };
-    let found = spellings.find(handler, method);
-    let found = found.and_then(|name| described.endpoints.iter().find(|endpoint| endpoint.name == name));
-    let Some(found) = found else {
+    let Some(found) = found(&described, &spellings, handler, method) else {
         let endpoint = endpoint.split('.').map(str::to_owned).collect();
         let line = Line { service: described.name.clone(), endpoint, rest: Vec::new(), help: false };
         return Err(no_endpoint(&line, &described, &spellings).into());
     };
-    let taken = serde_json::from_str(&found.request_schema).unwrap_or(Value::Bool(true));
+    let taken = read(&found.request_schema);
     let endpoint = spellings.shortest(&found.name);
     Target { service: &described.name, endpoint, schema: Schema::of(&taken) }.request(words)
+}
+
+/// The endpoint that is meant, however it is spelled.
+fn found<'s>(
+    service: &'s ServiceDescription,
+    spellings: &Spellings,
+    handler: Option<&str>,
+    method: &str,
+) -> Option<&'s Endpoint> {
+    let name = spellings.find(handler, method)?;
+    service.endpoints.iter().find(|endpoint| endpoint.name == name)
+}
+
+/// A schema. One that can't be read says nothing, as in the HTTP api.
+fn read(schema: &str) -> Value {
+    serde_json::from_str(schema).unwrap_or(Value::Bool(true))
 }
 
 async fn answer(
@@ -125,13 +139,9 @@ async fn answer(
         [method] => (None, method.as_str()),
         [handler, method, ..] => (Some(handler.as_str()), method.as_str()),
     };
-    let found = spellings.find(handler, method);
-    let found = found.and_then(|name| service.endpoints.iter().find(|endpoint| endpoint.name == name));
-    let Some(endpoint) = found else {
+    let Some(endpoint) = found(service, &spellings, handler, method) else {
         return Err(no_endpoint(line, service, &spellings).into());
     };
-    // What can't be read says nothing, as in the HTTP api.
-    let read = |schema: &str| serde_json::from_str(schema).unwrap_or(Value::Bool(true));
     let (taken, given) = (read(&endpoint.request_schema), read(&endpoint.response_schema));
     let target = Target {
         service: &service.name,
