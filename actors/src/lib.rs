@@ -30,8 +30,8 @@ pub use address_book::{AddressBook, Peers, learn_peers};
 pub(crate) use authorize::grants;
 pub use authorize::{Action, authorize, explain, may_reach, would_reach};
 pub use kit::{
-    Answer, Body, Directory, Dispatch, Invocation, Platform, RAW, RawRequest, STOP_GRACE, ServiceRef,
-    Supervisor, shut_down,
+    ANY_METHOD, Answer, Body, Directory, Dispatch, Invocation, Platform, RAW, RawRequest, STOP_GRACE,
+    ServiceRef, Supervisor, is_opaque, shut_down,
 };
 pub use machines::Machines;
 pub use registry::{header_begins_with, is_passed_on, is_reserved, strip_hops};

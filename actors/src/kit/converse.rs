@@ -3,7 +3,7 @@
 use super::{
     Dispatch,
     conversation::{Body, RAW, Replay, holding, reply, request_of, said_by, said_to},
-    endpoint::{endpoint, shortened},
+    endpoint::{endpoint, shortened, takes_any},
     service_call::aim,
 };
 use crate::{
@@ -113,7 +113,8 @@ impl Dispatch {
             let answer = answer.map_err(|fault| replay.broken().unwrap_or(fault));
             attempts.note_begun(attempt, &head.endpoint, answer)
         };
-        let streams = head.endpoint.starts_with(RAW) || attempt.instance.streams_of(&head.endpoint).any();
+        let unknown = head.endpoint.starts_with(RAW) || takes_any(&attempt.instance);
+        let streams = unknown || attempt.instance.streams_of(&head.endpoint).any();
         let Some(after) = attempts.hedge_after(&head.endpoint).filter(|_| !streams) else {
             let answered = self.answered(attempt, head, body).await;
             return note(attempts, answered);
@@ -186,6 +187,9 @@ pub(crate) fn method(instance: &Instance, asked: &str) -> Result<String, Fault> 
         return Ok(asked.to_owned());
     }
     let Some((service, method)) = asked.rsplit_once('.') else { return endpoint(instance, asked) };
+    if takes_any(instance) {
+        return Ok(asked.to_owned());
+    }
     let short = [service.rsplit('.').next().unwrap_or(service), method].join(".");
     let found =
         names.iter().find(|name| *name == asked).or_else(|| names.iter().find(|name| **name == short));

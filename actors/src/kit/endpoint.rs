@@ -4,11 +4,25 @@ use super::conversation::RAW;
 use crate::spelling::{folded, nearest};
 use micro_sdk::wire::{Code, Fault, Instance};
 
+/// The endpoint of an instance that speaks gRPC and does not tell its methods: it is called by any, and answers itself
+/// what it does not have.
+pub const ANY_METHOD: &str = "*";
+
+/// Whether an endpoint stands for all that a service is asked: it is passed on as it is, and nothing is known of it.
+pub fn is_opaque(endpoint: &str) -> bool {
+    [RAW, ANY_METHOD].contains(&endpoint)
+}
+
+/// Whether an instance takes any method of gRPC.
+pub(super) fn takes_any(instance: &Instance) -> bool {
+    instance.endpoints.iter().any(|name| name == ANY_METHOD)
+}
+
 /// The full name of the endpoint that was asked for: `Handler.method`, the handler with its package or without it, or
 /// `method` alone of a sole handler, or of the one that is called as the service is.
 pub(super) fn endpoint(instance: &Instance, asked: &str) -> Result<String, Fault> {
     let dotted = asked.replace('/', ".");
-    if instance.endpoints.contains(&dotted) {
+    if instance.endpoints.contains(&dotted) && dotted != ANY_METHOD {
         return Ok(dotted);
     }
     if let Some(full) = shortened(instance, &dotted) {
@@ -21,6 +35,13 @@ pub(super) fn endpoint(instance: &Instance, asked: &str) -> Result<String, Fault
         let message = format!("service {:?} takes requests of HTTP as they are", instance.service.as_str());
         return Err(Fault::new(Code::NotFound, message)
             .help(format!("send them to the HTTP api, below /{}", instance.service)));
+    }
+    if takes_any(instance) {
+        let service = instance.service.as_str();
+        let message = format!("service {service:?} speaks gRPC, and does not tell what its methods take");
+        return Err(Fault::new(Code::NotFound, message)
+            .help("a client of gRPC calls it at the proxy with the messages that it takes")
+            .help("to call it with JSON, turn on reflection in it, or offer it with its descriptors"));
     }
     let known = instance.endpoints.join(", ");
     let message = format!("service {:?} has no endpoint {asked:?}", instance.service.as_str());
@@ -84,7 +105,8 @@ fn spelled_otherwise<'i>(instance: &'i Instance, asked: &str) -> Option<&'i str>
     let means = |name: &&String| {
         folded(name).strip_suffix(&asked).is_some_and(|before| before.is_empty() || before.ends_with('.'))
     };
-    let mut found = instance.endpoints.iter().filter(|name| *name != RAW).filter(means);
+    let named = instance.endpoints.iter().filter(|name| !is_opaque(name));
+    let mut found = named.filter(means);
     found.next().filter(|_| !asked.is_empty() && found.next().is_none()).map(String::as_str)
 }
 

@@ -8,6 +8,7 @@ use prost::Message;
 use prost_reflect::{
     DescriptorPool, DynamicMessage, FieldDescriptor, MessageDescriptor, MethodDescriptor, SerializeOptions,
 };
+use ring::digest;
 use std::collections::BTreeMap;
 
 /// The longest message that is taken apart: gRPC's own default. In memory its fields are some tens of times longer than
@@ -65,6 +66,15 @@ impl Contract {
     /// All of it as a `google.protobuf.FileDescriptorSet`.
     pub(super) fn descriptors(&self) -> Vec<u8> {
         self.pool.encode_to_vec()
+    }
+
+    /// What tells it apart from others.
+    pub(super) fn digest(&self) -> Vec<u8> {
+        let mut context = digest::Context::new(&digest::SHA256);
+        context.update(&self.descriptors());
+        // Of what is described, not all has to be offered.
+        self.methods.keys().for_each(|name| context.update(name.as_bytes()));
+        context.finish().as_ref().to_vec()
     }
 
     /// Whether it says nothing.

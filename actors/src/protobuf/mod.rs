@@ -5,6 +5,7 @@ mod contract;
 mod dialect;
 mod mirror;
 mod misread;
+mod presence;
 mod reflection;
 
 pub use contract::Contract;
@@ -12,4 +13,5 @@ pub(crate) use contract::{MESSAGE_BYTES_MAX, from_json, to_json};
 pub use dialect::{Dialect, PROTO_JSON, Schemas};
 pub(crate) use mirror::{is_reflection, reflect};
 pub use misread::misread;
-pub use reflection::reflected;
+pub use presence::until_gone;
+pub use reflection::Reflection;

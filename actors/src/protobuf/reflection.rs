@@ -1,7 +1,7 @@
 //! Asks a server of gRPC what it offers (gRPC Server Reflection Protocol, v1 and v1alpha, whose messages are the same).
 
 use super::contract::{Contract, DESCRIPTORS_BYTES_MAX};
-use crate::registry::OF_NODE;
+use crate::registry::{OF_NODE, deepest};
 use futures::{SinkExt, StreamExt, channel::mpsc};
 use http::uri::PathAndQuery;
 use micro_sdk::{
@@ -38,24 +38,79 @@ const PATIENCE: Duration = Duration::from_secs(5);
 /// The most files that are asked for.
 const FILES_MAX: usize = 512;
 
-/// What the server at a loopback address offers; `None` if it does not speak gRPC, or tells nobody.
-///
-/// # Errors
-/// [`Code::Usage`] if what it tells can't be, or is too much; [`Code::Timeout`] if it takes too long.
-pub async fn reflected(address: SocketAddr) -> Result<Option<Contract>, Fault> {
-    let asked = async {
-        for path in PATHS {
-            match Dialogue::begin(address, path).await {
-                Ok(dialogue) => return dialogue.contract().await.map(Some),
-                Err(status) => tracing::debug!(%address, path, %status, "no reflection"),
+/// What the server at an address says of itself.
+pub enum Reflection {
+    /// Its methods and messages.
+    Told(Contract),
+    /// It speaks gRPC, and does not tell what its methods are.
+    Untold,
+    /// Nobody takes a connection: a program that is about to start may, later.
+    Absent,
+}
+
+impl Reflection {
+    /// Asks the server at a loopback address.
+    ///
+    /// # Errors
+    /// [`Code::Usage`] if it does not speak gRPC, if what it tells can't be, or is too much; [`Code::Timeout`] if it
+    /// takes too long.
+    pub async fn ask(address: SocketAddr) -> Result<Self, Fault> {
+        let asked = async {
+            for path in PATHS {
+                match Dialogue::begin(address, path).await {
+                    Ok(dialogue) => return dialogue.contract().await.map(Self::of),
+                    Err(Refusal::Absent) => return Ok(Reflection::Absent),
+                    Err(Refusal::Foreign(why)) => return Err(foreign(address, &why)),
+                    Err(Refusal::Status(status)) => tracing::debug!(%address, path, %status, "no reflection"),
+                }
             }
+            Ok(Reflection::Untold)
+        };
+        tokio::time::timeout(PATIENCE, asked).await.unwrap_or_else(|_| {
+            let message = format!("the server at {address} does not tell what it offers within {PATIENCE:?}");
+            Err(Fault::new(Code::Timeout, message))
+        })
+    }
+
+    /// A server whose methods are all for tools tells nothing of what it is for.
+    fn of(contract: Contract) -> Self {
+        if contract.is_empty() { Reflection::Untold } else { Reflection::Told(contract) }
+    }
+
+    /// What tells this apart from what another server says; none if nobody was there to say anything.
+    pub fn digest(&self) -> Option<Vec<u8>> {
+        match self {
+            Reflection::Told(contract) => Some(contract.digest()),
+            Reflection::Untold => Some(Vec::new()),
+            Reflection::Absent => None,
         }
-        Ok(None)
-    };
-    tokio::time::timeout(PATIENCE, asked).await.unwrap_or_else(|_| {
-        let message = format!("the server at {address} does not tell what it offers within {PATIENCE:?}");
-        Err(Fault::new(Code::Timeout, message))
-    })
+    }
+}
+
+/// Why a server does not answer questions.
+enum Refusal {
+    /// It takes no connection.
+    Absent,
+    /// It does not speak gRPC.
+    Foreign(String),
+    /// It says no.
+    Status(Status),
+}
+
+impl From<Status> for Refusal {
+    /// What comes from the server itself has no other reason behind it.
+    fn from(status: Status) -> Self {
+        match std::error::Error::source(&status) {
+            Some(source) => Refusal::Foreign(deepest(source)),
+            None => Refusal::Status(status),
+        }
+    }
+}
+
+fn foreign(address: SocketAddr, why: &str) -> Fault {
+    Fault::new(Code::Usage, format!("the program at {address} does not speak gRPC: {why}"))
+        .help("if it speaks HTTP, offer it as that: --endpoint http://…")
+        .help("if it wants TLS, have it listen without on loopback: links between nodes are encrypted")
 }
 
 /// A stream of questions and answers, one at a time.
@@ -68,12 +123,12 @@ struct Dialogue {
 
 impl Dialogue {
     /// Begins with the question what services there are: a server without reflection refuses it.
-    async fn begin(address: SocketAddr, path: &'static str) -> Result<Self, Status> {
-        let endpoint = Endpoint::from_shared(format!("http://{address}"))
-            .map_err(|error| Status::internal(error.to_string()))?;
-        let channel = endpoint.connect().await.map_err(|error| Status::unavailable(error.to_string()))?;
+    async fn begin(address: SocketAddr, path: &'static str) -> Result<Self, Refusal> {
+        let endpoint = Endpoint::from_shared(format!("http://{address}"));
+        let endpoint = endpoint.map_err(|error| Refusal::Foreign(deepest(&error)))?;
+        let channel = endpoint.connect().await.map_err(|_| Refusal::Absent)?;
         let mut grpc: Grpc<Channel> = Grpc::new(channel).max_decoding_message_size(DESCRIPTORS_BYTES_MAX);
-        grpc.ready().await.map_err(|error| Status::unavailable(error.to_string()))?;
+        grpc.ready().await.map_err(|error| Refusal::Foreign(deepest(&error)))?;
         let (mut ask, asked) = mpsc::channel(1);
         // Sent ahead of the call: some servers begin their answer with the first question only.
         let _ = ask.try_send(question(MessageRequest::ListServices(String::new())));

@@ -4,7 +4,7 @@
 //! the same; then all nodes agree on the one whose name comes first.
 
 use super::Table;
-use crate::kit::RAW;
+use crate::kit::{ANY_METHOD, RAW};
 use micro_sdk::wire::{Code, Endpoint, Fault, Namespace, Route, Segment, ServiceName};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -102,6 +102,11 @@ fn refuse_endpoints(endpoints: &[Endpoint]) -> Result<(), Fault> {
         }
         if name == RAW && endpoints.len() > 1 {
             return refused(format!("a service that takes HTTP as it is ({RAW:?}) has no other endpoints"));
+        }
+        if name == ANY_METHOD && endpoints.len() > 1 {
+            return refused(format!(
+                "a service of any method of gRPC ({ANY_METHOD:?}) has no other endpoints"
+            ));
         }
         let letters = name.chars().filter(|letter| !matches!(letter, '-' | '_'));
         if let Some(other) = known.insert(letters.collect::<String>().to_lowercase(), name) {

@@ -15,8 +15,24 @@ pub(super) struct Leases(Mutex<Vec<Lease>>);
 
 struct Lease {
     guard: AttachGuard,
-    /// The digest of what its owner told of it.
-    told: [u8; 32],
+    told: Told,
+}
+
+/// What an instance was registered as.
+#[derive(Clone, Debug)]
+pub struct Told {
+    /// The digest of what its owner tells of it.
+    pub by_owner: [u8; 32],
+    /// That of what its program says itself, if it is asked and is there.
+    pub by_program: Option<Vec<u8>>,
+}
+
+impl Told {
+    /// Whether nothing is told that was not told `before`.
+    fn is_as(&self, before: &Told) -> bool {
+        self.by_owner == before.by_owner
+            && (self.by_program.is_none() || self.by_program == before.by_program)
+    }
 }
 
 impl Lease {
@@ -43,7 +59,7 @@ impl Registry {
         owner: &Owner,
         (namespace, service): (&Namespace, &ServiceName),
         address: SocketAddr,
-        told: [u8; 32],
+        told: &Told,
     ) -> Result<Option<Instance>, Fault> {
         let attachment = {
             let leases = self.leases().all();
@@ -56,7 +72,7 @@ impl Registry {
                 return Err(Fault::new(Code::Conflict, message)
                     .help("only who registered it can renew, change or end it"));
             }
-            if lease.told != told {
+            if !told.is_as(&lease.told) {
                 return Ok(None);
             }
             attachment.clone()
@@ -67,7 +83,7 @@ impl Registry {
 
     /// Keeps an instance attached until its owner is silent for too long, or ends it, in place of what was registered
     /// of the same service at the same address.
-    pub fn hold(&self, guard: AttachGuard, told: [u8; 32]) {
+    pub fn hold(&self, guard: AttachGuard, told: Told) {
         let Instance { namespace, service, .. } = &*guard.attachment().instance;
         let address = guard.attachment().address;
         let is_same = |lease: &Lease| address.is_some_and(|at| lease.is_of(namespace, service, at));

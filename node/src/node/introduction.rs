@@ -1,15 +1,20 @@
 //! What a program on this host offers to the mesh.
 
-use super::local::{Context, Local, PERMITS_DEFAULT};
+use super::{
+    local::{Context, Local, PERMITS_DEFAULT},
+    offering::Offering,
+};
 use bytes::Bytes;
 use micro_actors::{
-    protobuf::{Contract, reflected},
-    registry::{AttachGuard, Backend, Care, Encoding, Offer, Owner},
+    ANY_METHOD,
+    protobuf::{Contract, Reflection},
+    registry::{Backend, Care, Encoding, Offer, Owner, Told},
 };
-use micro_sdk::wire::{Code, Endpoint, Fault, Instance, InstanceId, Namespace, ServiceName};
+use micro_sdk::wire::{Code, Endpoint, Fault, Instance, InstanceId, Namespace, ServiceName, Streams};
 use std::{collections::BTreeMap, net::SocketAddr};
 
 /// An instance of a service, as its program tells of it.
+#[derive(Clone)]
 pub struct Introduction {
     /// The tenant that it works for.
     pub namespace: Namespace,
@@ -32,8 +37,16 @@ pub struct Introduction {
 }
 
 impl Introduction {
+    /// What the program is asked by reflection, because it was not told; none if it was.
+    async fn asked(&self) -> Result<Option<Reflection>, Fault> {
+        match self.endpoints.is_empty() && self.descriptors.is_empty() {
+            true => Reflection::ask(self.address).await.map(Some),
+            false => Ok(None),
+        }
+    }
+
     /// Its endpoints, and what its messages are.
-    async fn described(&self) -> Result<(Vec<Endpoint>, Encoding), Fault> {
+    fn described(&self, asked: Option<Reflection>) -> Result<(Vec<Endpoint>, Encoding), Fault> {
         let contract = match &self.descriptors[..] {
             [] => None,
             descriptors => Some(Contract::read(descriptors)?),
@@ -41,14 +54,25 @@ impl Introduction {
         if !self.endpoints.is_empty() {
             return Ok((self.endpoints.clone(), Encoding::Json(contract)));
         }
-        let contract = match contract {
-            Some(contract) => Some(contract),
-            None => reflected(self.address).await?,
-        };
-        Ok(match contract.filter(|contract| !contract.is_empty()) {
-            Some(contract) => (contract.endpoints(), Encoding::Protobuf(contract)),
-            None => (Vec::new(), Encoding::Json(None)),
+        Ok(match (contract.filter(|contract| !contract.is_empty()), asked) {
+            (Some(contract), _) | (None, Some(Reflection::Told(contract))) => {
+                (contract.endpoints(), Encoding::Protobuf(contract))
+            }
+            (None, Some(Reflection::Untold)) => (vec![any_method()], Encoding::Json(None)),
+            (None, Some(Reflection::Absent) | None) => (Vec::new(), Encoding::Json(None)),
         })
+    }
+}
+
+/// What a server of gRPC offers that does not tell.
+fn any_method() -> Endpoint {
+    Endpoint {
+        name: ANY_METHOD.to_owned(),
+        request_schema: String::new(),
+        response_schema: String::new(),
+        doc: String::new(),
+        routes: Vec::new(),
+        streams: Streams { client: true, server: true },
     }
 }
 
@@ -59,29 +83,44 @@ impl Local {
     /// # Errors
     /// [`Code::Denied`] for anything but loopback: a node must not be made to call elsewhere. Why the registry refuses
     /// it, or what is wrong with its descriptors.
-    pub async fn attach(&self, introduction: Introduction) -> Result<AttachGuard, Fault> {
+    pub async fn attach(&self, introduction: Introduction) -> Result<Offering, Fault> {
         refuse_others(introduction.address)?;
-        let (endpoints, encoding) = introduction.described().await?;
+        let asked = introduction.asked().await?;
+        self.attach_as(introduction, asked)
+    }
+
+    /// Attaches it as what it said when it was asked.
+    pub(super) fn attach_as(
+        &self,
+        introduction: Introduction,
+        asked: Option<Reflection>,
+    ) -> Result<Offering, Fault> {
+        let said = asked.as_ref().map(Reflection::digest);
+        let (endpoints, encoding) = introduction.described(asked)?;
         let permits = if introduction.permits == 0 { PERMITS_DEFAULT } else { introduction.permits as usize };
         let backend = Backend::Http(introduction.address, encoding);
-        let Introduction { namespace, service, version, metadata, care, .. } = introduction;
+        let Introduction { namespace, service, version, metadata, care, .. } = introduction.clone();
         let offer = Offer { namespace, service, version, endpoints, metadata, care };
-        self.system.registry().attach(offer, backend, permits)
+        let guard = self.system.registry().attach(offer, backend, permits)?;
+        Ok(Offering { guard, introduction, said })
     }
+
     /// Offers an instance until its time to live has passed without another such call; whoever calls it asks
     /// [`may_attach`](Self::may_attach) first. `told` is the digest of all that is told of it: with the same one, what
-    /// is registered is only prolonged.
+    /// is registered is only prolonged, unless the program says something else when it is asked.
     ///
     /// # Errors
     /// As [`attach`](Self::attach), and [`Code::Conflict`] if another has registered it.
     pub async fn register(&self, introduction: Introduction, told: [u8; 32]) -> Result<Instance, Fault> {
         refuse_others(introduction.address)?;
+        let asked = introduction.asked().await?;
         let Introduction { namespace, service, address, care, .. } = &introduction;
+        let told = Told { by_owner: told, by_program: asked.as_ref().and_then(Reflection::digest) };
         let registry = self.system.registry();
-        if let Some(known) = registry.renew(&care.owner, (namespace, service), *address, told)? {
+        if let Some(known) = registry.renew(&care.owner, (namespace, service), *address, &told)? {
             return Ok(known);
         }
-        let guard = self.attach(introduction).await?;
+        let guard = self.attach_as(introduction, asked)?.guard;
         let instance = guard.instance().clone();
         registry.hold(guard, told);
         Ok(instance)

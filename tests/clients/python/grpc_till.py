@@ -2,6 +2,7 @@
 
     grpc_till.py serve SOCKET            offers it at a node, which is told nothing but the address
     grpc_till.py listen PORT FILE        serves it at a port, and tells by grpc.health.v1 that it does, unless FILE is there
+    grpc_till.py mute PORT               serves it at a port, and tells nobody what it is
     grpc_till.py call ADDRESS [NAME]     calls it with protobuf, and prints the answer as JSON
     grpc_till.py descriptors             writes its FileDescriptorSet to stdout
 """
@@ -84,7 +85,7 @@ def prices(request, context):
     yield price(request, context)
 
 
-def offered():
+def offered(told=True):
     server = grpc.server(futures.ThreadPoolExecutor(8))
     handlers = {"Price": grpc.unary_unary_rpc_method_handler, "Fail": grpc.unary_unary_rpc_method_handler}
     handlers["Prices"] = grpc.unary_stream_rpc_method_handler
@@ -93,7 +94,8 @@ def offered():
         name: handler(functions[name], Request.FromString, Reply.SerializeToString) for name, handler in handlers.items()
     }
     server.add_generic_rpc_handlers([grpc.method_handlers_generic_handler(f"{PACKAGE}.Till", made)])
-    reflection.enable_server_reflection([f"{PACKAGE}.Till", reflection.SERVICE_NAME], server)
+    if told:
+        reflection.enable_server_reflection([f"{PACKAGE}.Till", reflection.SERVICE_NAME], server)
     return server
 
 
@@ -113,6 +115,13 @@ def listen(port, file):
     while True:
         told.set("", status.NOT_SERVING if os.path.exists(file) else status.SERVING)
         time.sleep(0.05)
+
+
+def mute(port):
+    server = offered(told=False)
+    server.add_insecure_port(f"127.0.0.1:{port}")
+    server.start()
+    server.wait_for_termination()
 
 
 def call(address, service=None):
@@ -144,4 +153,4 @@ if __name__ == "__main__":
         files = descriptor_pb2.FileDescriptorSet(file=[timestamp, file()])
         sys.stdout.buffer.write(files.SerializeToString())
     else:
-        {"serve": serve, "listen": listen, "call": call}[what](*rest)
+        {"serve": serve, "listen": listen, "mute": mute, "call": call}[what](*rest)

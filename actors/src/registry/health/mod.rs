@@ -17,7 +17,7 @@ mod vitals;
 
 pub use check::{Check, Probe};
 pub use owner::Owner;
-pub(super) use probe::deepest;
+pub(crate) use probe::deepest;
 pub(super) use vigil::Vigil;
 pub(super) use vitals::Vitals;
 

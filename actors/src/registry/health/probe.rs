@@ -101,7 +101,7 @@ async fn grpc(address: SocketAddr, service: &str, if_there: bool) -> Result<(), 
 }
 
 /// The innermost reason: what is around it says only that something failed.
-pub(in crate::registry) fn deepest(error: &dyn Error) -> String {
+pub(crate) fn deepest(error: &dyn Error) -> String {
     let mut error = error;
     while let Some(source) = error.source() {
         error = source;

@@ -4,7 +4,7 @@ use super::super::{Cli, dynamic, globals::Globals, profile::Profile, session, sh
 use crate::request::{Schema, Spellings};
 use clap::{Arg, ArgMatches, Command, CommandFactory, FromArgMatches};
 use clap_complete::engine::{ArgValueCandidates, CompletionCandidate, SubcommandCandidates};
-use micro_actors::RAW;
+use micro_actors::is_opaque;
 use micro_sdk::{
     client::{Node, ServiceDescription, ServiceListing},
     wire::{Fault, ServiceName},
@@ -159,10 +159,10 @@ impl Typed {
         self.services_that(|_| true)
     }
 
-    /// The services that can be called by name: those that take HTTP as it is have no endpoints to call.
+    /// The services that can be called by name: those that take all as it is have no endpoints to call.
     fn callable(&self) -> Vec<CompletionCandidate> {
         self.services_that(|service| {
-            service.instances.iter().flat_map(|instance| &instance.endpoints).any(|name| name != RAW)
+            service.instances.iter().flat_map(|instance| &instance.endpoints).any(|name| !is_opaque(name))
         })
     }
 

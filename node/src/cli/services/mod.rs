@@ -13,7 +13,7 @@ use super::{
     table::{NOTHING, Table, clean},
 };
 use clap::Args;
-use micro_actors::RAW;
+use micro_actors::{ANY_METHOD, RAW};
 use micro_sdk::{
     client::{HealthState, InstanceHealth, ServiceDescription, ServiceInstance, ServiceListing},
     wire::{ServiceName, Streams},
@@ -180,6 +180,10 @@ fn portrait(service: &ServiceDescription, output: &Output) -> String {
     }
     let mut text = instances.render(output.headers(), output.width());
     for endpoint in &service.endpoints {
+        if endpoint.name == ANY_METHOD {
+            text.push_str("\n\nany method of gRPC\n  takes  messages as they are: its program does not tell what its methods are");
+            continue;
+        }
         let mut line = |line: &str| writeln!(text, "{line}").expect("a String takes every write");
         line("");
         line(&format!("\n{}", clean(&endpoint.name)));

@@ -1,12 +1,9 @@
 //! What an attached service is told for as long as it is attached: which instance it is, its tokens, that the node
 //! drains.
 
-use crate::node::Local;
+use crate::node::{Local, Offering};
 use futures::{Stream, future::BoxFuture, stream};
-use micro_actors::{
-    auth::{Secret, ServiceTokenRequest, TokenError},
-    registry::AttachGuard,
-};
+use micro_actors::auth::{Secret, ServiceTokenRequest, TokenError};
 use micro_sdk::{
     proto::{AttachEvent, Attached, Draining, ServiceToken, attach_event::Event},
     wire::{Code, Fault},
@@ -28,14 +25,16 @@ const TOKEN_DEADLINE: Duration = Duration::from_secs(5);
 
 /// One attachment. The instance stays attached for as long as somebody holds this.
 pub(super) struct Attachment {
-    pub local: Local,
-    pub guard: AttachGuard,
+    local: Local,
+    offering: Offering,
     /// Ready once its owner was silent for too long.
-    pub lost: BoxFuture<'static, ()>,
-    pub service: ServiceTokenRequest,
-    pub draining: watch::Receiver<bool>,
+    lost: BoxFuture<'static, ()>,
+    /// Ready once it offers something else.
+    anew: BoxFuture<'static, Offering>,
+    service: ServiceTokenRequest,
+    draining: watch::Receiver<bool>,
     /// The token that the service has, and since when.
-    pub last: Option<(Secret, Instant)>,
+    last: Option<(Secret, Instant)>,
 }
 
 /// What is told next.
@@ -46,6 +45,23 @@ enum Next {
 }
 
 impl Attachment {
+    pub fn new(
+        local: &Local,
+        offering: Offering,
+        service: ServiceTokenRequest,
+        draining: watch::Receiver<bool>,
+    ) -> Self {
+        let (lost, anew) = (offering.lost(), offering.anew(local));
+        Attachment { local: local.clone(), offering, lost, anew, service, draining, last: None }
+    }
+
+    /// It is another instance from now on. The one before is detached.
+    fn replace(&mut self, offering: Offering) {
+        self.lost = offering.lost();
+        self.anew = offering.anew(&self.local);
+        self.offering = offering;
+    }
+
     /// What the service is told, until the node drains.
     pub fn events(self) -> impl Stream<Item = Result<AttachEvent, Status>> + Send {
         stream::unfold((self, Next::Attached), |(mut attachment, next)| async move {
@@ -60,7 +76,7 @@ impl Attachment {
     }
 
     fn attached(&self) -> Event {
-        let instance = self.guard.instance();
+        let instance = self.offering.instance();
         Event::Attached(Attached {
             instance: format!("{:016x}", instance.id),
             node: instance.node.to_string(),
@@ -72,20 +88,25 @@ impl Attachment {
     async fn after(&mut self, mut due: Instant) -> (Result<Event, Fault>, Next) {
         let mut decides = self.local.guard().changes();
         loop {
-            tokio::select! {
+            let anew = tokio::select! {
                 biased;
                 // The sender lives as long as the doors do; when it is gone, so is the node.
                 _ = self.draining.wait_for(|draining| *draining) => {
                     return (Ok(Event::Draining(Draining {})), Next::Nothing);
                 }
                 () = &mut self.lost => return (Err(silent()), Next::Nothing),
+                offering = &mut self.anew => Some(offering),
                 // The guard lives as long as the node does.
                 Ok(()) = decides.changed() => {
                     let overdue = overdue(&self.local, self.last.as_ref());
                     due = overdue.map_or(due, |overdue| due.min(overdue));
                     continue;
                 }
-                () = sleep_until(due) => {}
+                () = sleep_until(due) => None,
+            };
+            if let Some(offering) = anew {
+                self.replace(offering);
+                return (Ok(self.attached()), Next::Token(due));
             }
             let deadline = Instant::now() + TOKEN_DEADLINE;
             match self.local.service_token(self.service.clone(), deadline).await {

@@ -63,7 +63,12 @@ impl Exchange {
     /// The status that it deserves.
     pub(super) fn kind(&self) -> Result<(), StatusCode> {
         let kind = self.request.headers().get(CONTENT_TYPE);
-        match kind.is_some_and(|kind| kind.as_bytes().starts_with(GRPC.as_bytes())) {
+        // What follows is a subtype or a parameter: `application/grpcx` is something else.
+        let is_grpc = |kind: &HeaderValue| {
+            let rest = kind.as_bytes().strip_prefix(GRPC.as_bytes());
+            rest.is_some_and(|rest| rest.first().is_none_or(|next| b"+; ".contains(next)))
+        };
+        match kind.is_some_and(is_grpc) {
             _ if self.request.method() != Method::POST => Err(StatusCode::METHOD_NOT_ALLOWED),
             true => Ok(()),
             false => Err(StatusCode::UNSUPPORTED_MEDIA_TYPE),

@@ -116,15 +116,8 @@ impl registry_server::Registry for Door {
         let leash = Leash::hold(&self.local, &context, move |local, context| {
             local.may_attach(context, &tenant, &attached)
         });
-        let guard = self.local.attach(introduction).await?;
-        let attachment = Attachment {
-            local: self.local.clone(),
-            lost: Box::pin(guard.lost()),
-            guard,
-            service: account,
-            draining: self.draining.clone(),
-            last: None,
-        };
+        let offering = self.local.attach(introduction).await?;
+        let attachment = Attachment::new(&self.local, offering, account, self.draining.clone());
         Ok(Response::new(held(attachment.events().boxed(), leash)))
     }
 

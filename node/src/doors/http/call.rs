@@ -7,7 +7,7 @@ use super::{
     path::Path,
     problem::Refusal,
     raw,
-    routes::Target,
+    routes::{METHODS, Target},
     stream,
 };
 use crate::request::Schema;
@@ -38,7 +38,9 @@ pub(super) async fn call(
     let whole = parts.uri.path();
     let slashed = whole.strip_suffix('/').filter(|rest| !rest.is_empty());
     let path = Path::parse(slashed.unwrap_or(whole))?;
-    let find = || door.routes().find(&entry.namespace, entry.host, &parts.method, &path);
+    // What may be asked by GET may be asked for its head alone (RFC 9110, 9.1).
+    let method = if parts.method == Method::HEAD { &Method::GET } else { &parts.method };
+    let find = || door.routes().find(&entry.namespace, entry.host, method, &path);
     let mut found = find();
     let is_known = found.as_ref().is_ok_and(|target| target.offer.is_some());
     if !is_known && door.local.started().await {
@@ -57,12 +59,15 @@ pub(super) async fn call(
     if target.offer.is_none() {
         // Only dispatch knows why a service is not to be had; nothing is read for one that is not.
         door.local.knows(&entry.namespace, &target.service)?;
-        if !matches!(parts.method, Method::GET | Method::POST) {
-            return Err(Refusal::method(&parts.method, "GET, POST"));
+        if !matches!(*method, Method::GET | Method::POST) {
+            return Err(Refusal::method(&parts.method, METHODS));
         }
     }
     let streams = target.offer.as_ref().map(|offer| offer.streams_of(&target.endpoint)).unwrap_or_default();
     if streams.any() {
+        if parts.method == Method::HEAD {
+            return Err(Refusal::method(&parts.method, "GET, POST"));
+        }
         return Box::pin(stream::answer(door, entry, parts, body, target, streams)).await;
     }
     if stream::is_socket(parts) {

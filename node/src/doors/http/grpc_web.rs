@@ -10,7 +10,11 @@ use crate::doors::{
 };
 use axum::{body::Body, response::Response};
 use futures::StreamExt;
-use http::{HeaderMap, Request, header::CONTENT_TYPE, request::Parts};
+use http::{
+    HeaderMap, Request,
+    header::{ACCEPT, CONTENT_TYPE},
+    request::Parts,
+};
 use http_body_util::{BodyStream, StreamBody};
 use hyper::body::Frame;
 use micro_sdk::wire::{Code, Fault};
@@ -32,6 +36,11 @@ pub(super) fn is_asked(headers: &HeaderMap) -> bool {
     headers.get(CONTENT_TYPE).is_some_and(|kind| KINDS.iter().any(|known| kind == known))
 }
 
+/// Whether a caller leaves it open in what it is answered.
+fn takes_anything(headers: &HeaderMap) -> bool {
+    headers.get(ACCEPT).is_none_or(|kinds| kinds == "*/*")
+}
+
 /// Answers a request, refusals included: they are statuses of gRPC.
 pub(super) async fn answer(door: &Door, entry: &Entry<'_>, parts: &Parts, body: Body) -> Response {
     let path = parts.uri.path();
@@ -46,6 +55,10 @@ pub(super) async fn answer(door: &Door, entry: &Entry<'_>, parts: &Parts, body: 
     *request.uri_mut() = parts.uri.clone();
     *request.version_mut() = parts.version;
     *request.headers_mut() = parts.headers.clone();
+    // Who does not say what it takes is answered in what it sends: text to who can't read bytes.
+    if let Some(kind) = parts.headers.get(CONTENT_TYPE).filter(|_| takes_anything(&parts.headers)) {
+        request.headers_mut().insert(ACCEPT, kind.clone());
+    }
     let extensions = request.extensions_mut();
     extensions.insert(entry.context.caller.clone());
     extensions.insert(entry.context.origin);

@@ -164,6 +164,13 @@ impl Api {
     }
 }
 
+/// Whether what a caller calls its request may go into answers and logs: words of people's ids, and nothing that means
+/// something to who shows it.
+fn is_request_id(id: &HeaderValue) -> bool {
+    let fits = |byte: &u8| byte.is_ascii_alphanumeric() || b"-_.:/+=@".contains(byte);
+    (1..=REQUEST_ID_BYTES_MAX).contains(&id.len()) && id.as_bytes().iter().all(fits)
+}
+
 /// A document of this kind.
 fn of_kind(text: String, kind: &'static str) -> Response {
     let mut response = Response::new(Body::from(text));
@@ -199,7 +206,7 @@ impl Door {
         if let Ok(mut trace) = HeaderValue::try_from(trace.to_string()) {
             // No two are alike: HTTP/2 need not remember it for the next answer (RFC 7541, 6.2.3).
             trace.set_sensitive(true);
-            let own = parts.headers.get(REQUEST_ID).filter(|id| id.len() <= REQUEST_ID_BYTES_MAX);
+            let own = parts.headers.get(REQUEST_ID).filter(|id| is_request_id(id));
             headers.insert(REQUEST_ID, own.cloned().unwrap_or_else(|| trace.clone()));
             headers.insert(TRACE_HEADER, trace);
         }

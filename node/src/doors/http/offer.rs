@@ -1,6 +1,7 @@
 //! A service as paths name it: how its endpoints may be written, and what they take.
 
 use crate::{node::Local, request::Spellings};
+use micro_actors::ANY_METHOD;
 use micro_sdk::wire::{Endpoint, Instance, InstanceId, Namespace, ServiceName, Streams};
 use serde_json::Value;
 use std::{
@@ -45,6 +46,8 @@ impl Offer {
     pub fn of(namespace: &Namespace, service: &ServiceName, instances: &[Arc<Instance>]) -> Self {
         let endpoints: BTreeSet<&str> =
             instances.iter().flat_map(|instance| &instance.endpoints).map(String::as_str).collect();
+        // No path means it: what such a service is asked is said in its own messages only.
+        let endpoints = endpoints.into_iter().filter(|name| *name != ANY_METHOD).collect();
         Offer {
             namespace: namespace.clone(),
             service: service.clone(),

@@ -34,7 +34,7 @@ pub(super) struct Target {
 }
 
 /// The methods that an endpoint takes where its name is the path.
-const METHODS: &str = "GET, POST";
+pub(super) const METHODS: &str = "GET, HEAD, POST";
 
 /// The routes of one moment.
 #[derive(Default)]
@@ -219,6 +219,9 @@ fn explicit(
         let Ok(found) = router.at(&whole) else { continue };
         let Some(way) = found.value.iter().find(|way| way.method == method.as_str()) else {
             taken.extend(found.value.iter().map(|way| way.method.clone()));
+            if taken.contains("GET") {
+                taken.insert("HEAD".to_owned());
+            }
             continue;
         };
         let texts = found.params.iter().map(|(_, text)| text.to_owned());
@@ -351,8 +354,8 @@ mod tests {
             ("GET till.example/7", "till Till.open x=7"),
             ("GET other.example/tills/1/2", "till Till.get a=1 b=2"),
             ("GET till.example/tills/1/2", "till Till.get a=1 b=2"),
-            ("PATCH /shop/carts/7", "405 GET, PUT"),
-            ("DELETE /shop/list", "405 GET, POST"),
+            ("PATCH /shop/carts/7", "405 GET, HEAD, PUT"),
+            ("DELETE /shop/list", "405 GET, HEAD, POST"),
             ("POST /shop", "shop Shop.call"),
             ("POST /till/get", "till Till.get"),
             ("POST /v1/foo/bar", "v1-foo Foo.bar"),

@@ -1,10 +1,12 @@
 //! gRPC as other people's programs speak it: Python's client and server, which know nothing of this project.
 
 mod corpus;
+mod mute;
 mod protobuf;
 
 use anyhow::{Context, bail, ensure};
 use micro_tests::{Cluster, Greeter, Member, Python, until};
+use serde_json::Value;
 use std::{fs, process::Stdio, time::Duration};
 use tokio::{
     io::{AsyncBufReadExt, BufReader},
@@ -48,6 +50,15 @@ async fn known(cluster: &Cluster, index: usize, service: &str) -> anyhow::Result
         Ok(())
     })
     .await
+}
+
+/// What Python's client of `acme.till.v1.Till` is answered by a service, which is sent protobuf.
+async fn call(cluster: &Cluster, index: usize, service: &str) -> anyhow::Result<Value> {
+    let mut command = Python::with_clients().await?.client("grpc_till.py");
+    command.args(["call", &cluster.members[index].at().proxy.to_string(), service]);
+    let output = timeout(PATIENCE, command.output()).await??;
+    ensure!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    Ok(serde_json::from_slice(&output.stdout)?)
 }
 
 fn secret(cluster: &Cluster, index: usize) -> anyhow::Result<String> {

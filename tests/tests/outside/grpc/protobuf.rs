@@ -1,6 +1,6 @@
 //! Services of protobuf for callers with JSON, and the reverse.
 
-use super::{PATIENCE, check, known};
+use super::{PATIENCE, call, check, known};
 use anyhow::{Context, bail, ensure};
 use bytes::Bytes;
 use futures::future::BoxFuture;
@@ -27,15 +27,6 @@ async fn till(cluster: &Cluster, index: usize) -> anyhow::Result<Child> {
         Some(line) if line == "attached" => Ok(server),
         line => bail!("it said {line:?}"),
     }
-}
-
-/// What Python's client is answered, which sends protobuf.
-async fn call(cluster: &Cluster, index: usize, service: &str) -> anyhow::Result<Value> {
-    let mut command = Python::with_clients().await?.client("grpc_till.py");
-    command.args(["call", &cluster.members[index].at().proxy.to_string(), service]);
-    let output = timeout(PATIENCE, command.output()).await??;
-    ensure!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    Ok(serde_json::from_slice(&output.stdout)?)
 }
 
 #[tokio::test]

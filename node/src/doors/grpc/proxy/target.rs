@@ -37,8 +37,13 @@ impl Target {
         table: &Table,
     ) -> Result<Target, Fault> {
         let usage = |error: micro_sdk::wire::NameError| Fault::new(Code::Usage, error.to_string());
-        let said = |name: &str| headers.get(name).map(|value| value.to_str().unwrap_or(""));
-        let namespace = match said(NAMESPACE_HEADER) {
+        let said = |name: &str| match &headers.get_all(name).iter().collect::<Vec<_>>()[..] {
+            [] => Ok(None),
+            [value] => Ok(Some(value.to_str().unwrap_or(""))),
+            // Which of them is meant, whoever stands before this node may have decided otherwise.
+            _ => Err(Fault::new(Code::Usage, format!("the metadata {name} is there more than once"))),
+        };
+        let namespace = match said(NAMESPACE_HEADER)? {
             Some(namespace) => namespace.parse().map_err(usage)?,
             None => own.cloned().unwrap_or_default(),
         };
@@ -51,7 +56,7 @@ impl Target {
         if !grpc.is_none_or(is_name) || !is_name(method) || method.contains('.') {
             return Err(nothing());
         }
-        let service = match (said(SERVICE_HEADER), grpc) {
+        let service = match (said(SERVICE_HEADER)?, grpc) {
             (Some(service), _) => service.parse().map_err(usage)?,
             (None, Some(grpc)) => service_of(grpc, &namespace, table).ok_or_else(nothing)?,
             (None, None) => return Err(nothing()),
@@ -160,6 +165,9 @@ mod tests {
         }
         for headers in [("micro-service", "No Name"), ("micro-namespace", "")] {
             assert_eq!(found("/a.B/C", &[headers]), Err(Code::Usage));
+        }
+        for name in ["micro-service", "micro-namespace"] {
+            assert_eq!(found("/a.B/C", &[(name, "one"), (name, "two")]), Err(Code::Usage));
         }
     }
 }

@@ -11,7 +11,7 @@ use super::{
 use crate::{doors::credentials::is_nobody, node::Context};
 use bytes::Bytes;
 use futures::future::join_all;
-use micro_actors::RAW;
+use micro_actors::is_opaque;
 use micro_sdk::wire::{Code, Fault, Namespace, ServiceName};
 use rmcp::{
     ErrorData, RoleServer, ServerHandler,
@@ -72,7 +72,7 @@ impl Toolbox {
             let service = offer.service.as_str();
             // A tool answers once.
             let open = |one: &&Described| {
-                one.endpoint.name != RAW
+                !is_opaque(&one.endpoint.name)
                     && !one.endpoint.streams.any()
                     && self.door.local.would_call(&self.context, &self.namespace, service, &one.endpoint.name)
             };

@@ -10,7 +10,7 @@ mod platform;
 use super::{Door, Entry, offer::Described, platform::Method};
 use component::Components;
 use futures::future::join_all;
-use micro_actors::RAW;
+use micro_actors::{RAW, is_opaque};
 use operation::{Operation, described_at};
 use serde_json::{Map, Value, json};
 
@@ -25,11 +25,15 @@ pub(super) async fn document(door: &Door, entry: &Entry<'_>) -> Value {
     // Each is asked for at most once, and those that are known answer at once.
     join_all(offers.iter().map(|offer| offer.described(&door.local))).await;
     for offer in &offers {
-        // What takes requests as they are says nothing of them.
+        // What takes all as it is says nothing of them.
         let open = |one: &&Described| {
-            one.endpoint.name != RAW && may_call(offer.service.as_str(), &one.endpoint.name)
+            !is_opaque(&one.endpoint.name) && may_call(offer.service.as_str(), &one.endpoint.name)
         };
         let described = offer.described(&door.local).await;
+        let service = offer.service.as_str();
+        if described.iter().any(|one| one.endpoint.name == RAW) && may_call(service, &format!("/{service}")) {
+            paths.insert(format!("/{service}"), raw(service));
+        }
         for described in described.iter().filter(open) {
             for operation in described_at(offer, described, &mut components) {
                 add(&mut paths, operation);
@@ -58,6 +62,16 @@ pub(super) async fn document(door: &Door, entry: &Entry<'_>) -> Value {
             }},
             "securitySchemes": {"bearer": {"type": "http", "scheme": "bearer"}},
         },
+    })
+}
+
+/// The place of a service that takes HTTP as it is: what may be asked there is its own to say.
+fn raw(service: &str) -> Value {
+    json!({
+        "summary": format!("{service} takes HTTP as it is"),
+        "description": format!(
+            "All methods at this path and below it are passed on to the program behind {service}, which describes them itself."
+        ),
     })
 }
 

@@ -111,7 +111,7 @@ impl Method {
 
     /// The methods of HTTP that it takes.
     pub fn taken(&self) -> &'static str {
-        if self.safe { "GET, POST" } else { "POST" }
+        if self.safe { "GET, HEAD, POST" } else { "POST" }
     }
 
     /// Whether its answer goes on.

@@ -54,7 +54,7 @@ pub(super) async fn answer(
 ) -> Result<Response, Refusal> {
     let methods = Methods::all();
     let method = methods.at(parts.uri.path()).ok_or_else(|| methods.nothing_at(parts.uri.path()))?;
-    let reading = parts.method == HttpMethod::GET && method.is_safe();
+    let reading = [HttpMethod::GET, HttpMethod::HEAD].contains(&parts.method) && method.is_safe();
     if !reading && parts.method != HttpMethod::POST {
         return Err(Refusal::method(&parts.method, method.taken()));
     }
