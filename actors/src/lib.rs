@@ -31,7 +31,7 @@ pub(crate) use authorize::grants;
 pub use authorize::{Action, authorize, explain, may_reach, would_reach};
 pub use kit::{
     ANY_METHOD, Answer, Body, Directory, Dispatch, Invocation, Platform, RAW, RawRequest, STOP_GRACE,
-    ServiceRef, Supervisor, is_opaque, shut_down,
+    ServiceRef, Supervisor, is_opaque, shut_down, uncallable,
 };
 pub use machines::Machines;
 pub use registry::{header_begins_with, is_passed_on, is_reserved, strip_hops};

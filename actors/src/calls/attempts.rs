@@ -350,7 +350,7 @@ pub(super) fn passes(code: Code) -> bool {
 fn open(head: &Head, wait: Duration) -> Fault {
     let Head { service, .. } = head;
     let message = format!(
-        "calls of {service} were lost one after the other: it gets none for {} ms",
+        "calls of {service} failed one after the other: it gets none for {} ms",
         wait.as_millis().max(1)
     );
     Fault::new(Code::Unavailable, message)

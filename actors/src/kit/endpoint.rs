@@ -13,6 +13,23 @@ pub fn is_opaque(endpoint: &str) -> bool {
     [RAW, ANY_METHOD].contains(&endpoint)
 }
 
+/// Why a service can't be called by the names of endpoints, if that is what its endpoint is for.
+pub fn uncallable(service: &str, endpoint: &str) -> Option<Fault> {
+    let not_found = |message: String| Fault::new(Code::NotFound, message);
+    match endpoint {
+        RAW => Some(
+            not_found(format!("service {service:?} takes requests of HTTP as they are"))
+                .help(format!("send them to the HTTP api, below /{service}")),
+        ),
+        ANY_METHOD => Some(
+            not_found(format!("service {service:?} speaks gRPC, and does not tell what its methods take"))
+                .help("a client of gRPC calls it at the proxy with the messages that it takes")
+                .help("to call it with JSON, turn on reflection in it, or offer it with its descriptors"),
+        ),
+        _ => None,
+    }
+}
+
 /// Whether an instance takes any method of gRPC.
 pub(super) fn takes_any(instance: &Instance) -> bool {
     instance.endpoints.iter().any(|name| name == ANY_METHOD)
@@ -31,17 +48,9 @@ pub(super) fn endpoint(instance: &Instance, asked: &str) -> Result<String, Fault
     if let Some(full) = spelled_otherwise(instance, &dotted) {
         return Ok(full.to_owned());
     }
-    if instance.endpoints.iter().any(|name| name == RAW) {
-        let message = format!("service {:?} takes requests of HTTP as they are", instance.service.as_str());
-        return Err(Fault::new(Code::NotFound, message)
-            .help(format!("send them to the HTTP api, below /{}", instance.service)));
-    }
-    if takes_any(instance) {
-        let service = instance.service.as_str();
-        let message = format!("service {service:?} speaks gRPC, and does not tell what its methods take");
-        return Err(Fault::new(Code::NotFound, message)
-            .help("a client of gRPC calls it at the proxy with the messages that it takes")
-            .help("to call it with JSON, turn on reflection in it, or offer it with its descriptors"));
+    let service = instance.service.as_str();
+    if let Some(fault) = instance.endpoints.iter().find_map(|name| uncallable(service, name)) {
+        return Err(fault);
     }
     let known = instance.endpoints.join(", ");
     let message = format!("service {:?} has no endpoint {asked:?}", instance.service.as_str());

@@ -17,7 +17,7 @@ pub(crate) use converse::method;
 pub use converse::{STOP_GRACE, shut_down};
 pub use directory::Directory;
 pub use dispatch::{Answer, Dispatch};
-pub use endpoint::{ANY_METHOD, is_opaque};
+pub use endpoint::{ANY_METHOD, is_opaque, uncallable};
 pub(crate) use leader::Leader;
 pub use platform::{Invocation, Platform};
 pub use service_ref::ServiceRef;

@@ -7,7 +7,7 @@ use std::{
     net::SocketAddr,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
-use tokio::time::Instant;
+use tokio::{task::JoinHandle, time::Instant};
 
 /// The instances that were registered.
 #[derive(Default)]
@@ -15,23 +15,17 @@ pub(super) struct Leases(Mutex<Vec<Lease>>);
 
 struct Lease {
     guard: AttachGuard,
-    told: Told,
+    /// The digest of what its owner told of it.
+    told: [u8; 32],
+    _watch: Option<Watch>,
 }
 
-/// What an instance was registered as.
-#[derive(Clone, Debug)]
-pub struct Told {
-    /// The digest of what its owner tells of it.
-    pub by_owner: [u8; 32],
-    /// That of what its program says itself, if it is asked and is there.
-    pub by_program: Option<Vec<u8>>,
-}
+/// Looks whether its program offers something else, for as long as it is registered.
+struct Watch(JoinHandle<()>);
 
-impl Told {
-    /// Whether nothing is told that was not told `before`.
-    fn is_as(&self, before: &Told) -> bool {
-        self.by_owner == before.by_owner
-            && (self.by_program.is_none() || self.by_program == before.by_program)
+impl Drop for Watch {
+    fn drop(&mut self) {
+        self.0.abort();
     }
 }
 
@@ -59,7 +53,7 @@ impl Registry {
         owner: &Owner,
         (namespace, service): (&Namespace, &ServiceName),
         address: SocketAddr,
-        told: &Told,
+        told: [u8; 32],
     ) -> Result<Option<Instance>, Fault> {
         let attachment = {
             let leases = self.leases().all();
@@ -72,7 +66,7 @@ impl Registry {
                 return Err(Fault::new(Code::Conflict, message)
                     .help("only who registered it can renew, change or end it"));
             }
-            if !told.is_as(&lease.told) {
+            if lease.told != told {
                 return Ok(None);
             }
             attachment.clone()
@@ -82,14 +76,14 @@ impl Registry {
     }
 
     /// Keeps an instance attached until its owner is silent for too long, or ends it, in place of what was registered
-    /// of the same service at the same address.
-    pub fn hold(&self, guard: AttachGuard, told: Told) {
+    /// of the same service at the same address. `watch` is ended with it.
+    pub fn hold(&self, guard: AttachGuard, told: [u8; 32], watch: Option<JoinHandle<()>>) {
         let Instance { namespace, service, .. } = &*guard.attachment().instance;
         let address = guard.attachment().address;
         let is_same = |lease: &Lease| address.is_some_and(|at| lease.is_of(namespace, service, at));
         let mut leases = self.leases().all();
         let before = leases.iter().position(is_same).map(|place| leases.swap_remove(place));
-        leases.push(Lease { guard, told });
+        leases.push(Lease { guard, told, _watch: watch.map(Watch) });
         drop(leases);
         // Only now, so that the service is known all the time.
         drop(before);

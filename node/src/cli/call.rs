@@ -5,7 +5,7 @@ use super::{
     dynamic,
     failure::Failure,
     globals::Globals,
-    input,
+    hint, input,
     output::Output,
     session,
     shape::{ItemShape, Shapes},
@@ -99,6 +99,7 @@ impl Call {
                 }
             };
             let begun = Instant::now();
+            let asked = self.callee.service.clone();
             let mut call = node.call(self.callee.service, self.callee.endpoint, body);
             for (name, value) in self.callee.headers {
                 call = call.metadata(name, value);
@@ -115,7 +116,10 @@ impl Call {
             if let Some(key) = self.idempotency_key {
                 call = call.idempotency_key(key);
             }
-            Ok((call.reply().await?, begun.elapsed()))
+            match call.reply().await {
+                Ok(reply) => Ok((reply, begun.elapsed())),
+                Err(fault) => Err(hint::service(fault, &node, asked.as_str()).await.into()),
+            }
         })?;
         if self.trace {
             output.remark(&trace(&reply, took));

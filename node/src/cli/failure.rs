@@ -1,7 +1,7 @@
 //! How a command ends when it does not end well.
 
 use super::{
-    output::{Format, Output},
+    output::{Format, Output, yaml},
     shape::{Described, Shape, Shapes},
 };
 use clap::builder::styling::{AnsiColor, Style};
@@ -75,9 +75,9 @@ impl Failure {
     }
 }
 
-/// A fault as stderr shows it: one line of JSON, or text for people.
+/// A fault as stderr shows it: one line of JSON, a document of YAML, or text for people.
 pub(super) fn show(fault: &Fault, format: Format) -> String {
-    if matches!(format, Format::Json | Format::Jsonl) {
+    if matches!(format, Format::Json | Format::Jsonl | Format::Yaml) {
         let error = ErrorItem {
             code: fault.code,
             exit_code: fault.code.exit_code(),
@@ -86,7 +86,10 @@ pub(super) fn show(fault: &Fault, format: Format) -> String {
             effect: fault.effect,
         };
         let line = ErrorLine { schema: ERROR.title().id(), error };
-        return serde_json::to_string(&line).expect("text and numbers are always JSON");
+        return match format {
+            Format::Yaml => yaml(&line).trim_end().to_owned(),
+            _ => serde_json::to_string(&line).expect("text and numbers are always JSON"),
+        };
     }
     let red = Style::new().bold().fg_color(Some(AnsiColor::Red.into()));
     let dim = Style::new().dimmed();

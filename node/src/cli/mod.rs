@@ -27,6 +27,7 @@ mod env;
 mod failure;
 mod globals;
 mod help;
+mod hint;
 mod hold;
 mod input;
 mod kept;

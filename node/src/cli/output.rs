@@ -244,7 +244,7 @@ impl Output {
 /// Why our documents can be written.
 const JSON: &str = "our documents have text as keys and nothing that can't be JSON";
 
-fn yaml(document: &impl Serialize) -> String {
+pub(super) fn yaml(document: &impl Serialize) -> String {
     // By way of JSON, so that the keys are in one order and numbers are what JSON has.
     yaml_serde::to_string(&serde_json::to_value(document).expect(JSON)).expect("what is JSON is YAML too")
 }

@@ -1,7 +1,8 @@
 //! `micro-node stream`.
 
 use super::{
-    callee::Callee, failure::Failure, globals::Globals, input, lines::Lines, output::Output, session, unit,
+    callee::Callee, failure::Failure, globals::Globals, hint, input, lines::Lines, output::Output, session,
+    unit,
 };
 use clap::Args;
 use futures::StreamExt;
@@ -79,6 +80,7 @@ impl Stream {
     pub(super) fn run(self, globals: &Globals, output: &Output) -> Result<(), Failure> {
         let said = Said::read(&self.body)?;
         session::run(globals, async |node| {
+            let asked = self.callee.service.to_string();
             let mut call = node.stream(self.callee.service, self.callee.endpoint);
             for (name, value) in self.callee.headers {
                 call = call.metadata(name, value);
@@ -86,7 +88,10 @@ impl Stream {
             if let Some(timeout) = self.request_timeout {
                 call = call.timeout(timeout);
             }
-            converse(call, said, output).await
+            match converse(call, said, output).await {
+                Err(Failure::Fault(fault)) => Err(hint::service(fault, &node, &asked).await.into()),
+                answered => answered,
+            }
         })
     }
 }

@@ -11,7 +11,7 @@ use crate::doors::{
     threads::Threads,
     tls::Tls,
 };
-use http::Request;
+use http::{Request, uri::Scheme};
 use micro_actors::audit::{Asker, AuditEvent, Origin};
 use micro_sdk::wire::{Caller, Code, Fault};
 use std::{
@@ -223,13 +223,17 @@ impl Acceptor {
             // A WebSocket keeps it when there is no HTTP any more.
             let kept = Kept::new((permit, place));
             match &tls {
-                None => thread.spawn(connection::serve(stream, api, origin, draining, tally, kept)),
+                None => {
+                    let http = Scheme::HTTP;
+                    thread.spawn(connection::serve(stream, api, origin, draining, tally, kept, http))
+                }
                 Some(tls) => {
                     let shaking = tls.clone().shake(stream);
                     thread.spawn(async move {
                         match timeout(HANDSHAKE_TIMEOUT, shaking).await {
                             Ok(Ok(Some(stream))) => {
-                                connection::serve(stream, api, origin, draining, tally, kept).await
+                                let https = Scheme::HTTPS;
+                                connection::serve(stream, api, origin, draining, tally, kept, https).await
                             }
                             Ok(Ok(None)) => tracing::debug!("a challenge was answered"),
                             Ok(Err(error)) => tracing::debug!(%error, "no TLS came of a connection"),

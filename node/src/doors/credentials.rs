@@ -125,6 +125,11 @@ fn bearer_protocol(headers: &HeaderMap) -> Option<&str> {
     protocols.split(',').find_map(|protocol| protocol.trim().strip_prefix(BEARER_PROTOCOL))
 }
 
+/// Whether a protocol that a page names for a WebSocket is what it shows to say who it is, and goes to no service.
+pub(in crate::doors) fn is_bearer_protocol(protocol: &str) -> bool {
+    protocol.starts_with(BEARER_PROTOCOL)
+}
+
 fn account(guard: &auth::Guard, token: &str) -> Result<Known, Fault> {
     let verified = guard.verify(token)?;
     Ok(Known { caller: verified.caller.clone(), token: Some(verified) })

@@ -8,7 +8,7 @@ use bytes::Bytes;
 use micro_actors::{
     ANY_METHOD,
     protobuf::{Contract, Reflection},
-    registry::{Backend, Care, Encoding, Offer, Owner, Told},
+    registry::{Backend, Care, Encoding, Offer, Owner},
 };
 use micro_sdk::wire::{Code, Endpoint, Fault, Instance, InstanceId, Namespace, ServiceName, Streams};
 use std::{collections::BTreeMap, net::SocketAddr};
@@ -107,22 +107,20 @@ impl Local {
 
     /// Offers an instance until its time to live has passed without another such call; whoever calls it asks
     /// [`may_attach`](Self::may_attach) first. `told` is the digest of all that is told of it: with the same one, what
-    /// is registered is only prolonged, unless the program says something else when it is asked.
+    /// is registered is only prolonged.
     ///
     /// # Errors
     /// As [`attach`](Self::attach), and [`Code::Conflict`] if another has registered it.
     pub async fn register(&self, introduction: Introduction, told: [u8; 32]) -> Result<Instance, Fault> {
         refuse_others(introduction.address)?;
-        let asked = introduction.asked().await?;
         let Introduction { namespace, service, address, care, .. } = &introduction;
-        let told = Told { by_owner: told, by_program: asked.as_ref().and_then(Reflection::digest) };
         let registry = self.system.registry();
-        if let Some(known) = registry.renew(&care.owner, (namespace, service), *address, &told)? {
+        if let Some(known) = registry.renew(&care.owner, (namespace, service), *address, told)? {
             return Ok(known);
         }
-        let guard = self.attach_as(introduction, asked)?.guard;
-        let instance = guard.instance().clone();
-        registry.hold(guard, told);
+        let offering = self.attach(introduction).await?;
+        let instance = offering.instance().clone();
+        offering.register(self, told);
         Ok(instance)
     }
 

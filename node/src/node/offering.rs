@@ -34,6 +34,15 @@ impl Offering {
         Box::pin(self.guard.lost())
     }
 
+    /// Keeps it until its owner is silent for too long, or ends it: as what its program says now, and says later.
+    pub(super) fn register(self, local: &Local, told: [u8; 32]) {
+        let watch = self.said.is_some().then(|| {
+            let (anew, local) = (self.anew(local), local.clone());
+            tokio::spawn(async move { anew.await.register(&local, told) })
+        });
+        local.system.registry().hold(self.guard, told, watch);
+    }
+
     /// Returns once the program says something else than it did: attached a second time, as what it says now. What was
     /// attached before stays until it is dropped, so that the service is known all the time.
     pub fn anew(&self, local: &Local) -> BoxFuture<'static, Offering> {

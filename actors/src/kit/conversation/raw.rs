@@ -13,6 +13,9 @@ pub const RAW: &str = "/";
 /// What is no header is told under names that no header has (as HTTP/2 does).
 const METHOD: &str = ":method";
 const QUERY: &str = ":query";
+const PROTOCOL: &str = ":protocol";
+/// The protocol of connections that become something else than HTTP (RFC 6455). Others are of neighbours.
+const WEBSOCKET: &str = "websocket";
 
 /// Such a request without its body.
 #[derive(Clone, Debug)]
@@ -25,6 +28,8 @@ pub struct RawRequest {
     pub query: Option<String>,
     /// The headers, in order.
     pub headers: Vec<(String, String)>,
+    /// Whether it asks for a WebSocket: then the body is what the caller says once it is one.
+    pub socket: bool,
 }
 
 impl RawRequest {
@@ -32,6 +37,7 @@ impl RawRequest {
     pub fn metadata(&self) -> Vec<(String, String)> {
         let mut metadata = vec![(METHOD.to_owned(), self.method.to_string())];
         metadata.extend(self.query.iter().map(|query| (QUERY.to_owned(), query.clone())));
+        metadata.extend(self.socket.then(|| (PROTOCOL.to_owned(), WEBSOCKET.to_owned())));
         metadata.extend(self.headers.iter().cloned());
         metadata
     }
@@ -43,16 +49,17 @@ impl RawRequest {
     pub(crate) fn of(head: &Head) -> Result<Self, Fault> {
         let garbled =
             || Fault::new(Code::Usage, format!("the call of {} is no request of HTTP", head.endpoint));
-        let (mut method, mut query, mut headers) = (None, None, Vec::new());
+        let (mut method, mut query, mut headers, mut socket) = (None, None, Vec::new(), false);
         for (name, value) in &head.metadata {
             match name.as_str() {
                 METHOD => method = value.parse().ok(),
                 QUERY => query = Some(value.clone()),
+                PROTOCOL => socket = value == WEBSOCKET,
                 _ => headers.push((name.clone(), value.clone())),
             }
         }
         let path = Some(head.endpoint.clone()).filter(|path| path.starts_with(RAW)).ok_or_else(garbled)?;
-        Ok(RawRequest { method: method.ok_or_else(garbled)?, path, query, headers })
+        Ok(RawRequest { method: method.ok_or_else(garbled)?, path, query, headers, socket })
     }
 
     /// The same for an instance at `address`, with a body.
@@ -60,7 +67,7 @@ impl RawRequest {
     /// # Errors
     /// [`Code::Usage`] if a part of it can't be sent.
     pub(crate) fn into_request(self, address: SocketAddr, body: Body) -> Result<Request<Body>, Fault> {
-        let RawRequest { method, path, query, headers } = self;
+        let RawRequest { method, path, query, headers, socket: _ } = self;
         let query = query.map(|query| format!("?{query}")).unwrap_or_default();
         let mut request = Request::builder().method(method).uri(format!("http://{address}{path}{query}"));
         for (name, value) in headers {

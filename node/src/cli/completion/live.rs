@@ -63,6 +63,15 @@ pub(super) fn command(profile: &Profile) -> Command {
                 .into_iter()
                 .fold(command, |command, verb| command.mut_subcommand(verb, named))
         })
+        .mut_subcommand("policy", |command| {
+            let named = |command: Command| {
+                let services = services.clone();
+                command.mut_arg("service", |arg| arg.add(ArgValueCandidates::new(services)))
+            };
+            ["set", "get", "check", "delete"]
+                .into_iter()
+                .fold(command, |command, verb| command.mut_subcommand(verb, named))
+        })
         .mut_subcommand("call", |command| calls(command).mut_arg("fields", |arg| arg))
         .mut_subcommand("stream", &calls)
         .mut_subcommand("schema", |command| {

@@ -19,7 +19,7 @@ use super::{
 use crate::request::{Schema, Spellings};
 use field::Field;
 use line::{Line, is_lines};
-use micro_actors::nearest;
+use micro_actors::{nearest, uncallable};
 use micro_sdk::{
     client::{Node, Reply, ServiceDescription},
     wire::{Code, Endpoint, Fault, ServiceName},
@@ -187,6 +187,10 @@ async fn undescribed(fault: Fault, node: &Node, line: &Line, command: Option<&st
 }
 
 fn no_endpoint(line: &Line, service: &ServiceDescription, spellings: &Spellings) -> Fault {
+    let known = service.endpoints.iter();
+    if let Some(fault) = known.filter_map(|endpoint| uncallable(&service.name, &endpoint.name)).next() {
+        return fault;
+    }
     let asked = match line.endpoint.is_empty() {
         true => METHOD_DEFAULT.to_owned(),
         false => line.endpoint.join("."),

@@ -2,6 +2,7 @@
 
 use super::{
     super::table::{Table, clean},
+    METHOD_DEFAULT,
     field::Field,
     request::Target,
 };
@@ -24,7 +25,9 @@ pub(super) fn service(service: &ServiceDescription, spellings: &Spellings) -> St
         }
         write!(text, "\nEndpoints:\n{}\n", table.render(false, None)).expect("a String takes every write");
     }
-    write!(text, "\nmicro-node {name} ENDPOINT --help shows what one takes; without one it is `call`.")
+    let usual =
+        if spellings.find(None, METHOD_DEFAULT).is_some() { "; without one it is `call`" } else { "" };
+    write!(text, "\nmicro-node {name} ENDPOINT --help shows what one takes{usual}.")
         .expect("a String takes every write");
     text
 }
@@ -98,7 +101,11 @@ fn flag(field: &Field<'_>) -> String {
 
 /// A field as it is answered, and what it is.
 fn answered(field: &Field<'_>) -> [String; 2] {
-    let kind = field.schema.map_or_else(String::new, placeholder).to_lowercase();
+    let kind = field.schema.map_or_else(String::new, |schema| match schema.choices() {
+        choices if choices.is_empty() => word(schema.kinds()).to_lowercase(),
+        // They are what they are.
+        choices => choices.join("|"),
+    });
     [format!("{}  {kind}", field.name()), about(field, "each: ")]
 }
 

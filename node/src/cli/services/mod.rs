@@ -7,6 +7,7 @@ pub(super) use watch::run as watch;
 use super::{
     failure::Failure,
     globals::Globals,
+    hint,
     output::Output,
     session,
     shape::{ItemShape, ListShape, Shapes},
@@ -109,7 +110,10 @@ pub(super) fn list(globals: &Globals, output: &Output) -> Result<(), Failure> {
 
 /// Shows one.
 pub(super) fn show(name: &ServiceName, globals: &Globals, output: &Output) -> Result<(), Failure> {
-    let service = session::run(globals, async |node| Ok(node.service(name.as_str()).await?))?;
+    let service = session::run(globals, async |node| match node.service(name.as_str()).await {
+        Ok(service) => Ok(service),
+        Err(fault) => Err(hint::service(fault, &node, name.as_str()).await.into()),
+    })?;
     if output.json() {
         return output.item(&SERVICE, &ServiceItem::from(&service));
     }

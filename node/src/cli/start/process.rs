@@ -16,6 +16,8 @@ use super::{
 use crate::{
     busy_poll,
     cli::{failure::Failure, output::Output, session::no_runtime, signals::Signals},
+    config::ApiTls,
+    doors::check_certificate,
     node::{Card, Node},
 };
 use micro_actors::auth::{STARTING_RULES, StartingRule};
@@ -57,7 +59,14 @@ async fn live(
         .map_err(|error| Fault::new(Code::Failed, format!("the system gives no signals: {error}")))?;
     let settings = LiveSettings::take(&start, log)?;
     let file = start.file.clone();
-    let starting = async { Ok::<_, Failure>(Node::start(start.config().await?).await?) };
+    let starting = async {
+        let config = start.config().await?;
+        // Before others hear of the node: it would be a member that can't start.
+        if let Some(ApiTls::Files(files)) = config.http.tls.clone() {
+            check_certificate(files)?;
+        }
+        Ok::<_, Failure>(Node::start(config).await?)
+    };
     let node = tokio::select! {
         biased;
         code = signals.next() => return Err(Failure::Signalled(code)),

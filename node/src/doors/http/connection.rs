@@ -9,7 +9,7 @@ use super::{
     portions::Portions,
 };
 use axum::body::Body;
-use http::Request;
+use http::{Request, uri::Scheme};
 use hyper::{body::Incoming, service::service_fn};
 use hyper_util::{
     rt::{TokioExecutor, TokioIo, TokioTimer},
@@ -69,6 +69,7 @@ pub(in crate::doors) async fn serve<S>(
     mut draining: watch::Receiver<bool>,
     tally: Arc<Tally>,
     kept: Kept,
+    scheme: Scheme,
 ) where
     S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
 {
@@ -89,6 +90,7 @@ pub(in crate::doors) async fn serve<S>(
         seen.fetch_add(1, Ordering::Relaxed);
         request.extensions_mut().insert(origin);
         request.extensions_mut().insert(kept.clone());
+        request.extensions_mut().insert(scheme.clone());
         let api = api.clone();
         // Boxed, since hyper moves it about: to where it is polled, and in HTTP/2 to a task of its own.
         Box::pin(async move { Ok::<_, Infallible>(api.answer(request.map(Body::new)).await) })

@@ -26,6 +26,7 @@ mod problem;
 mod raw;
 mod routes;
 mod stream;
+mod tunnel;
 
 pub(super) use body::json_text;
 pub(super) use metadata::{attempts, metadata, trace_of};

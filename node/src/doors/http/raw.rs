@@ -4,13 +4,14 @@
 //! What is between two neighbours is not, nor what a caller shows to say who it is: the node says that, under names
 //! that callers can't use.
 
-use super::{Door, Entry, host, path::Path, problem::Refusal};
+use super::{Door, Entry, host, path::Path, problem::Refusal, tunnel::Tunnel};
 use crate::doors::{claims::is_kept_back, grpc::Target as Called};
 use axum::{body::Body, response::Response};
 use http::{
     HeaderMap, Method, StatusCode,
     header::{CONTENT_LENGTH, HOST, VIA},
     request::Parts,
+    uri::Scheme,
 };
 use http_body_util::BodyExt;
 use hyper::body::Body as _;
@@ -49,6 +50,7 @@ const PSEUDONYM: &str = "micro-node";
 /// What a proxy says of its client; nobody is believed who says it here.
 const FORWARDED_FOR: &str = "x-forwarded-for";
 const FORWARDED_HOST: &str = "x-forwarded-host";
+const FORWARDED_PROTO: &str = "x-forwarded-proto";
 
 /// A path as it is authorized and sent on: one way to write what `path` means. `slash` is one at its end.
 pub(super) fn canonical(path: &Path<'_>, slash: bool) -> String {
@@ -91,6 +93,12 @@ pub(super) async fn answer(
     }
     let authority = host::authority(parts.version, &parts.uri, &parts.headers)?.unwrap_or(entry.host);
     let mut headers = passed_on(&parts.headers, authority, entry)?;
+    let scheme = parts.extensions.get::<Scheme>().unwrap_or(&Scheme::HTTP);
+    headers.push((FORWARDED_PROTO.to_owned(), scheme.to_string()));
+    let (tunnel, said) = Tunnel::of(parts).unzip();
+    if tunnel.is_some() {
+        headers.extend(Tunnel::handshake(&parts.headers));
+    }
     let length_told = parts.headers.contains_key(CONTENT_LENGTH);
     if !length_told && body.is_end_stream() && !matches!(parts.method, Method::GET | Method::HEAD) {
         headers.push((CONTENT_LENGTH.to_string(), "0".to_owned()));
@@ -100,19 +108,24 @@ pub(super) async fn answer(
         path: path.clone(),
         query: parts.uri.query().map(str::to_owned),
         headers,
+        socket: tunnel.is_some(),
     };
     let patience = entry.context.deadline.unwrap_or(HEAD_PATIENCE);
     let policy = door.local.call_timeout(&entry.namespace, &service);
     let patience = policy.map_or(patience, |policy| policy.min(patience));
     let called = Called { namespace: entry.namespace.clone(), service, endpoint: path };
     let gone = |error| Fault::new(Code::Usage, format!("the request can't be read to its end: {error}"));
-    let body = body.map_err(gone).boxed_unsync();
+    let body = said.unwrap_or_else(|| body.map_err(gone).boxed_unsync());
     let answer = door.services.converse(&entry.context, called, request.metadata(), body);
     let late = |_| {
         Fault::new(Code::Timeout, format!("the service gave no answer within {patience:?}")).effect_unknown()
     };
     let answer = timeout(patience, answer).await.map_err(late)?;
-    Ok(answer.map_err(|fault| Refusal::from(fault).of_gateway())?.map(Body::new))
+    let answer = answer.map_err(|fault| Refusal::from(fault).of_gateway())?;
+    Ok(match tunnel {
+        Some(tunnel) => tunnel.open(answer),
+        None => answer.map(Body::new),
+    })
 }
 
 /// The headers that the service is given.

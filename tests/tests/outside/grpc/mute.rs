@@ -74,6 +74,29 @@ async fn a_server_that_does_not_tell_its_methods_is_called_by_any_and_is_asked_a
 }
 
 #[tokio::test]
+async fn what_was_registered_before_its_program_was_there_is_asked_once_it_is() -> anyhow::Result<()> {
+    let cluster = Cluster::of(1).await?;
+    let address = TcpListener::bind("127.0.0.1:0")?.local_addr()?;
+    let endpoint = format!("grpc://{address}");
+    let register = ["registry", "register", "--name", "till", "--endpoint", &endpoint, "--ttl", "5m"];
+    let registered = cluster.cli(0)?.run(&[&register[..], &["--health", "none"]].concat()).await?;
+    ensure!(registered.code == 0, "{registered:?}");
+    let mut mute = started(&cluster, "mute", address).await?;
+    until("the mute one answers", PATIENCE, async || call(&cluster, 0, "till").await).await?;
+    mute.kill().await?;
+    let _telling = started(&cluster, "listen", address).await?;
+    until("what it tells now is known", PATIENCE, async || {
+        let answer = post(cluster.members[0].at().api, "/till/price", r#"{"count":"2"}"#).await?;
+        ensure!(answer.status == 200, "{} {}", answer.status, answer.body);
+        Ok(())
+    })
+    .await?;
+    let gone = cluster.cli(0)?.run(&["registry", "deregister", "till"]).await?;
+    ensure!(gone.code == 0, "{gone:?}");
+    Ok(())
+}
+
+#[tokio::test]
 async fn a_program_that_does_not_speak_grpc_is_not_offered_as_one_that_does() -> anyhow::Result<()> {
     let cluster = Cluster::of(1).await?;
     let listener = TcpListener::bind("127.0.0.1:0")?;

@@ -9,7 +9,7 @@ use std::{net::SocketAddr, process::Stdio, time::Duration};
 use tokio::{
     io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader},
     net::TcpStream,
-    process::Child,
+    process::{Child, Command},
     time::timeout,
 };
 
@@ -17,7 +17,11 @@ const PATIENCE: Duration = Duration::from_secs(20);
 
 /// The program, attached to the second node of a cluster; the first knows it.
 async fn program(cluster: &Cluster) -> anyhow::Result<Child> {
-    let mut command = Python::with_clients().await?.client("http_app.py");
+    attached(cluster, Python::with_clients().await?.client("http_app.py")).await
+}
+
+/// The same for a program that prints its port.
+async fn attached(cluster: &Cluster, mut command: Command) -> anyhow::Result<Child> {
     let mut program = command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn().context("python3")?;
     let mut lines = BufReader::new(program.stdout.take().context("it is piped")?).lines();
     let port: u16 = timeout(PATIENCE, lines.next_line()).await??.context("it says its port")?.parse()?;
@@ -44,6 +48,8 @@ async fn a_program_is_sent_what_callers_send_and_who_they_are() -> anyhow::Resul
     let cluster = Cluster::of(2).await?;
     let _program = program(&cluster).await?;
     let api = cluster.members[0].at().api;
+    let told = ask(api, "GET /app", &[], "").await?.json()?;
+    assert_eq!(header(&told, "x-forwarded-proto"), Some("http"));
     for (line, path) in [
         ("GET /app", "/app"),
         ("PUT /app/carts/7/?a=b&c=%20", "/app/carts/7/?a=b&c=%20"),
@@ -160,5 +166,21 @@ async fn rules_know_the_paths_of_a_program_and_answers_come_as_they_are_said() -
     .await?;
     assert_eq!(ask(api, "GET /app/admins", &[], "").await?.status, 401);
     assert_eq!(ask(api, "GET /app/other", &[], "").await?.status, 200);
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_program_has_its_web_sockets_on_every_node() -> anyhow::Result<()> {
+    let cluster = Cluster::of(2).await?;
+    let python = Python::with_clients().await?;
+    let mut serving = python.client("http_socket.py");
+    serving.arg("serve").kill_on_drop(true);
+    let _program = attached(&cluster, serving).await?;
+    for member in &cluster.members {
+        let mut calling = python.client("http_socket.py");
+        let output =
+            timeout(PATIENCE * 3, calling.args(["call", &member.at().api.to_string()]).output()).await??;
+        ensure!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    }
     Ok(())
 }

@@ -13,7 +13,7 @@ mod socket;
 mod talk;
 mod told;
 
-pub(super) use socket::is_begun as is_socket;
+pub(super) use socket::{PROTOCOL, has_word, is_begun as is_socket};
 
 use super::{
     Door, Entry,

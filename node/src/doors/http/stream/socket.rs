@@ -55,7 +55,7 @@ use tokio_tungstenite::{
 };
 
 /// The protocol that pages name which show their token beside it.
-const PROTOCOL: &str = "micro-node.v1";
+pub(in super::super) const PROTOCOL: &str = "micro-node.v1";
 /// The version of the protocol that there is.
 const VERSION: &str = "13";
 /// How often the caller is asked whether it lives, and how long it may be silent: it answers each time.
@@ -79,7 +79,7 @@ pub(in super::super) fn is_begun(parts: &Parts) -> bool {
 }
 
 /// Whether a header with a list has this word in it.
-fn has_word(headers: &HeaderMap, name: HeaderName, word: &str) -> bool {
+pub(in super::super) fn has_word(headers: &HeaderMap, name: HeaderName, word: &str) -> bool {
     let lists = headers.get_all(name).into_iter().filter_map(|list| list.to_str().ok());
     lists.flat_map(|list| list.split(',')).any(|item| item.trim().eq_ignore_ascii_case(word))
 }
