@@ -7,7 +7,7 @@ use crate::cli::{
 };
 use clap::Args;
 use micro_sdk::{
-    client::ServiceListing,
+    client::{HealthState, ServiceInstance, ServiceListing},
     wire::{
         ServiceName,
         status::{NodeStatus, Status},
@@ -19,7 +19,9 @@ use serde::Serialize;
 /// List the routes to services, as the asked node would go them
 ///
 /// Each is to one node that offers the service. The ROUTER is that node, the GATEWAY the first node on the way to it,
-/// and the METRIC what it costs to get there: 1 for the asked node itself, else 10 and the round trip in milliseconds.
+/// and the METRIC what it costs to get there: 1 for the asked node itself, else 10 and the round trip in
+/// milliseconds. No calls go to instances that do not work: where none of a node does, the route is listed last, as 0
+/// of however many.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -66,6 +68,15 @@ pub(super) struct RouteItem<'a> {
     path: Vec<&'a str>,
     /// Running copies of the service there.
     pub instances: usize,
+    /// How many of them work: no others are called.
+    pub working: usize,
+}
+
+impl RouteItem<'_> {
+    /// Whether calls can go there: there is a way, and an instance that works.
+    pub fn is_open(&self) -> bool {
+        self.metric.is_some() && self.working > 0
+    }
 }
 
 /// What there is to say of the routes.
@@ -91,11 +102,23 @@ impl Routes {
         if output.json() {
             return output.items(&ROUTES, &routes, &RoutesSummary { count: routes.len() });
         }
-        let headers = ["SERVICE", "ADDRESS", "GATEWAY", "ROUTER", "NETWORK", "METRIC", "LINK", "RTT", "PATH"];
+        let headers = [
+            "SERVICE",
+            "INSTANCES",
+            "ADDRESS",
+            "GATEWAY",
+            "ROUTER",
+            "NETWORK",
+            "METRIC",
+            "LINK",
+            "RTT",
+            "PATH",
+        ];
         let mut table = Table::new(headers);
         for route in &routes {
             table.row([
                 route.service.to_owned(),
+                counted(route.working, route.instances),
                 route.address.to_owned(),
                 route.gateway.unwrap_or(NOTHING).to_owned(),
                 route.router.to_owned(),
@@ -119,23 +142,34 @@ impl Routes {
     }
 }
 
-/// A route for each service and node that offers it, the cheapest of a service first.
+/// How many instances there are; and of how many, where some do not work.
+pub(super) fn counted(working: usize, all: usize) -> String {
+    if working == all { all.to_string() } else { format!("{working}/{all}") }
+}
+
+/// A route for each service and node that offers it: of a service, those first that calls can go, the cheapest before
+/// the others.
 pub(super) fn routes<'a>(status: &'a Status, services: &'a [ServiceListing]) -> Vec<RouteItem<'a>> {
     let mut routes = Vec::new();
     for service in services {
         for node in &status.nodes {
             let id = node.id.to_string();
-            let instances = service.instances.iter().filter(|instance| instance.node == id).count();
+            let there = service.instances.iter().filter(|instance| instance.node == id);
+            let works = |instance: &&ServiceInstance| instance.health.state == HealthState::Passing;
+            let (instances, working) = (there.clone().count(), there.filter(works).count());
             if instances > 0 {
-                routes.push(route(status, &service.name, node, instances));
+                routes.push(RouteItem { instances, working, ..route(status, &service.name, node) });
             }
         }
     }
-    routes.sort_by_key(|route| (route.service, route.metric.unwrap_or(u64::MAX), route.router));
+    routes.sort_by_key(|route| {
+        (route.service, !route.is_open(), route.metric.unwrap_or(u64::MAX), route.router)
+    });
     routes
 }
 
-fn route<'a>(status: &Status, service: &'a str, node: &'a NodeStatus, instances: usize) -> RouteItem<'a> {
+/// The way of calls of a service to a node, whatever there is of it.
+fn route<'a>(status: &Status, service: &'a str, node: &'a NodeStatus) -> RouteItem<'a> {
     let here = node.id == status.seen_by;
     let link = match (&node.path, node.relays.len()) {
         _ if here => "local",
@@ -160,7 +194,8 @@ fn route<'a>(status: &Status, service: &'a str, node: &'a NodeStatus, instances:
         link,
         rtt_ms: node.rtt_ms,
         path,
-        instances,
+        instances: 0,
+        working: 0,
     }
 }
 
@@ -168,7 +203,24 @@ fn route<'a>(status: &Status, service: &'a str, node: &'a NodeStatus, instances:
 mod tests {
     use super::*;
     use crate::cli::status::sample;
-    use micro_sdk::client::ServiceInstance;
+    use micro_sdk::{client::InstanceHealth, wire::NodeId};
+    use std::collections::BTreeMap;
+
+    fn instance(node: NodeId, state: HealthState) -> ServiceInstance {
+        ServiceInstance {
+            id: "1".to_owned(),
+            version: "1".to_owned(),
+            node: node.to_string(),
+            node_name: String::new(),
+            endpoints: Vec::new(),
+            metadata: BTreeMap::new(),
+            health: InstanceHealth { state, ..InstanceHealth::default() },
+        }
+    }
+
+    fn shop(instances: Vec<ServiceInstance>) -> [ServiceListing; 1] {
+        [ServiceListing { name: "shop".to_owned(), instances }]
+    }
 
     #[test]
     fn each_node_that_offers_a_service_is_a_route_the_cheapest_first() {
@@ -177,22 +229,24 @@ mod tests {
         status.nodes[1].path = Some("via c, d".to_owned());
         status.nodes[1].relays = vec!["c".to_owned(), "d".to_owned()];
         status.nodes[1].rtt_ms = Some(41.6);
-        let instance = |node: micro_sdk::wire::NodeId| ServiceInstance {
-            id: "1".to_owned(),
-            version: "1".to_owned(),
-            node: node.to_string(),
-            node_name: String::new(),
-            endpoints: Vec::new(),
-            metadata: std::collections::BTreeMap::new(),
-            health: micro_sdk::client::InstanceHealth::default(),
-        };
-        let instances = vec![instance(there), instance(here), instance(there)];
-        let services = [ServiceListing { name: "shop".to_owned(), instances }];
+        let services = shop([there, here, there].map(|node| instance(node, HealthState::Passing)).to_vec());
         let found = routes(&status, &services);
         let [local, relayed] = &found[..] else { panic!("two: {found:?}") };
         assert_eq!((local.link, local.metric, local.gateway, local.instances), ("local", Some(1), None, 1));
         assert_eq!((relayed.link, relayed.metric, relayed.gateway), ("relayed", Some(52), Some("c")));
         assert_eq!(relayed.path, ["c", "d", status.nodes[1].name.as_str()]);
-        assert_eq!(relayed.instances, 2);
+        assert_eq!((relayed.instances, relayed.working), (2, 2));
+    }
+
+    #[test]
+    fn a_route_that_no_call_goes_comes_last_and_says_so() {
+        let status = sample();
+        let (here, there) = (status.nodes[0].id, status.nodes[1].id);
+        let services =
+            shop(vec![instance(here, HealthState::Failing), instance(there, HealthState::Passing)]);
+        let found = routes(&status, &services);
+        let routers: Vec<_> = found.iter().map(|route| (route.router, route.is_open())).collect();
+        assert_eq!(routers, [("bravo", true), ("alpha", false)]);
+        assert_eq!(counted(found[1].working, found[1].instances), "0/1");
     }
 }

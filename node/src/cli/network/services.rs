@@ -1,8 +1,9 @@
-//! `micro-node network services`: what can be called from here, and how far it is.
+//! `micro-node network services`: which services there are, which of their instances can be called from here, and how
+//! far the nearest is.
 
 use super::{
     Failure, Globals, ListShape, Output, Shapes,
-    routes::{RouteItem, routes},
+    routes::{RouteItem, counted, routes},
     session,
 };
 use crate::cli::{
@@ -13,7 +14,10 @@ use clap::Args;
 use schemars::JsonSchema;
 use serde::Serialize;
 
-/// List the services that can be called, and how far the nearest of their instances is
+/// List the services, and how far the nearest of their instances is that can be called
+///
+/// Where some instances do not work, it says how many of how many do. A service without a NEAREST is known, and can't
+/// be called from the asked node just now: `micro-node services NAME` says how each instance is.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Example:
@@ -27,9 +31,11 @@ struct ServiceItem<'a> {
     service: &'a str,
     /// Its running copies.
     instances: usize,
+    /// How many of them work: no others are called.
+    working: usize,
     /// The nodes that offer it.
     nodes: usize,
-    /// The nearest of them that can be reached.
+    /// The nearest of them that can be reached and has an instance that works; none if it can't be called just now.
     nearest: Option<&'a str>,
     /// The round trip to it, in milliseconds; none on the asked node.
     rtt_ms: Option<f64>,
@@ -62,7 +68,7 @@ impl Services {
         for item in &items {
             table.row([
                 item.service.to_owned(),
-                item.instances.to_string(),
+                counted(item.working, item.instances),
                 item.nodes.to_string(),
                 item.nearest.unwrap_or(NOTHING).to_owned(),
                 item.rtt_ms.map_or_else(|| NOTHING.to_owned(), unit::milliseconds),
@@ -72,13 +78,14 @@ impl Services {
     }
 }
 
-/// One line for each service. Its routes come one after the other, the cheapest first.
+/// One line for each service. Its routes come one after the other, the cheapest that calls can go first.
 fn items<'a>(routes: &[RouteItem<'a>]) -> Vec<ServiceItem<'a>> {
     let of = |routes: &[RouteItem<'a>]| {
-        let nearest = routes.iter().find(|route| route.metric.is_some());
+        let nearest = routes.iter().find(|route| route.is_open());
         ServiceItem {
             service: routes[0].service,
             instances: routes.iter().map(|route| route.instances).sum(),
+            working: routes.iter().map(|route| route.working).sum(),
             nodes: routes.len(),
             nearest: nearest.map(|route| route.router),
             rtt_ms: nearest.and_then(|route| route.rtt_ms),
