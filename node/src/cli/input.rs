@@ -1,4 +1,4 @@
-//! Values as arguments give them: the argument itself, `@FILE`, or `-` for stdin.
+//! Values as arguments give them: the argument itself, `@FILE`, or `-` for stdin. And files, where an argument is one.
 
 use super::failure::Failure;
 use micro_sdk::wire::{Code, Fault};
@@ -32,6 +32,30 @@ pub(super) fn read(argument: &str, limit: usize) -> Result<Vec<u8>, Failure> {
             .into());
     }
     Ok(bytes)
+}
+
+/// The bytes of the file at `path`, at most `limit` of them; of stdin, if it is `-`.
+///
+/// # Errors
+/// If it can't be read, or there are more bytes than the limit; `help` says what is wanted.
+pub(super) fn file(path: &str, limit: usize, help: &str) -> Result<Vec<u8>, Failure> {
+    let refused = |what: String| Fault::new(Code::Usage, what).help(help);
+    let read = match path {
+        "-" => bounded(io::stdin().lock(), limit),
+        path => File::open(path).and_then(|file| bounded(file, limit)),
+    };
+    let shown = if path == "-" { "stdin" } else { path };
+    let bytes = read.map_err(|error| refused(format!("cannot read {shown}: {error}")))?;
+    match bytes.len() > limit {
+        true => Err(refused(format!("{shown} is larger than the limit of {limit} bytes")).into()),
+        false => Ok(bytes),
+    }
+}
+
+/// The path that an argument is where a file is wanted. Elsewhere a file is written with an @ before it, so that this
+/// is no mistake here.
+pub(super) fn path(argument: &str) -> &str {
+    argument.strip_prefix('@').unwrap_or(argument)
 }
 
 /// The JSON that `argument` stands for.
@@ -72,6 +96,24 @@ mod tests {
         let file = tempfile::NamedTempFile::new().expect("a temporary file");
         std::fs::write(file.path(), b"from a file").expect("room for it");
         assert_eq!(read(&format!("@{}", file.path().display()), 100).expect("it is there"), b"from a file");
+    }
+
+    #[test]
+    fn a_file_is_read_with_and_without_the_sign_and_what_is_wanted_is_said() {
+        let there = tempfile::NamedTempFile::new().expect("a temporary file");
+        std::fs::write(there.path(), b"abc").expect("room for it");
+        let there = there.path().display().to_string();
+        for argument in [there.clone(), format!("@{there}")] {
+            assert_eq!(file(path(&argument), 3, "").expect("it is there"), b"abc");
+        }
+        let refusal = |argument: &str, limit| match file(argument, limit, "give a file") {
+            Err(Failure::Fault(fault)) => (fault.message, fault.help),
+            other => panic!("{other:?}"),
+        };
+        let (message, help) = refusal("nofile.toml", 3);
+        assert!(message.starts_with("cannot read nofile.toml: "), "{message}");
+        assert_eq!(help, ["give a file"]);
+        assert!(refusal(&there, 2).0.ends_with("is larger than the limit of 2 bytes"));
     }
 
     #[test]

@@ -18,6 +18,9 @@ use micro_sdk::{
 };
 use zeroize::Zeroizing;
 
+/// What is said where there is no document to read.
+const WANTED: &str = "give the path of a JSON, TOML or YAML document, or - for stdin";
+
 /// Set the values of a JSON, TOML or YAML document, as one change
 ///
 /// It asks before more than one value that is there goes.
@@ -57,15 +60,17 @@ pub(super) struct Import {
 
 impl Import {
     pub(super) fn run(mut self, globals: &Globals, output: &Output) -> Result<(), Failure> {
-        let file = self.file.strip_prefix('@').unwrap_or(&self.file);
-        let (source, language) = match (file, self.format) {
-            ("-", format) => ("-".to_owned(), format.unwrap_or(Language::Json)),
-            (file, Some(format)) => (format!("@{file}"), format),
-            (file, None) => (format!("@{file}"), Language::of(file)?),
+        let file = input::path(&self.file);
+        let language = match (file, self.format) {
+            (_, Some(format)) => format,
+            ("-", None) => Language::Json,
+            (file, None) => Language::of(file)?,
         };
-        let bytes = Zeroizing::new(input::read(&source, DOCUMENT_BYTES_MAX)?);
-        let text = std::str::from_utf8(&bytes)
-            .map_err(|_| Fault::new(Code::Usage, format!("{} does not hold text", input::name(&source))))?;
+        let bytes = Zeroizing::new(input::file(file, DOCUMENT_BYTES_MAX, WANTED)?);
+        let text = std::str::from_utf8(&bytes).map_err(|_| {
+            let shown = if file == "-" { "stdin" } else { file };
+            Fault::new(Code::Usage, format!("{shown} does not hold text")).help(WANTED)
+        })?;
         let json = language.json(text)?;
         if !self.terms.dry_run && !globals.yes {
             self.confirm(&json, globals)?;

@@ -90,7 +90,8 @@ fn nothing_to_order() -> Failure {
 
 /// The authorities in a file.
 fn roots(path: &Path) -> Result<Vec<CertificateDer<'static>>, Failure> {
-    let bytes = input::read(&format!("@{}", path.display()), ROOT_BYTES_MAX)?;
+    let help = "give --acme-root the path of a file with certificates in PEM";
+    let bytes = input::file(&path.display().to_string(), ROOT_BYTES_MAX, help)?;
     let bad = |why: String| {
         Fault::new(Code::Usage, format!("--acme-root {} can't be used: {why}", path.display()))
             .help("give certificates in PEM: each begins with -----BEGIN CERTIFICATE-----")
