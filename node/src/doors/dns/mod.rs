@@ -20,8 +20,10 @@
 //!
 //! What is told is what this node's registry has. Nothing is asked of others: a name outside `micro` is refused.
 //! Discovery follows the rules: a service is told of to who may call any of its endpoints; nodes, and that a name is
-//! not there, to who may call any service at all. To all others everything is refused alike. Nobody shows who they
-//! are, so it is by the listener: on loopback they are anonymous, else strangers.
+//! not there, to who may call any service at all. To all others everything is refused alike. What stands beneath a
+//! service (`_ftp._tcp.SERVICE.micro`, `www.SERVICE.micro`) is not there, to who is told of that service, unless they
+//! are told of a tenant of that name. Nobody shows who they are, so it is by the listener: on loopback they are
+//! anonymous, else strangers.
 //!
 //! What is known to be weak: a listener on all interfaces of a host with several addresses may answer a datagram from
 //! another than it was asked at. `--dns` takes one of them.

@@ -36,6 +36,8 @@ pub(super) trait View {
     fn find_node(&self, name: &str) -> Option<NodeId>;
     /// Whether a namespace has services that whoever asks may find.
     fn has_services(&self, namespace: &Namespace) -> bool;
+    /// Whether whoever asks may know of a service, for what is told anyway.
+    fn would_find(&self, namespace: &Namespace, service: &ServiceName) -> bool;
     /// Whether whoever asks may know of a service. A refusal is told to the audit log.
     fn may_find(&self, namespace: &Namespace, service: &ServiceName) -> bool;
     /// The same of `what` is no service: nodes, and names that are nobody's.
@@ -62,7 +64,7 @@ impl LocalView<'_> {
         all
     }
 
-    fn would_find(&self, table: &Table, namespace: &Namespace, service: &ServiceName) -> bool {
+    fn finds(&self, table: &Table, namespace: &Namespace, service: &ServiceName) -> bool {
         Self::endpoints(table, namespace, service)
             .iter()
             .any(|endpoint| self.local.would_call(&self.context, namespace, service.as_str(), endpoint))
@@ -97,12 +99,16 @@ impl View for LocalView<'_> {
 
     fn has_services(&self, namespace: &Namespace) -> bool {
         let table = self.local.table();
-        table.names(namespace).iter().any(|service| self.would_find(&table, namespace, service))
+        table.names(namespace).iter().any(|service| self.finds(&table, namespace, service))
+    }
+
+    fn would_find(&self, namespace: &Namespace, service: &ServiceName) -> bool {
+        self.finds(&self.local.table(), namespace, service)
     }
 
     fn may_find(&self, namespace: &Namespace, service: &ServiceName) -> bool {
         let table = self.local.table();
-        self.would_find(&table, namespace, service) || {
+        self.finds(&table, namespace, service) || {
             let endpoint = Self::endpoints(&table, namespace, service)[0];
             self.local.may_call(&self.context, namespace, service.as_str(), endpoint).is_ok()
         }

@@ -66,6 +66,10 @@ async fn a_service_is_found_by_tools_that_know_only_dns() -> anyhow::Result<()> 
         // There is no such name, and no such record: both come with how long that may be believed.
         let nobody = ask(&["nobody.micro"]).await?;
         ensure!(nobody.contains("NXDOMAIN") && nobody.contains("IN\tSOA\talpha.node.micro."), "{nobody}");
+        for name in ["_ftp._tcp.helloworld.micro", "www.helloworld.micro", "_http._tcp.nobody.micro"] {
+            let nobody = ask(&[name, "SRV"]).await?;
+            ensure!(nobody.contains("NXDOMAIN") && nobody.contains("IN\tSOA\t"), "{name}: {nobody}");
+        }
         let nothing = ask(&["helloworld.micro", "MX"]).await?;
         ensure!(nothing.contains("NOERROR") && nothing.contains("IN\tSOA\talpha.node.micro."), "{nothing}");
         let whole = ask(&["+tcp", "helloworld.micro"]).await?;

@@ -92,6 +92,9 @@ impl<V: View> Zone<'_, V> {
             return refused;
         }
         let meaning = Meaning::of(inside);
+        if self.is_beneath_a_service(&meaning) {
+            return self.nothing(ResponseCode::NXDomain);
+        }
         if !self.may_know(&meaning, query) {
             return refused;
         }
@@ -111,6 +114,29 @@ impl<V: View> Zone<'_, V> {
                 self.view.may_look(&query.name.to_ascii())
             }
         }
+    }
+
+    /// Whether a name that could be of a service of a tenant stands beneath a service of the default namespace
+    /// instead, and so is not there: `www.shop.micro`, or `_ftp._tcp.shop.micro`, which nobody speaks. By no more
+    /// than whoever asks may know anyway: they are told of `shop.micro`, and of nothing of a tenant `shop`. Beneath a
+    /// name that is not there is nothing either (RFC 8020); but a tenant's services are beneath one that may be, so
+    /// that it is only said of what looks like a protocol.
+    fn is_beneath_a_service(&self, meaning: &Meaning) -> bool {
+        let (namespace, protocol) = match meaning {
+            Meaning::Protocol(None, namespace, _) => (namespace, true),
+            Meaning::Service(namespace, _)
+            | Meaning::Protocol(Some(_), namespace, _)
+            | Meaning::Protocols(namespace, _) => (namespace, false),
+            Meaning::Apex | Meaning::Branch | Meaning::Node(_) | Meaning::Door(..) | Meaning::Nothing => {
+                return false;
+            }
+        };
+        let default = Namespace::default();
+        let above = namespace.as_str().parse().ok().filter(|_| *namespace != default);
+        above.is_some_and(|above| {
+            let there = protocol || self.view.service(&default, &above) != Known::No;
+            there && !self.view.has_services(namespace) && self.view.would_find(&default, &above)
+        })
     }
 
     fn find(&self, meaning: &Meaning) -> Found {

@@ -13,7 +13,10 @@ struct Fake {
     own: OwnDoors,
     nodes: Vec<(NodeId, Neighbour)>,
     services: HashMap<(Namespace, ServiceName), Known>,
+    /// Whether whoever asks may know anything.
     may: bool,
+    /// And of the services of tenants.
+    may_tenants: bool,
 }
 
 fn at(text: &str) -> SocketAddr {
@@ -66,6 +69,7 @@ impl Fake {
             nodes: nodes.map(|(node, neighbour)| (NodeId(node), neighbour)).into(),
             services: HashMap::from([((Namespace::default(), "shop".parse().expect("a good name")), shop)]),
             may: true,
+            may_tenants: true,
         }
     }
 
@@ -135,11 +139,15 @@ impl View for Fake {
     }
 
     fn has_services(&self, namespace: &Namespace) -> bool {
-        self.services.keys().any(|(of, _)| of == namespace)
+        self.services.keys().any(|(of, name)| of == namespace && self.would_find(of, name))
     }
 
-    fn may_find(&self, _: &Namespace, _: &ServiceName) -> bool {
-        self.may
+    fn would_find(&self, namespace: &Namespace, _: &ServiceName) -> bool {
+        self.may && (self.may_tenants || *namespace == Namespace::default())
+    }
+
+    fn may_find(&self, namespace: &Namespace, service: &ServiceName) -> bool {
+        self.would_find(namespace, service)
     }
 
     fn may_look(&self, _: &str) -> bool {
@@ -230,6 +238,53 @@ fn what_is_not_there_is_told_with_how_long_that_may_be_believed() {
     }
     assert_eq!(fake.told("shop.micro.", RecordType::MX), "");
     assert_eq!(fake.told("new.micro.", RecordType::A), "ServFail");
+}
+
+#[test]
+fn beneath_a_service_is_nothing_but_its_protocols() {
+    let mut fake = Fake::wide().with("acme", "till", Known::Idle).with("default", "acme", Known::Idle);
+    // A tenant may have the name of a service, and who may know of its services is told of them.
+    assert_eq!(fake.told("till.acme.micro.", RecordType::A), "");
+    assert_eq!(fake.told("_till._tcp.acme.micro.", RecordType::SRV), "");
+    fake.may_tenants = false;
+    for name in [
+        "_ftp._tcp.shop.micro.",
+        "_ftp._tcp.nobody.micro.",
+        "www.shop.micro.",
+        "_http._tcp.www.shop.micro.",
+        "_tcp.www.shop.micro.",
+        // What of a tenant whoever asks may not know, they can't tell from what is not there.
+        "till.acme.micro.",
+        "_till._tcp.acme.micro.",
+        "_none._tcp.acme.micro.",
+        "_http._tcp.nobody.micro.",
+        "_http._udp.shop.micro.",
+        "_http._tcp.micro.",
+        "_ftp._tcp.micro.",
+        "_._tcp.shop.micro.",
+        "__._tcp.shop.micro.",
+        "a_b.shop.micro.",
+        "*.shop.micro.",
+        "www.www.shop.micro.",
+    ] {
+        for kind in [RecordType::A, RecordType::SRV, RecordType::MX, RecordType::ANY] {
+            let answer = fake.ask(true, name, kind);
+            assert_eq!((answer.code, answer.authoritative), (ResponseCode::NXDomain, true), "{name} {kind}");
+            assert_eq!(answer.authorities[0].record_type(), RecordType::SOA, "{name} {kind}");
+        }
+    }
+    // There, and without what was asked for.
+    for name in
+        ["shop.micro.", "_tcp.shop.micro.", "_http._tcp.shop.micro.", "_shop._tcp.micro.", "_tcp.micro."]
+    {
+        for kind in [RecordType::MX, RecordType::CNAME, RecordType::NS, RecordType::PTR] {
+            let answer = fake.ask(true, name, kind);
+            assert_eq!((answer.code, answer.answers.len()), (ResponseCode::NoError, 0), "{name} {kind}");
+            assert_eq!(answer.authorities[0].record_type(), RecordType::SOA, "{name} {kind}");
+        }
+    }
+    // Of a tenant of whom nothing is known nothing is told.
+    assert_eq!(fake.told("shop.other.micro.", RecordType::A), "Refused");
 }
 
 #[test]
