@@ -8,7 +8,7 @@ use super::{
     version::VersionPattern,
 };
 use crate::kit::RAW;
-use micro_sdk::wire::{Code, Fault};
+use micro_sdk::wire::{Code, Fault, metadata};
 use serde::{Deserialize, Serialize};
 use std::{collections::BTreeMap, time::Duration};
 
@@ -214,6 +214,14 @@ impl Policy {
         self.idempotent.iter().any(|pattern| means(pattern, endpoint) || raw(pattern))
     }
 
+    /// Those that it says may be done twice, and that mean none of these endpoints.
+    pub fn idempotent_beyond<'p>(&'p self, endpoints: &[&str]) -> Vec<&'p str> {
+        // Its paths are what a service has that takes HTTP as it is.
+        let raw = |pattern: &str| pattern.starts_with(RAW) && endpoints.contains(&RAW);
+        let known = |pattern: &str| raw(pattern) || endpoints.iter().any(|endpoint| means(pattern, endpoint));
+        self.idempotent.iter().map(String::as_str).filter(|pattern| !known(pattern)).collect()
+    }
+
     fn check(&self) -> Result<(), Fault> {
         let Policy { timeout, idempotent, retry, hedge, breaker, limit, locality, routes, sticky } = self;
         let within = |path: &str, is: f64, least: f64, most: f64| match (least..=most).contains(&is) {
@@ -249,15 +257,19 @@ impl Policy {
             return Err(wrong("route", "all weights are 0: no call could go anywhere".to_owned()));
         }
         for (place, route) in routes.iter().enumerate() {
+            metadata::check(&route.labels)
+                .map_err(|error| wrong(&format!("route[{place}].labels"), error.to_string()))?;
             if route.node.as_ref().is_some_and(NodePattern::is_empty) {
                 let why = "it says nothing of nodes: cloud, region, zone or name are to be said";
                 return Err(wrong(&format!("route[{place}].node"), why.to_owned()));
             }
         }
         for (place, name) in idempotent.iter().enumerate() {
-            if !is_pattern(name) {
+            let nameless = |sign: char| sign.is_whitespace() || sign.is_control();
+            if !is_pattern(name) || name.contains(nameless) {
                 let path = format!("idempotent[{place}]");
-                return Err(wrong(&path, format!("{name:?} is no endpoint: a star goes at the end alone")));
+                let why = format!("{name:?} is no endpoint: it has no spaces, and a star at the end alone");
+                return Err(wrong(&path, why));
             }
         }
         sticky.as_ref().map_or(Ok(()), Sticky::check)
@@ -304,6 +316,14 @@ mod tests {
     }
 
     #[test]
+    fn what_no_endpoint_is_called_is_found() {
+        let policy = Policy::parse(r#"{"idempotent": ["Cart.list", "Cart.lst", "Stock.*", "/carts"]}"#);
+        let policy = policy.expect("a good policy");
+        assert_eq!(policy.idempotent_beyond(&["Cart.list", "Cart.add"]), ["Cart.lst", "Stock.*", "/carts"]);
+        assert_eq!(policy.idempotent_beyond(&["/"]), ["Cart.list", "Cart.lst", "Stock.*"]);
+    }
+
+    #[test]
     fn what_is_wrong_is_named_by_its_path() {
         for (text, at) in [
             (r#"{"retrys": {}}"#, "unknown field `retrys`"),
@@ -322,6 +342,11 @@ mod tests {
             (r#"{"route": [{"weight": 1, "node": {"cloud": "a b"}}]}"#, "at route[0].node.cloud:"),
             (r#"{"route": [{"weight": 1, "node": {"place": "a"}}]}"#, "unknown field `place`"),
             (r#"{"idempotent": ["*.list"]}"#, "at idempotent[0]"),
+            (r#"{"idempotent": ["Cart list"]}"#, "at idempotent[0]"),
+            (r#"{"route": [{"weight": 1, "version": "["}]}"#, r#"at route[0].version: "[" is no version"#),
+            (r#"{"route": [{"weight": 1, "version": ">=1.2"}]}"#, "ranges and regular expressions are not"),
+            (r#"{"route": [{"weight": 1, "labels": {"a b": "c"}}]}"#, "at route[0].labels:"),
+            (r#"{"route": [{"weight": 1, "labels": {"a": "b\nc"}}]}"#, "at route[0].labels:"),
             (r#"{"sticky": "cookie"}"#, "at sticky"),
             (r#"{"timeout": "0s"}"#, "at timeout"),
             ("[]", "the policy is wrong"),

@@ -290,6 +290,37 @@ async fn what_is_too_much_is_refused_at_once_and_a_lost_instance_gets_nothing_fo
 }
 
 #[tokio::test]
+async fn what_a_policy_names_that_nothing_is_called_is_warned_of() -> anyhow::Result<()> {
+    let cluster = Cluster::of(1).await?;
+    let (cli, file) = (cluster.cli(0)?, path(&cluster)?);
+    let _one = Running::start(&cluster, 0, "one", "1.0", 8)?;
+    known(&cluster, 1).await?;
+    let slips = "idempotent = [\"Worker.loook\", \"Worker.*\"]\n[[route]]\nweight = 1\nversion = \"2.*\"\n";
+    std::fs::write(&file, slips)?;
+    for words in [
+        &["policy", "set", "worker", &file, "--dry-run"][..],
+        &["policy", "check", &file, "--service", "worker"],
+        &["policy", "set", "worker", &file],
+    ] {
+        let told = cli.run(words).await?;
+        ensure!(told.code == 0 && !told.stdout.contains("warning"), "{words:?}: {told:?}");
+        for part in [
+            "warning: idempotent: no instance of worker has an endpoint \"Worker.loook\" (did you mean `Worker.look`?)",
+            "warning: route[0]: no instance of worker has a version 2.* (there are: 1.0)",
+        ] {
+            ensure!(told.stderr.contains(part), "{words:?}: {told:?}");
+        }
+        ensure!(told.stderr.matches("warning").count() == 2, "{words:?}: {told:?}");
+    }
+    let told = cli.run(&["policy", "set", "wroker", &file]).await?;
+    ensure!(told.code == 0 && told.stderr.contains("did you mean `worker`?"), "{told:?}");
+    std::fs::write(&file, "[[route]]\nweight = 1\nversion = \"[\"\n")?;
+    let told = cli.run(&["policy", "set", "worker", &file]).await?;
+    ensure!(told.code == 2 && told.stderr.contains("at route[0].version: \"[\" is no version"), "{told:?}");
+    Ok(())
+}
+
+#[tokio::test]
 async fn a_wrong_policy_is_refused_with_its_place_and_another_s_change_is_seen() -> anyhow::Result<()> {
     let cluster = Cluster::of(1).await?;
     let cli = cluster.cli(0)?;

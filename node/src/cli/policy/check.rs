@@ -1,6 +1,6 @@
 //! `micro-node policy check`.
 
-use super::{Failure, Globals, Output, Shapes, document::PolicyFile, rehearsal, session};
+use super::{Failure, Globals, Output, Shapes, document::PolicyFile, misfit, rehearsal, session};
 use crate::cli::shape::ItemShape;
 use clap::Args;
 use schemars::JsonSchema;
@@ -41,8 +41,21 @@ impl Check {
             }
             return output.text("the policy is good");
         };
-        let told =
-            session::run(globals, async |node| Ok(node.policies().rehearse(service, &document).await?))?;
-        rehearsal::show(service, &told, output)
+        rehearse(service, &document, globals, output)
     }
+}
+
+/// Shows what a policy would have made of the calls of a service, and what it names that nothing of it is called.
+pub(super) fn rehearse(
+    service: &str,
+    document: &str,
+    globals: &Globals,
+    output: &Output,
+) -> Result<(), Failure> {
+    let (told, misfits) = session::run(globals, async |node| {
+        let told = node.policies().rehearse(service, document).await?;
+        Ok((told, misfit::of(&node, service, document).await))
+    })?;
+    misfit::warn(&misfits, output);
+    rehearsal::show(service, &told, output)
 }

@@ -5,6 +5,7 @@ mod delete;
 mod document;
 mod get;
 mod list;
+mod misfit;
 mod rehearsal;
 mod set;
 

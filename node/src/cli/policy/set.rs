@@ -1,15 +1,16 @@
 //! `micro-node policy set`.
 
-use super::{Failure, Globals, Output, Shapes, document::PolicyFile, rehearsal, session};
+use super::{Failure, Globals, Output, Shapes, check, document::PolicyFile, misfit, session};
 use crate::cli::shape::ItemShape;
 use clap::Args;
+use micro_sdk::client::Node;
 use schemars::JsonSchema;
 use serde::Serialize;
 
 /// Set the policy of a service
 ///
 /// It counts on all nodes a moment later, and takes the place of the one that was there. What it leaves out is as for
-/// services without one.
+/// services without one. What it names that nothing of the service is called is told: a policy may be there first.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -50,21 +51,14 @@ impl Set {
         let document = self.file.read()?;
         let service = &self.service;
         if self.dry_run {
-            let told =
-                session::run(globals, async |node| Ok(node.policies().rehearse(service, &document).await?))?;
-            return rehearsal::show(service, &told, output);
+            return check::rehearse(service, &document, globals, output);
         }
-        let set = async |node: micro_sdk::client::Node| {
+        let set = async |node: Node| {
             let revision = node.policies().set(service, &document, self.if_version).await?;
-            // A policy may be there before its service. Whoever mistypes a name should know.
-            let services = node.services().await;
-            let missing = services.is_ok_and(|services| services.iter().all(|known| known.name != *service));
-            Ok((revision, !missing))
+            Ok((revision, misfit::of(&node, service, &document).await))
         };
-        let (revision, known) = session::run(globals, set)?;
-        if !known {
-            output.remark(&format!("no service {service:?} is known yet: the policy waits for it"));
-        }
+        let (revision, misfits) = session::run(globals, set)?;
+        misfit::warn(&misfits, output);
         if output.json() {
             return output.item(&SET, &SetItem { service, revision });
         }
