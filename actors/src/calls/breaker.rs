@@ -8,6 +8,9 @@ use tokio::time::Instant;
 const WINDOW: Duration = Duration::from_secs(10);
 /// How long the one call may be out by which a circuit is tried: its caller may have gone away and told nothing.
 const TRIAL: Duration = Duration::from_secs(10);
+/// How long it is still told that an instance got no calls, once it may be tried and nobody has: so that whoever
+/// looks a little later sees it, and what nobody calls any more is not told of for ever.
+const TOLD: Duration = Duration::from_secs(60);
 /// How often the time doubles for which a circuit is open. The policy bounds it sooner.
 const DOUBLINGS_MAX: u32 = 16;
 
@@ -88,6 +91,17 @@ impl Breaker {
                 Some(left) if !left.is_zero() => Admission::Refused(left),
                 _ => Admission::Trial,
             },
+        }
+    }
+
+    /// How many calls were lost, one after the other, for which no more are given, and for how long, if it may not be
+    /// tried yet. None where that is not so, or the way is at fault.
+    pub fn shut(&self, now: Instant) -> Option<(u32, Option<Duration>)> {
+        match self.state {
+            State::Open { until, by_way: false } if now < until => Some((self.lost, Some(until - now))),
+            State::Open { until, by_way: false } if now < until + TOLD => Some((self.lost, None)),
+            State::Trying { .. } => Some((self.lost, None)),
+            State::Open { .. } | State::Closed => None,
         }
     }
 
@@ -183,6 +197,27 @@ mod tests {
         assert_eq!(breaker.admission(now), Admission::Open);
         assert!(breaker.note(Outcome::Lost, &policy, now));
         assert_eq!(breaker.admission(now + S), Admission::Refused(4 * S));
+    }
+
+    #[test]
+    fn it_is_told_for_as_long_as_it_is_open_and_a_little_longer() {
+        let (now, policy) = (Instant::now(), policy());
+        let mut breaker = Breaker::new(now);
+        breaker.note(Outcome::Lost, &policy, now);
+        assert_eq!(breaker.shut(now), None);
+        for _ in 0..2 {
+            breaker.note(Outcome::Lost, &policy, now);
+        }
+        assert_eq!(breaker.shut(now + S), Some((3, Some(4 * S))));
+        assert_eq!(breaker.shut(now + 6 * S), Some((3, None)));
+        assert_eq!(breaker.shut(now + 5 * S + TOLD), None, "nobody calls it");
+        breaker.begin(now + 6 * S);
+        breaker.note(Outcome::Good, &policy, now + 6 * S);
+        assert_eq!(breaker.shut(now + 6 * S), None);
+        for _ in 0..3 {
+            breaker.note(Outcome::Cut, &policy, now);
+        }
+        assert_eq!(breaker.shut(now), None, "it is the way");
     }
 
     #[test]

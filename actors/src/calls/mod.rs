@@ -17,11 +17,13 @@ mod outlook;
 mod peak_ewma;
 mod rehearsal;
 mod traffic;
+mod unwell;
 
 pub(crate) use attempts::{Attempt, Attempts, offering, unreached};
 pub use counters::Counted;
 pub(crate) use counters::Counters;
 pub use rehearsal::Rehearsal;
+pub(crate) use unwell::{Ill, Unwell};
 
 use crate::{
     policy::{Policy, PolicyBook},

@@ -59,6 +59,11 @@ impl Outlook {
         self.seen().breaker.admission(now)
     }
 
+    /// How many calls were lost for which it gets none, and for how long.
+    pub fn shut(&self, now: Instant) -> Option<(u32, Option<Duration>)> {
+        self.seen().breaker.shut(now)
+    }
+
     /// Notes that there is a way to it.
     pub fn way_found(&self) {
         self.seen().breaker.way_found();

@@ -284,8 +284,15 @@ async fn what_is_too_much_is_refused_at_once_and_a_lost_instance_gets_nothing_fo
     let fault = node.call("worker", "look", json!({})).await.expect_err("its circuit is open");
     ensure!(fault.code == Code::Unavailable && fault.effect == micro_sdk::wire::Effect::None, "{fault:?}");
     ensure!(one.calls() == before, "it was called");
+    let told = |status: &serde_json::Value| status["problems"].to_string();
+    let status = cluster.cli(0)?.json(&["status", "-o", "json"]).await?;
+    ensure!(told(&status).contains("of service worker on alpha lost the last 3 calls"), "{status}");
+    let one_service = cluster.cli(0)?.json(&["status", "worker", "-o", "json"]).await?;
+    ensure!(told(&one_service).contains("lost the last 3 calls"), "{one_service}");
     sleep(Duration::from_millis(2100)).await;
     ensure!(answered(&cluster, "look", 5).await?.get("one") == Some(&5), "it is well again");
+    let status = cluster.cli(0)?.json(&["status", "-o", "json"]).await?;
+    ensure!(!told(&status).contains("of service worker"), "{status}");
     Ok(())
 }
 

@@ -133,25 +133,30 @@ impl<'s> Choice<'s> {
     /// Those that fail most of their calls are passed over, if the others do not, and not too many of them at once.
     /// Others that had no call lately have shown nothing: they get some, and then it is seen whether it is the calls.
     fn pass_over_outliers(&self, may: &mut Vec<&Seat>, now: Instant) {
+        let outliers = self.outliers(may, now);
+        may.retain(|seat| !outliers.contains(&seat.instance.id));
+    }
+
+    /// Those of them that are passed over.
+    pub fn outliers(&self, may: &[&Seat], now: Instant) -> Vec<InstanceId> {
         let policy = &self.policy.breaker;
         let most = (policy.ejected * self.seats.len() as f64) as usize;
         if may.len() < 2 || most == 0 {
-            return;
+            return Vec::new();
         }
         let shares: Vec<(u32, f64)> = may.iter().map(|seat| failing(seat, now)).collect();
         let outlying = |(calls, share): &(u32, f64)| *calls >= policy.least_calls && *share >= policy.failing;
         if !shares.iter().any(outlying) {
-            return;
+            return Vec::new();
         }
         let others = shares.iter().filter(|share| !outlying(share));
         let (calls, failed) = others.fold((0.0, 0.0), |(calls, failed), (of, share)| {
             (calls + f64::from(*of), failed + f64::from(*of) * share)
         });
         let healthy = calls == 0.0 || failed / calls < policy.failing / 2.0;
-        if healthy && shares.iter().filter(|share| outlying(share)).count() <= most {
-            let mut shares = shares.iter();
-            may.retain(|_| shares.next().is_none_or(|share| !outlying(share)));
-        }
+        let outliers = may.iter().zip(&shares).filter(|(_, share)| outlying(share));
+        let outliers: Vec<InstanceId> = outliers.map(|(seat, _)| seat.instance.id).collect();
+        if healthy && outliers.len() <= most { outliers } else { Vec::new() }
     }
 
     /// The better of two of the nearest; or of those farther away, if that is worth it.
