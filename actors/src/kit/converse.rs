@@ -4,6 +4,7 @@ use super::{
     Dispatch,
     conversation::{Body, RAW, Replay, holding, reply, request_of, said_by, said_to},
     endpoint::{endpoint, shortened, takes_any},
+    lost,
     service_call::aim,
 };
 use crate::{
@@ -165,7 +166,10 @@ impl Dispatch {
 
     async fn converse_at(&self, node: NodeId, mut head: Head, body: Body) -> Result<Response<Body>, Fault> {
         head.hops += 1;
-        reply(self.mesh().converse(node, &head, said_by(body), LINK_PATIENCE).await?).await
+        let begun = self.mesh().converse(node, &head, said_by(body), LINK_PATIENCE).await;
+        let heard = begun.map_err(|fault| self.lost(node, fault))?;
+        let registry = self.registry().clone();
+        reply(heard, move |fault| lost::broken_off(fault, node, || registry.node_name(node))).await
     }
 }
 

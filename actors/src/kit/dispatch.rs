@@ -1,5 +1,6 @@
 //! Calls by name: to an actor of this node, an instance attached here, or another node.
 
+use super::lost;
 use crate::{
     Action, Directory, Invocation, ServiceRef,
     audit::{Asker, AuditEvent, Origin},
@@ -169,7 +170,13 @@ impl Dispatch {
             return self.call(origin, head, body).await;
         }
         self.authorize(origin, &head)?;
-        self.call_at(node, head, body).await.map(|body| Answer { body, node })
+        let answer = self.call_at(node, head, body).await;
+        answer.map(|body| Answer { body, node }).map_err(|fault| self.lost(node, fault))
+    }
+
+    /// What a caller is told of a call that got lost on its way to a node.
+    pub(super) fn lost(&self, node: NodeId, fault: Fault) -> Fault {
+        lost::named(fault, node, || self.0.registry.node_name(node))
     }
 
     /// Passes a call to a certain other node.

@@ -6,6 +6,7 @@ mod directory;
 mod dispatch;
 mod endpoint;
 mod leader;
+mod lost;
 mod platform;
 mod service_call;
 mod service_ref;

@@ -130,7 +130,10 @@ impl Dispatch {
         let Instance { id, node, .. } = *attempt.instance;
         let answer = match node == self.node() {
             true => self.counted(self.registry().call_instance(id, head, body.clone()).await),
-            false => Box::pin(self.call_at(node, head.clone(), body.clone())).await,
+            false => {
+                let sent = Box::pin(self.call_at(node, head.clone(), body.clone())).await;
+                sent.map_err(|fault| self.lost(node, fault))
+            }
         };
         (attempt, answer.map(|body| Answer { body, node }))
     }

@@ -297,6 +297,31 @@ async fn what_is_too_much_is_refused_at_once_and_a_lost_instance_gets_nothing_fo
 }
 
 #[tokio::test]
+async fn a_call_that_is_lost_with_its_link_names_the_node_and_says_what_is_known() -> anyhow::Result<()> {
+    let extra = ["--link-timeout", "1s"].map(str::to_owned).to_vec();
+    let mut cluster = Cluster::start(Plan { size: 2, extra, ..Plan::default() }, &mut |_| ()).await?;
+    let far = Running::start(&cluster, 1, "far", "1", 8)?;
+    known(&cluster, 1).await?;
+    far.mood.ms.store(30_000, Ordering::SeqCst);
+    let node = cluster.client(0).await?;
+    let call =
+        tokio::spawn(
+            async move { node.call("worker", "pay", json!({})).timeout(Duration::from_secs(30)).await },
+        );
+    until("it is under way", Duration::from_secs(20), async || {
+        ensure!(far.calls() == 1, "it is not");
+        Ok(())
+    })
+    .await?;
+    cluster.members[1].kill().await?;
+    let fault = call.await?.expect_err("nobody is there to answer it");
+    let known = (fault.code, fault.effect) == (Code::Unreachable, micro_sdk::wire::Effect::Unknown);
+    ensure!(known && fault.message.starts_with("the link to node bravo is gone"), "{fault:?}");
+    ensure!(fault.help.iter().any(|line| line.starts_with("it may have been done")), "{fault:?}");
+    Ok(())
+}
+
+#[tokio::test]
 async fn what_a_policy_names_that_nothing_is_called_is_warned_of() -> anyhow::Result<()> {
     let cluster = Cluster::of(1).await?;
     let (cli, file) = (cluster.cli(0)?, path(&cluster)?);

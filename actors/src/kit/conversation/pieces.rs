@@ -77,18 +77,21 @@ fn pieces(body: Body) -> impl Stream<Item = Result<Piece, Fault>> + Send + 'stat
 
 /// The request that a peer says.
 pub(crate) fn request_of(heard: Heard) -> Body {
-    body_of(heard, VecDeque::new())
+    body_of(heard, VecDeque::new(), |fault| fault)
 }
 
-/// The answer that a peer says.
+/// The answer that a peer says; `told` is what is told of a fault that it has not said itself.
 ///
 /// # Errors
 /// What it refuses, or why there is no answer.
-pub(crate) async fn reply(mut heard: Heard) -> Result<Response<Body>, Fault> {
-    match heard.next().await.unwrap_or_else(|| Err(broken_off()))? {
+pub(crate) async fn reply(
+    mut heard: Heard,
+    told: impl Fn(Fault) -> Fault + Send + 'static,
+) -> Result<Response<Body>, Fault> {
+    match heard.next().await.unwrap_or_else(|| Err(broken_off())).map_err(&told)? {
         Piece::Fault(fault) => Err(fault),
         Piece::Head(metadata) => {
-            let mut response = Response::new(body_of(heard, VecDeque::new()));
+            let mut response = Response::new(body_of(heard, VecDeque::new(), told));
             let status = metadata.iter().find(|(name, _)| name == STATUS);
             if let Some(status) = status.and_then(|(_, status)| StatusCode::from_bytes(status).ok()) {
                 *response.status_mut() = status;
@@ -97,21 +100,21 @@ pub(crate) async fn reply(mut heard: Heard) -> Result<Response<Body>, Fault> {
             Ok(response)
         }
         // An answer without a head of its own.
-        other => Ok(Response::new(body_of(heard, VecDeque::from([other])))),
+        other => Ok(Response::new(body_of(heard, VecDeque::from([other]), told))),
     }
 }
 
 /// What is heard, `first` before all else, as a body.
-fn body_of(heard: Heard, first: VecDeque<Piece>) -> Body {
-    let frames = stream::unfold(Some((heard, first)), |state| async move {
-        let (mut heard, mut first) = state?;
+fn body_of(heard: Heard, first: VecDeque<Piece>, told: impl Fn(Fault) -> Fault + Send + 'static) -> Body {
+    let frames = stream::unfold(Some((heard, first, told)), |state| async move {
+        let (mut heard, mut first, told) = state?;
         loop {
             let piece = match first.pop_front() {
                 Some(piece) => Ok(piece),
-                None => heard.next().await.unwrap_or_else(|| Err(broken_off())),
+                None => heard.next().await.unwrap_or_else(|| Err(broken_off())).map_err(&told),
             };
             return match piece {
-                Ok(Piece::Data(bytes)) => Some((Ok(Frame::data(bytes)), Some((heard, first)))),
+                Ok(Piece::Data(bytes)) => Some((Ok(Frame::data(bytes)), Some((heard, first, told)))),
                 Ok(Piece::End(trailers)) if trailers.is_empty() => None,
                 Ok(Piece::End(trailers)) => Some((Ok(Frame::trailers(headers(trailers))), None)),
                 Ok(Piece::Fault(fault)) | Err(fault) => Some((Err(fault), None)),
