@@ -7,7 +7,8 @@ use super::{
     output::{Format, Output},
 };
 use clap::{
-    CommandFactory, Error,
+    Command, CommandFactory, Error,
+    builder::Resettable,
     error::{ContextKind, ContextValue, ErrorKind},
 };
 use micro_actors::nearest;
@@ -38,6 +39,27 @@ pub(super) fn refuse(mut error: Error) -> ExitCode {
     // A closed pipe is no reason to complain.
     let _ = error.print();
     ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2))
+}
+
+/// What clap says of `words`, with a usage that repeats what was typed alone. To clap, what a variable says is as
+/// good as typed, so that every usage would have `--color <WHEN>` where `MICRO_NODE_COLOR` is set.
+pub(super) fn as_typed(
+    mut error: Error,
+    command: Command,
+    words: impl IntoIterator<Item = OsString>,
+) -> Error {
+    if let Err(typed) = without_variables(command).try_get_matches_from(words)
+        && (typed.kind(), typed.get(ContextKind::InvalidArg))
+            == (error.kind(), error.get(ContextKind::InvalidArg))
+        && let Some(usage) = typed.get(ContextKind::Usage)
+    {
+        error.insert(ContextKind::Usage, usage.clone());
+    }
+    error
+}
+
+fn without_variables(command: Command) -> Command {
+    command.mut_args(|arg| arg.env(Resettable::Reset)).mut_subcommands(without_variables)
 }
 
 /// That a command was begun, and not which.
@@ -113,6 +135,24 @@ mod tests {
         }
         assert!(wants_json([""; 0].iter(), Some(OsStr::new("json"))));
         assert!(!wants_json(["-o", "table"].iter(), Some(OsStr::new("json"))));
+    }
+
+    #[test]
+    fn a_usage_repeats_what_was_typed_and_not_what_a_variable_says() {
+        // One that is set wherever tests run, in the place of our own.
+        let command = || Cli::command().mut_arg("target", |arg| arg.env("PATH"));
+        for (line, part) in [
+            (&["store", "write", "a"][..], "store write <KEY> <VALUE>"),
+            (&["-q", "store", "write", "a", "b", "--if-absent", "--if-version", "1"], "--if-"),
+        ] {
+            let words = || std::iter::once("micro-node").chain(line.iter().copied()).map(OsString::from);
+            let error = command().try_get_matches_from(words()).expect_err("it is no command line");
+            let said =
+                |error: &Error| error.get(ContextKind::Usage).map(ToString::to_string).unwrap_or_default();
+            assert!(said(&error).contains("--target"), "clap does so no more: {}", said(&error));
+            let error = as_typed(error, command(), words());
+            assert!(!said(&error).contains("--target") && said(&error).contains(part), "{}", said(&error));
+        }
     }
 
     #[test]

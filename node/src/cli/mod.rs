@@ -160,7 +160,7 @@ pub fn main() -> ExitCode {
         .and_then(|matches| Ok((Cli::from_arg_matches(&matches)?, matches)));
     let (mut cli, matches) = match parsed {
         Ok(parsed) => parsed,
-        Err(error) => return mistake::refuse(error),
+        Err(error) => return mistake::refuse(mistake::as_typed(error, command(), std::env::args_os())),
     };
     let output = Output::new(&cli.globals);
     if let (Command::Start(_), Some((_, flags))) = (&cli.command, matches.subcommand()) {
