@@ -349,6 +349,13 @@ impl Registry {
         self.table().node_name(node)
     }
 
+    /// The names of the nodes that a call to `node` passes on its way just now, the first one first; none if it goes
+    /// there directly, or stays here.
+    pub fn relays(&self, node: NodeId) -> Vec<String> {
+        let relays = if node == self.node() { Vec::new() } else { self.0.mesh.relays(node) };
+        relays.into_iter().map(|relay| self.node_name(relay)).collect()
+    }
+
     /// All services of a namespace with their instances, whether they work or not, by name.
     pub fn services(&self, namespace: &Namespace) -> Vec<(ServiceName, Instances)> {
         let table = self.table();

@@ -297,6 +297,11 @@ impl Mesh {
         routes
     }
 
+    /// The nodes that what is sent to `node` passes just now, the first one first; none if it goes there directly.
+    pub fn relays(&self, node: NodeId) -> Vec<NodeId> {
+        self.inner.peer(node).map(|peer| peer.route().relays).unwrap_or_default()
+    }
+
     /// The links between nodes that this node knows of.
     pub fn links(&self) -> Vec<LinkReport> {
         self.inner.ways().links()

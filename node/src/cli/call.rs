@@ -54,8 +54,7 @@ pub(super) struct Call {
     #[arg(long, value_name = "ID")]
     instance: Option<String>,
 
-    /// Say on stderr how long it took, which nodes took it on, and its trace; `network routes` has the relays between
-    /// them
+    /// Say on stderr how long it took, which nodes took it on, the relays between them included, and its trace
     #[arg(long)]
     trace: bool,
 

@@ -6,9 +6,18 @@ use micro_actors::network::{
     ConnectReply, ConnectRequest, DrainRequest, ExplainReply, ExplainRequest, LeaveRequest, LinksReply,
     MemberReply, NETWORK, PingReply, PingRequest, RemoveRequest, TransferRequest,
 };
-use micro_sdk::wire::{Codec, Fault, limits::BODY_BYTES_MAX};
+use micro_sdk::wire::{Codec, Fault, NodeId, limits::BODY_BYTES_MAX};
 
 impl Local {
+    /// The names of the nodes that a call passes which `answered` has answered: this one, those between as the way is
+    /// just now, and that one.
+    pub fn passed(&self, answered: NodeId) -> Vec<String> {
+        let mut passed = vec![self.node_name(self.node())];
+        passed.extend(self.system.registry().relays(answered));
+        passed.push(self.node_name(answered));
+        passed
+    }
+
     /// The links between the nodes of the mesh.
     ///
     /// # Errors

@@ -34,7 +34,8 @@ pub struct Reply {
     pub trace_id: String,
     /// The node whose instance answered.
     pub node: String,
-    /// The names of the nodes that were passed: the one that was asked, and the one whose instance answered.
+    /// The names of the nodes that were passed: the one that was asked, those between as the way was when the answer
+    /// came, and the one whose instance answered.
     pub passed: Vec<String>,
     /// How long the one that was asked waited for the answer.
     pub took: Duration,

@@ -51,12 +51,11 @@ impl node_server::Node for Door {
         let body = crate::doors::http::json_text(request.body)?;
         let begun = Instant::now();
         let answer = self.local.call(context.origin, head, body).await?;
-        let passed = [self.local.node(), answer.node].map(|node| self.local.node_name(node)).into();
         Ok(Response::new(CallResponse {
             body: answer.body,
             trace_id: trace.to_string(),
             node: answer.node.to_string(),
-            passed,
+            passed: self.local.passed(answer.node),
             took_us: micros(begun.elapsed()),
         }))
     }

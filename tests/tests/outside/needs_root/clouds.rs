@@ -112,6 +112,8 @@ async fn calls_go_around_each_link_that_is_cut_and_back_when_it_is_mended() -> a
     ensure!(back["item"]["from"] == "n5" && chosen_relays(&back) == Some(&json!(["n4"])), "{back}");
     let pinged = cli.ok(&["network", "ping", "n5", "--count", "2", "--interval", "10ms"]).await?;
     ensure!(pinged.lines().count() == 2 && pinged.contains("n5 answers via n4 in "), "{pinged}");
+    let called = cli.run(&["call", "helloworld", "call", "{\"name\":\"Jane\"}", "--trace"]).await?;
+    ensure!(called.code == 0 && called.stderr.contains("micro-node → n1 → n4 → n5 ("), "{called:?}");
     let routes = cli.json(&["network", "routes", "--service", "helloworld", "-o", "json"]).await?;
     let route = &routes["items"][0];
     ensure!(route["link"] == "relayed" && route["gateway"] == "n4" && route["router"] == "n5", "{routes}");
