@@ -11,7 +11,13 @@ use clap::ValueEnum;
 use rustix::termios::tcgetwinsize;
 use serde::Serialize;
 use serde_json::Value;
-use std::io::{self, IsTerminal, Write};
+use std::{
+    io::{self, IsTerminal, Write},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+};
 
 /// How an answer is shown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -43,6 +49,8 @@ pub(super) struct Output {
     color: ColorChoice,
     /// 0 is what people see who ask for nothing; -1 is quiet.
     verbosity: i16,
+    /// Whether it was said that what is shown has no name: of what comes one after another it is said once.
+    nameless: Arc<AtomicBool>,
 }
 
 impl Output {
@@ -55,17 +63,18 @@ impl Output {
             headers: !globals.no_headers,
             color,
             verbosity: if globals.quiet { -1 } else { i16::from(globals.verbose) },
+            nameless: Arc::default(),
         }
     }
 
     /// An output for arguments that could not be read.
     pub(super) fn plain(format: Format) -> Self {
-        Output { format, headers: true, color: ColorChoice::Auto, verbosity: 0 }
+        Output { format, headers: true, color: ColorChoice::Auto, verbosity: 0, nameless: Arc::default() }
     }
 
     /// The same for JSON, whatever was asked for.
     pub(super) fn as_json(&self) -> Self {
-        Output { format: Format::Json, ..*self }
+        Output { format: Format::Json, ..self.clone() }
     }
 
     /// The format asked for.
@@ -185,7 +194,9 @@ impl Output {
     fn names(&self, document: &impl Serialize) -> Result<(), Failure> {
         let document = serde_json::to_value(document).expect(JSON);
         let Some(names) = names(&document) else {
-            self.remark("nothing in this answer has a name: this is all of it");
+            if !self.nameless.swap(true, Ordering::Relaxed) {
+                self.remark("nothing in this answer has a name: this is all of it");
+            }
             return self.text(&serde_json::to_string(&document).expect(JSON));
         };
         names.iter().try_for_each(|name| self.text(&clean(name)))

@@ -1,8 +1,9 @@
 //! `micro-node network ping`.
 
-use super::{Failure, Globals, Output, Shapes, ms, ms_text, names, session, via};
-use crate::cli::{shape::ItemShape, unit};
+use super::{Failure, Globals, ListShape, Output, Shapes, ms, ms_text, names, session, via};
+use crate::cli::{output::Format, unit};
 use clap::Args;
+use micro_sdk::client;
 use schemars::JsonSchema;
 use serde::Serialize;
 use std::time::Duration;
@@ -31,50 +32,113 @@ pub(super) struct Ping {
 
 /// An answered ping.
 #[derive(Serialize, JsonSchema)]
-struct PingItem<'a> {
+struct PingItem {
     /// The name of the node that answered.
-    node: &'a str,
+    node: String,
     /// Its id.
-    id: &'a str,
+    id: String,
     /// The names of the nodes that it passed, the first one first; none if it went directly.
-    relays: Vec<&'a str>,
+    relays: Vec<String>,
     /// Where that node is dialled; empty for the asked node itself.
-    address: &'a str,
+    address: String,
     /// How long it took, there and back, in milliseconds.
     took_ms: f64,
 }
 
-const PING: ItemShape<PingItem<'static>> = ItemShape::new("network-ping", &["network ping"]);
+/// What there is to say of them all.
+#[derive(Serialize, JsonSchema)]
+struct PingsSummary {
+    /// How many were answered.
+    count: usize,
+    /// How long the quickest took, in milliseconds; none if none was answered.
+    least_ms: Option<f64>,
+    /// How long they took in the mean.
+    mean_ms: Option<f64>,
+    /// How long the slowest took.
+    most_ms: Option<f64>,
+}
 
-pub(super) const SHAPES: Shapes = &[&PING];
+const PINGS: ListShape<PingItem, PingsSummary> = ListShape::new("network-pings", &["network ping"]);
+
+pub(super) const SHAPES: Shapes = &[&PINGS];
 
 impl Ping {
     pub(super) fn run(self, globals: &Globals, output: &Output) -> Result<(), Failure> {
-        session::run(globals, async |client| {
+        // Lines are shown as they come; a document is one, of all that were answered.
+        let whole = output.json() && output.format() != Format::Jsonl;
+        let mut items = Vec::new();
+        let ended = session::run(globals, async |client| {
             for number in 0..self.count {
                 if number > 0 {
                     sleep(self.interval).await;
                 }
                 let pinged = client.ping(&self.node).await?;
-                let (name, way) = (&pinged.node.name, via(&pinged.relays));
-                if output.json() {
-                    let item = PingItem {
-                        node: name,
-                        id: &pinged.node.id,
-                        relays: names(&pinged.relays),
-                        address: &pinged.address,
-                        took_ms: ms(pinged.took),
-                    };
-                    output.item(&PING, &item)?;
-                } else if pinged.address.is_empty() {
-                    output.text(&format!("{name} is the node that was asked"))?;
-                } else {
-                    let way =
-                        if pinged.relays.is_empty() { format!("{way} {}", pinged.address) } else { way };
-                    output.text(&format!("{name} answers {way} in {}", ms_text(pinged.took)))?;
+                match whole {
+                    true => items.push(item(&pinged)),
+                    false if output.json() => output.foreign_line(&item(&pinged))?,
+                    false => output.text(&line(&pinged))?,
                 }
             }
             Ok(())
-        })
+        });
+        // What was answered before one was not is not lost.
+        if whole && (ended.is_ok() || !items.is_empty()) {
+            output.items(&PINGS, &items, &summary(&items))?;
+        }
+        ended
+    }
+}
+
+fn item(pinged: &client::Ping) -> PingItem {
+    PingItem {
+        node: pinged.node.name.clone(),
+        id: pinged.node.id.clone(),
+        relays: names(&pinged.relays).into_iter().map(str::to_owned).collect(),
+        address: pinged.address.clone(),
+        took_ms: ms(pinged.took),
+    }
+}
+
+fn line(pinged: &client::Ping) -> String {
+    let (name, way) = (&pinged.node.name, via(&pinged.relays));
+    if pinged.address.is_empty() {
+        return format!("{name} is the node that was asked");
+    }
+    let way = if pinged.relays.is_empty() { format!("{way} {}", pinged.address) } else { way };
+    format!("{name} answers {way} in {}", ms_text(pinged.took))
+}
+
+fn summary(items: &[PingItem]) -> PingsSummary {
+    let times = || items.iter().map(|item| item.took_ms);
+    let mean = times().sum::<f64>() / items.len() as f64;
+    PingsSummary {
+        count: items.len(),
+        least_ms: times().reduce(f64::min),
+        // To the microsecond, as the times are.
+        mean_ms: (!items.is_empty()).then(|| (mean * 1e3).round() / 1e3),
+        most_ms: times().reduce(f64::max),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_are_summed_up() {
+        let item = |took_ms| PingItem {
+            node: "b".to_owned(),
+            id: "b".to_owned(),
+            relays: Vec::new(),
+            address: String::new(),
+            took_ms,
+        };
+        let told = summary(&[item(1.0), item(3.0), item(2.0)]);
+        assert_eq!(
+            (told.count, told.least_ms, told.mean_ms, told.most_ms),
+            (3, Some(1.0), Some(2.0), Some(3.0))
+        );
+        let none = summary(&[]);
+        assert_eq!((none.count, none.least_ms, none.mean_ms, none.most_ms), (0, None, None, None));
     }
 }
