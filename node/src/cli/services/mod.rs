@@ -235,7 +235,8 @@ fn metadata(instance: &ServiceInstance) -> String {
 
 /// A schema in one line: `{name: string, age?: integer}` where it is a plain object, else as it is.
 fn brief(schema: &str) -> String {
-    let shown = serde_json::from_str::<serde_json::Value>(schema).ok().and_then(|schema| {
+    let read = serde_json::from_str::<serde_json::Value>(schema).ok().map(without_noise);
+    let shown = read.as_ref().and_then(|schema| {
         let properties = schema.get("properties")?.as_object()?;
         let required = schema.get("required").and_then(|required| required.as_array());
         let fields = properties.iter().map(|(name, property)| {
@@ -245,7 +246,18 @@ fn brief(schema: &str) -> String {
         });
         Some(format!("{{{}}}", fields.collect::<Vec<_>>().join(", ")))
     });
-    clean(&shown.unwrap_or_else(|| schema.to_owned()))
+    let whole = || read.as_ref().map_or_else(|| schema.to_owned(), ToString::to_string);
+    clean(&shown.unwrap_or_else(whole))
+}
+
+/// A schema without what says nothing of what is taken: which draft it is of, and what it is called.
+fn without_noise(mut schema: serde_json::Value) -> serde_json::Value {
+    if let Some(members) = schema.as_object_mut() {
+        for name in ["$schema", "$id", "title"] {
+            members.remove(name);
+        }
+    }
+    schema
 }
 
 #[cfg(test)]
@@ -321,6 +333,9 @@ Greeter.call
   takes  {age?: integer, name: string}
   gives  a stream of true";
         assert_eq!(portrait(&service, &Output::plain(Format::Table)), text);
+        let noisy =
+            r#"{"$schema":"https://json-schema.org/draft/2020-12/schema","title":"Age","type":"integer"}"#;
+        assert_eq!(brief(noisy), r#"{"type":"integer"}"#);
         let json = serde_json::to_value(ServiceItem::from(&service)).expect("it is JSON");
         assert_eq!(json["endpoints"][0]["request_schema"]["required"][0], "name");
     }
