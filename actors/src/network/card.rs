@@ -1,6 +1,7 @@
 //! What a node tells the others about itself by gossip.
 
 use crate::{Directory, network::Complaint, registry::NAME_KEY};
+use jiff::Timestamp;
 use micro_mesh::{Member, Mesh, Place};
 use micro_sdk::wire::status::{ActorStatus, NodeState, Problem, Severity};
 use std::{
@@ -22,6 +23,7 @@ const DAMAGE_KEY: &str = "node/damage";
 const ASIDE_KEY: &str = "node/aside";
 const TROUBLES_KEY: &str = "node/certificates";
 const API_KEY: &str = "node/api";
+const STALE_CERTIFICATE_KEY: &str = "node/api-certificate";
 /// The longest text about damage: gossip's messages are small, and every node keeps it.
 const DAMAGE_BYTES_MAX: usize = 400;
 
@@ -100,6 +102,16 @@ impl NodeCard {
         mesh.gossip().set(TROUBLES_KEY, troubles.to_owned());
     }
 
+    /// Tells the others since when and why this node can't take up the certificate of its HTTP api from its files, and
+    /// shows what they held before; none if it can.
+    pub(crate) fn publish_stale_certificate(mesh: &Mesh, stale: Option<(SystemTime, &str)>) {
+        let told = stale.map(|(since, why)| {
+            let since = since.duration_since(SystemTime::UNIX_EPOCH).unwrap_or(Duration::ZERO);
+            format!("{} {}", since.as_secs(), cut(why))
+        });
+        mesh.gossip().set(STALE_CERTIFICATE_KEY, told.unwrap_or_default());
+    }
+
     /// Tells the others what is wrong with this node.
     pub(crate) fn publish_complaints(mesh: &Mesh, complaints: &[Complaint]) {
         let texts: Vec<&str> = complaints.iter().map(|complaint| complaint.as_str()).collect();
@@ -130,6 +142,21 @@ fn replaced(node: &str, aside: &str) -> Problem {
         help: "see whether its disk is healthy; then remove what is damaged from its data directory"
             .to_owned(),
     }
+}
+
+/// What [`NodeCard::publish_stale_certificate`] has told; none if it can't be read.
+fn stale_certificate(node: &str, told: &str) -> Option<Problem> {
+    let (since, why) = told.split_once(' ')?;
+    let since = Timestamp::from_second(since.parse().ok()?).ok()?;
+    Some(Problem {
+        severity: Severity::Warning,
+        message: format!(
+            "node {node} can't take up the certificate of its HTTP api since {since}, and shows the one from before: {why}"
+        ),
+        help: "put the right file there, and it is taken up within seconds; until then the former certificate is \
+               shown, also when it has ended, and the node would not start again"
+            .to_owned(),
+    })
 }
 
 /// What a node told of itself.
@@ -199,7 +226,22 @@ impl Heard<'_> {
         let (name, told) = (self.name(), |key| self.value(key).filter(|text| !text.is_empty()));
         let mut problems = Complaint::problems(&name, self.value(COMPLAINTS_KEY).unwrap_or(""));
         problems.extend(told(DAMAGE_KEY).map(|damage| damaged(&name, damage)));
+        problems.extend(told(STALE_CERTIFICATE_KEY).and_then(|told| stale_certificate(&name, told)));
         problems.extend(told(ASIDE_KEY).map(|aside| replaced(&name, aside)));
         problems
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_certificate_that_is_not_taken_up_is_told_with_why_and_since_when() {
+        let told = stale_certificate("bravo", "86400 the file /etc/x.pem can't be used: no base64");
+        let told = told.expect("it can be read");
+        assert!(told.message.starts_with("node bravo can't take up"), "{told:?}");
+        assert!(told.message.contains("since 1970-01-02T00:00:00Z") && told.message.ends_with("no base64"));
+        assert_eq!(stale_certificate("bravo", "soon x"), None);
     }
 }

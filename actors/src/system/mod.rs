@@ -369,6 +369,12 @@ impl System {
         NodeCard::publish_phase(&self.mesh, phase);
     }
 
+    /// Tells the others since when and why the certificate of this node's HTTP api can't be taken up from its files;
+    /// none if it can.
+    pub fn publish_stale_certificate(&self, stale: Option<(SystemTime, &str)>) {
+        NodeCard::publish_stale_certificate(&self.mesh, stale);
+    }
+
     /// Takes no more calls of services from other nodes, and ends watches. What else is in work goes on.
     pub fn withdraw(&self) {
         self.registry.withdraw();

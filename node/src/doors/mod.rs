@@ -117,7 +117,7 @@ impl Doors {
             acceptors.spawn(acceptor(DoorName::Dns, Guard::Nobody).serve_dns(tcp, dns));
         }
         if let Some(tls) = tls.clone() {
-            acceptors.spawn(tls.follow(draining.subscribe()));
+            acceptors.spawn(tls.follow(local.clone(), draining.subscribe()));
         }
         Ok(Doors { draining, acceptors, limits, tls })
     }

@@ -18,6 +18,12 @@ impl Local {
         passed
     }
 
+    /// Tells all nodes why the certificate of this one's HTTP api can't be taken up from its files, as of now; none
+    /// if it can.
+    pub fn tell_stale_certificate(&self, why: Option<&str>) {
+        self.system.publish_stale_certificate(why.map(|why| (self.seams.clock.now(), why)));
+    }
+
     /// The links between the nodes of the mesh.
     ///
     /// # Errors

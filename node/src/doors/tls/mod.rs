@@ -3,7 +3,7 @@
 mod files;
 mod ordered;
 
-use crate::config::ApiTls;
+use crate::{config::ApiTls, node::Local};
 pub(super) use files::Certificate;
 use micro_actors::acme::Showcase;
 use micro_sdk::wire::Fault;
@@ -51,10 +51,10 @@ impl Tls {
         }
     }
 
-    /// Follows files that may change, until the node drains.
-    pub async fn follow(self, draining: watch::Receiver<bool>) {
+    /// Follows files that may change, until the node drains, and tells by way of `local` what can't be used.
+    pub async fn follow(self, local: Local, draining: watch::Receiver<bool>) {
         if let Tls::Files(certificate) = self {
-            certificate.follow(draining).await;
+            certificate.follow(|why| local.tell_stale_certificate(why), draining).await;
         }
     }
 

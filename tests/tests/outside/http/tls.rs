@@ -1,6 +1,7 @@
 //! The HTTP api inside TLS, with a certificate that is replaced while the node runs.
 
 use super::curl;
+use anyhow::ensure;
 use micro_tests::{Cluster, CommandLine, Plan, until};
 use rcgen::{CertificateParams, DnType, KeyPair};
 use std::{fs, path::Path, time::Duration};
@@ -47,10 +48,39 @@ async fn the_api_is_inside_tls_and_takes_up_a_new_certificate() -> anyhow::Resul
     .await?;
     // What can't be used is not taken up.
     fs::write(folder.path().join("key.pem"), "nonsense")?;
-    tokio::time::sleep(Duration::from_secs(5)).await;
+    let cli = cluster.cli(0)?;
+    let problems =
+        async || Ok::<_, anyhow::Error>(cli.json(&["status", "-o", "json"]).await?["problems"].to_string());
+    until("the status tells of it", Duration::from_secs(20), async || {
+        let told = problems().await?;
+        let key = file("key.pem");
+        ensure!(
+            told.contains(&format!("the file {key} can't be used")) && told.contains(" since 20"),
+            "{told}"
+        );
+        ensure!(!told.contains("nonsense"), "{told}");
+        Ok(())
+    })
+    .await?;
     curl(&["--cacert", &file("cert.pem"), &url]).await?;
     let log = fs::read_to_string(cluster.members[0].log())?;
-    assert!(log.contains("stays as it was"), "{}", cluster.members[0].last_words());
+    assert!(log.matches("stays as it was").count() == 1, "{}", cluster.members[0].last_words());
+    // A file that is gone is no better; and once both are there again, nothing is told any more.
+    fs::remove_file(folder.path().join("key.pem"))?;
+    until("the status tells of that", Duration::from_secs(20), async || {
+        let told = problems().await?;
+        ensure!(told.contains("can't be read"), "{told}");
+        Ok(())
+    })
+    .await?;
+    renew(folder.path(), &HERE, "third")?;
+    until("the third certificate", Duration::from_secs(20), async || {
+        curl(&["--cacert", &file("cert.pem"), &url]).await?;
+        let told = problems().await?;
+        ensure!(!told.contains("certificate"), "{told}");
+        Ok(())
+    })
+    .await?;
     Ok(())
 }
 
