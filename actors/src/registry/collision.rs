@@ -5,7 +5,7 @@
 
 use super::Table;
 use crate::kit::{ANY_METHOD, RAW};
-use micro_sdk::wire::{Code, Endpoint, Fault, Namespace, Route, Segment, ServiceName};
+use micro_sdk::wire::{Code, Endpoint, Fault, Namespace, ROUTE_METHODS, Route, Segment, ServiceName};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Names that people's services can't have: a call by such a name is for the platform, on every node, now or in a later
@@ -36,6 +36,7 @@ pub(super) fn refuse(
     refuse_endpoints(endpoints)?;
     let own: Vec<&Route> = endpoints.iter().flat_map(|endpoint| &endpoint.routes).collect();
     refuse_excess(&own)?;
+    refuse_any(endpoints)?;
     let others = table.others(namespace, service);
     let mut shapes = BTreeSet::new();
     for route in &own {
@@ -133,6 +134,16 @@ fn refuse_excess(routes: &[&Route]) -> Result<(), Fault> {
         .help("use paths that begin with the service's name: they need no route"))
 }
 
+/// Only what takes HTTP as it is, and so is told which method it is, takes any.
+fn refuse_any(endpoints: &[Endpoint]) -> Result<(), Fault> {
+    let typed = endpoints.iter().filter(|endpoint| endpoint.name != RAW);
+    let any = typed.flat_map(|endpoint| &endpoint.routes).find(|route| route.takes_any());
+    any.map_or(Ok(()), |route| {
+        let message = format!("the route {} is for any method, of which no endpoint is told", shown(route));
+        Err(Fault::new(Code::Usage, message).help(format!("say which: {}", ROUTE_METHODS.join(", "))))
+    })
+}
+
 /// The first segment begins no path of the door's own, whatever the host.
 fn refuse_reserved_path(route: &Route) -> Result<(), Fault> {
     let Some(Segment::Literal(first)) = route.segments().next() else { return Ok(()) };
@@ -160,7 +171,7 @@ fn word(route: &Route) -> Option<&str> {
 fn overlap(one: &Route, other: &Route) -> bool {
     let hosts = one.host == other.host || one.host.is_empty() || other.host.is_empty();
     let ranks = word(one).is_some() == word(other).is_some();
-    one.method == other.method && hosts && ranks && {
+    one.shares_method(other) && hosts && ranks && {
         let (mut one, mut other) = (one.segments(), other.segments());
         loop {
             match (one.next(), other.next()) {
@@ -235,6 +246,11 @@ mod tests {
         Endpoint { name, request_schema, response_schema, doc, routes, streams }.route(method, path, host)
     }
 
+    /// What takes HTTP as it is, also at this place.
+    fn raw(path: &str, host: &str) -> Endpoint {
+        Endpoint { name: RAW.to_owned(), ..endpoint("*", path, host) }
+    }
+
     /// A table with the service `shop`, which has one route.
     fn table() -> Table {
         let offered = endpoint("GET", "/carts/{id}", "");
@@ -279,6 +295,11 @@ mod tests {
             ("till", endpoint("GET", "/openapi.json", ""), Code::Conflict, "platform"),
             ("till", endpoint("GET", "/.well-known/x", "a.example"), Code::Conflict, "platform"),
             ("till", endpoint("GET", "/a//b", ""), Code::Usage, "plain word"),
+            ("till", endpoint("*", "/a", ""), Code::Usage, "for any method"),
+            ("till", raw("/carts/{rest=**}", ""), Code::Conflict, "which has GET /carts/{id}"),
+            ("till", raw("/shop", ""), Code::Conflict, "calls of the service shop"),
+            ("till", raw("/-/v1", ""), Code::Conflict, "platform"),
+            ("till", raw("/metrics", ""), Code::Conflict, "platform"),
             ("till", endpoint("GET", "/a", "").route("GET", "/a", ""), Code::Usage, "twice"),
         ] {
             let fault = attach(service, &[route]).expect_err(told);
@@ -291,6 +312,8 @@ mod tests {
             endpoint("GET", "/{rest=**}", "till.example"),
             endpoint("GET", "/till/open", ""),
             endpoint("GET", "/tills/{id}", ""),
+            raw("/docs/{rest=**}", ""),
+            raw("/", "till.example"),
         ] {
             assert_eq!(attach("till", &[good]), Ok(()));
         }

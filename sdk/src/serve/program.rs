@@ -1,7 +1,7 @@
 //! A program in whatever language, as the machinery that attaches services sees it.
 
 use super::{Ctx, Service, unknown_endpoint};
-use crate::wire::{Endpoint, Fault, Streams};
+use crate::wire::{Endpoint, Fault, Mount, Streams};
 use bytes::Bytes;
 use futures::future::BoxFuture;
 
@@ -10,8 +10,8 @@ const ALL: &str = "/";
 
 /// The program. It is called where it is, and never here.
 pub(crate) enum Program {
-    /// It takes HTTP as it is.
-    Http,
+    /// It takes HTTP as it is, also at these places.
+    Http(Vec<Mount>),
     /// It speaks gRPC, and says itself what it offers.
     Grpc,
 }
@@ -26,17 +26,16 @@ impl Service for Program {
     }
 
     fn endpoints(&self) -> Vec<Endpoint> {
-        if matches!(self, Program::Grpc) {
-            return Vec::new();
-        }
-        vec![Endpoint {
+        let Program::Http(mounts) = self else { return Vec::new() };
+        let all = Endpoint {
             name: ALL.to_owned(),
             request_schema: "true".to_owned(),
             response_schema: "true".to_owned(),
             doc: "Takes HTTP as it is.".to_owned(),
             routes: Vec::new(),
             streams: Streams::default(),
-        }]
+        };
+        vec![mounts.iter().fold(all, Endpoint::mount)]
     }
 
     fn dispatch<'a>(

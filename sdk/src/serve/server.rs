@@ -9,7 +9,7 @@ use crate::config::Config;
 use crate::{
     client::{Address, Node, Token},
     proto::AttachRequest,
-    wire::{Code, Fault, Namespace, ServiceName},
+    wire::{Code, Fault, Mount, Namespace, ServiceName},
 };
 use futures::FutureExt;
 use hyper::service::service_fn;
@@ -48,6 +48,9 @@ const WINDOW_BYTES: u32 = 1 << 20;
 /// short messages may cost beside their bytes before h2 ends the connection.
 const CONNECTION_WINDOW_BYTES: u32 = 1 << 30;
 
+/// Who may connect: told the port's own address, and that of the other end.
+type Admission = Arc<dyn Fn(SocketAddr, SocketAddr) -> bool + Send + Sync>;
+
 /// Serves one service. [`serve`](super::serve) is this with nothing set.
 #[must_use = "a server does nothing until it runs"]
 pub struct Server {
@@ -61,6 +64,7 @@ pub struct Server {
     client: Option<Node>,
     namespace: Namespace,
     permits: u32,
+    admission: Option<Admission>,
     descriptors: Vec<u8>,
     metadata: BTreeMap<String, String>,
     check: Option<HealthCheck>,
@@ -83,6 +87,7 @@ impl Server {
             client: None,
             namespace: Namespace::default(),
             permits: PERMITS_DEFAULT,
+            admission: None,
             descriptors: Vec::new(),
             metadata: BTreeMap::new(),
             check: None,
@@ -98,7 +103,15 @@ impl Server {
     ///
     /// Rules know its paths as endpoints: `service:NAME:/NAME/admin*`.
     pub fn http(name: impl Into<String>, address: SocketAddr) -> Server {
-        Server { name: Some(name.into()), program: Some(address), ..Server::new(Program::Http) }
+        Server { name: Some(name.into()), program: Some(address), ..Server::new(Program::Http(Vec::new())) }
+    }
+
+    /// The same, which is also sent all requests of these places of the HTTP api, as they are: their paths begin with
+    /// the prefix of the place. A place that another service has is refused when it attaches.
+    ///
+    /// Rules know these paths as endpoints too: `service:NAME:/PREFIX/admin*`.
+    pub fn http_at(name: impl Into<String>, address: SocketAddr, mounts: Vec<Mount>) -> Server {
+        Server { name: Some(name.into()), program: Some(address), ..Server::new(Program::Http(mounts)) }
     }
 
     /// A server of a program on this host, in whatever language, that speaks gRPC at `address`. The node asks it by
@@ -148,6 +161,17 @@ impl Server {
     /// The most calls in flight at once; 1024 unless set. The node refuses more.
     pub fn permits(mut self, permits: u32) -> Server {
         self.permits = permits.max(1);
+        self
+    }
+
+    /// Who may connect to its port: this is asked about each connection, with the port's own address and that of the
+    /// other end, and must not wait. Unless it is set, all programs of this host may, and are believed what they say of
+    /// who calls.
+    pub fn admit(
+        mut self,
+        admits: impl Fn(SocketAddr, SocketAddr) -> bool + Send + Sync + 'static,
+    ) -> Server {
+        self.admission = Some(Arc::new(admits));
         self
     }
 
@@ -236,7 +260,9 @@ impl Server {
         #[cfg(feature = "config")]
         let door = door.with_config(self.config);
         let (stopping, watched) = watch::channel(false);
-        let mut connections = tokio::spawn(accept(listener, Arc::new(door), self.permits, watched));
+        let reception =
+            Reception { door: Arc::new(door), permits: self.permits, admission: self.admission, local };
+        let mut connections = tokio::spawn(reception.accept(listener, watched));
         let result = tokio::select! {
             biased;
             () = stop => Ok(()),
@@ -302,26 +328,41 @@ fn stop_signal() -> io::Result<impl Future<Output = ()>> {
     })
 }
 
-/// Takes connections until told to stop, then waits for those that are open. Dropped, it cuts them off.
-async fn accept(listener: TcpListener, door: Arc<Door>, permits: u32, stopping: watch::Receiver<bool>) {
-    let mut connections = JoinSet::new();
-    let mut stopped = stopping.clone();
-    loop {
-        let room = connections.len() < CONNECTIONS_MAX;
-        tokio::select! {
-            biased;
-            () = told(&mut stopped) => break,
-            Some(_) = connections.join_next() => {}
-            accepted = listener.accept(), if room => match accepted {
-                Ok((stream, _)) => {
-                    connections.spawn(converse(stream, door.clone(), permits, stopping.clone()));
-                }
-                Err(_) => sleep(ACCEPT_PAUSE).await,
-            },
+/// What connections are taken for.
+struct Reception {
+    door: Arc<Door>,
+    permits: u32,
+    admission: Option<Admission>,
+    local: SocketAddr,
+}
+
+impl Reception {
+    /// Takes connections until told to stop, then waits for those that are open. Dropped, it cuts them off.
+    async fn accept(self, listener: TcpListener, stopping: watch::Receiver<bool>) {
+        let mut connections = JoinSet::new();
+        let mut stopped = stopping.clone();
+        loop {
+            let room = connections.len() < CONNECTIONS_MAX;
+            tokio::select! {
+                biased;
+                () = told(&mut stopped) => break,
+                Some(_) = connections.join_next() => {}
+                accepted = listener.accept(), if room => match accepted {
+                    Ok((stream, peer)) if self.admits(peer) => {
+                        connections.spawn(converse(stream, self.door.clone(), self.permits, stopping.clone()));
+                    }
+                    Ok(_stranger) => {}
+                    Err(_) => sleep(ACCEPT_PAUSE).await,
+                },
+            }
         }
+        drop(listener);
+        while connections.join_next().await.is_some() {}
     }
-    drop(listener);
-    while connections.join_next().await.is_some() {}
+
+    fn admits(&self, peer: SocketAddr) -> bool {
+        self.admission.as_ref().is_none_or(|admits| admits(self.local, peer))
+    }
 }
 
 /// Ready once the server was told to stop, or is gone.

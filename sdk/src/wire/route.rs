@@ -7,7 +7,10 @@ use std::collections::BTreeSet;
 /// The longest path or host of a route: each travels by gossip to every node.
 pub const ROUTE_BYTES_MAX: usize = 256;
 
-/// The methods that a route can be for.
+/// What stands for all methods. It is for what takes HTTP as it is: any other endpoint is told nothing of a method.
+pub const ROUTE_METHOD_ANY: &str = "*";
+
+/// The methods that a route can be for, beside all of them.
 pub const ROUTE_METHODS: [&str; 5] = ["GET", "POST", "PUT", "PATCH", "DELETE"];
 
 /// A way to an endpoint: `GET /greet/{name}`.
@@ -16,7 +19,7 @@ pub const ROUTE_METHODS: [&str; 5] = ["GET", "POST", "PUT", "PATCH", "DELETE"];
 /// is given to the endpoint as the field of that name.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Encode, Decode, Serialize, Deserialize)]
 pub struct Route {
-    /// One of [`ROUTE_METHODS`].
+    /// One of [`ROUTE_METHODS`], or [`ROUTE_METHOD_ANY`].
     pub method: String,
     /// The template.
     pub path: String,
@@ -44,6 +47,13 @@ pub struct RouteError {
     why: String,
 }
 
+impl RouteError {
+    /// Why it can't be.
+    pub fn why(&self) -> &str {
+        &self.why
+    }
+}
+
 impl Route {
     /// Whether it can be a route.
     ///
@@ -51,7 +61,7 @@ impl Route {
     /// Why not.
     pub fn check(&self) -> Result<(), RouteError> {
         let bad = |why: String| Err(RouteError { method: self.method.clone(), path: self.path.clone(), why });
-        if !ROUTE_METHODS.contains(&self.method.as_str()) {
+        if !self.takes_any() && !ROUTE_METHODS.contains(&self.method.as_str()) {
             return bad(format!("the method is one of {}", ROUTE_METHODS.join(", ")));
         }
         if self.path.len() > ROUTE_BYTES_MAX || self.host.len() > ROUTE_BYTES_MAX {
@@ -61,7 +71,9 @@ impl Route {
         if !self.host.bytes().all(host) {
             return bad(format!("the host {:?} is no name in lowercase", self.host));
         }
-        if !self.path.starts_with('/') || self.path.len() == 1 {
+        // The root of a host is for what takes all of it.
+        let goes_on = self.path.len() > 1 || (self.takes_any() && !self.host.is_empty());
+        if !self.path.starts_with('/') || !goes_on {
             return bad("the path begins with a slash, and goes on".to_owned());
         }
         let mut fields = BTreeSet::new();
@@ -87,9 +99,20 @@ impl Route {
         Ok(())
     }
 
-    /// The parts of the path, in order.
+    /// Whether it is for all methods.
+    pub fn takes_any(&self) -> bool {
+        self.method == ROUTE_METHOD_ANY
+    }
+
+    /// Whether there is a method that both routes are for.
+    pub fn shares_method(&self, other: &Route) -> bool {
+        self.takes_any() || other.takes_any() || self.method == other.method
+    }
+
+    /// The parts of the path, in order: none of `/`, the root of a host.
     pub fn segments(&self) -> impl Iterator<Item = Segment<'_>> {
-        self.path.split('/').skip(1).map(|text| {
+        let parts = if self.path == "/" { 0 } else { usize::MAX };
+        self.path.split('/').skip(1).take(parts).map(|text| {
             match text.strip_prefix('{').and_then(|text| text.strip_suffix('}')) {
                 None => Segment::Literal(text),
                 Some(name) => match name.strip_suffix("=**") {
@@ -142,6 +165,8 @@ mod tests {
             ("PUT", "/files/{path=**}", ""),
             ("GET", "/{a}", "shop.example.org"),
             ("DELETE", "/a/{b=*}/c.json", ""),
+            ("*", "/a/{b=**}", ""),
+            ("*", "/", "shop.example.org"),
         ] {
             assert_eq!(route(method, path, host).check(), Ok(()), "{method} {path}");
         }
@@ -150,6 +175,8 @@ mod tests {
             ("HEAD", "/a", "", "one of GET"),
             ("GET", "a", "", "slash"),
             ("GET", "/", "", "slash"),
+            ("*", "/", "", "slash"),
+            ("GET", "/", "shop.example.org", "slash"),
             ("GET", "/a//b", "", "plain word"),
             ("GET", "/a/../b", "", "plain word"),
             ("GET", "/a/%41", "", "plain word"),
@@ -173,5 +200,8 @@ mod tests {
         {
             assert_ne!(route("GET", "/a/{b}/c", "").shape(), other.shape());
         }
+        let any = route("*", "/a", "");
+        assert!(any.shares_method(&route("PUT", "/a", "")) && route("PUT", "/a", "").shares_method(&any));
+        assert!(!route("PUT", "/a", "").shares_method(&route("GET", "/a", "")));
     }
 }

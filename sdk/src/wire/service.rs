@@ -1,6 +1,6 @@
 //! What a service tells about itself: its instances, its endpoints and their schemas.
 
-use super::{Health, Namespace, NodeId, Route, ServiceName};
+use super::{Health, Mount, Namespace, NodeId, Route, ServiceName};
 use bincode::{Decode, Encode};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -54,6 +54,13 @@ impl Endpoint {
     #[must_use]
     pub fn route(mut self, method: &str, path: &str, host: &str) -> Self {
         self.routes.push(Route { method: method.to_owned(), path: path.to_owned(), host: host.to_owned() });
+        self
+    }
+
+    /// The same with all of a place of the HTTP api: for what takes HTTP as it is.
+    #[must_use]
+    pub fn mount(mut self, mount: &Mount) -> Self {
+        self.routes.extend(mount.routes());
         self
     }
 }

@@ -36,6 +36,7 @@ mod membership;
 mod model;
 mod needs_root;
 mod node_file;
+mod offered;
 mod pauses;
 mod policies;
 mod promises;

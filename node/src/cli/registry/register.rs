@@ -2,7 +2,7 @@
 
 use super::{Failure, Globals, Output, Shapes, session};
 use crate::cli::{
-    service::{Company, Particulars},
+    service::{Company, Endpoint, Particulars},
     shape::ItemShape,
     unit,
 };
@@ -20,6 +20,7 @@ use std::time::Duration;
 Examples:
   micro-node registry register --name shop --endpoint http://127.0.0.1:5000
   micro-node registry register --name shop --endpoint http://127.0.0.1:5000 --ttl 24h --metadata zone=b --version 1.4
+  micro-node registry register --name shop --endpoint http://127.0.0.1:5000 --mount /market
   micro-node registry register --name till --endpoint grpc://127.0.0.1:6000 --health grpc --health-interval 2s")]
 pub(super) struct Register {
     /// What it is called by
@@ -75,11 +76,17 @@ impl Register {
     }
 
     fn registration(&self) -> Result<Registration, Failure> {
-        let (name, address) = (self.name.as_str(), self.offered.endpoint.address);
-        let registration = match self.offered.speaks_http() {
-            true => Registration::http(name, address),
-            false => Registration::grpc(name, address),
+        let name = self.name.as_str();
+        let registration = match &self.offered.endpoint {
+            Endpoint::Http(address) => Registration::http(name, *address),
+            Endpoint::Grpc(address) => Registration::grpc(name, *address),
+            endpoint @ (Endpoint::File(_) | Endpoint::Exec(_)) => {
+                return Err(Failure::usage(format!(
+                    "nobody would answer for {endpoint}: what is registered has nobody who stays\nuse `micro-node service`"
+                )));
+            }
         };
+        let registration = self.offered.mounts()?.iter().fold(registration, Registration::mount);
         let mut registration = registration.version(&self.offered.service_version).ttl(self.ttl);
         for (name, value) in self.offered.metadata()? {
             registration = registration.metadata(name, value);

@@ -1,12 +1,16 @@
 //! How it is found out whether a program works, as a flag says it.
 
-use super::endpoint::Speech;
+use super::{endpoint::Endpoint, once, program};
+use bytes::Bytes;
 use micro_sdk::{
     serve::HealthCheck,
     wire::{Code, Fault},
 };
-use std::{process::Stdio, str::FromStr};
+use std::str::FromStr;
 use tokio::process::Command;
+
+/// How much of what a check writes to stdout is read: one that goes on is killed, and fails.
+const TOLD_BYTES_MAX: usize = 64 << 10;
 
 /// How it is found out.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -42,8 +46,8 @@ impl FromStr for Health {
 }
 
 impl Health {
-    /// The check, or what fits what the program speaks if nothing was said; none if none was wanted.
-    pub fn check(said: Option<&Health>, speech: Speech) -> Option<HealthCheck> {
+    /// The check, or what fits what is offered if nothing was said; none if none was wanted.
+    pub fn check(said: Option<&Health>, endpoint: &Endpoint) -> Option<HealthCheck> {
         Some(match said {
             Some(Health::None) => return None,
             Some(Health::Reported) => HealthCheck::reported(),
@@ -54,28 +58,33 @@ impl Health {
                 let line = line.clone();
                 HealthCheck::own(move || run(line.clone()))
             }
-            None => match speech {
-                Speech::Http => HealthCheck::tcp(),
-                Speech::Grpc => HealthCheck::grpc_if_there(),
+            None => match endpoint {
+                Endpoint::Http(_) | Endpoint::File(_) => HealthCheck::tcp(),
+                Endpoint::Grpc(_) => HealthCheck::grpc_if_there(),
+                Endpoint::Exec(path) => program::check(path),
             },
         })
     }
 }
 
-/// Runs a line in a shell: it passes with exit code 0. Dropped, it is killed.
+/// Runs a line in a shell: it passes with exit code 0. Dropped, it is killed, with all that it has started.
 async fn run(line: String) -> Result<(), Fault> {
     let mut shell = Command::new("sh");
-    shell.args(["-c", &line]).stdin(Stdio::null()).stdout(Stdio::null()).kill_on_drop(true);
-    let failed = |why: String| Fault::new(Code::Failed, why);
-    let ended = shell.output().await.map_err(|error| failed(format!("the check can't be run: {error}")))?;
+    shell.args(["-c", &line]);
+    let ended = once::run(shell, Bytes::new(), TOLD_BYTES_MAX).await;
+    let ended = ended.map_err(|fault| Fault { message: format!("the check: {}", fault.message), ..fault })?;
     if ended.status.success() {
         return Ok(());
     }
-    let told = String::from_utf8_lossy(&ended.stderr);
-    Err(failed(match told.lines().rfind(|line| !line.trim().is_empty()) {
-        Some(last) => format!("{}: {}", ended.status, last.trim()),
-        None => ended.status.to_string(),
-    }))
+    // What it says of a failure, most programs say on stderr, and some on stdout.
+    let said = once::last_lines(&ended.said, 1).or_else(|| once::last_lines(&ended.answer, 1));
+    Err(Fault::new(
+        Code::Failed,
+        match said {
+            Some(said) => format!("{}: {said}", ended.status),
+            None => ended.status.to_string(),
+        },
+    ))
 }
 
 #[cfg(test)]
@@ -103,7 +112,13 @@ mod tests {
     #[tokio::test]
     async fn a_command_passes_with_exit_code_0_and_else_says_what_it_said_last() {
         assert_eq!(run("true".to_owned()).await, Ok(()));
-        let fault = run("echo one >&2; echo two >&2; exit 3".to_owned()).await.expect_err("it failed");
-        assert!(fault.message.contains('3') && fault.message.ends_with(": two"), "{fault}");
+        for (line, told) in [
+            ("echo one >&2; echo two >&2; echo three; exit 3", "exit status: 3: two"),
+            ("echo one; printf '\\033[31mtwo\\007\\033[0m\\n\\n'; exit 3", "exit status: 3: two"),
+            ("exit 3", "exit status: 3"),
+        ] {
+            let fault = run(line.to_owned()).await.expect_err("it failed");
+            assert_eq!(fault.message, told, "{line}");
+        }
     }
 }

@@ -1,31 +1,38 @@
-//! `micro-node service`: any program of this host as a service of the mesh.
+//! `micro-node service`: any program of this host as a service of the mesh, or the files of a folder.
 
 mod endpoint;
+mod folder;
 mod health;
+mod listening;
+mod neighbours;
+mod once;
 mod particulars;
+mod program;
+mod site;
 
+pub(super) use endpoint::Endpoint;
 pub(super) use particulars::{Company, Particulars};
 
 use super::{failure::Failure, globals::Globals, hold, output::Output, session, signals::Signals, unit};
 use clap::Args;
+use folder::Folder;
+use listening::Listening;
 use micro_sdk::{
     client::Node,
     serve::{HealthCheck, Server},
-    wire::{Code, Fault, ServiceName},
+    wire::{Code, Fault, Mount, ServiceName},
 };
-use std::{collections::BTreeMap, future::pending, net::SocketAddr, path::Path, time::Duration};
+use neighbours::Neighbours;
+use program::Program;
+use site::Site;
+use std::{collections::BTreeMap, io, path::Path, pin::pin, thread::available_parallelism, time::Duration};
 use tokio::{
-    net::TcpStream,
-    process::Child,
-    time::{sleep, timeout},
+    sync::{oneshot, watch},
+    time::timeout,
 };
 
-/// The pause between two looks whether a program listens yet.
-const LOOK_PAUSE: Duration = Duration::from_millis(50);
-/// How long it is waited for a program without a word.
-const PATIENCE: Duration = Duration::from_secs(2);
-/// How long one look may take.
-const LOOK_LIMIT: Duration = Duration::from_millis(500);
+/// How long answers may take that are under way when this command is told to end: as long as a call may by default.
+const DRAIN_TIMEOUT: Duration = Duration::from_secs(10);
 
 const EXAMPLES: &str = "\
 Examples:
@@ -34,17 +41,30 @@ Examples:
   micro-node service --name till --endpoint grpc://127.0.0.1:6000 --version 1.4 --metadata zone=b -- ./till
   micro-node service --name shop --endpoint http://127.0.0.1:5000 --health http:/healthz --health-interval 2s
   micro-node service --name shop --endpoint http://127.0.0.1:5000 --health 'command:pg_isready -q'
+  micro-node service --name shop --endpoint http://127.0.0.1:5000 --mount /market --mount shop.example.org/
+  micro-node service --name site --endpoint file:///srv/site --mount /docs
+  micro-node service --name resize --endpoint exec:///usr/local/bin/resize --at-once 4 -- --width 200
 
 It is a service for as long as this command runs, also over restarts of the node. The node makes the check, but for \
 `command`, which is run here. Callers are led to instances that work; `micro-node services NAME` shows all, with why. \
 COMMAND is given signals that this command is given, is asked to end if the node refuses it, and is killed if it has \
-not ended 10 s later.";
+not ended 10 s later.
+
+A program that takes HTTP is sent the paths of requests as they are, /NAME or the mount included. Files are found \
+below /NAME and each mount: only those that are in the folder, wherever links lead, and none whose name begins with a \
+dot; index.html stands for its folder.
+
+With exec://, PROGRAM is run for each call of the endpoint `call`, COMMAND being its arguments: the request is its \
+stdin, what it writes to stdout the answer (JSON as it is, other text as a string), and any exit code but 0 a failure, \
+told with the end of its stderr. MICRO_CALLER, MICRO_ACCOUNT, MICRO_SERVICE, MICRO_NAMESPACE, MICRO_TRACE_ID and \
+MICRO_DEADLINE_MS are in its environment. It is killed, with what it has started, when the time of the call is over or \
+the caller is gone.";
 
 /// Offer any program of this host as a service
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub(super) struct ServiceCommand {
-    /// What it is called by [default: what COMMAND is called]
+    /// What it is called by [default: what COMMAND, or the folder or program of the endpoint, is called]
     #[arg(long, value_name = "NAME")]
     name: Option<ServiceName>,
 
@@ -60,46 +80,70 @@ pub(super) struct ServiceCommand {
     #[arg(long, value_name = "TIME", default_value = "60s", value_parser = unit::duration)]
     start_timeout: Duration,
 
-    /// The program to run, with its arguments
+    /// How often an exec:// program may run at once: four times as many calls wait, and more are refused [default: as
+    /// many as this host has cores]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
+    at_once: Option<u16>,
+
+    /// The program to run, with its arguments; for exec://, the arguments alone
     #[arg(last = true, value_name = "COMMAND")]
     command: Vec<String>,
 }
 
 /// What was said of the program, and is right.
 struct Said {
+    name: ServiceName,
     metadata: BTreeMap<String, String>,
     check: Option<HealthCheck>,
+    mounts: Vec<Mount>,
 }
 
 impl ServiceCommand {
     pub(super) fn run(self, globals: &Globals, output: &Output) -> Result<(), Failure> {
-        let name = self.name()?;
-        let said = Said { metadata: self.offered.metadata()?, check: self.offered.check(Company::Command)? };
+        let said = self.said()?;
         let code = session::run_to_end(globals, async |node| {
             let mut signals = hold::signals()?;
-            let server = self.server(&node, &name, &said);
-            match self.command.is_empty() {
-                true => {
-                    tokio::select! {
-                        biased;
-                        _ = signals.next() => Ok(0),
-                        ended = server.run_until(pending()) => Ok(ended.map(|()| 0)?),
-                    }
+            match &self.offered.endpoint {
+                Endpoint::Http(address) | Endpoint::Grpc(address) => {
+                    let address = *address;
+                    let server = match &self.offered.endpoint {
+                        Endpoint::Grpc(_) => Server::grpc(said.name.as_str(), address),
+                        _ => Server::http_at(said.name.as_str(), address, said.mounts.clone()),
+                    };
+                    let (command, start_timeout) = (self.command.as_slice(), self.start_timeout);
+                    let listening = Listening { address, command, start_timeout };
+                    listening.offer(self.dressed(server, &node, &said), &mut signals, output).await
                 }
-                false => {
-                    self.is_free().await?;
-                    let mut child = hold::start(&self.command, &[])?;
-                    match self.listening(&mut child, &mut signals, output).await? {
-                        Some(code) => Ok(code),
-                        None => {
-                            output.detail(&format!("{name} listens at {}", self.offered.endpoint.address));
-                            offer(server, &mut child, &mut signals).await
-                        }
-                    }
-                }
+                Endpoint::File(path) => self.offer_files(path, &node, &said, &mut signals).await,
+                Endpoint::Exec(path) => self.offer_runs(path, &node, &said, &mut signals).await,
             }
         })?;
         if code == 0 { Ok(()) } else { Err(Failure::Signalled(code)) }
+    }
+
+    /// What was said, if it fits together.
+    fn said(&self) -> Result<Said, Failure> {
+        let endpoint = &self.offered.endpoint;
+        match endpoint {
+            Endpoint::File(_) if !self.command.is_empty() => {
+                return Err(Failure::usage(
+                    "a folder needs no COMMAND: its files are served by this command",
+                ));
+            }
+            // Before anything else is done; it is opened again once there is a node.
+            Endpoint::File(path) => drop(open(path)?),
+            Endpoint::Exec(path) => program::is_runnable(path)?,
+            Endpoint::Http(_) | Endpoint::Grpc(_) => {}
+        }
+        if self.at_once.is_some() && !matches!(endpoint, Endpoint::Exec(_)) {
+            return Err(Failure::usage(format!("--at-once is for exec://, and says nothing of {endpoint}")));
+        }
+        Ok(Said {
+            name: self.name()?,
+            metadata: self.offered.metadata()?,
+            check: self.offered.check(Company::Command)?,
+            mounts: self.offered.mounts()?.to_vec(),
+        })
     }
 
     /// What it is called by.
@@ -107,17 +151,65 @@ impl ServiceCommand {
         if let Some(name) = &self.name {
             return Ok(name.clone());
         }
-        let program = self.command.first().map(Path::new).and_then(Path::file_stem);
-        let name = program.and_then(|name| name.to_str()).and_then(|name| name.parse().ok());
+        let program = match &self.offered.endpoint {
+            Endpoint::File(folder) => Some(folder.as_path()),
+            Endpoint::Exec(program) => Some(Path::new(program)),
+            Endpoint::Http(_) | Endpoint::Grpc(_) => self.command.first().map(Path::new),
+        };
+        let name = program.and_then(Path::file_stem).and_then(|name| name.to_str());
+        let name = name.and_then(|name| name.parse().ok());
         name.ok_or_else(|| Failure::usage("a service has a name\ngive one with --name"))
     }
 
-    fn server(&self, node: &Node, name: &ServiceName, said: &Said) -> Server {
-        let address = self.offered.endpoint.address;
-        let server = match self.offered.speaks_http() {
-            true => Server::http(name.as_str(), address),
-            false => Server::grpc(name.as_str(), address),
+    /// Serves the files of a folder, which this command does itself.
+    async fn offer_files(
+        &self,
+        path: &Path,
+        node: &Node,
+        said: &Said,
+        signals: &mut Signals,
+    ) -> Result<u8, Failure> {
+        let folder = open(path)?;
+        let (listener, address) = site::listener().await.map_err(no_port)?;
+        let site = Site::of(folder, &said.name, &said.mounts);
+        let (stop, stopping) = watch::channel(false);
+        let mut serving = tokio::spawn(site.serve(listener, neighbours(node).await?, stopping));
+        let server = Server::http_at(said.name.as_str(), address, said.mounts.clone());
+        let server = server.permits(site::ANSWERS_MAX);
+        let ended = serve(self.dressed(server, node, said), signals).await;
+        // Detached by now: the node asks for nothing more.
+        stop.send_replace(true);
+        tokio::select! {
+            biased;
+            _ = signals.next() => {}
+            _ = timeout(DRAIN_TIMEOUT, &mut serving) => {}
+        }
+        serving.abort();
+        ended
+    }
+
+    /// Runs a program for each call.
+    async fn offer_runs(
+        &self,
+        path: &str,
+        node: &Node,
+        said: &Said,
+        signals: &mut Signals,
+    ) -> Result<u8, Failure> {
+        let at_once = match self.at_once {
+            Some(at_once) => usize::from(at_once),
+            None => available_parallelism().map_or(1, usize::from),
         };
+        let line = [path.to_owned()].into_iter().chain(self.command.iter().cloned()).collect();
+        let program = Program::new(said.name.to_string(), node.namespace().clone(), line, at_once);
+        let (permits, neighbours) = (program.permits(), neighbours(node).await?);
+        let server = Server::new(program).permits(permits);
+        let server = server.admit(move |own, peer| neighbours.admit(own, peer));
+        serve(self.dressed(server, node, said), signals).await
+    }
+
+    /// The same with all that was said of it.
+    fn dressed(&self, server: Server, node: &Node, said: &Said) -> Server {
         let mut server = server.client(node).version(&self.offered.service_version);
         for (name, value) in &said.metadata {
             server = server.metadata(name, value);
@@ -130,85 +222,43 @@ impl ServiceCommand {
             None => server,
         }
     }
-
-    /// Makes sure that nobody listens where the program is to: calls would go to a stranger.
-    async fn is_free(&self) -> Result<(), Failure> {
-        let address = self.offered.endpoint.address;
-        if !is_open(address).await {
-            return Ok(());
-        }
-        Err(Fault::new(Code::Conflict, format!("another program listens at {address} already"))
-            .help(
-                "to offer that one, leave COMMAND away; else end it, or have COMMAND listen at another port",
-            )
-            .into())
-    }
-
-    /// Waits until the program listens. Gives its exit code if it ends before, by itself or by a signal.
-    async fn listening(
-        &self,
-        child: &mut Child,
-        signals: &mut Signals,
-        output: &Output,
-    ) -> Result<Option<u8>, Failure> {
-        let address = self.offered.endpoint.address;
-        let listens = timeout(self.start_timeout, async {
-            if timeout(PATIENCE, until_open(address)).await.is_err() {
-                output.remark(&format!("waiting until the program listens at {address}"));
-                until_open(address).await;
-            }
-        });
-        tokio::select! {
-            biased;
-            ended = hold::ended(child) => {
-                output.remark(&format!("the program ended before it listened at {address}: it was no service"));
-                ended.map(Some)
-            }
-            code = signals.next() => hold::finish(child, signals, code).await.map(Some),
-            listens = listens => match listens {
-                Ok(()) => Ok(None),
-                Err(_) => {
-                    hold::end(child).await?;
-                    let message = format!("the program did not listen at {address} within {:?}", self.start_timeout);
-                    Err(Fault::new(Code::Timeout, message)
-                        .help("allow more time with --start-timeout")
-                        .help("it was ended")
-                        .into())
-                }
-            },
-        }
-    }
 }
 
-/// Whether somebody takes connections at an address.
-async fn is_open(address: SocketAddr) -> bool {
-    matches!(timeout(LOOK_LIMIT, TcpStream::connect(address)).await, Ok(Ok(_)))
-}
-
-/// Returns once somebody takes connections at an address.
-async fn until_open(address: SocketAddr) {
-    while !is_open(address).await {
-        sleep(LOOK_PAUSE).await;
-    }
-}
-
-/// Offers a program that runs, until it or this command ends. Gives its exit code.
-async fn offer(server: Server, child: &mut Child, signals: &mut Signals) -> Result<u8, Failure> {
-    let mut serving = Box::pin(server.run_until(pending()));
-    let (code, refused) = tokio::select! {
+/// Serves until a signal asks for the end, then finishes what is under way; a second signal cuts that off.
+async fn serve(server: Server, signals: &mut Signals) -> Result<u8, Failure> {
+    let (stop, stopped) = oneshot::channel::<()>();
+    let mut serving = pin!(server.run_until(async {
+        let _ = stopped.await;
+    }));
+    tokio::select! {
         biased;
-        ended = hold::ended(child) => return ended,
-        code = signals.next() => (Some(code), None),
-        ended = &mut serving => (None, ended.err()),
-    };
-    // Detached first, so that it is sent nothing more.
-    drop(serving);
-    match (code, refused) {
-        (Some(code), _) => hold::finish(child, signals, code).await,
-        (None, refused) => {
-            hold::end(child).await?;
-            let fault = refused.unwrap_or_else(|| Fault::new(Code::Unavailable, "it is offered no more"));
-            Err(fault.help("the program was ended").into())
-        }
+        _ = signals.next() => {}
+        ended = &mut serving => return Ok(ended.map(|()| 0)?),
     }
+    drop(stop);
+    tokio::select! {
+        biased;
+        code = signals.next() => Ok(code),
+        ended = serving => Ok(ended.map(|()| 0)?),
+    }
+}
+
+fn open(folder: &Path) -> Result<Folder, Fault> {
+    Folder::open(folder).map_err(|error| {
+        Fault::new(Code::Usage, format!("cannot serve the folder {}: {error}", folder.display()))
+            .help("it has to be there, and to be a folder that this user may enter")
+    })
+}
+
+/// Who may connect to a port of this command.
+async fn neighbours(node: &Node) -> Result<Neighbours, Failure> {
+    Neighbours::of(node).await.map_err(|error| {
+        Fault::new(Code::Failed, format!("the system does not tell whose connections are: {error}"))
+            .help("nothing was offered: any user of this host could have connected")
+            .into()
+    })
+}
+
+fn no_port(error: io::Error) -> Fault {
+    Fault::new(Code::Failed, format!("no loopback port can be had: {error}"))
 }

@@ -2,11 +2,14 @@
 
 use super::{
     super::{failure::Failure, unit},
-    endpoint::{Endpoint, Speech},
+    endpoint::Endpoint,
     health::Health,
 };
 use clap::Args;
-use micro_sdk::{serve::HealthCheck, wire::metadata};
+use micro_sdk::{
+    serve::HealthCheck,
+    wire::{Mount, metadata},
+};
 use std::{collections::BTreeMap, time::Duration};
 
 /// How many checks in a row have to fail where nobody says it: one may be lost when a program is busy.
@@ -15,9 +18,15 @@ const UNHEALTHY_AFTER: u32 = 3;
 /// What is said of a program that is offered, beside its name.
 #[derive(Debug, Args)]
 pub(in crate::cli) struct Particulars {
-    /// Where it listens: http://127.0.0.1:PORT for HTTP as it is, grpc://127.0.0.1:PORT for gRPC with reflection
+    /// What it is: http://127.0.0.1:PORT takes HTTP as it is, grpc://127.0.0.1:PORT speaks gRPC; for `service` alone,
+    /// file:///FOLDER is the files of a folder, and exec:///PROGRAM is run once for each call
     #[arg(long, value_name = "URL")]
     pub endpoint: Endpoint,
+
+    /// Where else it is reached over HTTP, beside /NAME: below /PREFIX, or at HOST/ or HOST/PREFIX of a host that a
+    /// node's --api-host names; may be given more than once
+    #[arg(long, value_name = "PREFIX")]
+    mount: Vec<Mount>,
 
     /// The service's own version
     #[arg(long = "version", value_name = "VERSION", default_value = "latest")]
@@ -28,7 +37,8 @@ pub(in crate::cli) struct Particulars {
     metadata: Vec<(String, String)>,
 
     /// How to find out whether it works: tcp, http:/PATH, grpc, grpc:SERVICE or none; command:LINE for `service` alone,
-    /// reported for `registry register` alone [default: tcp for http, grpc for grpc if it is there]
+    /// reported for `registry register` alone [default: tcp for http and file, grpc for grpc if it is there, for exec
+    /// whether the program is there]
     #[arg(long, value_name = "CHECK")]
     health: Option<Health>,
 
@@ -74,7 +84,25 @@ impl Particulars {
         Ok(entries)
     }
 
-    /// The check, or what fits what the program speaks if nothing was said; none if none was wanted.
+    /// Where else it is reached.
+    ///
+    /// # Errors
+    /// If it takes no paths, or a place is there twice.
+    pub fn mounts(&self) -> Result<&[Mount], Failure> {
+        if !self.mount.is_empty() && !self.endpoint.takes_paths() {
+            return Err(Failure::usage(format!(
+                "{} takes no paths, so it can't be mounted\n--mount is for http:// and file://",
+                self.endpoint
+            )));
+        }
+        let mut seen = self.mount.iter().enumerate();
+        match seen.find(|(number, mount)| self.mount[..*number].contains(mount)) {
+            Some((_, twice)) => Err(Failure::usage(format!("the mount {twice} is there twice"))),
+            None => Ok(&self.mount),
+        }
+    }
+
+    /// The check, or what fits what is offered if nothing was said; none if none was wanted.
     ///
     /// # Errors
     /// If nobody would make it.
@@ -94,16 +122,11 @@ impl Particulars {
         }
         // Who reports means it; a check may be lost when a program is busy.
         let usual = if self.health == Some(Health::Reported) { 1 } else { UNHEALTHY_AFTER };
-        let check = Health::check(self.health.as_ref(), self.endpoint.speech);
+        let check = Health::check(self.health.as_ref(), &self.endpoint);
         Ok(check.map(|check| {
             let check = check.interval(self.health_interval).timeout(self.health_timeout);
             let check = check.unhealthy_after(self.unhealthy_after.unwrap_or(usual));
             check.healthy_after(self.healthy_after)
         }))
-    }
-
-    /// Whether it takes HTTP as it is, else gRPC.
-    pub fn speaks_http(&self) -> bool {
-        self.endpoint.speech == Speech::Http
     }
 }

@@ -17,7 +17,7 @@ use clap::Args;
 use micro_actors::{ANY_METHOD, RAW};
 use micro_sdk::{
     client::{HealthState, InstanceHealth, ServiceDescription, ServiceInstance, ServiceListing},
-    wire::{ServiceName, Streams},
+    wire::{Route, Segment, ServiceName, Streams},
 };
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -196,6 +196,10 @@ fn portrait(service: &ServiceDescription, output: &Output) -> String {
         }
         if endpoint.name == RAW {
             text.push_str("  takes  HTTP as it is");
+            let mounts = mounts(&endpoint.routes);
+            if !mounts.is_empty() {
+                text.push_str(&format!("\n  at     {}", clean(&mounts)));
+            }
             continue;
         }
         let many = |streams: bool| if streams { "a stream of " } else { "" };
@@ -204,6 +208,13 @@ fn portrait(service: &ServiceDescription, output: &Output) -> String {
         text.push_str(&format!("  gives  {}{}", many(server), brief(&endpoint.response_schema)));
     }
     text
+}
+
+/// Where what takes HTTP as it is is reached beside its name: `/docs, docs.example.org/`. Of the two routes of a mount,
+/// the one to the place itself says it.
+fn mounts(routes: &[Route]) -> String {
+    let places = routes.iter().filter(|route| !route.segments().any(|part| matches!(part, Segment::Rest(_))));
+    places.map(|route| format!("{}{}", route.host, route.path)).collect::<Vec<_>>().join(", ")
 }
 
 /// How many instances there are; and of how many, where some do not work.

@@ -56,7 +56,9 @@ const FORWARDED_PROTO: &str = "x-forwarded-proto";
 pub(super) fn canonical(path: &Path<'_>, slash: bool) -> String {
     let segments =
         path.segments().iter().map(|segment| format!("/{}", utf8_percent_encode(segment, ESCAPED)));
-    segments.chain(slash.then(|| "/".to_owned())).collect()
+    let whole: String = segments.chain(slash.then(|| "/".to_owned())).collect();
+    // The root of a host.
+    if whole.is_empty() { "/".to_owned() } else { whole }
 }
 
 /// A path as those servers read it for which a semicolon begins parameters of a segment (RFC 3986, 3.3): who may not
@@ -192,10 +194,12 @@ mod tests {
             ("/shop/%61:b@c", false, "/shop/a:b@c"),
             ("/shop/a%252fb", false, "/shop/a%252fb"),
             ("/shop/%3f%23", false, "/shop/%3F%23"),
+            ("/", false, "/"),
         ] {
             let path = Path::parse(text).expect("a good path");
             assert_eq!(canonical(&path, slash), expected, "{text}");
-            let again = Path::parse(expected.trim_end_matches('/')).expect("it is a path too");
+            let again = expected.strip_suffix('/').filter(|rest| !rest.is_empty()).unwrap_or(expected);
+            let again = Path::parse(again).expect("it is a path too");
             assert_eq!(again, path, "{text}");
         }
     }

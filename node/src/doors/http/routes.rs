@@ -13,7 +13,7 @@ use super::{
 };
 use http::Method;
 use micro_actors::{RAW, registry};
-use micro_sdk::wire::{Namespace, Route, Segment, ServiceName};
+use micro_sdk::wire::{Namespace, ROUTE_METHOD_ANY, Route, Segment, ServiceName};
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
     fmt::Write,
@@ -214,10 +214,13 @@ fn explicit(
         whole.push('/');
         whole.push_str(segment);
     }
+    if whole.is_empty() {
+        whole.push('/');
+    }
     let hosts = [host, ""].into_iter().filter_map(|host| ways.get(host));
     for router in hosts.flat_map(|ways| [&ways.exact, &ways.open]) {
         let Ok(found) = router.at(&whole) else { continue };
-        let Some(way) = found.value.iter().find(|way| way.method == method.as_str()) else {
+        let Some(way) = found.value.iter().find(|way| way.takes(method)) else {
             taken.extend(found.value.iter().map(|way| way.method.clone()));
             if taken.contains("GET") {
                 taken.insert("HEAD".to_owned());
@@ -248,6 +251,10 @@ impl Way {
             offer: offer.clone(),
         }
     }
+
+    fn takes(&self, method: &Method) -> bool {
+        self.method == ROUTE_METHOD_ANY || self.method == method.as_str()
+    }
 }
 
 /// The path of a route as the radix tree has it: fields are numbered, since two routes may name the same one
@@ -261,6 +268,9 @@ fn pattern(route: &Route) -> String {
             Segment::Rest(_) => write!(pattern, "/{{*f{number}}}"),
         }
         .expect("a String takes every write");
+    }
+    if pattern.is_empty() {
+        pattern.push('/');
     }
     pattern
 }
@@ -343,6 +353,11 @@ mod tests {
             ("v1-foo", &["Foo.bar"], &[]),
             ("v1", &["foo.bar", "foo.baz"], &[]),
             ("app", &["/", "App.call"], &["/ GET app.example/{rest=**}"]),
+            (
+                "site",
+                &["/"],
+                &["/ * /docs", "/ * /docs/{rest=**}", "/ * site.example/", "/ * site.example/{rest=**}"],
+            ),
         ]);
         for (request, expected) in [
             ("GET /shop/carts/open", "shop Shop.list"),
@@ -374,6 +389,13 @@ mod tests {
             ("GET app.example/tills/1/2", "till Till.get a=1 b=2"),
             ("GET /", "404"),
             ("GET /UPPER/call", "404"),
+            ("GET /docs", "site /"),
+            ("HEAD /docs/a/b.css", "site / rest=a/b.css"),
+            ("OPTIONS /docs/a", "site / rest=a"),
+            ("GET site.example/", "site /"),
+            ("PUT site.example/x/y", "site / rest=x/y"),
+            ("GET site.example/till/get", "till Till.get"),
+            ("GET site.example/shop/carts/7", "shop Shop.get id=7"),
         ] {
             assert_eq!(find(&routes, request), expected, "{request}");
         }

@@ -2,7 +2,7 @@
 
 use crate::{
     proto,
-    wire::{Endpoint, Namespace, Streams},
+    wire::{Endpoint, Mount, Namespace, Streams},
 };
 use std::{collections::BTreeMap, net::SocketAddr, time::Duration};
 
@@ -49,6 +49,13 @@ impl Registration {
     /// Says something of the instance.
     pub fn metadata(mut self, name: impl Into<String>, value: impl Into<String>) -> Registration {
         self.metadata.insert(name.into(), value.into());
+        self
+    }
+
+    /// Has all requests of this place of the HTTP api passed on to it too, if it takes HTTP as it is: paths are left as
+    /// they are.
+    pub fn mount(mut self, mount: &Mount) -> Registration {
+        self.endpoints = self.endpoints.into_iter().map(|endpoint| endpoint.mount(mount)).collect();
         self
     }
 

@@ -18,7 +18,7 @@ use std::net::SocketAddr;
 use tokio::process::Command;
 
 /// One request on a connection of its own: `METHOD TARGET`, further headers, a body.
-async fn ask(api: SocketAddr, line: &str, headers: &[&str], body: &str) -> anyhow::Result<Answer> {
+pub(crate) async fn ask(api: SocketAddr, line: &str, headers: &[&str], body: &str) -> anyhow::Result<Answer> {
     let host = headers.iter().any(|header| header.to_ascii_lowercase().starts_with("host:"));
     let mut request = format!("{line} HTTP/1.1\r\nconnection: close\r\n");
     if !host {

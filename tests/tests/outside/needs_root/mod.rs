@@ -137,3 +137,8 @@ async fn the_socket_denies_other_users_and_says_what_they_can_do() -> anyhow::Re
     member.cli()?.ok(&["services"]).await?;
     member.kill().await
 }
+
+#[tokio::test]
+async fn ports_of_folders_and_programs_are_for_the_node_and_not_for_other_users() -> anyhow::Result<()> {
+    crate::offered::strangers::are_not_answered(NOBODY).await
+}
