@@ -379,7 +379,7 @@ mod tests {
             ("GET /nobody", "nobody call"),
             ("PUT /nobody/x", "nobody x"),
             ("GET /shop/nothing", "shop Shop.all path=nothing"),
-            ("POST /shop/nothing", "405 GET"),
+            ("POST /shop/nothing", "405 GET, HEAD"),
             ("PATCH /app/any/thing/at/all", "app /"),
             ("HEAD /app", "app /"),
             ("POST /app", "app App.call"),
