@@ -69,12 +69,17 @@ impl AddressBook {
             return Ok(());
         }
         let others = seen.addresses.iter().filter(|(node, _)| *node != seen.node);
-        let places = |(node, noted): &(NodeId, String)| {
-            let (node, mut places) = (*node, mesh.addresses(*node));
-            let noted = noted.parse().ok().filter(|noted| !places.contains(noted));
-            places.extend(noted);
-            places.into_iter().map(move |place| (node, place))
-        };
-        self.keep(others.flat_map(places).collect())
+        self.keep(others.flat_map(|member| places(member, mesh)).collect())
     }
+}
+
+/// All places of a member: where `mesh` dials it, and where the group has it.
+pub(crate) fn places(
+    (node, noted): &(NodeId, String),
+    mesh: &Mesh,
+) -> impl Iterator<Item = (NodeId, SocketAddr)> {
+    let (node, mut places) = (*node, mesh.addresses(*node));
+    let noted = noted.parse().ok().filter(|noted| !places.contains(noted));
+    places.extend(noted);
+    places.into_iter().map(move |place| (node, place))
 }

@@ -2,6 +2,7 @@
 
 use crate::{
     Dispatch, Invocation, Platform,
+    address_book::places,
     auth::{Accounts, AuthCommand, AuthOutcome, AuthState, Locker, NodeRecord, SealKey},
     kit::Leader,
     machines::{MachineId, envelope},
@@ -208,9 +209,9 @@ impl AuthService {
         self.mesh.learn(node, request.address);
         self.consensus.add_learner(node, request.address).await?;
         tracing::info!(%node, name = %request.name, address = %request.address, "node joined");
-        let members = self.consensus.observe().addresses;
-        let known = members.iter().filter_map(|(member, address)| Some((*member, address.parse().ok()?)));
-        let peers = known.filter(|(member, _)| *member != node).collect();
+        let mut seen = self.consensus.observe();
+        seen.addresses.retain(|(member, _)| *member != node);
+        let peers = seen.addresses.iter().flat_map(|member| places(member, &self.mesh)).collect();
         Ok(JoinGrant { certificate, trust: self.trust(&authority)?, peers })
     }
 

@@ -12,6 +12,7 @@ use super::{
 };
 use crate::{
     Body,
+    kit::RAW,
     policy::{ATTEMPTS_MAX, Policy},
     registry::Instances,
 };
@@ -257,6 +258,8 @@ impl Attempts {
 
     /// The name of an endpoint, and how long it takes. It is looked up once, unless versions name it differently.
     fn called(&mut self, endpoint: &str) -> &(Arc<str>, Arc<Latencies>) {
+        // Paths are without number, and all of them one endpoint.
+        let endpoint = if endpoint.starts_with(RAW) { RAW } else { endpoint };
         let known = self.called.take().filter(|(name, _)| **name == *endpoint);
         self.called.insert(known.unwrap_or_else(|| self.callee.latencies(endpoint)))
     }
@@ -318,14 +321,20 @@ fn outcome<T>(answer: &Result<T, Fault>, given: Option<Duration>) -> Outcome {
 /// Whether the head of an answer says that the instance failed: by HTTP, or by gRPC, which has it there if nothing
 /// follows.
 fn has_failed(response: &Response<Body>) -> bool {
-    const FAILURES: [StatusCode; 3] =
-        [StatusCode::INTERNAL_SERVER_ERROR, StatusCode::BAD_GATEWAY, StatusCode::GATEWAY_TIMEOUT];
+    const FAILURES: [StatusCode; 4] = [
+        StatusCode::INTERNAL_SERVER_ERROR,
+        StatusCode::BAD_GATEWAY,
+        StatusCode::SERVICE_UNAVAILABLE,
+        StatusCode::GATEWAY_TIMEOUT,
+    ];
     FAILURES.contains(&response.status()) || tells_failure(response.headers())
 }
 
-/// Whether a status of gRPC says that the instance failed: UNKNOWN, INTERNAL, or DATA_LOSS.
+/// Whether a status of gRPC says that the instance failed: UNKNOWN, INTERNAL, UNAVAILABLE, or DATA_LOSS.
 fn tells_failure(headers: &HeaderMap) -> bool {
-    headers.get("grpc-status").is_some_and(|status| ["2", "13", "15"].iter().any(|failure| status == failure))
+    headers
+        .get("grpc-status")
+        .is_some_and(|status| ["2", "13", "14", "15"].iter().any(|failure| status == failure))
 }
 
 /// Whether a fault is what an instance that is well says to a caller who asks for what can't be had.
@@ -386,7 +395,7 @@ mod tests {
             (404, None, false),
             (500, None, true),
             (502, None, true),
-            (503, None, false),
+            (503, None, true),
             (200, Some("0"), false),
             (200, Some("5"), false),
             (200, Some("13"), true),

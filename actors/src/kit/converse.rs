@@ -114,8 +114,8 @@ impl Dispatch {
             let answer = answer.map_err(|fault| replay.broken().unwrap_or(fault));
             attempts.note_begun(attempt, &head.endpoint, answer)
         };
-        let unknown = head.endpoint.starts_with(RAW) || takes_any(&attempt.instance);
-        let streams = unknown || attempt.instance.streams_of(&head.endpoint).any();
+        // Of HTTP as it is the head of the answer counts, whatever follows; a WebSocket's request is never whole.
+        let streams = takes_any(&attempt.instance) || attempt.instance.streams_of(&head.endpoint).any();
         let Some(after) = attempts.hedge_after(&head.endpoint).filter(|_| !streams) else {
             let answered = self.answered(attempt, head, body).await;
             return note(attempts, answered);

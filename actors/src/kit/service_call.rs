@@ -168,7 +168,7 @@ impl Dispatch {
         full: impl Fn(&Instance, &str) -> Result<String, Fault>,
     ) -> Result<Arc<Instance>, Fault> {
         let mut here = self.registry().here(&head.namespace, &head.service);
-        if let Some(meant) = head.instance {
+        if let Some(meant) = head.instance.map(|meant| self.registry().present(meant)) {
             here.retain(|instance| instance.id == meant);
         }
         let left = || {

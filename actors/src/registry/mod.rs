@@ -18,6 +18,7 @@ mod offer;
 mod plain;
 mod platform;
 mod socket;
+mod successions;
 mod table;
 mod telling;
 mod translation;
@@ -49,6 +50,7 @@ use std::{
     sync::{Arc, Mutex, RwLock, Weak},
     time::Duration,
 };
+use successions::Successions;
 use tokio::{sync::watch, time::timeout};
 use work::Work;
 
@@ -77,6 +79,8 @@ struct Inner {
     attached: RwLock<BTreeMap<InstanceId, Arc<Attachment>>>,
     /// Those that nobody holds a stream for.
     leases: Leases,
+    /// What programs were attached as before they were attached as something else.
+    successions: Mutex<Successions>,
     telling: Mutex<()>,
     /// Whether this node's instances may be called.
     work: watch::Sender<Work>,
@@ -101,7 +105,19 @@ impl Registry {
         let table = RwLock::new((u64::MAX, Arc::new(Table::default())));
         let (attached, work) = (RwLock::default(), watch::Sender::new(Work::Open));
         let (starting, leases, telling) = (watch::Sender::new(false), Leases::default(), Mutex::default());
-        Registry(Arc::new(Inner { mesh, seams, book, attached, leases, telling, work, starting, table }))
+        let successions = Mutex::default();
+        Registry(Arc::new(Inner {
+            mesh,
+            seams,
+            book,
+            attached,
+            leases,
+            successions,
+            telling,
+            work,
+            starting,
+            table,
+        }))
     }
 
     /// Attaches an instance to this node for as long as the guard is kept.
@@ -308,7 +324,7 @@ impl Registry {
 
     fn attachment(&self, id: InstanceId, head: &Head) -> Result<Arc<Attachment>, Fault> {
         let left = || Fault::new(Code::Unavailable, format!("an instance of {} has just left", head.service));
-        self.attachment_of(id).ok_or_else(left)
+        self.attachment_of(id).or_else(|| self.attachment_of(self.present(id))).ok_or_else(left)
     }
 
     fn attachment_of(&self, id: InstanceId) -> Option<Arc<Attachment>> {

@@ -104,10 +104,9 @@ impl Registry {
     /// Takes an instance out of the table, and tells the mesh.
     pub(super) fn detach(&self, instance: &Instance) {
         let mut attached = self.0.attached.write().expect("no code panics while it holds the instances");
-        if attached.remove(&instance.id).is_none() {
-            return;
-        }
+        let Some(gone) = attached.remove(&instance.id) else { return };
         drop(attached);
+        self.note_succession(&gone);
         let _turn = self.telling();
         let gossip = self.0.mesh.gossip();
         gossip.remove(&announcement_key(instance));

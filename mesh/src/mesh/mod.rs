@@ -167,6 +167,9 @@ impl Mesh {
 
     /// All places where another node is dialled, in the order in which they are tried.
     pub fn addresses(&self, node: NodeId) -> Vec<SocketAddr> {
+        if node == self.inner.node {
+            return [self.inner.advertise].into_iter().chain(self.inner.also.iter().copied()).collect();
+        }
         self.inner.peer(node).map(|peer| peer.addresses()).unwrap_or_default()
     }
 

@@ -34,8 +34,8 @@ struct Source {
 impl Replay {
     pub(crate) fn new(body: Body) -> Self {
         let source = Source {
+            ended: body.is_end_stream(),
             body,
-            ended: false,
             broken: None,
             kept: Some(Vec::new()),
             bytes: 0,
@@ -180,6 +180,12 @@ mod tests {
         assert_eq!(length(replay.attempt().expect("it is kept")).await, 8);
         assert!(first.frame().await.expect("it is told").is_err(), "only the last attempt reads");
         assert!(replay.is_whole());
+    }
+
+    #[test]
+    fn a_request_without_a_body_is_whole_before_it_is_read() {
+        let nothing = http_body_util::Empty::new().map_err(|never| match never {}).boxed_unsync();
+        assert!(Replay::new(nothing).is_whole() && !replay(&[1]).is_whole());
     }
 
     #[tokio::test]

@@ -84,8 +84,16 @@ impl View for LocalView<'_> {
         match self.local.instances(namespace, service) {
             Ok(instances) => Known::Running(instances),
             Err(fault) if fault.code == Code::NotFound => Known::No,
-            Err(_) if self.local.table().drained(namespace, service).is_empty() => Known::Unsure,
-            Err(_) => Known::Idle,
+            Err(_) => {
+                let table = self.local.table();
+                let known = !table.known(namespace, service).is_empty();
+                // It is there, and nowhere just now: on nodes that do nothing, or none of its instances works.
+                if known || !table.drained(namespace, service).is_empty() {
+                    Known::Idle
+                } else {
+                    Known::Unsure
+                }
+            }
         }
     }
 

@@ -1,4 +1,4 @@
-//! A WebSocket of a service that takes HTTP as it is: the handshake is the service's, and the bytes go both ways unread.
+//! A WebSocket of a service that takes HTTP as it is: the handshake is the service's, and bytes go both ways unread.
 
 use super::{connection::Kept, stream};
 use crate::doors::credentials::is_bearer_protocol;

@@ -170,6 +170,38 @@ async fn rules_know_the_paths_of_a_program_and_answers_come_as_they_are_said() -
 }
 
 #[tokio::test]
+async fn a_program_of_which_something_else_is_told_loses_no_call() -> anyhow::Result<()> {
+    let cluster = Cluster::of(2).await?;
+    let mut command = Python::with_clients().await?.client("http_app.py");
+    command.stdin(Stdio::null()).stdout(Stdio::piped()).kill_on_drop(true);
+    let mut program = command.spawn().context("python3")?;
+    let mut lines = BufReader::new(program.stdout.take().context("it is piped")?).lines();
+    let port = timeout(PATIENCE, lines.next_line()).await??.context("it says its port")?;
+    let endpoint = format!("http://127.0.0.1:{port}");
+    let register = async |said: &str| {
+        let words = ["registry", "register", "--name", "app", "--endpoint", &endpoint, "--health", "none"];
+        let outcome = cluster.cli(1)?.run(&[&words[..], &["--metadata", said]].concat()).await?;
+        ensure!(outcome.code == 0, "{outcome:?}");
+        Ok(())
+    };
+    register("v=0").await?;
+    let api = cluster.members[0].at().api;
+    until("the other node knows it", PATIENCE, async || {
+        ensure!(ask(api, "GET /app", &[], "").await?.status == 200, "it is not known");
+        Ok(())
+    })
+    .await?;
+    for turn in 1..=5 {
+        register(&format!("v={turn}")).await?;
+        for _ in 0..30 {
+            let answer = ask(api, "GET /app", &[], "").await?;
+            ensure!(answer.status == 200, "{turn}: {} {}", answer.status, answer.body);
+        }
+    }
+    Ok(())
+}
+
+#[tokio::test]
 async fn a_program_has_its_web_sockets_on_every_node() -> anyhow::Result<()> {
     let cluster = Cluster::of(2).await?;
     let python = Python::with_clients().await?;
