@@ -9,7 +9,10 @@
 use std::{
     future::poll_fn,
     io,
-    sync::{Arc, Mutex, OnceLock, PoisonError},
+    sync::{
+        Arc, Mutex, OnceLock, PoisonError,
+        atomic::{AtomicU32, Ordering},
+    },
     task::{Poll, Waker},
     thread,
     time::{Duration, Instant},
@@ -30,15 +33,16 @@ pub fn build(builder: &mut Builder, limit: Duration) -> io::Result<Runtime> {
     if limit.is_zero() {
         return builder.build();
     }
-    let busy = Arc::new(BusyPoll { pace: Mutex::new(Pace::new(limit)), again: OnceLock::new() });
+    let pace = Mutex::new(Pace::new(limit));
+    let busy = Arc::new(BusyPoll { pace, polls: AtomicU32::new(0), again: OnceLock::new() });
     let (before, after, polled) = (busy.clone(), busy.clone(), busy.clone());
     let runtime = builder
         .on_thread_park(move || before.before_park())
         .on_thread_unpark(move || after.with(|pace| pace.woken(now())))
-        .on_before_task_poll(move |_| polled.with(Pace::polled))
+        .on_before_task_poll(move |_| polled.polled())
         .build()?;
     runtime.spawn(poll_fn(move |cx| {
-        busy.with(Pace::polled_for_nothing);
+        busy.polled_for_nothing();
         busy.again.get_or_init(|| cx.waker().clone());
         Poll::<()>::Pending
     }));
@@ -54,6 +58,9 @@ fn now() -> Instant {
 /// What the runtime calls, on its one thread.
 struct BusyPoll {
     pace: Mutex<Pace>,
+    /// Tasks that ran since there was last nothing to do. Counted by the one thread alone, before each of its tasks: no
+    /// lock and no read-modify-write that other cores would have to hear of.
+    polls: AtomicU32,
     /// Wakes a task that does nothing, which keeps the runtime from sleeping.
     again: OnceLock<Waker>,
 }
@@ -63,9 +70,19 @@ impl BusyPoll {
         change(&mut self.pace.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
+    fn polled(&self) {
+        self.polls.store(self.polls.load(Ordering::Relaxed).saturating_add(1), Ordering::Relaxed);
+    }
+
+    fn polled_for_nothing(&self) {
+        self.polls.store(self.polls.load(Ordering::Relaxed).saturating_sub(1), Ordering::Relaxed);
+    }
+
     /// The runtime has nothing to do, and sleeps next unless a task is woken here.
     fn before_park(&self) {
-        if !self.with(|pace| pace.looks_again(now())) {
+        let worked = self.polls.load(Ordering::Relaxed) > 0;
+        self.polls.store(0, Ordering::Relaxed);
+        if !self.with(|pace| pace.looks_again(now(), worked)) {
             return;
         }
         if let Some(again) = self.again.get() {
@@ -85,31 +102,21 @@ struct Pace {
     idle: Instant,
     /// When the last look or sleep ended.
     woken: Instant,
-    /// Tasks that ran since there was last nothing to do.
-    polls: u32,
 }
 
 impl Pace {
     fn new(limit: Duration) -> Self {
-        Pace { limit, window: Duration::ZERO, idle: now(), woken: now(), polls: 0 }
-    }
-
-    fn polled(&mut self) {
-        self.polls = self.polls.saturating_add(1);
-    }
-
-    fn polled_for_nothing(&mut self) {
-        self.polls = self.polls.saturating_sub(1);
+        Pace { limit, window: Duration::ZERO, idle: now(), woken: now() }
     }
 
     fn woken(&mut self, now: Instant) {
         self.woken = now;
     }
 
-    /// Whether to look once more instead of going to sleep, at `now`, with nothing to do.
-    fn looks_again(&mut self, now: Instant) -> bool {
-        if self.polls > 0 {
-            self.polls = 0;
+    /// Whether to look once more instead of going to sleep, at `now`, with nothing to do. `worked` says whether there
+    /// was since it was asked last.
+    fn looks_again(&mut self, now: Instant, worked: bool) -> bool {
+        if worked {
             self.learn(self.woken.saturating_duration_since(self.idle));
             self.idle = now;
         }
@@ -139,13 +146,13 @@ mod tests {
     /// One wait of so many microseconds: whether it was slept through.
     fn wait(pace: &mut Pace, at: &mut Instant, waited_us: u64) -> bool {
         let end = *at + Duration::from_micros(waited_us);
-        let mut slept = false;
+        let (mut slept, mut worked) = (false, true);
         while *at < end {
-            slept = !pace.looks_again(*at);
+            slept = !pace.looks_again(*at, worked);
+            worked = false;
             *at = if slept { end } else { *at + Duration::from_micros(1) };
             pace.woken(*at);
         }
-        pace.polled();
         slept
     }
 

@@ -9,7 +9,7 @@ pub(super) const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent"
 const TRACE: HeaderName = HeaderName::from_static("micro-trace-id");
 /// `admin`, `node`, `anonymous`, or `account`.
 const CALLER: HeaderName = HeaderName::from_static("micro-caller");
-/// The account: its name, its namespace, and its scopes with commas between them.
+/// The account: its name, its namespace, and its scopes, if it has any, with commas between them.
 const ACCOUNT: HeaderName = HeaderName::from_static("micro-account");
 const ACCOUNT_NAMESPACE: HeaderName = HeaderName::from_static("micro-account-namespace");
 const ACCOUNT_SCOPES: HeaderName = HeaderName::from_static("micro-account-scopes");
@@ -24,7 +24,7 @@ pub fn is_passed_on(headers: &HeaderMap) -> bool {
 pub(crate) const OF_NODE: (&str, &str) = ("micro-caller", "node");
 
 /// How many there are at most.
-pub(super) const HEADERS_MAX: usize = 6;
+pub(super) const HEADERS_MAX: usize = 5;
 /// What the names of the node's own headers begin with.
 const RESERVED_PREFIX: &str = "micro-";
 
@@ -40,16 +40,18 @@ pub fn header_begins_with(name: &str, prefix: &str) -> bool {
     prefix.bytes().all(|byte| letters.next() == Some(byte))
 }
 
-/// The headers for a call with this head. A `traceparent` among its metadata stays the only one: it names the caller's
-/// place in the trace more exactly.
+/// The headers for a call with this head. A `traceparent` among its metadata stays the only one, since it names the
+/// caller's place in the trace more exactly. It may be none at all, so that the trace is told beside it; else the
+/// node's own says everything.
 pub(super) fn of(head: &Head) -> Vec<(HeaderName, Result<HeaderValue, InvalidHeaderValue>)> {
     let mut headers = Vec::with_capacity(HEADERS_MAX);
     let trace = head.trace.to_string();
     if !head.metadata.iter().any(|(name, _)| TRACEPARENT == name.as_str()) {
         let parent = ["00-", &trace, "-", &trace[16..], "-01"].concat();
         headers.push((TRACEPARENT, HeaderValue::try_from(parent).map(passing)));
+    } else {
+        headers.push((TRACE, HeaderValue::try_from(trace).map(passing)));
     }
-    headers.push((TRACE, HeaderValue::try_from(trace).map(passing)));
     let caller = match &head.caller {
         Caller::Admin => "admin",
         Caller::Node(_) => "node",
@@ -58,7 +60,9 @@ pub(super) fn of(head: &Head) -> Vec<(HeaderName, Result<HeaderValue, InvalidHea
             let scopes: Vec<&str> = account.scopes.iter().map(|scope| scope.as_str()).collect();
             headers.push((ACCOUNT, account.name.to_string().try_into()));
             headers.push((ACCOUNT_NAMESPACE, account.namespace.to_string().try_into()));
-            headers.push((ACCOUNT_SCOPES, scopes.join(",").try_into()));
+            if !scopes.is_empty() {
+                headers.push((ACCOUNT_SCOPES, scopes.join(",").try_into()));
+            }
             "account"
         }
     };
@@ -108,10 +112,10 @@ pub(super) mod tests {
     #[test]
     fn a_place_in_a_trace_is_told_once() {
         let mut head = head(Caller::Admin);
-        let parents = |head: &Head| of(head).into_iter().filter(|(name, _)| name == "traceparent").count();
-        assert_eq!(parents(&head), 1);
+        let told = |head: &Head| of(head).swap_remove(0).0;
+        assert_eq!(told(&head), "traceparent");
         head.metadata.push(("TraceParent".to_owned(), "00-7-7-01".to_owned()));
-        assert_eq!(parents(&head), 0);
+        assert_eq!(told(&head), "micro-trace-id");
     }
 
     #[test]
@@ -123,11 +127,15 @@ pub(super) mod tests {
                 let value = value.expect("names are text");
                 format!("{name}: {}", value.to_str().expect("names are text"))
             };
-            let headers: Vec<String> = headers.skip(2).map(line).collect();
+            let headers: Vec<String> = headers.skip(1).map(line).collect();
             headers.join("\n")
         };
         assert_eq!(told(Caller::Admin), "micro-caller: admin");
         assert_eq!(told(Caller::Stranger), "micro-caller: anonymous");
+        assert_eq!(
+            told(account("acme", &[])),
+            "micro-account: jane\nmicro-account-namespace: acme\nmicro-caller: account"
+        );
         assert_eq!(
             told(account("acme", &["billing", "crm"])),
             "micro-account: jane\nmicro-account-namespace: acme\nmicro-account-scopes: billing,crm\nmicro-caller: account"

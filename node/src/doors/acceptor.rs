@@ -4,7 +4,7 @@ use crate::doors::{
     credentials::{Credentials, Known, is_nobody},
     dns::Dns,
     grpc::{Connection, Exchange, Services, unproven},
-    http::connection::{self, Kept},
+    http::connection::{self, Arrival},
     limits::Limits,
     listeners::SocketFile,
     tally::{CONNECTIONS_MAX, DoorName, Reason, Tally},
@@ -219,21 +219,18 @@ impl Acceptor {
             let thread = threads.idlest();
             let stream = stream.into_std()?;
             let stream = thread.enter(|| TcpStream::from_std(stream))?;
-            let (api, origin, tally) = (thread.api.clone(), Origin::Api(peer), tally.clone());
+            let (api, tally) = (thread.api.clone(), tally.clone());
             // A WebSocket keeps it when there is no HTTP any more.
-            let kept = Kept::new((permit, place));
+            let scheme = if tls.is_some() { Scheme::HTTPS } else { Scheme::HTTP };
+            let arrival = Arrival::new(Origin::Api(peer), scheme, (permit, place));
             match &tls {
-                None => {
-                    let http = Scheme::HTTP;
-                    thread.spawn(connection::serve(stream, api, origin, draining, tally, kept, http))
-                }
+                None => thread.spawn(connection::serve(stream, api, arrival, draining, tally)),
                 Some(tls) => {
                     let shaking = tls.clone().shake(stream);
                     thread.spawn(async move {
                         match timeout(HANDSHAKE_TIMEOUT, shaking).await {
                             Ok(Ok(Some(stream))) => {
-                                let https = Scheme::HTTPS;
-                                connection::serve(stream, api, origin, draining, tally, kept, https).await
+                                connection::serve(stream, api, arrival, draining, tally).await
                             }
                             Ok(Ok(None)) => tracing::debug!("a challenge was answered"),
                             Ok(Err(error)) => tracing::debug!(%error, "no TLS came of a connection"),

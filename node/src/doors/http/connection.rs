@@ -48,16 +48,31 @@ const RESETS_MAX: usize = 20;
 /// How many streams may be in error by the client's fault.
 const FAULTS_MAX: usize = 256;
 
-/// What a connection takes up, until it ends: also as something else than HTTP.
+/// How a connection came in. It goes with each of its requests as an extension, and nothing else puts it there.
 #[derive(Clone)]
-pub(in crate::doors) struct Kept {
-    _kept: Arc<dyn Any + Send + Sync>,
+pub(in crate::doors) struct Arrival(Arc<Parts>);
+
+struct Parts {
+    origin: Origin,
+    scheme: Scheme,
+    _kept: Box<dyn Any + Send + Sync>,
 }
 
-impl Kept {
-    /// Keeps `kept` until all clones are dropped.
-    pub fn new(kept: impl Any + Send + Sync) -> Self {
-        Kept { _kept: Arc::new(kept) }
+impl Arrival {
+    /// From `origin`, by `scheme`. What the connection takes up is `kept` until all clones are dropped: also while it
+    /// is something else than HTTP.
+    pub fn new(origin: Origin, scheme: Scheme, kept: impl Any + Send + Sync) -> Self {
+        Arrival(Arc::new(Parts { origin, scheme, _kept: Box::new(kept) }))
+    }
+
+    /// Who is at the other end.
+    pub fn origin(&self) -> Origin {
+        self.0.origin
+    }
+
+    /// Whether TLS was spoken.
+    pub fn scheme(&self) -> &Scheme {
+        &self.0.scheme
     }
 }
 
@@ -65,11 +80,9 @@ impl Kept {
 pub(in crate::doors) async fn serve<S>(
     stream: S,
     api: Api,
-    origin: Origin,
+    arrival: Arrival,
     mut draining: watch::Receiver<bool>,
     tally: Arc<Tally>,
-    kept: Kept,
-    scheme: Scheme,
 ) where
     S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
 {
@@ -85,12 +98,9 @@ pub(in crate::doors) async fn serve<S>(
         .max_local_error_reset_streams(FAULTS_MAX);
     let requests = Arc::new(AtomicU64::new(0));
     let seen = requests.clone();
-    // Where a request came in goes with it as an extension, and nothing else puts it there.
     let service = service_fn(move |mut request: Request<Incoming>| {
         seen.fetch_add(1, Ordering::Relaxed);
-        request.extensions_mut().insert(origin);
-        request.extensions_mut().insert(kept.clone());
-        request.extensions_mut().insert(scheme.clone());
+        request.extensions_mut().insert(arrival.clone());
         let api = api.clone();
         // Boxed, since hyper moves it about: to where it is polled, and in HTTP/2 to a task of its own.
         Box::pin(async move { Ok::<_, Infallible>(api.answer(request.map(Body::new)).await) })

@@ -18,6 +18,8 @@ const REQUESTS: u64 = 12;
 const REQUEST_BYTES: u64 = 256;
 /// What a portion has at least.
 const PORTION_MIN: usize = 512;
+/// Pieces that are together no longer are written as one: to copy them takes less than to tell the kernel of each.
+const JOINED_BYTES_MAX: usize = 1024;
 
 /// A stream that lets other tasks run after each portion of what has come in.
 ///
@@ -109,7 +111,11 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Portions<S> {
         context: &mut Context<'_>,
         slices: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write_vectored(context, slices)
+        let mut joined = [0; JOINED_BYTES_MAX];
+        let Some(length) = join(slices, &mut joined) else {
+            return Pin::new(&mut self.stream).poll_write_vectored(context, slices);
+        };
+        Pin::new(&mut self.stream).poll_write(context, &joined[..length])
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -123,6 +129,16 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Portions<S> {
     fn is_write_vectored(&self) -> bool {
         self.stream.is_write_vectored()
     }
+}
+
+/// Puts pieces one after another. Returns their length; none if there is no room for all.
+fn join(slices: &[io::IoSlice<'_>], joined: &mut [u8]) -> Option<usize> {
+    let mut end = 0;
+    for slice in slices {
+        joined.get_mut(end..end + slice.len())?.copy_from_slice(slice);
+        end += slice.len();
+    }
+    Some(end)
 }
 
 #[cfg(test)]

@@ -4,7 +4,7 @@
 //! What is between two neighbours is not, nor what a caller shows to say who it is: the node says that, under names
 //! that callers can't use.
 
-use super::{Door, Entry, host, path::Path, problem::Refusal, tunnel::Tunnel};
+use super::{Door, Entry, connection::Arrival, host, path::Path, problem::Refusal, tunnel::Tunnel};
 use crate::doors::{claims::is_kept_back, grpc::Target as Called};
 use axum::{body::Body, response::Response};
 use http::{
@@ -95,7 +95,7 @@ pub(super) async fn answer(
     }
     let authority = host::authority(parts.version, &parts.uri, &parts.headers)?.unwrap_or(entry.host);
     let mut headers = passed_on(&parts.headers, authority, entry)?;
-    let scheme = parts.extensions.get::<Scheme>().unwrap_or(&Scheme::HTTP);
+    let scheme = parts.extensions.get::<Arrival>().map_or(&Scheme::HTTP, Arrival::scheme);
     headers.push((FORWARDED_PROTO.to_owned(), scheme.to_string()));
     let (tunnel, said) = Tunnel::of(parts).unzip();
     if tunnel.is_some() {

@@ -1,6 +1,6 @@
 //! A WebSocket of a service that takes HTTP as it is: the handshake is the service's, and bytes go both ways unread.
 
-use super::{connection::Kept, stream};
+use super::{connection::Arrival, stream};
 use crate::doors::credentials::is_bearer_protocol;
 use axum::{body::Body, response::Response};
 use bytes::{Bytes, BytesMut};
@@ -47,7 +47,7 @@ const SILENCE_MAX: Duration = Duration::from_secs(3600);
 /// One that is about to begin.
 pub(super) struct Tunnel {
     upgrade: OnUpgrade,
-    kept: Option<Kept>,
+    arrival: Option<Arrival>,
     /// Whether the caller named the protocol of this door, beside which it shows who it is.
     named: bool,
     said: mpsc::Sender<Result<Frame<Bytes>, Fault>>,
@@ -61,8 +61,8 @@ impl Tunnel {
         let (said, mut saying) = mpsc::channel(PIECES_MAX);
         let body = StreamBody::new(futures::stream::poll_fn(move |context| saying.poll_recv(context)));
         let named = stream::has_word(&parts.headers, SEC_WEBSOCKET_PROTOCOL, stream::PROTOCOL);
-        let kept = parts.extensions.get::<Kept>().cloned();
-        Some((Tunnel { upgrade, kept, named, said }, body.boxed_unsync()))
+        let arrival = parts.extensions.get::<Arrival>().cloned();
+        Some((Tunnel { upgrade, arrival, named, said }, body.boxed_unsync()))
     }
 
     /// What of a handshake is for the service: all but what is for the door.
@@ -104,9 +104,9 @@ impl Tunnel {
     }
 
     async fn run(self, heard: Carried) {
-        let Tunnel { upgrade, kept, said, .. } = self;
+        let Tunnel { upgrade, arrival, said, .. } = self;
         // The place of the connection is taken for as long as this goes on.
-        let _kept = kept;
+        let _arrival = arrival;
         let Ok(Ok(upgraded)) = timeout(PATIENCE, upgrade).await else {
             tracing::debug!("a connection did not become a WebSocket");
             return;

@@ -18,7 +18,7 @@ use super::{
     talk::{Call, checked},
 };
 use crate::doors::http::{
-    connection::Kept,
+    connection::Arrival,
     problem::{Refusal, in_band},
 };
 use axum::{body::Body, response::Response};
@@ -97,10 +97,10 @@ pub(super) fn open(
     let key = handshake(parts)?;
     let upgrade = parts.extensions.get::<OnUpgrade>().cloned();
     let upgrade = upgrade.ok_or_else(|| bad("this connection can't become a WebSocket"))?;
-    let kept = parts.extensions.get::<Kept>().cloned();
+    let arrival = parts.extensions.get::<Arrival>().cloned();
     tokio::spawn(async move {
         // The place of the connection is taken for as long as this goes on.
-        let _kept = kept;
+        let _arrival = arrival;
         match timeout(PATIENCE, upgrade).await {
             Ok(Ok(upgraded)) => {
                 let mut config = WebSocketConfig::default();
