@@ -5,6 +5,7 @@ use super::{
     entry::{Entry, written},
     segments::{self, lines},
 };
+use micro_sdk::wire::TraceId;
 use std::{collections::VecDeque, fs, io, path::Path, time::SystemTime};
 
 /// What is asked for.
@@ -16,13 +17,16 @@ pub struct Query {
     pub account: Option<String>,
     /// What was denied only.
     pub denied: bool,
+    /// What was asked in this trace only.
+    pub trace: Option<TraceId>,
 }
 
 impl Query {
     /// Whether an entry is asked for.
     pub(super) fn wants(&self, entry: &Entry) -> bool {
         let of_account = self.account.as_ref().is_none_or(|name| entry.account.as_ref() == Some(name));
-        of_account && (!self.denied || entry.verdict == "denied") && self.is_recent(&entry.time)
+        let of_trace = self.trace.is_none_or(|trace| entry.trace.as_ref() == Some(&trace.to_string()));
+        of_account && of_trace && (!self.denied || entry.verdict == "denied") && self.is_recent(&entry.time)
     }
 
     fn is_recent(&self, time: &str) -> bool {

@@ -3,7 +3,7 @@
 use super::{Node, node::Stake};
 use crate::{
     proto::{self, AuditEntry as Message},
-    wire::Fault,
+    wire::{Fault, TraceId},
 };
 use serde::Serialize;
 use std::time::{Duration, SystemTime};
@@ -22,6 +22,8 @@ pub struct AuditQuery {
     pub account: Option<String>,
     /// What was denied only.
     pub denied: bool,
+    /// Those of the requests in this trace only.
+    pub trace: Option<TraceId>,
     /// How many of those that are there, the last ones; 50 if nothing is said, 10,000 at most.
     pub limit: Option<u32>,
     /// Go on with those to come.
@@ -142,6 +144,7 @@ impl Node {
             denied: query.denied,
             limit: query.limit.unwrap_or(0),
             follow: query.follow,
+            trace: query.trace.map(|trace| trace.to_string()).unwrap_or_default(),
         })?;
         let late = || Fault::new(crate::wire::Code::Timeout, "the node does not answer in time");
         let begun = timeout(self.timeout(), client.list_audit(request)).await.map_err(|_| late())?;

@@ -11,7 +11,10 @@ use super::{
     unit,
 };
 use clap::Args;
-use micro_sdk::client::{AuditEntry, AuditQuery, Node};
+use micro_sdk::{
+    client::{AuditEntry, AuditQuery, Node},
+    wire::TraceId,
+};
 use schemars::JsonSchema;
 use serde::Serialize;
 use std::time::{Duration, SystemTime};
@@ -25,6 +28,7 @@ Examples:
   micro-node audit list -n 20
   micro-node audit list --denied --since 1h -o json
   micro-node audit list --account jane --namespace acme
+  micro-node audit list --trace 4bf92f3577b34da6a3ce929d0e0e4736
   micro-node audit list --follow -o jsonl | jq -r .resource"
 )]
 pub(super) struct List {
@@ -39,6 +43,10 @@ pub(super) struct List {
     /// Only what was denied
     #[arg(long)]
     denied: bool,
+
+    /// Only what was asked in this trace: the `trace_id` of an error, the `micro-trace-id` of an answer
+    #[arg(long, value_name = "ID")]
+    trace: Option<TraceId>,
 
     /// How many at most, the last ones [default: 50; with --follow 10]
     #[arg(long, short = 'n', value_name = "N", value_parser = clap::value_parser!(u32).range(0..=10_000))]
@@ -71,6 +79,7 @@ impl List {
             since: self.since.and_then(|since| SystemTime::now().checked_sub(since)),
             account: self.account.map(name),
             denied: self.denied,
+            trace: self.trace,
             limit: self.limit.or(self.follow.then_some(10)),
             follow: self.follow,
         };
@@ -119,16 +128,22 @@ fn show(entries: &[AuditEntry], output: &Output) -> Result<(), Failure> {
     if output.json() {
         return output.items(&AUDIT, entries, &Summary { count: entries.len() });
     }
-    let mut table = Table::new(["TIME", "VERDICT", "WHO", "ACTION", "RESOURCE", "DOOR", "PEER", "NOTE"]);
+    let columns = ["TIME", "VERDICT", "WHO", "ACTION", "RESOURCE", "DOOR", "PEER", "NOTE"];
+    let more: &[&'static str] = if output.wide() { &["TRACE"] } else { &[] };
+    let mut table = Table::new(columns.iter().chain(more).copied());
     for entry in entries {
         let tone = if entry.verdict == "denied" { Tone::Warning } else { Tone::Plain };
-        table.row_in(tone, cells(entry));
+        let trace = output.wide().then(|| or_nothing(&entry.trace));
+        table.row_in(tone, cells(entry).into_iter().chain(trace));
     }
     output.table(&table, "there is no such entry")
 }
 
+fn or_nothing(text: &str) -> String {
+    if text.is_empty() { NOTHING } else { text }.to_owned()
+}
+
 fn cells(entry: &AuditEntry) -> [String; 8] {
-    let or_nothing = |text: &str| if text.is_empty() { NOTHING } else { text }.to_owned();
     let verdict = if entry.verdict.is_empty() { &entry.event } else { &entry.verdict };
     let resource = match entry.namespace.as_str() {
         "" | "default" => entry.resource.clone(),

@@ -52,12 +52,16 @@ impl audit_server::Audit for Door {
     ) -> Result<Response<Self::ListAuditStream>, Status> {
         let (metadata, extensions, request) = request.into_parts();
         let context = context(&metadata, &extensions)?;
-        let ListAuditRequest { since_ms, account, denied, limit, follow } = request;
+        let ListAuditRequest { since_ms, account, denied, limit, follow, trace } = request;
         let since = Duration::from_millis(since_ms);
         let query = Query {
             since: (since_ms > 0).then(|| SystemTime::UNIX_EPOCH.checked_add(since)).flatten(),
             account: Some(account).filter(|account| !account.is_empty()).map(whole_name),
             denied,
+            trace: Some(trace)
+                .filter(|trace| !trace.is_empty())
+                .map(|trace| trace.parse().map_err(usage))
+                .transpose()?,
         };
         let limit = if limit == 0 && !follow { LIMIT_DEFAULT } else { limit.min(LIMIT_MAX) };
         let seat = self.seats.take()?;

@@ -298,13 +298,12 @@ fn context_of(headers: &HeaderMap, extensions: &Extensions) -> Result<Context, F
     // The acceptor puts it in; a request without one did not come through it.
     let caller = extensions.get::<Caller>().cloned();
     let caller = caller.ok_or_else(|| Fault::new(Code::Denied, "the caller is not known"))?;
-    let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
     Ok(Context {
         caller,
         origin: extensions.get::<Origin>().copied().unwrap_or_default(),
         again: false,
         deadline: deadline(headers)?,
-        trace: text("traceparent").and_then(crate::doors::http::trace_of),
+        trace: crate::doors::http::trace_of(headers),
         idempotency_key: None,
         attempts: crate::doors::http::attempts(headers)?,
         dry_run: false,

@@ -1,5 +1,6 @@
 //! What the headers of a request say about the call: its trace, its deadline, its key, and what it carries along.
 
+use super::REQUEST_ID;
 use crate::doors::claims::is_kept_back;
 use http::{HeaderMap, HeaderName, HeaderValue};
 use micro_actors::{is_reserved, policy::ATTEMPTS_MAX};
@@ -55,11 +56,19 @@ pub(super) fn idempotency_key(headers: &HeaderMap) -> Result<Option<u128>, Fault
     })
 }
 
-/// The trace id in a `traceparent` header (W3C Trace Context).
-pub(in crate::doors) fn trace_of(traceparent: &str) -> Option<TraceId> {
-    let mut parts = traceparent.split('-');
-    let (_version, trace) = (parts.next()?, parts.next()?);
-    trace.parse().ok().filter(|trace: &TraceId| trace.0 != 0)
+/// The trace that a request says it belongs to: that of its `traceparent` (W3C Trace Context), else its `x-request-id`,
+/// where that is a UUID or as many digits, as proxies and people's clients make them.
+pub(in crate::doors) fn trace_of(headers: &HeaderMap) -> Option<TraceId> {
+    let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
+    let parent = text("traceparent").and_then(|parent| id(parent.split('-').nth(1)?));
+    parent.or_else(|| text(REQUEST_ID.as_str()).and_then(|own| id(&own.replace('-', ""))))
+}
+
+/// An id of 32 hexadecimal digits; 0 is none.
+fn id(digits: &str) -> Option<TraceId> {
+    let plain = digits.len() == 32 && digits.bytes().all(|byte| byte.is_ascii_hexdigit());
+    let trace = u128::from_str_radix(digits, 16).ok().filter(|trace| plain && *trace != 0);
+    trace.map(TraceId)
 }
 
 /// The headers that a call carries along, checked and sorted.
@@ -111,10 +120,20 @@ mod tests {
 
     #[test]
     fn traces_are_read_from_traceparent() {
-        let trace = trace_of("00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01");
+        let told = |name: &'static str, value: &'static str| {
+            trace_of(&HeaderMap::from_iter([(
+                HeaderName::from_static(name),
+                HeaderValue::from_static(value),
+            )]))
+        };
+        let trace = told("traceparent", "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01");
         assert_eq!(trace.map(|trace| trace.to_string()).as_deref(), Some("0af7651916cd43dd8448eb211c80319c"));
-        assert_eq!(trace_of("00-00000000000000000000000000000000-b7ad6b7169203331-01"), None);
-        assert_eq!(trace_of("nonsense"), None);
+        assert_eq!(told("traceparent", "00-00000000000000000000000000000000-b7ad6b7169203331-01"), None);
+        assert_eq!(told("traceparent", "nonsense"), None);
+        assert_eq!(told("x-request-id", "0af76519-16cd-43dd-8448-eb211c80319c"), trace);
+        assert_eq!(told("x-request-id", "0AF7651916CD43DD8448EB211C80319C"), trace);
+        assert_eq!(told("x-request-id", "mine-7"), None);
+        assert_eq!(told("x-request-id", "+af7651916cd43dd8448eb211c80319c"), None);
     }
 
     #[test]

@@ -39,6 +39,7 @@ use crate::{
 use axum::{body::Body, extract::Request, response::Response};
 use body::Room;
 use compression::compressed;
+use connection::Arrival;
 use cors::{Origins, Page};
 use host::Hosts;
 use http::{
@@ -47,7 +48,7 @@ use http::{
     request::Parts,
 };
 use hyper::body::Body as _;
-use micro_actors::audit::{AuditEvent, Origin};
+use micro_actors::audit::AuditEvent;
 use micro_sdk::wire::{Fault, Namespace, ServiceName, TraceId};
 use problem::Refusal;
 use routes::{Latest, Routes};
@@ -192,8 +193,7 @@ impl Door {
     async fn handle(&self, request: Request) -> Response {
         let began = Instant::now();
         let (parts, body) = request.into_parts();
-        let trace = parts.headers.get("traceparent").and_then(|value| trace_of(value.to_str().ok()?));
-        let trace = trace.unwrap_or_else(|| self.local.trace());
+        let trace = trace_of(&parts.headers).unwrap_or_else(|| self.local.trace());
         let (page, answer) = match self.page(&parts) {
             Ok(page) => {
                 let answer = self.answer(&page, &parts, body, trace).await;
@@ -234,7 +234,7 @@ impl Door {
         if let Some(answer) = page.preflight(&parts.method, &parts.headers) {
             return Ok(answer);
         }
-        let origin = parts.extensions.get::<Origin>().copied().unwrap_or_default();
+        let origin = parts.extensions.get::<Arrival>().map(Arrival::origin).unwrap_or_default();
         let known = self.shared.credentials.known_or_nobody(&parts.headers);
         let known = known.map_err(|fault| {
             let nobody = &self.shared.credentials.nobody;
