@@ -8,8 +8,11 @@ use micro_sdk::wire::{Code, Fault};
 pub const FRAME_BYTES_MAX: usize = 8 << 20;
 /// How many pieces are taken from QUIC at once. A piece is about a packet, so this is about 90 KiB.
 const PIECES: usize = 64;
-/// How much is reserved on the word of a length alone; the rest is reserved as bytes come in.
-const RESERVE_MAX: usize = 256 << 10;
+/// How much is reserved on the word of a length alone: a frame of a blob, which is not moved then while it grows. It is
+/// memory only where bytes come in.
+const RESERVE_MAX: usize = 1 << 20;
+/// Of a longer frame there is room for so many times what has come of it.
+const RESERVE_FACTOR: usize = 4;
 const LENGTH_BYTES: usize = 4;
 
 /// Why frames can't be sent or received any more.
@@ -184,7 +187,7 @@ impl FrameReceiver {
         }
         if self.buffer.len() < LENGTH_BYTES + length {
             let missing = LENGTH_BYTES + length - self.buffer.len();
-            self.buffer.reserve(missing.min(RESERVE_MAX));
+            self.buffer.reserve(missing.min(RESERVE_MAX.max(RESERVE_FACTOR * self.buffer.len())));
             return Ok(None);
         }
         self.buffer.advance(LENGTH_BYTES);

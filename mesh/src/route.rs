@@ -25,7 +25,7 @@ pub enum LinkState {
 pub struct Route {
     /// The peer.
     pub node: NodeId,
-    /// Where it is dialled.
+    /// Where it is: of a direct link that is up the other end, else where it is dialled first.
     pub address: SocketAddr,
     /// The nodes that what is sent to it passes, the first one first; none if it goes there directly.
     pub relays: Vec<NodeId>,

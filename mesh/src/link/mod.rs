@@ -24,6 +24,7 @@ use micro_sdk::wire::NodeId;
 use pulse::Pulse;
 use quinn::{ConnectionError, TransportErrorCode, VarInt};
 use std::{
+    net::SocketAddr,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
@@ -212,6 +213,13 @@ impl Link {
         let pulse = self.pulse();
         let metric = || Some(LinkMetric::new(pulse.rtt_now()?, pulse.jitter(), pulse.loss()));
         (pulse.silence() < self.timeout).then(metric).flatten()
+    }
+
+    /// Where its other end is, of a direct one.
+    fn address(&self) -> Option<SocketAddr> {
+        let address = Some(self.connection.remote_address()).filter(|_| self.kind == LinkKind::Direct)?;
+        // A socket for both versions of IP has those of the older one in the form of the newer.
+        Some(SocketAddr::new(address.ip().to_canonical(), address.port()))
     }
 
     /// What the pings tell.

@@ -182,8 +182,7 @@ impl Peer {
     /// used.
     pub(crate) fn go(&self, relayed: Option<Path>) {
         let mut state = lock(&self.state);
-        if state.relayed != relayed {
-            state.relayed = relayed;
+        if state.go(relayed) {
             self.refresh(state);
             self.relayed.changed.notify_one();
             self.rerouted.notify_one();
@@ -380,6 +379,7 @@ impl Peer {
     pub(crate) fn route(&self) -> Route {
         let current = self.current();
         let is_relayed = current.as_ref().is_some_and(|link| link.kind == LinkKind::Relayed);
+        let reached = current.as_ref().and_then(|link| link.address());
         let (rtt, loss) = current.map_or((None, 0.0), |link| {
             let pulse = link.pulse();
             (pulse.rtt(), pulse.loss())
@@ -388,7 +388,7 @@ impl Peer {
         let relayed = state.relayed.filter(|_| is_relayed);
         Route {
             node: self.node,
-            address: state.place.address,
+            address: reached.unwrap_or(state.place.address),
             relays: relayed.map(|path| path.relays().to_vec()).unwrap_or_default(),
             state: state.shown,
             rtt,

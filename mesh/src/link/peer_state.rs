@@ -37,6 +37,14 @@ impl PeerState {
         self.links.iter().filter(|link| link.is_open() && fit(link)).max_by_key(rank).cloned()
     }
 
+    /// Takes note of the way to it. Returns whether it is another one.
+    pub(super) fn go(&mut self, relayed: Option<Path>) -> bool {
+        let moved = std::mem::replace(&mut self.relayed, relayed) != self.relayed;
+        let links = self.links.iter().filter(|link| moved && link.kind == LinkKind::Relayed);
+        links.for_each(|link| link.pulse().moved(Instant::now()));
+        moved
+    }
+
     /// Takes note of what is to be shown while `best` is the link in use. Returns whether it differs from before.
     pub(super) fn show(&mut self, best: Option<&Link>) -> bool {
         let shown = match best {

@@ -28,11 +28,13 @@ struct Sample {
 pub(crate) struct Pulse {
     samples: VecDeque<Sample>,
     heard: Instant,
+    /// Since when what is sent goes the way that it goes now, if it went another before.
+    moved: Option<Instant>,
 }
 
 impl Pulse {
     pub(super) fn new(now: Instant) -> Self {
-        Pulse { samples: VecDeque::new(), heard: now }
+        Pulse { samples: VecDeque::new(), heard: now, moved: None }
     }
 
     /// Takes note of an answered ping.
@@ -46,6 +48,11 @@ impl Pulse {
         self.heard = now;
     }
 
+    /// Takes note that what is sent goes another way from now on: what pings took before says nothing of that.
+    pub(super) fn moved(&mut self, now: Instant) {
+        self.moved = Some(now);
+    }
+
     /// When something was heard last.
     pub(super) fn heard(&self) -> Instant {
         self.heard
@@ -56,9 +63,11 @@ impl Pulse {
         self.heard.elapsed()
     }
 
-    /// The lowest round trip in the window.
+    /// The lowest round trip in the window, on the way of now; the last one on another, until that was tried.
     pub(crate) fn rtt(&self) -> Option<Duration> {
-        self.samples.iter().map(|sample| sample.rtt).min()
+        let of_now = |sample: &&Sample| self.moved.is_none_or(|moved| sample.at >= moved + sample.rtt);
+        let now = self.samples.iter().filter(of_now);
+        now.map(|sample| sample.rtt).min().or(self.samples.back().map(|sample| sample.rtt))
     }
 
     /// The lowest round trip of the last pings: what the way is like now. One slow answer of a busy host changes
@@ -110,6 +119,13 @@ mod tests {
             pulse.record(start + ms(1000 * second), ms(90), 600, 40);
         }
         assert_eq!((pulse.rtt_now(), pulse.rtt()), (Some(ms(90)), Some(ms(50))));
+        pulse.moved(start + ms(42_950));
+        assert_eq!(pulse.rtt(), Some(ms(90)), "the last there is");
+        pulse.record(start + ms(43_000), ms(60), 610, 40);
+        assert_eq!(pulse.rtt(), Some(ms(60)), "it was sent before, and is the last there is");
+        pulse.record(start + ms(44_000), ms(70), 620, 40);
+        pulse.record(start + ms(45_000), ms(75), 620, 40);
+        assert_eq!(pulse.rtt(), Some(ms(70)), "of the way of now");
     }
 
     #[test]

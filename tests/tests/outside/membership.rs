@@ -347,3 +347,27 @@ async fn who_leaves_waits_for_one_that_has_just_joined_to_take_its_blobs() -> an
     }
     Ok(())
 }
+
+#[tokio::test]
+async fn a_node_joins_by_any_address_of_another_and_uses_the_one_that_works() -> anyhow::Result<()> {
+    let root = tempfile::tempdir()?;
+    let port = UdpSocket::bind("127.0.0.1:0")?.local_addr()?.port();
+    let works = format!("127.0.0.1:{port}");
+    // Nobody is at the address that is dialled first.
+    let line = ["--mesh-listen", &works, "--advertise", &format!("127.0.0.1:1,{works}")].map(String::from);
+    let mut first = Member::new(root.path(), "first", line.to_vec())?;
+    first.start(&[]).await?;
+    let mut second = Member::new(root.path(), "second", Vec::new())?;
+    second.start(&first.invite("second").await?).await?;
+    until("it says where it reaches the other", SOON, async || {
+        let status = second.cli()?.json(&["status", "-o", "json"]).await?;
+        let nodes = status["nodes"].as_array().cloned().unwrap_or_default();
+        let path = nodes.iter().find(|node| node["name"] == "first").map(|node| node["path"].clone());
+        ensure!(path == Some(format!("direct {works}").into()), "{path:?}");
+        Ok(())
+    })
+    .await?;
+    let links = second.cli()?.json(&["network", "connections", "-o", "json"]).await?;
+    ensure!(links["items"][0]["address"] == works.as_str(), "{links}");
+    Ok(())
+}

@@ -1,6 +1,6 @@
 //! `micro-node network connections` and `graph`: the links between nodes.
 
-use super::{Failure, Globals, ListShape, Output, Shapes, ms, percent, session, unit};
+use super::{Failure, Globals, ListShape, NOTHING, Output, Shapes, ms, percent, reached_at, session, unit};
 use crate::cli::table::Table;
 use clap::Args;
 use micro_sdk::client::{Link, Links};
@@ -46,6 +46,9 @@ struct LinkItem<'a> {
     jitter_ms: f64,
     /// The share of packets sent that were lost, from 0 to 1.
     loss: f64,
+    /// The address at the other end, of a link of the asked node that is used.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    address: Option<String>,
 }
 
 /// What there is to say of the links.
@@ -60,17 +63,36 @@ struct LinksSummary {
 const LINKS: ListShape<LinkItem<'static>, LinksSummary> =
     ListShape::new("network-links", &["network connections", "network graph"]);
 
+const COLUMNS: [&str; 5] = ["FROM", "TO", "RTT", "JITTER", "LOSS"];
+
 pub(super) const SHAPES: Shapes = &[&LINKS];
 
 impl Connections {
     pub(super) fn run(self, globals: &Globals, output: &Output) -> Result<(), Failure> {
-        let (links, here) = session::run(globals, async |node| {
+        let (links, status) = session::run(globals, async |node| {
             let status = node.status().await?;
-            Ok((node.links().await?, status.seen_by.to_string()))
+            Ok((node.links().await?, status))
         })?;
+        let here = status.seen_by.to_string();
         let mut items = items(&links);
         items.retain(|link| link.from_id == here);
-        show(&items, links.nodes.len(), output, "the node has no links: it is alone, or reaches no other")
+        for item in &mut items {
+            let other = status.nodes.iter().find(|node| node.id.to_string() == item.to_id);
+            item.address = other.and_then(|node| reached_at(node)).map(str::to_owned);
+        }
+        if output.json() {
+            return output.items(
+                &LINKS,
+                &items,
+                &LinksSummary { count: items.len(), nodes: links.nodes.len() },
+            );
+        }
+        let mut table = Table::new(COLUMNS.into_iter().chain(["ADDRESS"]));
+        for item in &items {
+            let address = item.address.clone().unwrap_or_else(|| NOTHING.to_owned());
+            table.row(cells(item).into_iter().chain([address]));
+        }
+        output.table(&table, "the node has no links: it is alone, or reaches no other")
     }
 }
 
@@ -81,7 +103,16 @@ impl Graph {
         if self.dot && !output.json() {
             return output.text(dot(&links, &items).trim_end());
         }
-        show(&items, links.nodes.len(), output, "there are no links: the node is alone, or reaches no other")
+        if output.json() {
+            return output.items(
+                &LINKS,
+                &items,
+                &LinksSummary { count: items.len(), nodes: links.nodes.len() },
+            );
+        }
+        let mut table = Table::new(COLUMNS);
+        items.iter().for_each(|item| table.row(cells(item)));
+        output.table(&table, "there are no links: the node is alone, or reaches no other")
     }
 }
 
@@ -93,22 +124,15 @@ fn items(links: &Links) -> Vec<LinkItem<'_>> {
         let [(from, from_id), (to, to_id)] =
             [from, to].map(|id| (names.get(id.as_str()).copied().unwrap_or(id), id.as_str()));
         let (rtt_ms, jitter_ms) = (ms(*rtt), ms(*jitter));
-        items.push(LinkItem { from, from_id, to, to_id, rtt_ms, jitter_ms, loss: *loss });
+        items.push(LinkItem { from, from_id, to, to_id, rtt_ms, jitter_ms, loss: *loss, address: None });
     }
     items.sort_by_key(|link| (link.from, link.to));
     items
 }
 
-fn show(items: &[LinkItem<'_>], nodes: usize, output: &Output, hint: &str) -> Result<(), Failure> {
-    if output.json() {
-        return output.items(&LINKS, items, &LinksSummary { count: items.len(), nodes });
-    }
-    let mut table = Table::new(["FROM", "TO", "RTT", "JITTER", "LOSS"]);
-    for link in items {
-        let [rtt, jitter] = [link.rtt_ms, link.jitter_ms].map(unit::milliseconds);
-        table.row([link.from.to_owned(), link.to.to_owned(), rtt, jitter, percent(link.loss)]);
-    }
-    output.table(&table, hint)
+fn cells(link: &LinkItem<'_>) -> [String; 5] {
+    let [rtt, jitter] = [link.rtt_ms, link.jitter_ms].map(unit::milliseconds);
+    [link.from.to_owned(), link.to.to_owned(), rtt, jitter, percent(link.loss)]
 }
 
 /// The links as Graphviz draws them: one line for the two directions of a link.

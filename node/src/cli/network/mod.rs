@@ -143,3 +143,8 @@ fn percent(share: f64) -> String {
         share => format!("{:.1}%", 100.0 * share),
     }
 }
+
+/// The address of a node to which there is a direct link that is up.
+fn reached_at(node: &NodeStatus) -> Option<&str> {
+    node.path.as_deref()?.strip_prefix("direct ")
+}

@@ -1,6 +1,6 @@
 //! `micro-node network routes`: where calls of services go.
 
-use super::{Failure, Globals, ListShape, Output, Shapes, session};
+use super::{Failure, Globals, ListShape, Output, Shapes, reached_at, session};
 use crate::cli::{
     table::{NOTHING, Table},
     unit,
@@ -47,7 +47,7 @@ pub(super) struct Routes {
 pub(super) struct RouteItem<'a> {
     /// The service.
     pub service: &'a str,
-    /// Where the node is dialled that offers it.
+    /// Where the node is reached that offers it, if there is a direct link; else where it is dialled first.
     address: &'a str,
     /// The first node on the way there; none if the service is on the asked node.
     gateway: Option<&'a str>,
@@ -185,7 +185,7 @@ fn route<'a>(status: &Status, service: &'a str, node: &'a NodeStatus) -> RouteIt
     };
     RouteItem {
         service,
-        address: &node.address,
+        address: reached_at(node).unwrap_or(&node.address),
         gateway: path.first().copied().filter(|_| !here && link != "down"),
         router: &node.name,
         router_id: node.id.to_string(),
