@@ -238,11 +238,19 @@ impl Policy {
         within("retry.burst", retry.burst.into(), 0.0, 1000.0)?;
         time("retry.backoff", retry.backoff)?;
         time("retry.backoff_max", retry.backoff_max)?;
+        let up_to = |path: &str, is: Duration, most: Duration| match is <= most {
+            true => Ok(()),
+            false => {
+                Err(wrong(path, format!("{is:?} is longer than {path}_max, which is {most:?}: set both")))
+            }
+        };
+        up_to("retry.backoff", retry.backoff, retry.backoff_max)?;
         within("hedge.quantile", hedge.quantile, 0.5, 0.999)?;
         time("hedge.least", hedge.least)?;
         within("breaker.failures", breaker.failures.into(), 1.0, 1000.0)?;
         time("breaker.open", breaker.open)?;
         time("breaker.open_max", breaker.open_max)?;
+        up_to("breaker.open", breaker.open, breaker.open_max)?;
         within("breaker.failing", breaker.failing, 0.01, 1.0)?;
         within("breaker.least_calls", breaker.least_calls.into(), 1.0, 1e6)?;
         within("breaker.ejected", breaker.ejected, 0.0, 1.0)?;
@@ -276,10 +284,16 @@ impl Policy {
     }
 }
 
-/// What serde says, without the place in a text that nobody has written so.
+/// What serde says, without the place in a text that nobody has written so, and without Rust's names of numbers.
 fn reason(error: &serde_json::Error) -> String {
     let text = error.to_string();
-    text.rsplit_once(" at line ").map_or(text.clone(), |(reason, _)| reason.to_owned())
+    let text = text.rsplit_once(" at line ").map_or(text.as_str(), |(reason, _)| reason);
+    let bare = |(rust, words): (&str, String)| Some(format!("{}{words}", text.strip_suffix(rust)?));
+    let up_to = |most: u32| format!("a number from 0 to {most}");
+    [("u8", up_to(u8::MAX.into())), ("u32", up_to(u32::MAX)), ("f64", "a number".to_owned())]
+        .into_iter()
+        .find_map(bare)
+        .unwrap_or_else(|| text.to_owned())
 }
 
 fn wrong(path: &str, why: String) -> Fault {
@@ -329,7 +343,16 @@ mod tests {
             (r#"{"retrys": {}}"#, "unknown field `retrys`"),
             (r#"{"retry": {"attempts": 0}}"#, "at retry.attempts: 0 is not between 1 and 10"),
             (r#"{"retry": {"backoff": "soon"}}"#, "at retry.backoff:"),
+            (
+                r#"{"retry": {"backoff": "2s"}}"#,
+                "at retry.backoff: 2s is longer than retry.backoff_max, which is 1s",
+            ),
+            (
+                r#"{"retry": {"attempts": 300}}"#,
+                "at retry.attempts: invalid value: integer `300`, expected a number from 0 to 255",
+            ),
             (r#"{"retry": {"budget": 2}}"#, "at retry.budget: 2 is not between 0 and 1"),
+            (r#"{"breaker": {"open": "10m", "open_max": "1s"}}"#, "at breaker.open: 600s is longer than"),
             (r#"{"hedge": {"quantile": 0.2}}"#, "at hedge.quantile"),
             (r#"{"limit": {"most": 4, "least": 8}}"#, "at limit.least: 8 is not between 1 and 4"),
             (r#"{"route": [{"weight": 0}]}"#, "all weights are 0"),

@@ -226,7 +226,7 @@ async fn call_http(line: &Line, authority: &Authority, head: &Head, body: Bytes)
         match error {
             LineError::Unreached(_) => Fault::new(Code::Unavailable, message),
             LineError::Broken(_) => Fault::new(Code::Unavailable, message).effect_unknown(),
-            LineError::TooLong(_) => {
+            LineError::BrokenOff(_) | LineError::TooLong(_) => {
                 Fault::new(Code::Failed, format!("{}: {error}", head.service)).effect_unknown()
             }
         }

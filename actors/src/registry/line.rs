@@ -2,7 +2,7 @@
 
 use super::connections::{Connections, Unreached, Windows, is_refusal};
 use bytes::{Bytes, BytesMut};
-use h2::RecvStream;
+use h2::{Reason, RecvStream};
 use http::{Request, StatusCode};
 use std::net::SocketAddr;
 
@@ -18,6 +18,9 @@ pub(super) enum LineError {
     /// It may have been done.
     #[error("{0}")]
     Broken(String),
+    /// It ended the request by itself, and is there for others.
+    #[error("it has broken the request off ({0}): a gRPC server does so with a call in JSON")]
+    BrokenOff(Reason),
     /// It was done, and what came of it is too much.
     #[error("the answer has more than {0} bytes")]
     TooLong(usize),
@@ -78,7 +81,10 @@ async fn gather(mut body: RecvStream, most: usize) -> Result<Bytes, LineError> {
 fn broken(error: h2::Error) -> LineError {
     match is_refusal(&error) {
         true => Unreached("it takes no more requests".to_owned()).into(),
-        false => LineError::Broken(error.to_string()),
+        false => match error.reason().filter(|_| error.is_remote() && error.is_reset()) {
+            Some(reason) => LineError::BrokenOff(reason),
+            None => LineError::Broken(error.to_string()),
+        },
     }
 }
 

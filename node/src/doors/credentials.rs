@@ -64,6 +64,7 @@ impl Credentials {
         match bearer(headers)? {
             Some(token) if self.secret.matches(token) => Ok(Known::without_token(Caller::Admin)),
             Some(token) if token.contains('.') => account(&self.guard, token),
+            Some("") => Err(refused("the header `authorization` shows no bearer token")),
             Some(_) => Err(refused("the bearer token is wrong")),
             // That it comes from this host is not its sender's doing: a node sends it, to a door that somebody has
             // registered as a service.

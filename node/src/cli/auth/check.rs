@@ -3,6 +3,7 @@
 use super::{
     failure::Failure,
     globals::Globals,
+    hint,
     output::Output,
     secret, session,
     shape::{ItemShape, Shapes},
@@ -81,8 +82,15 @@ impl Check {
             (None, Some(token)) => CheckedFor::Token(Token::new(token.as_str())),
             (None, None) => CheckedFor::Caller,
         };
+        let named = match &subject {
+            CheckedFor::Account { name, .. } => name.clone(),
+            _ => String::new(),
+        };
         let checked =
-            session::run(globals, async |node| Ok(node.auth().check(subject, &self.resource).await?))?;
+            session::run(globals, async |node| match node.auth().check(subject, &self.resource).await {
+                Ok(checked) => Ok(checked),
+                Err(fault) => Err(hint::account(fault, &node, &named).await.into()),
+            })?;
         if output.json() {
             let item = CheckItem {
                 granted: checked.granted,

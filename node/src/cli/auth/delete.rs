@@ -4,6 +4,7 @@ use super::{
     confirmation, done,
     failure::Failure,
     globals::Globals,
+    hint,
     output::Output,
     session,
     shape::{ItemShape, Shapes},
@@ -122,7 +123,10 @@ impl Delete {
                     confirmation::ask(globals, &format!("Delete the rule {id} of namespace {namespace}?"))?;
                 }
                 session::run(globals, async |node| {
-                    Ok(node.auth().dry_run(dry_run).delete_rule(&id).await?)
+                    match node.auth().dry_run(dry_run).delete_rule(&id).await {
+                        Ok(()) => Ok(()),
+                        Err(fault) => Err(hint::rule(fault, &node, &id).await.into()),
+                    }
                 })?;
                 if output.json() {
                     let item = RuleItem { namespace: namespace.as_str(), id: &id, deleted: !dry_run };
@@ -137,7 +141,10 @@ impl Delete {
                     confirmation::ask(globals, &question)?;
                 }
                 session::run(globals, async |node| {
-                    Ok(node.auth().dry_run(dry_run).delete_account(&name).await?)
+                    match node.auth().dry_run(dry_run).delete_account(&name).await {
+                        Ok(()) => Ok(()),
+                        Err(fault) => Err(hint::account(fault, &node, &name).await.into()),
+                    }
                 })?;
                 if output.json() {
                     let item = AccountItem { namespace: namespace.as_str(), name: &name, deleted: !dry_run };
@@ -159,7 +166,10 @@ impl Revoke {
         )?;
         session::run(globals, async |node| match self.kind {
             Some(AccountKind::Service) => Ok(node.auth().revoke_service(&name).await?),
-            _ => Ok(node.auth().revoke_account(&name).await?),
+            _ => match node.auth().revoke_account(&name).await {
+                Ok(()) => Ok(()),
+                Err(fault) => Err(hint::account(fault, &node, &name).await.into()),
+            },
         })?;
         if output.json() {
             let item = RevokeItem { namespace: namespace.as_str(), name: &name, revoked: true };

@@ -12,6 +12,7 @@ use super::{
     confirmation,
     failure::{self, Failure},
     globals::{self, Globals},
+    hint,
     output::{self, Output},
     secret, session,
     shape::{self, Shapes},

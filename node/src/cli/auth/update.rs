@@ -5,6 +5,7 @@ use super::{
     done,
     failure::Failure,
     globals::Globals,
+    hint,
     list::{AccountItem, RuleItem},
     output::Output,
     session,
@@ -117,7 +118,10 @@ impl UpdateRule {
         let denies = access.map(|access| access == Access::Denied);
         let change = RuleChange { scope, resource, denies, priority };
         let rule = session::run(globals, async |node| {
-            Ok(node.auth().dry_run(dry_run).update_rule(id, change).await?)
+            match node.auth().dry_run(dry_run).update_rule(id.clone(), change).await {
+                Ok(rule) => Ok(rule),
+                Err(fault) => Err(hint::rule(fault, &node, &id).await.into()),
+            }
         })?;
         if output.json() {
             return output.item(&RULE, &RuleItem::from(&rule));
@@ -133,7 +137,10 @@ impl UpdateAccount {
         let ends = !remove_scopes.is_empty();
         let change = AccountChange { add_scopes, remove_scopes, metadata: metadata.into_iter().collect() };
         let account = session::run(globals, async |node| {
-            Ok(node.auth().dry_run(dry_run).update_account(name, change).await?)
+            match node.auth().dry_run(dry_run).update_account(name.clone(), change).await {
+                Ok(account) => Ok(account),
+                Err(fault) => Err(hint::account(fault, &node, &name).await.into()),
+            }
         })?;
         if output.json() {
             return output.item(&ACCOUNT, &AccountItem::from(&account));

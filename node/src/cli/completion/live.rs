@@ -1,113 +1,69 @@
-//! The command tree with what is there just now: services, their endpoints and fields, and environments.
+//! The command tree with what is there just now: services, their endpoints and fields, accounts, nodes and the like.
 
-use super::super::{Cli, dynamic, globals::Globals, profile::Profile, session, shape};
-use crate::request::{Schema, Spellings};
-use clap::{Arg, ArgMatches, Command, CommandFactory, FromArgMatches};
-use clap_complete::engine::{ArgValueCandidates, CompletionCandidate, SubcommandCandidates};
-use micro_actors::is_opaque;
-use micro_sdk::{
-    client::{Node, ServiceDescription, ServiceListing},
-    wire::{Fault, ServiceName},
+use super::{
+    super::{Cli, dynamic, profile::Profile},
+    names::Names,
+    typed::Typed,
 };
+use crate::request::{Schema, Spellings};
+use clap::{Arg, Command, CommandFactory};
+use clap_complete::engine::{ArgValueCandidates, SubcommandCandidates};
+use micro_sdk::client::ServiceDescription;
 use serde_json::Value;
-use std::{collections::BTreeSet, env, ffi::OsString, time::Duration};
+use std::collections::BTreeSet;
 
-/// How long a node may take. Who presses a key waits for it, and a list without services is a list too.
-const PATIENCE: Duration = Duration::from_millis(700);
+/// The arguments that are names of what is there, by the command that they are of.
+const NAMED: &[(&str, &str, Names)] = &[
+    ("", "target", Names::Environments),
+    ("env get", "name", Names::Environments),
+    ("env set", "name", Names::Environments),
+    ("env del", "name", Names::Environments),
+    ("schema", "shape", Names::Shapes),
+    ("services", "name", Names::Services),
+    ("registry get", "name", Names::Services),
+    ("registry watch", "name", Names::Services),
+    ("registry deregister", "name", Names::Services),
+    ("registry report", "name", Names::Services),
+    ("policy set", "service", Names::Services),
+    ("policy get", "service", Names::Services),
+    ("policy check", "service", Names::Services),
+    ("policy delete", "service", Names::Services),
+    ("call", "service", Names::Callable),
+    ("call", "endpoint", Names::Endpoints),
+    ("call", "instance", Names::Instances),
+    ("stream", "service", Names::Callable),
+    ("stream", "endpoint", Names::Endpoints),
+    ("status", "name", Names::NodesAndServices),
+    ("drain", "node", Names::Nodes),
+    ("network ping", "node", Names::Nodes),
+    ("network explain", "nodes", Names::Nodes),
+    ("audit verify", "node", Names::Nodes),
+    ("audit list", "account", Names::Accounts),
+    ("cluster remove", "node", Names::Nodes),
+    ("cluster transfer", "node", Names::Nodes),
+    ("auth check", "account", Names::Accounts),
+    ("auth revoke", "account", Names::Accounts),
+    ("auth update account", "name", Names::Accounts),
+    ("auth delete account", "name", Names::Accounts),
+    ("auth update rule", "id", Names::Rules),
+    ("auth delete rule", "id", Names::Rules),
+    ("login", "account", Names::Accounts),
+    ("store", "database", Names::Databases),
+    ("store", "table", Names::Tables),
+];
 
 /// The commands, and behind them what the words that are typed so far lead to.
 pub(super) fn command(profile: &Profile) -> Command {
     let typed = Typed::read(profile);
-    let environments: Vec<String> = profile.environments().keys().cloned().collect();
-    let named = move || environments.iter().map(CompletionCandidate::new).collect::<Vec<_>>();
-    let asked = typed.clone();
-    let services = move || asked.as_ref().map(Typed::services).unwrap_or_default();
-    let asked = typed.clone();
-    let callable = move || asked.as_ref().map(Typed::callable).unwrap_or_default();
-    let asked = typed.clone();
-    let endpoints = move || asked.as_ref().map(Typed::endpoints_of_call).unwrap_or_default();
-    let shapes =
-        || shape::all().iter().map(|shape| CompletionCandidate::new(shape.title().name)).collect::<Vec<_>>();
-    let called = callable.clone();
-    let calls = move |command: Command| {
-        command
-            .mut_arg("service", |arg| arg.add(ArgValueCandidates::new(called.clone())))
-            .mut_arg("endpoint", |arg| arg.add(ArgValueCandidates::new(endpoints.clone())))
-            // What is changed moves behind the rest: so all that have a place are, in their order.
-            .mut_arg("body", |arg| arg)
+    let candidates = |names: Names| {
+        let (typed, profile) = (typed.clone(), profile.clone());
+        move || names.candidates(typed.as_ref(), &profile)
     };
-    let one = |command: Command| {
-        let named = named.clone();
-        command.mut_arg("name", |arg| arg.add(ArgValueCandidates::new(named)))
-    };
-    let known = |names: fn(&Typed) -> Vec<CompletionCandidate>| {
-        let asked = typed.clone();
-        ArgValueCandidates::new(move || asked.as_ref().map(names).unwrap_or_default())
-    };
-    let node = |command: Command| command.mut_arg("node", |arg| arg.add(known(Typed::nodes)));
-    let account = |name: &'static str| {
-        let known = known(Typed::accounts);
-        move |command: Command| command.mut_arg(name, |arg| arg.add(known))
-    };
-    let command = Cli::command()
-        .mut_arg("target", |arg| arg.add(ArgValueCandidates::new(named.clone())))
-        .mut_subcommand("services", |command| {
-            command.mut_arg("name", |arg| arg.add(ArgValueCandidates::new(services.clone())))
-        })
-        .mut_subcommand("registry", |command| {
-            let named = |command: Command| {
-                let services = services.clone();
-                command.mut_arg("name", |arg| arg.add(ArgValueCandidates::new(services)))
-            };
-            ["get", "watch", "deregister", "report"]
-                .into_iter()
-                .fold(command, |command, verb| command.mut_subcommand(verb, named))
-        })
-        .mut_subcommand("policy", |command| {
-            let named = |command: Command| {
-                let services = services.clone();
-                command.mut_arg("service", |arg| arg.add(ArgValueCandidates::new(services)))
-            };
-            ["set", "get", "check", "delete"]
-                .into_iter()
-                .fold(command, |command, verb| command.mut_subcommand(verb, named))
-        })
-        .mut_subcommand("call", |command| calls(command).mut_arg("fields", |arg| arg))
-        .mut_subcommand("stream", &calls)
-        .mut_subcommand("schema", |command| {
-            command.mut_arg("shape", |arg| arg.add(ArgValueCandidates::new(shapes)))
-        })
-        .mut_subcommand("env", |command| {
-            command.mut_subcommand("get", one).mut_subcommand("set", one).mut_subcommand("del", one)
-        })
-        .mut_subcommand("status", |command| {
-            command.mut_arg("name", |arg| {
-                arg.add(known(|typed| typed.nodes().into_iter().chain(typed.services()).collect()))
-            })
-        })
-        .mut_subcommand("drain", node)
-        .mut_subcommand("network", |command| {
-            command.mut_subcommand("ping", node).mut_subcommand("explain", |command| {
-                command.mut_arg("nodes", |arg| arg.add(known(Typed::nodes)))
-            })
-        })
-        .mut_subcommand("audit", |command| command.mut_subcommand("verify", node))
-        .mut_subcommand("cluster", |command| {
-            command.mut_subcommand("remove", node).mut_subcommand("transfer", node)
-        })
-        .mut_subcommand("auth", |command| {
-            let rule = |command: Command| command.mut_arg("id", |arg| arg.add(known(Typed::rules)));
-            command
-                .mut_subcommand("check", account("account"))
-                .mut_subcommand("revoke", account("account"))
-                .mut_subcommand("update", |command| {
-                    command.mut_subcommand("account", account("name")).mut_subcommand("rule", rule)
-                })
-                .mut_subcommand("delete", |command| {
-                    command.mut_subcommand("account", account("name")).mut_subcommand("rule", rule)
-                })
-        })
-        .add(SubcommandCandidates::new(callable));
+    let command = NAMED.iter().fold(Cli::command(), |command, (path, arg, names)| {
+        let path: Vec<&str> = path.split_whitespace().collect();
+        named(command, &path, arg, &ArgValueCandidates::new(candidates(*names)))
+    });
+    let command = command.add(SubcommandCandidates::new(candidates(Names::Callable)));
     let command = with_one_name_each(command);
     match typed.as_ref().and_then(|typed| typed.describe(typed.service.as_deref()?)) {
         Some(service) => command.subcommand(as_command(&service)),
@@ -115,103 +71,20 @@ pub(super) fn command(profile: &Profile) -> Command {
     }
 }
 
+/// Has an argument of the command at `path` be one of these.
+fn named(command: Command, path: &[&str], arg: &str, candidates: &ArgValueCandidates) -> Command {
+    match path {
+        [] => command.mut_args(|one| if one.get_id() == arg { one.add(candidates.clone()) } else { one }),
+        [verb, below @ ..] => command.mut_subcommands(|one| {
+            if one.get_name() == *verb { named(one, below, arg, candidates) } else { one }
+        }),
+    }
+}
+
 /// Has other names of commands understood, and not offered beside the first.
 fn with_one_name_each(command: Command) -> Command {
     let others: Vec<String> = command.get_all_aliases().map(str::to_owned).collect();
     command.visible_alias(None).aliases(others).mut_subcommands(with_one_name_each)
-}
-
-/// What is typed, without the word at its end, which is not finished.
-#[derive(Clone)]
-struct Typed {
-    words: Vec<OsString>,
-    matches: ArgMatches,
-    profile: Profile,
-    /// The first word that is no flag, if it may be a service.
-    service: Option<String>,
-}
-
-impl Typed {
-    /// Reads the words behind the `--` that a shell puts before them.
-    fn read(profile: &Profile) -> Option<Self> {
-        let words = env::args_os().skip_while(|word| word != "--").skip(2).collect::<Vec<_>>();
-        let (_, finished) = words.split_last()?;
-        // The most words that are flags of micro-node itself: then a command may follow.
-        let leading = (0..=finished.len()).rev().find_map(|count| {
-            let line = ["micro-node".into()].into_iter().chain(finished[..count].iter().cloned());
-            let line = line.chain(["services".into()]);
-            let matches = Cli::command().try_get_matches_from(line).ok()?;
-            let (name, services) = matches.subcommand()?;
-            let bare = name == "services" && services.get_one::<ServiceName>("name").is_none();
-            bare.then_some((count, matches))
-        });
-        let (count, matches) = leading?;
-        let service = finished.get(count).and_then(|word| word.to_str()).map(str::to_owned);
-        let own = Cli::command();
-        let service = service.filter(|word| own.find_subcommand(word).is_none());
-        Some(Typed { words: finished.to_vec(), matches, profile: profile.clone(), service })
-    }
-
-    /// Asks the node that is meant.
-    fn ask<T>(&self, work: impl AsyncFnOnce(Node) -> Result<T, Fault>) -> Option<T> {
-        let mut globals = Globals::from_arg_matches(&self.matches).ok()?;
-        globals.complete(&self.matches, &self.profile).ok()?;
-        // What is typed next is not a token.
-        if globals.token.as_deref() == Some("-") {
-            return None;
-        }
-        globals.timeout = PATIENCE;
-        session::run(&globals, async |node| Ok(work(node).await?)).ok()
-    }
-
-    fn services(&self) -> Vec<CompletionCandidate> {
-        self.services_that(|_| true)
-    }
-
-    /// The services that can be called by name: those that take all as it is have no endpoints to call.
-    fn callable(&self) -> Vec<CompletionCandidate> {
-        self.services_that(|service| {
-            service.instances.iter().flat_map(|instance| &instance.endpoints).any(|name| !is_opaque(name))
-        })
-    }
-
-    fn services_that(&self, wanted: impl Fn(&ServiceListing) -> bool) -> Vec<CompletionCandidate> {
-        let services = self.ask(async |node| node.services().await).unwrap_or_default();
-        let candidate =
-            |name: String| CompletionCandidate::new(name).help(Some("a service of the mesh".into()));
-        services.into_iter().filter(wanted).map(|service| candidate(service.name)).collect()
-    }
-
-    /// The nodes of the mesh, by name.
-    fn nodes(&self) -> Vec<CompletionCandidate> {
-        let status = self.ask(async |node| node.status().await);
-        let nodes = status.map(|status| status.nodes).unwrap_or_default();
-        nodes.into_iter().map(|node| CompletionCandidate::new(node.name)).collect()
-    }
-
-    fn accounts(&self) -> Vec<CompletionCandidate> {
-        let accounts = self.ask(async |node| node.auth().accounts().await).unwrap_or_default();
-        accounts.into_iter().map(|account| CompletionCandidate::new(account.name)).collect()
-    }
-
-    fn rules(&self) -> Vec<CompletionCandidate> {
-        let rules = self.ask(async |node| node.auth().rules().await).unwrap_or_default();
-        rules.into_iter().map(|rule| CompletionCandidate::new(rule.id)).collect()
-    }
-
-    fn describe(&self, service: &str) -> Option<ServiceDescription> {
-        let service: ServiceName = service.parse().ok()?;
-        self.ask(async |node| node.service(service.as_str()).await)
-    }
-
-    /// The endpoints of the service behind `call` or `stream`.
-    fn endpoints_of_call(&self) -> Vec<CompletionCandidate> {
-        let mut behind = self.words.iter().skip_while(|word| *word != "call" && *word != "stream");
-        let service = behind.nth(1).and_then(|word| word.to_str());
-        let described = service.and_then(|service| self.describe(service));
-        let endpoints = described.map(|service| service.endpoints).unwrap_or_default();
-        endpoints.into_iter().map(|endpoint| CompletionCandidate::new(endpoint.name)).collect()
-    }
 }
 
 /// A service as a command: its endpoints, each with its fields.
@@ -260,4 +133,20 @@ fn without_globals(mut command: Command) -> Command {
         }
     }
     command
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_named_is_there() {
+        for (path, arg, _) in NAMED {
+            let command = Cli::command();
+            let found =
+                path.split_whitespace().try_fold(&command, |command, verb| command.find_subcommand(verb));
+            let found = found.unwrap_or_else(|| panic!("there is no command {path:?}"));
+            assert!(found.get_arguments().any(|one| one.get_id() == *arg), "{path} has no {arg}");
+        }
+    }
 }

@@ -2,6 +2,8 @@
 //! node for the rest.
 
 mod live;
+mod names;
+mod typed;
 
 use super::{failure::Failure, output::Output, profile::Profile};
 use clap::{Args, ValueEnum};

@@ -64,7 +64,9 @@ impl Language {
             }
             Language::Toml => toml::from_str(text).map_err(|error| {
                 let at = error.span().map_or(0, |span| span.start.min(text.len()));
-                refused(format!("at line {}", text[..text.floor_char_boundary(at)].matches('\n').count() + 1))
+                let line = text[..text.floor_char_boundary(at)].matches('\n').count() + 1;
+                // It says what is wrong with the form, and nothing of what stands there.
+                refused(format!("at line {line}: {}", error.message()))
             })?,
             Language::Yaml => unique::read(yaml_serde::Deserializer::from_str(text))?.map_err(|error| {
                 refused(error.location().map_or_else(String::new, |at| format!("at line {}", at.line())))

@@ -199,6 +199,9 @@ fn no_endpoint(line: &Line, service: &ServiceDescription, spellings: &Spellings)
         service.endpoints.iter().map(|endpoint| spellings.shortest(&endpoint.name)).collect();
     let message = format!("service {:?} has no endpoint {asked:?}", service.name);
     let mut fault = Fault::new(Code::NotFound, message);
+    if let Some(field) = line.endpoint.iter().find(|word| word.contains('=')) {
+        return fault.help(format!("a field of the request is written with two dashes: --{field}"));
+    }
     if let Some(near) = nearest(&asked, known.iter().copied()) {
         fault = fault.help(format!("did you mean `micro-node {} {near}`?", service.name));
     }

@@ -4,6 +4,7 @@ mod calls;
 pub(crate) mod clerk;
 mod corpus;
 mod documents;
+mod hedged;
 mod mcp;
 mod pages;
 mod platform;
