@@ -75,7 +75,7 @@ pub(crate) async fn ask(
     };
     let internal = |error: &dyn std::fmt::Display| Fault::new(Code::Internal, error.to_string());
     let client =
-        client(identity.cluster, trust, &inner.seams, inner.segments).map_err(|error| internal(&error))?;
+        client(identity.cluster, trust, &inner.seams, inner.transport).map_err(|error| internal(&error))?;
     let connecting = inner
         .endpoint
         .connect_with(client, address, SERVER_NAME)
@@ -103,7 +103,7 @@ fn client(
     cluster: ClusterId,
     trust: &Trust,
     seams: &Seams,
-    segments: bool,
+    transport: tls::Transport,
 ) -> Result<quinn::ClientConfig, tls::TlsError> {
     let believed = Believed::Authorities(tls::verifier(tls::roots(trust)?)?);
     let verifier = MeshVerifier { cluster, believed };
@@ -111,7 +111,7 @@ fn client(
         .with_custom_certificate_verifier(Arc::new(verifier))
         .with_no_client_auth();
     config.alpn_protocols = vec![RENEWAL_PROTOCOL.to_vec()];
-    tls::finish_client(config, segments)
+    tls::finish_client(config, transport)
 }
 
 #[cfg(test)]

@@ -31,6 +31,8 @@ use std::{
 /// How long a connection lives without a sign of the peer. Less would break links at every pause of a busy
 /// host; more would leave callers waiting for the dead.
 pub(crate) const IDLE_TIMEOUT: Duration = Duration::from_secs(5);
+/// By how much a connection outlives the time after which no way leads over it.
+const OUTLIVES: Duration = Duration::from_secs(3);
 /// How often a quiet connection shows that it lives: four chances within the idle timeout.
 const KEEP_ALIVE: Duration = Duration::from_secs(1);
 /// Flow-control window of a stream: 16 MiB is 1 Gbit/s over 130 ms.
@@ -104,9 +106,9 @@ pub(crate) fn client(
     identity: &Identity,
     trust: &Trust,
     seams: &Seams,
-    segments: bool,
+    transport: Transport,
 ) -> Result<quinn::ClientConfig, TlsError> {
-    client_with(Arc::new(PeerVerifier::new(identity, trust)?), identity, trust, seams, segments)
+    client_with(Arc::new(PeerVerifier::new(identity, trust)?), identity, trust, seams, transport)
 }
 
 /// How this node dials a place where any other node of its mesh may be.
@@ -114,11 +116,11 @@ pub(crate) fn client_of_any(
     identity: &Identity,
     trust: &Trust,
     seams: &Seams,
-    segments: bool,
+    transport: Transport,
 ) -> Result<quinn::ClientConfig, TlsError> {
     let believed = Believed::Authorities(verifier(roots(trust)?)?);
     let verifier = MeshVerifier { cluster: identity.cluster, believed };
-    client_with(Arc::new(verifier), identity, trust, seams, segments)
+    client_with(Arc::new(verifier), identity, trust, seams, transport)
 }
 
 /// How this node dials whom `verifier` believes.
@@ -127,13 +129,13 @@ fn client_with(
     identity: &Identity,
     trust: &Trust,
     seams: &Seams,
-    segments: bool,
+    transport: Transport,
 ) -> Result<quinn::ClientConfig, TlsError> {
     let mut config = client_builder(seams)?
         .with_custom_certificate_verifier(verifier)
         .with_client_auth_cert(chain(identity, trust), key(identity))?;
     config.alpn_protocols = vec![mesh_protocol(identity.cluster)];
-    finish_client(config, segments)
+    finish_client(config, transport)
 }
 
 /// What the clients for the mesh and for joining have in common, first part.
@@ -150,13 +152,13 @@ type ClientBuilder = rustls::client::danger::DangerousClientConfigBuilder;
 /// What the clients for the mesh and for joining have in common, second part.
 pub(crate) fn finish_client(
     mut config: rustls::ClientConfig,
-    segments: bool,
+    transport: Transport,
 ) -> Result<quinn::ClientConfig, TlsError> {
     // Each connection is checked anew: a resumed one would outlive its certificate.
     config.resumption = Resumption::disabled();
     let crypto = QuicClientConfig::try_from(config).map_err(|error| TlsError(error.to_string()))?;
     let mut client = quinn::ClientConfig::new(Arc::new(crypto));
-    client.transport_config(Arc::new(transport(segments)));
+    client.transport_config(Arc::new(transport.settings()));
     Ok(client)
 }
 
@@ -168,7 +170,7 @@ pub(crate) fn server(
     identity: &Identity,
     trust: &Trust,
     seams: &Seams,
-    segments: bool,
+    transport: Transport,
 ) -> Result<quinn::ServerConfig, TlsError> {
     let verifier = WebPkiClientVerifier::builder_with_provider(roots(trust)?, provider())
         .allow_unauthenticated()
@@ -188,7 +190,7 @@ pub(crate) fn server(
     let crypto = QuicServerConfig::try_from(config).map_err(|error| TlsError(error.to_string()))?;
     let token_key = ring::hkdf::Salt::new(ring::hkdf::HKDF_SHA256, &[]).extract(&seams.random::<64>());
     let mut server = quinn::ServerConfig::new(Arc::new(crypto), Arc::new(token_key));
-    let mut transport = transport(segments);
+    let mut transport = transport.settings();
     narrow(&mut transport);
     // Whoever has not shown a certificate yet may send packets as well.
     transport.datagram_receive_buffer_size(Some(STRANGER_DATAGRAMS));
@@ -199,15 +201,15 @@ pub(crate) fn server(
 }
 
 /// How this node dials a peer over relays, where it dials directly by `client`.
-pub(crate) fn relayed_client(client: &quinn::ClientConfig) -> quinn::ClientConfig {
+pub(crate) fn relayed_client(client: &quinn::ClientConfig, transport: Transport) -> quinn::ClientConfig {
     let mut client = client.clone();
-    client.transport_config(Arc::new(relayed_transport()));
+    client.transport_config(Arc::new(transport.relayed()));
     client
 }
 
 /// How this node answers over relays, where it answers directly by `server`.
-pub(crate) fn relayed_server(server: &quinn::ServerConfig) -> quinn::ServerConfig {
-    let (mut server, mut transport) = (server.clone(), relayed_transport());
+pub(crate) fn relayed_server(server: &quinn::ServerConfig, transport: Transport) -> quinn::ServerConfig {
+    let (mut server, mut transport) = (server.clone(), transport.relayed());
     narrow(&mut transport);
     server.transport_config(Arc::new(transport));
     server
@@ -221,14 +223,6 @@ fn narrow(transport: &mut quinn::TransportConfig) {
         .receive_window(STRANGER_WINDOW);
 }
 
-/// QUIC's settings between nodes that have others between them. Its packets are as small as QUIC allows, since they
-/// travel within others, and carry no packets of others in turn.
-fn relayed_transport() -> quinn::TransportConfig {
-    let mut transport = transport(false);
-    transport.mtu_discovery_config(None).datagram_receive_buffer_size(None);
-    transport
-}
-
 /// The endpoint's own settings: its secrets come from the node's entropy.
 pub(crate) fn endpoint(seams: &Seams) -> quinn::EndpointConfig {
     let reset_key = ring::hmac::Key::new(ring::hmac::HMAC_SHA256, &seams.random::<64>());
@@ -237,22 +231,47 @@ pub(crate) fn endpoint(seams: &Seams) -> quinn::EndpointConfig {
     config
 }
 
-/// QUIC's settings between nodes.
-fn transport(segments: bool) -> quinn::TransportConfig {
-    let mut transport = quinn::TransportConfig::default();
-    let idle = quinn::IdleTimeout::try_from(IDLE_TIMEOUT).expect("5 s is far below QUIC's bound");
-    transport
-        .max_idle_timeout(Some(idle))
-        .keep_alive_interval(Some(KEEP_ALIVE))
-        .max_concurrent_bidi_streams(BIDI_STREAMS_MAX)
-        .max_concurrent_uni_streams(UNI_STREAMS_MAX)
-        .stream_receive_window(STREAM_WINDOW)
-        .receive_window(CONNECTION_WINDOW)
-        .send_window(SEND_WINDOW)
-        .send_fairness(false) // One stream after the other finishes earlier than all at once.
-        .datagram_receive_buffer_size(Some(DATAGRAMS))
-        .enable_segmentation_offload(segments);
-    transport
+/// What nodes may set of QUIC between them.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Transport {
+    /// Whether the kernel cuts long writes into packets.
+    pub segments: bool,
+    /// How long a connection lives without a sign of the peer.
+    pub idle: Duration,
+}
+
+impl Transport {
+    /// For links that count as dead after `link_timeout`: a connection outlives that, so that what is under way on it
+    /// can still be answered.
+    pub fn new(segments: bool, link_timeout: Duration) -> Self {
+        Transport { segments, idle: IDLE_TIMEOUT.max(link_timeout + OUTLIVES) }
+    }
+
+    /// QUIC's settings between nodes.
+    fn settings(self) -> quinn::TransportConfig {
+        let mut transport = quinn::TransportConfig::default();
+        let idle = quinn::IdleTimeout::try_from(self.idle).expect("a minute is far below QUIC's bound");
+        transport
+            .max_idle_timeout(Some(idle))
+            .keep_alive_interval(Some(KEEP_ALIVE))
+            .max_concurrent_bidi_streams(BIDI_STREAMS_MAX)
+            .max_concurrent_uni_streams(UNI_STREAMS_MAX)
+            .stream_receive_window(STREAM_WINDOW)
+            .receive_window(CONNECTION_WINDOW)
+            .send_window(SEND_WINDOW)
+            .send_fairness(false) // One stream after the other finishes earlier than all at once.
+            .datagram_receive_buffer_size(Some(DATAGRAMS))
+            .enable_segmentation_offload(self.segments);
+        transport
+    }
+
+    /// Those between nodes that have others between them. Packets are as small as QUIC allows, since they travel within
+    /// others, and carry no packets of others in turn.
+    fn relayed(self) -> quinn::TransportConfig {
+        let mut transport = Transport { segments: false, ..self }.settings();
+        transport.mtu_discovery_config(None).datagram_receive_buffer_size(None);
+        transport
+    }
 }
 
 /// The certificates to show: the node's own, and those that lead to it from a former authority.

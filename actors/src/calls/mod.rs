@@ -33,10 +33,10 @@ use budget::Budgets;
 use callee::Callee;
 use choice::{Distance, Seat};
 use micro_mesh::Mesh;
-use micro_sdk::wire::{Head, Instance, Namespace, Seams, ServiceName};
+use micro_sdk::wire::{Head, Instance, Namespace, NodeId, Seams, ServiceName};
 use outlook::Outlook;
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     sync::{Arc, RwLock},
     time::Duration,
 };
@@ -121,7 +121,22 @@ impl Calls {
             };
             Seat { instance, traits, distance, way, outlook }
         };
-        candidates.into_iter().zip(outlooks).map(seat).collect()
+        let mut seats: Vec<Seat> = candidates.into_iter().zip(outlooks).map(seat).collect();
+        if seats.len() > 1 {
+            self.pass_over_unheard(&mut seats);
+        }
+        seats
+    }
+
+    /// Leaves out those whose nodes do not answer any more, long before these count as dead; unless all are such.
+    fn pass_over_unheard(&self, seats: &mut Vec<Seat>) {
+        let here = self.0.mesh.node();
+        let heard = |node: NodeId| node == here || self.0.mesh.is_up(node);
+        let unheard: BTreeSet<NodeId> =
+            seats.iter().map(|seat| seat.instance.node).filter(|node| !heard(*node)).collect();
+        if seats.iter().any(|seat| !unheard.contains(&seat.instance.node)) {
+            seats.retain(|seat| !unheard.contains(&seat.instance.node));
+        }
     }
 
     fn chance(&self) -> u64 {

@@ -1,7 +1,7 @@
 //! A node as those see it who look for a way in: where it stands, and where it is reached.
 
 use crate::network::card::Heard;
-use micro_mesh::{Member, Mesh, Place};
+use micro_mesh::{Mesh, Place};
 use micro_sdk::wire::NodeId;
 use std::net::{IpAddr, SocketAddr};
 
@@ -12,9 +12,10 @@ pub struct Neighbour {
     pub name: String,
     /// Where it stands.
     pub place: Place,
-    /// The address that its mesh listener is dialled at.
+    /// The address that its mesh listener is reached at from here, else the one that is dialled first.
     pub address: IpAddr,
-    /// Where other hosts reach its HTTP api, which is inside TLS then; none if they don't.
+    /// Where other hosts reach its HTTP api, which is inside TLS then; none if they don't. It is told for the address
+    /// that is dialled first.
     pub api: Option<SocketAddr>,
 }
 
@@ -23,16 +24,10 @@ impl Neighbour {
     pub(crate) fn find(mesh: &Mesh, node: NodeId) -> Option<Self> {
         let members = mesh.gossip().members();
         let member = members.iter().find(|member| member.node == node)?;
-        (member.alive || node == mesh.node()).then(|| Neighbour::of(member))
-    }
-
-    fn of(member: &Member) -> Self {
-        let heard = Heard(member);
-        Neighbour {
-            name: heard.name(),
-            place: heard.place(),
-            address: member.address.ip().to_canonical(),
-            api: heard.api(),
-        }
+        (member.alive || node == mesh.node()).then(|| {
+            let heard = Heard(member);
+            let address = mesh.reached_at(node).unwrap_or(member.address).ip().to_canonical();
+            Neighbour { name: heard.name(), place: heard.place(), address, api: heard.api() }
+        })
     }
 }

@@ -2,7 +2,7 @@
 
 use super::{JOIN_BYTES_MAX, JoinGrant, JoinRequest, JoinToken};
 use crate::{
-    Socket,
+    LINK_TIMEOUT, Socket,
     call::parse_answer,
     link::{GatherError, Outgoing, close_code, describe, gather},
     mesh_verifier::{Believed, MeshVerifier},
@@ -51,7 +51,7 @@ pub async fn join(
     ttl: Duration,
 ) -> Result<JoinGrant, Fault> {
     let addresses = if addresses.is_empty() { &token.addresses } else { addresses };
-    let client = client(token, seams, socket.segments())
+    let client = client(token, seams, tls::Transport::new(socket.segments(), LINK_TIMEOUT))
         .map_err(|error| Fault::new(Code::Internal, error.to_string()))?;
     let endpoint = endpoint(socket, seams)?;
     // A part of the time is left for the answer of the last address.
@@ -160,11 +160,15 @@ async fn exchange(connection: &quinn::Connection, request: &JoinRequest) -> Resu
 }
 
 /// A client without a certificate that believes only the pinned authority.
-fn client(token: &JoinToken, seams: &Seams, segments: bool) -> Result<quinn::ClientConfig, tls::TlsError> {
+fn client(
+    token: &JoinToken,
+    seams: &Seams,
+    transport: tls::Transport,
+) -> Result<quinn::ClientConfig, tls::TlsError> {
     let verifier = MeshVerifier { cluster: token.cluster, believed: Believed::Pinned(token.pin) };
     let mut config = tls::client_builder(seams)?
         .with_custom_certificate_verifier(Arc::new(verifier))
         .with_no_client_auth();
     config.alpn_protocols = vec![JOIN_PROTOCOL.to_vec()];
-    tls::finish_client(config, segments)
+    tls::finish_client(config, transport)
 }

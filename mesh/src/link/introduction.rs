@@ -31,7 +31,7 @@ pub(crate) async fn introduce(inner: &Arc<Inner>, address: SocketAddr) -> Result
 
 async fn meet(inner: &Arc<Inner>, address: SocketAddr) -> Result<NodeId, Fault> {
     let credentials = inner.credentials();
-    let client = tls::client_of_any(&credentials.identity, &credentials.trust, &inner.seams, inner.segments)
+    let client = tls::client_of_any(&credentials.identity, &credentials.trust, &inner.seams, inner.transport)
         .map_err(|error| Fault::new(Code::Internal, error.to_string()))?;
     let connecting = inner.endpoint.connect_with(client, address, SERVER_NAME);
     let connecting = connecting.map_err(|error| absent(address, &format!("it can't be dialled: {error}")))?;

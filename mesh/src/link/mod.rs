@@ -183,12 +183,19 @@ impl Link {
         self.connection.close_reason().is_none()
     }
 
-    /// Whether the peer has answered of late: one ping may be later than a way waits for.
+    /// Whether the peer has answered of late.
     pub(crate) fn is_fresh(&self) -> bool {
-        self.silence() < self.given_up_after()
+        self.silence() < self.quiet_after()
     }
 
-    /// After how long without an answer nothing is begun on it any more, if there is another.
+    /// After how long without an answer nothing is begun on it any more: a little later than ways are led elsewhere, so
+    /// that these are there.
+    pub(crate) fn quiet_after(&self) -> Duration {
+        self.timeout + self.ping_interval() / 4
+    }
+
+    /// After how long without an answer what is under way on it is given up, if there is another way: one ping may be
+    /// late.
     pub(crate) fn given_up_after(&self) -> Duration {
         self.timeout + self.ping_interval()
     }
@@ -216,7 +223,7 @@ impl Link {
     }
 
     /// Where its other end is, of a direct one.
-    fn address(&self) -> Option<SocketAddr> {
+    pub(crate) fn address(&self) -> Option<SocketAddr> {
         let address = Some(self.connection.remote_address()).filter(|_| self.kind == LinkKind::Direct)?;
         // A socket for both versions of IP has those of the older one in the form of the newer.
         Some(SocketAddr::new(address.ip().to_canonical(), address.port()))

@@ -161,7 +161,7 @@ async fn ping(inner: &Arc<Inner>, link: &Arc<Link>) {
 }
 
 /// Reads the answer to a ping. If it is late, ways that lead over the link are left without waiting for the next
-/// round of gossip.
+/// round of gossip; and then nothing is begun on it any more, though there is no other way.
 async fn answered(inner: &Inner, link: &Link, recv: &mut RecvStream, echo: &mut [u8]) -> Option<()> {
     let answer = recv.read_exact(echo);
     tokio::pin!(answer);
@@ -170,7 +170,14 @@ async fn answered(inner: &Inner, link: &Link, recv: &mut RecvStream, echo: &mut 
         Ok(outcome) => outcome,
         Err(_) => {
             inner.gossip().wake();
-            (&mut answer).await
+            let quiet = link.noticed_at() + (link.quiet_after() - link.timeout);
+            match timeout_at(quiet, &mut answer).await {
+                Ok(outcome) => outcome,
+                Err(_) => {
+                    inner.look(link.peer);
+                    (&mut answer).await
+                }
+            }
         }
     };
     outcome.ok()

@@ -24,16 +24,16 @@ impl Credentials {
         identity: Identity,
         trust: Trust,
         seams: &Seams,
-        segments: bool,
+        transport: tls::Transport,
         renewals: u64,
     ) -> Result<Self, MeshError> {
         if !trust.believes(identity.authority_certificate()) {
             return Err(MeshError::Unbelieved);
         }
-        let client = tls::client(&identity, &trust, seams, segments)?;
-        let server = tls::server(&identity, &trust, seams, segments)?;
-        let relayed_client = tls::relayed_client(&client);
-        let relayed_server = Arc::new(tls::relayed_server(&server));
+        let client = tls::client(&identity, &trust, seams, transport)?;
+        let server = tls::server(&identity, &trust, seams, transport)?;
+        let relayed_client = tls::relayed_client(&client, transport);
+        let relayed_server = Arc::new(tls::relayed_server(&server, transport));
         let server = Arc::new(server);
         Ok(Credentials { identity, trust, client, relayed_client, server, relayed_server, renewals })
     }

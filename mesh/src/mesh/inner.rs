@@ -9,6 +9,7 @@ use crate::{
     prelude::{Hello, Life, Purpose},
     relay::Tunnel,
     routing::{FULL_MAX, Neighbourhood, Prices, Region, Ways},
+    tls,
 };
 use micro_sdk::wire::{ClusterId, Code, Fault, NodeId, Seams};
 use quinn::{ConnectionError, Endpoint};
@@ -65,7 +66,7 @@ pub(crate) struct Inner {
     pub(crate) joins: Arc<Semaphore>,
     version: String,
     pub(super) local_addr: SocketAddr,
-    pub(crate) segments: bool,
+    pub(crate) transport: tls::Transport,
     credentials: Mutex<Arc<Credentials>>,
     book: Mutex<Book>,
     handler: watch::Sender<Option<Arc<dyn Handler>>>,
@@ -83,7 +84,7 @@ impl Inner {
         config: &MeshConfig,
         advertise: SocketAddr,
         local_addr: SocketAddr,
-        segments: bool,
+        transport: tls::Transport,
         credentials: Credentials,
         endpoint: Endpoint,
         tunnel: Arc<Tunnel>,
@@ -109,7 +110,7 @@ impl Inner {
             joins: Arc::new(Semaphore::new(JOINS_MAX)),
             version: config.version.clone(),
             local_addr,
-            segments,
+            transport,
             credentials: Mutex::new(Arc::new(credentials)),
             book: Mutex::default(),
             handler: watch::Sender::new(None),
@@ -152,7 +153,7 @@ impl Inner {
             return Err(MeshError::Foreign { found: identity.node, own: self.node });
         }
         let renewals = self.credentials().renewals + 1;
-        let credentials = Credentials::new(identity, trust.clone(), &self.seams, self.segments, renewals)?;
+        let credentials = Credentials::new(identity, trust.clone(), &self.seams, self.transport, renewals)?;
         self.endpoint.set_server_config(Some((*credentials.server(self.local_addr)).clone()));
         *lock(&self.credentials) = Arc::new(credentials);
         for peer in self.peers() {

@@ -75,7 +75,7 @@ impl Mesh {
         socket: Socket,
     ) -> Result<Mesh, MeshError> {
         tokio::runtime::Handle::try_current().map_err(|_| MeshError::Runtime)?;
-        let segments = socket.segments();
+        let transport = tls::Transport::new(socket.segments(), config.link_timeout);
         let local_addr = socket.local_addr()?;
         let mut advertise = config.advertise;
         if advertise.port() == 0 {
@@ -85,7 +85,7 @@ impl Mesh {
         if let Some(address) = [&advertise].into_iter().chain(&config.also).find(nowhere) {
             return Err(MeshError::Advertise(*address));
         }
-        let credentials = Credentials::new(identity, trust, &config.seams, segments, 0)?;
+        let credentials = Credentials::new(identity, trust, &config.seams, transport, 0)?;
         let server = (*credentials.server(local_addr)).clone();
         let runtime = Arc::new(quinn::TokioRuntime);
         let (tunnel, outbox) = Tunnel::new(local_addr);
@@ -97,7 +97,7 @@ impl Mesh {
             Arc::new(socket),
             runtime,
         )?;
-        let inner = Inner::new(&config, advertise, local_addr, segments, credentials, endpoint, tunnel);
+        let inner = Inner::new(&config, advertise, local_addr, transport, credentials, endpoint, tunnel);
         let inner = Arc::new(inner);
         inner.gossip().bind(&inner);
         tokio::spawn(inner.gossip().clone().run(Arc::new(inner.clone())));
@@ -298,6 +298,15 @@ impl Mesh {
         }
         in_order(&mut routes);
         routes
+    }
+
+    /// At which of the addresses that it tells of a node is reached directly just now; none if at no one of them.
+    pub fn reached_at(&self, node: NodeId) -> Option<SocketAddr> {
+        let peer = self.inner.peer(node)?;
+        let address = peer.direct()?.address()?;
+        peer.addresses()
+            .into_iter()
+            .find(|told| (told.ip().to_canonical(), told.port()) == (address.ip(), address.port()))
     }
 
     /// The nodes that what is sent to `node` passes just now, the first one first; none if it goes there directly.

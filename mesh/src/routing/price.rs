@@ -37,7 +37,7 @@ impl FromStr for Price {
         let parts = text.split_once('=').and_then(|(clouds, amount)| Some((clouds.split_once(':')?, amount)));
         let form = || PriceError::Form(text.to_owned());
         let ((one, other), amount) = parts.ok_or_else(form)?;
-        if one.is_empty() || other.is_empty() {
+        if one.is_empty() || other.is_empty() || other.contains(':') {
             return Err(form());
         }
         if one == other {
@@ -97,7 +97,7 @@ mod tests {
     #[test]
     fn what_is_no_price_is_refused_by_name() {
         let refused = |text: &str| text.parse::<Price>().expect_err("no price").to_string();
-        for text in ["", "aws", "aws:gcp", "aws=1", ":gcp=1", "aws:=1"] {
+        for text in ["", "aws", "aws:gcp", "aws=1", ":gcp=1", "aws:=1", "aws:gcp:az=1"] {
             assert!(refused(text).contains("CLOUD:CLOUD=AMOUNT"), "{text}");
         }
         assert!(refused("aws:aws=1").contains("one cloud"));

@@ -9,8 +9,9 @@ use std::collections::{BTreeMap, BTreeSet};
 /// takes a quarter of that. The rest keeps ways between hosts side by side, whose round trips are all noise, from
 /// going around.
 pub(super) const RELAY_COST: u64 = 1000;
-/// What a relay costs on top that is no gateway, where its cloud has some: more than clouds differ within a region, and
-/// less than a detour over another continent.
+/// What a relay costs on top that is no gateway, where there are some: more than clouds differ within a region, and
+/// less than a detour over another continent. A node at somebody's home passes on what is between clouds only where no
+/// gateway does.
 const NO_GATEWAY_COST: u64 = 10_000;
 
 /// What ways cost beside what their links are like.
@@ -19,7 +20,7 @@ pub(super) struct Tolls {
     prices: Prices,
     /// Where each node stands; empty while nothing has a price.
     clouds: BTreeMap<NodeId, String>,
-    /// Nodes that are no gateways though their cloud has some.
+    /// Nodes that are no gateways, of a mesh that has some.
     dear: BTreeSet<NodeId>,
 }
 
@@ -33,12 +34,8 @@ impl Tolls {
     pub(super) fn update(&mut self, members: &[Member]) -> bool {
         let cloud = |member: &Member| member.values.get("cloud").cloned().unwrap_or_default();
         let alive = members.iter().filter(|member| member.alive);
-        let gates: BTreeSet<String> = alive.clone().filter(|member| member.is_gateway()).map(cloud).collect();
-        let is_dear = |member: &&Member| !member.is_gateway() && gates.contains(&cloud(member));
-        let mut dear = BTreeSet::new();
-        if !gates.is_empty() {
-            dear = alive.clone().filter(is_dear).map(|member| member.node).collect();
-        }
+        let (gates, others): (Vec<_>, Vec<_>) = alive.clone().partition(|member| member.is_gateway());
+        let dear = others.iter().map(|member| member.node).filter(|_| !gates.is_empty()).collect();
         let mut clouds = BTreeMap::new();
         if !self.prices.is_empty() {
             clouds = alive.map(|member| (member.node, cloud(member))).collect();

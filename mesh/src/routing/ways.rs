@@ -395,20 +395,23 @@ mod tests {
     }
 
     #[test]
-    fn gateways_are_gone_over_rather_than_others_of_their_cloud() {
-        let ways = Ways::new(NodeId(1), WAY_LEEWAY, Prices::default());
-        ways.measured(&found(&[(2, 10), (3, 12)]));
-        let mut members = [
-            telling(member(2, true, &[(4, 10)]), &[("cloud", "a")]),
-            telling(member(3, true, &[(4, 12)]), &[("cloud", "a"), ("gateway", "1")]),
-        ];
-        compute(&ways, &members, Instant::now());
-        assert_eq!(relays(&ways, 4), Some(vec![3]));
-        let costs: Vec<_> = ways.candidates(NodeId(4)).iter().map(|way| way.of_relays.as_millis()).collect();
-        assert_eq!(costs, [1, 11]);
-        members[1].alive = false;
-        compute(&ways, &members, Instant::now());
-        assert_eq!(relays(&ways, 4), Some(vec![2]), "there is no other");
+    fn gateways_are_gone_over_rather_than_others_of_whatever_cloud() {
+        for cloud in ["a", "home"] {
+            let ways = Ways::new(NodeId(1), WAY_LEEWAY, Prices::default());
+            ways.measured(&found(&[(2, 10), (3, 12)]));
+            let mut members = [
+                telling(member(2, true, &[(4, 10)]), &[("cloud", cloud)]),
+                telling(member(3, true, &[(4, 12)]), &[("cloud", "a"), ("gateway", "1")]),
+            ];
+            compute(&ways, &members, Instant::now());
+            assert_eq!(relays(&ways, 4), Some(vec![3]), "{cloud}");
+            let costs: Vec<_> =
+                ways.candidates(NodeId(4)).iter().map(|way| way.of_relays.as_millis()).collect();
+            assert_eq!(costs, [1, 11]);
+            members[1].alive = false;
+            compute(&ways, &members, Instant::now());
+            assert_eq!(relays(&ways, 4), Some(vec![2]), "there is no other");
+        }
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use anyhow::{Context, ensure};
 use futures::future::try_join_all;
 use micro_sdk::{client::Node, wire::Code};
-use micro_tests::{Cluster, until};
+use micro_tests::{Cluster, post, until};
 use rustix::process::Signal;
 use std::time::Duration;
 use tokio::time::{sleep, timeout};
@@ -103,4 +103,33 @@ async fn who_waits_for_a_lock_waits_on_when_the_store_stood_still_for_longer_tha
     held.release().await?;
     timeout(SOON, waiting).await.context("it is its turn")???;
     Ok(())
+}
+
+#[tokio::test]
+async fn nothing_is_asked_of_a_node_that_does_not_answer_any_more() -> anyhow::Result<()> {
+    let cluster = Cluster::of(3).await?;
+    let (_one, _two) = (cluster.greeter(1).await?, cluster.greeter(2).await?);
+    let api = cluster.members[0].at().api;
+    until("both are known", SOON, async || {
+        let services = cluster.client(0).await?.services().await?;
+        let found = services.iter().find(|service| service.name == "helloworld");
+        ensure!(found.is_some_and(|service| service.instances.len() == 2), "{services:?}");
+        Ok(())
+    })
+    .await?;
+    cluster.members[1].signal(Signal::STOP)?;
+    // Gossip still takes it for alive then, and no other way leads there.
+    until("its link counts as dead", SOON, async || {
+        let status = cluster.status(0).await?;
+        let nodes = status["nodes"].as_array().cloned().unwrap_or_default();
+        let paused = nodes.iter().find(|node| node["name"] == cluster.members[1].name());
+        ensure!(paused.is_some_and(|node| node["path"].is_null()), "{status}");
+        Ok(())
+    })
+    .await?;
+    for number in 0..20 {
+        let answer = post(api, "/helloworld/call", r#"{"name":"Jane"}"#).await?;
+        ensure!(answer.status == 200, "call {number}: {answer:?}");
+    }
+    cluster.members[1].signal(Signal::CONT)
 }
