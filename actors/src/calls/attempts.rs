@@ -54,6 +54,8 @@ pub(crate) struct Attempts {
     hedged: bool,
     /// Whether nobody knows what came of an attempt: then nobody knows what came of the call, unless it is answered.
     uncertain: bool,
+    /// Whether the head of the last answer says that the instance failed.
+    told_failure: bool,
 }
 
 /// An attempt: the instance that was chosen for it, and the note that it is on its way.
@@ -84,6 +86,7 @@ impl Attempts {
             called: None,
             hedged: false,
             uncertain: false,
+            told_failure: false,
             calls,
             callee,
             policy,
@@ -177,8 +180,9 @@ impl Attempts {
         answer: Result<Response<Body>, Fault>,
     ) -> Result<Response<Body>, Fault> {
         let outlook = attempt.passage.outlook().clone();
+        self.told_failure = answer.as_ref().is_ok_and(has_failed);
         match &answer {
-            Ok(response) if has_failed(response) => {
+            Ok(_) if self.told_failure => {
                 let failed = Fault::new(Code::Failed, "the answer says so");
                 self.note(attempt, endpoint, &Err::<(), _>(failed));
             }
@@ -247,7 +251,10 @@ impl Attempts {
             },
             version: instance.map_or("", |instance| &instance.version).into(),
             took: now.saturating_duration_since(self.began),
-            fault: answer.as_ref().err().and_then(Sample::fault_of),
+            fault: match &answer {
+                Ok(_) => self.told_failure.then_some((Code::Failed, Effect::Unknown)),
+                Err(fault) => Sample::fault_of(fault),
+            },
             attempts: self.made,
             hedged: self.hedged,
             in_flight: self.callee.in_flight.load(Ordering::Relaxed),

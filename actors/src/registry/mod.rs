@@ -191,7 +191,7 @@ impl Registry {
     ///
     /// # Errors
     /// [`Code::NotFound`], with what was looked up where; [`Code::Unavailable`] if they are on drained nodes only, or
-    /// if none works.
+    /// on such as are down or cut off, or if none works.
     pub fn candidates(&self, namespace: &Namespace, service: &ServiceName) -> Result<Instances, Fault> {
         let here = self.0.mesh.node();
         let mut candidates = if self.is_drained() { Vec::new() } else { self.here(namespace, service) };
@@ -201,10 +201,12 @@ impl Registry {
         let others = others.filter(|instance| instance.node != here);
         candidates.extend(others.clone().filter(|instance| !self.0.mesh.has_left(instance.node)).cloned());
         if candidates.is_empty() && others.count() == 0 {
-            return Err(match (table.known(namespace, service), &table.drained(namespace, service)[..]) {
-                ([], []) => self.not_found(namespace, service, &table),
-                ([], nodes) => drained(service, nodes),
-                (ailing, _) => failing(service, ailing, &table),
+            let (drained, lost) = (table.drained(namespace, service), table.lost(namespace, service));
+            return Err(match (table.known(namespace, service), &drained[..], &lost[..]) {
+                ([], [], []) => self.not_found(namespace, service, &table),
+                ([], [], nodes) => unheard(service, nodes),
+                ([], nodes, _) => on_drained(service, nodes),
+                (ailing, ..) => failing(service, ailing, &table),
             });
         }
         Ok(candidates)
@@ -390,7 +392,16 @@ impl Registry {
     }
 }
 
-fn drained(service: &ServiceName, nodes: &[String]) -> Fault {
+/// That nothing is heard of those who had it.
+fn unheard(service: &ServiceName, nodes: &[String]) -> Fault {
+    let are = if nodes.len() == 1 { "is" } else { "are" };
+    let message =
+        format!("service {:?} is on {}, which {are} down or cut off", service.as_str(), nodes.join(", "));
+    Fault::new(Code::Unavailable, message)
+        .help("`micro-node status` says what is known of it; `micro-node cluster remove` has it forgotten")
+}
+
+fn on_drained(service: &ServiceName, nodes: &[String]) -> Fault {
     let message = format!("service {:?} is on drained nodes only: {}", service.as_str(), nodes.join(", "));
     Fault::new(Code::Unavailable, message)
         .help(format!("put one to work again: `micro-node drain {} --undo`", nodes[0]))

@@ -3,7 +3,9 @@
 use super::announcement::{read, read_drained};
 use crate::{kit::method, network::place_of};
 use micro_mesh::{Member, Place};
-use micro_sdk::wire::{Health, Instance, Namespace, NodeId, Route, ServiceName, status::ServiceStatus};
+use micro_sdk::wire::{
+    Health, Instance, Namespace, NodeId, Route, ServiceName, Streams, status::ServiceStatus,
+};
 use std::{
     collections::{BTreeMap, BTreeSet},
     sync::{Arc, LazyLock},
@@ -29,6 +31,8 @@ pub struct Table {
     working: BTreeMap<(Namespace, ServiceName), Vec<Arc<Instance>>>,
     /// The drained nodes that have instances, by service.
     drained: BTreeMap<(Namespace, ServiceName), BTreeSet<NodeId>>,
+    /// The nodes that had instances when they were last heard of, and are down or cut off, by service.
+    lost: BTreeMap<(Namespace, ServiceName), BTreeSet<NodeId>>,
     names: BTreeMap<NodeId, String>,
     traits: BTreeMap<NodeId, Arc<NodeTraits>>,
     /// Who offers the services of gRPC, each named with its package.
@@ -36,7 +40,8 @@ pub struct Table {
 }
 
 impl Table {
-    /// Reads the gossip of all members. Of a node that was declared dead only the name is kept.
+    /// Reads the gossip of all members. Of a node that was declared dead only its name is kept, and which services it
+    /// had.
     pub(crate) fn read(members: &[Member], here: NodeId) -> Self {
         let mut table = Table::default();
         for member in members {
@@ -45,14 +50,16 @@ impl Table {
             }
             let name = table.node_name(member.node);
             table.traits.insert(member.node, Arc::new(NodeTraits { name, place: place_of(member) }));
-            if !member.alive && member.node != here {
-                continue;
-            }
+            let is_lost = !member.alive && member.node != here;
             for (key, value) in &*member.values {
                 if let Some(instance) = read(member.node, key, value) {
                     let service = (instance.namespace.clone(), instance.service.clone());
+                    if is_lost {
+                        table.lost.entry(service).or_default().insert(member.node);
+                        continue;
+                    }
                     table.services.entry(service).or_default().push(Arc::new(instance));
-                } else if let Some(instance) = read_drained(member.node, key, value) {
+                } else if let Some(instance) = read_drained(member.node, key, value).filter(|_| !is_lost) {
                     let service = (instance.namespace, instance.service);
                     table.drained.entry(service).or_default().insert(member.node);
                 }
@@ -100,6 +107,13 @@ impl Table {
         self.known(namespace, service).iter().find_map(|instance| method(instance, asked).ok())
     }
 
+    /// Which sides of an endpoint are streams, as an instance that has it says.
+    pub fn streams_of(&self, namespace: &Namespace, service: &ServiceName, endpoint: &str) -> Streams {
+        let known = self.known(namespace, service).iter();
+        let found = known.into_iter().find(|instance| instance.endpoints.iter().any(|name| name == endpoint));
+        found.map(|instance| instance.streams_of(endpoint)).unwrap_or_default()
+    }
+
     /// A table of these instances and nothing else.
     pub fn of(instances: impl IntoIterator<Item = Instance>) -> Self {
         let mut table = Table::default();
@@ -145,7 +159,21 @@ impl Table {
 
     /// The names of the drained nodes that have instances of a service.
     pub fn drained(&self, namespace: &Namespace, service: &ServiceName) -> Vec<String> {
-        let nodes = self.drained.get(&(namespace.clone(), service.clone()));
+        self.named(&self.drained, namespace, service)
+    }
+
+    /// The names of the nodes that had instances of a service when they were last heard of, and are down or cut off.
+    pub fn lost(&self, namespace: &Namespace, service: &ServiceName) -> Vec<String> {
+        self.named(&self.lost, namespace, service)
+    }
+
+    fn named(
+        &self,
+        nodes: &BTreeMap<(Namespace, ServiceName), BTreeSet<NodeId>>,
+        namespace: &Namespace,
+        service: &ServiceName,
+    ) -> Vec<String> {
+        let nodes = nodes.get(&(namespace.clone(), service.clone()));
         nodes.into_iter().flatten().map(|node| self.node_name(*node)).collect()
     }
 

@@ -138,6 +138,14 @@ impl Local {
         self.system.dispatch().policy(namespace, service).timeout
     }
 
+    /// Whether calls of an endpoint may go on for long: its request or its answer is a stream, or nobody knows.
+    pub fn goes_on(&self, namespace: &Namespace, service: &ServiceName, endpoint: &str) -> bool {
+        let table = self.table();
+        let known = table.known(namespace, service).iter();
+        known.map(|instance| &instance.endpoints).all(|names| names.iter().all(|name| name != endpoint))
+            || table.streams_of(namespace, service, endpoint).any()
+    }
+
     fn admit_policy(
         &self,
         context: &Context,

@@ -1,7 +1,7 @@
 //! Coming, going, and being too few.
 
 use anyhow::{Context, ensure};
-use micro_tests::{Cluster, Member, Plan, until};
+use micro_tests::{Cluster, Member, Plan, post, until};
 use std::{fs, net::UdpSocket, time::Duration};
 
 const SOON: Duration = Duration::from_secs(20);
@@ -369,5 +369,22 @@ async fn a_node_joins_by_any_address_of_another_and_uses_the_one_that_works() ->
     .await?;
     let links = second.cli()?.json(&["network", "connections", "-o", "json"]).await?;
     ensure!(links["items"][0]["address"] == works.as_str(), "{links}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_service_of_a_node_that_is_down_is_not_forgotten() -> anyhow::Result<()> {
+    let mut cluster = Cluster::of(3).await?;
+    let _greeter = cluster.greeter(1).await?;
+    cluster.members[1].kill().await?;
+    let api = cluster.members[0].at().api;
+    until("it is said who had it", SOON, async || {
+        let answer = post(api, "/helloworld/call", r#"{"name":"Jane"}"#).await?;
+        ensure!(answer.status == 503 && answer.body.contains("down or cut off"), "{answer:?}");
+        Ok(())
+    })
+    .await?;
+    let answer = post(api, "/helloworlds/call", "{}").await?;
+    ensure!(answer.status == 404, "{answer:?}");
     Ok(())
 }

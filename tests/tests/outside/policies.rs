@@ -207,6 +207,23 @@ async fn a_second_instance_is_asked_when_the_first_is_slow() -> anyhow::Result<(
     Ok(())
 }
 
+#[tokio::test]
+async fn calls_by_grpc_have_no_more_time_than_the_policy_gives() -> anyhow::Result<()> {
+    let cluster = Cluster::of(1).await?;
+    let one = Running::start(&cluster, 0, "one", "1", 64)?;
+    known(&cluster, 1).await?;
+    policy(&cluster, "timeout = \"300ms\"\n").await?;
+    one.mood.ms.store(600_000, Ordering::SeqCst);
+    let proxy = Endpoint::from_shared(format!("http://{}", cluster.members[0].at().proxy))?.connect().await?;
+    let mut grpc: Grpc<Channel> = Grpc::new(proxy);
+    grpc.ready().await?;
+    let ask = tonic::Request::new(Bytes::from_static(b"{}"));
+    let late = grpc.unary(ask, PathAndQuery::from_static("/worker.Worker/Look"), RawCodec).await;
+    let status = late.expect_err("it takes ten minutes");
+    ensure!(status.code() == tonic::Code::DeadlineExceeded, "{status:?}");
+    Ok(())
+}
+
 fn path(cluster: &Cluster) -> anyhow::Result<String> {
     Ok(cluster.root().join("policy.toml").to_str().context("a path is text")?.to_owned())
 }

@@ -87,12 +87,10 @@ impl View for LocalView<'_> {
             Err(_) => {
                 let table = self.local.table();
                 let known = !table.known(namespace, service).is_empty();
-                // It is there, and nowhere just now: on nodes that do nothing, or none of its instances works.
-                if known || !table.drained(namespace, service).is_empty() {
-                    Known::Idle
-                } else {
-                    Known::Unsure
-                }
+                // It is there, and nowhere just now: on nodes that do nothing or are cut off, or none of its
+                // instances works.
+                let out = [table.drained(namespace, service), table.lost(namespace, service)];
+                if known || out.iter().any(|nodes| !nodes.is_empty()) { Known::Idle } else { Known::Unsure }
             }
         }
     }

@@ -24,7 +24,12 @@ use http_body_util::{BodyExt, BodyStream, Empty, StreamBody};
 use hyper::body::Frame;
 use micro_actors::Body as Carried;
 use micro_sdk::wire::{Caller, Code, Fault, limits::DEADLINE_MS_NONE};
-use std::sync::{Arc, OnceLock};
+use std::{
+    future::pending,
+    sync::{Arc, OnceLock},
+    time::Duration,
+};
+use tokio::time::sleep;
 use tonic::{Status, body::Body};
 
 /// Calls what a request names, and answers as it does.
@@ -66,7 +71,8 @@ where
 impl Door {
     /// Begins a gRPC call of a person's service. It ends with the deadline of `context`, if there is one, when the
     /// caller may not call it any more, and when the node stops: that is the error of the answer's body then, as is all
-    /// else that goes wrong once it is answered.
+    /// else that goes wrong once it is answered. The time that the policy of the service gives is for all of a call of
+    /// one request and one answer, and of streams until the service begins to answer.
     ///
     /// # Errors
     /// Why nobody answers.
@@ -84,18 +90,22 @@ impl Door {
         let mut head = self.local.head(context, service, &endpoint);
         head.namespace = namespace;
         head.metadata = carried;
-        head.deadline_ms = context.deadline.map_or(DEADLINE_MS_NONE, |time| {
+        let limit = self.local.call_timeout(&head.namespace, &head.service);
+        let goes_on = self.local.goes_on(&head.namespace, &head.service, &endpoint);
+        let time = [context.deadline, limit.filter(|_| !goes_on)].into_iter().flatten().min();
+        head.deadline_ms = time.map_or(DEADLINE_MS_NONE, |time| {
             u32::try_from(time.as_millis()).map_or(DEADLINE_MS_NONE - 1, |ms| ms.min(DEADLINE_MS_NONE - 1))
         });
         let (tenant, called) = (head.namespace.clone(), head.service.clone());
         let leash = Leash::hold(&self.local, context, move |local, context| {
             local.may_call(context, &tenant, called.as_str(), &endpoint)
         });
-        let mut ending = Ending::new(context.deadline, leash, self.draining.clone());
+        let mut ending = Ending::new(time, leash, self.draining.clone());
         let answer = self.local.converse(context.origin, head, body);
         let response = tokio::select! {
             biased;
             fault = ending.come() => return Err(fault),
+            fault = unbegun(limit) => return Err(fault),
             response = answer => response?,
         };
         let (head, body) = response.into_parts();
@@ -106,6 +116,14 @@ impl Door {
         };
         Ok(Response::from_parts(head, body))
     }
+}
+
+/// Returns when a call has to have begun to be answered, and that it has not.
+async fn unbegun(limit: Option<Duration>) -> Fault {
+    let Some(limit) = limit else { return pending().await };
+    sleep(limit).await;
+    let message = format!("the service gave no answer within the {} ms of its policy", limit.as_millis());
+    Fault::new(Code::Timeout, message).effect_unknown()
 }
 
 /// The frames of an answer, until it has to end.
