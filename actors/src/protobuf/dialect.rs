@@ -1,7 +1,7 @@
 //! How messages of protobuf stand in JSON, and the JSON Schemas that say so.
 
 use prost_reflect::{
-    DescriptorPool, EnumDescriptor, FieldDescriptor, FileDescriptor, Kind, MessageDescriptor,
+    DescriptorPool, EnumDescriptor, FieldDescriptor, FileDescriptor, Kind, MessageDescriptor, OneofDescriptor,
 };
 use serde_json::{Map, Value, json};
 use std::collections::{BTreeMap, HashMap};
@@ -107,15 +107,34 @@ impl Schemas {
             if let Some(schema) = schema.as_object_mut().filter(|_| !comment.is_empty()) {
                 schema.insert("description".to_owned(), comment.into());
             }
-            let name = if self.dialect.original_names { field.name() } else { field.json_name() };
-            properties.insert(name.to_owned(), schema);
+            properties.insert(self.name(&field), schema);
         }
         let mut schema = json!({"type": "object", "properties": properties, "additionalProperties": false});
+        let alternatives: Vec<Value> = message
+            .oneofs()
+            .filter(|oneof| !oneof.is_synthetic())
+            .map(|oneof| self.at_most_one(&oneof))
+            .collect();
+        if !alternatives.is_empty() {
+            schema["allOf"] = alternatives.into();
+        }
         let comment = self.comments.at(&message.parent_file(), message.path());
         if !comment.is_empty() {
             schema["description"] = comment.into();
         }
         schema
+    }
+
+    /// That one of these fields is there, or none.
+    fn at_most_one(&self, oneof: &OneofDescriptor) -> Value {
+        let mut alternatives: Vec<Value> =
+            oneof.fields().map(|field| json!({"required": [self.name(&field)]})).collect();
+        alternatives.push(json!({"not": {"anyOf": alternatives}}));
+        json!({"oneOf": alternatives})
+    }
+
+    fn name(&self, field: &FieldDescriptor) -> String {
+        if self.dialect.original_names { field.name() } else { field.json_name() }.to_owned()
     }
 
     /// The names of an enumeration.
@@ -188,5 +207,54 @@ impl Comments {
 
     fn at(&self, file: &FileDescriptor, path: &[i32]) -> String {
         self.0.get(&(file.name().to_owned(), path.to_vec())).cloned().unwrap_or_default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use prost_reflect::prost_types::{
+        DescriptorProto, FieldDescriptorProto, FileDescriptorProto, OneofDescriptorProto,
+        field_descriptor_proto::{Label, Type},
+    };
+
+    #[test]
+    fn of_a_oneof_there_is_one_field_or_none() {
+        let field = |name: &str, number, oneof_index, optional: bool| FieldDescriptorProto {
+            name: Some(name.to_owned()),
+            number: Some(number),
+            label: Some(Label::Optional as i32),
+            r#type: Some(Type::Bool as i32),
+            oneof_index,
+            proto3_optional: optional.then_some(true),
+            ..FieldDescriptorProto::default()
+        };
+        let oneof = |name: &str| OneofDescriptorProto { name: Some(name.to_owned()), options: None };
+        let message = DescriptorProto {
+            name: Some("Pick".to_owned()),
+            field: vec![
+                field("by_name", 1, Some(0), false),
+                field("by_id", 2, Some(0), false),
+                field("soon", 3, Some(1), true),
+                field("loud", 4, None, false),
+            ],
+            oneof_decl: vec![oneof("by"), oneof("_soon")],
+            ..DescriptorProto::default()
+        };
+        let file = FileDescriptorProto {
+            name: Some("pick.proto".to_owned()),
+            syntax: Some("proto3".to_owned()),
+            message_type: vec![message],
+            ..FileDescriptorProto::default()
+        };
+        let mut pool = DescriptorPool::new();
+        pool.add_file_descriptor_proto(file).expect("it is a good file");
+        let message = pool.get_message_by_name("Pick").expect("it has that");
+        let schema = Schemas::of(PROTO_JSON, &pool).whole(&message);
+        let validator = jsonschema::validator_for(&schema).expect("it is a schema");
+        for good in [json!({}), json!({"byId": true}), json!({"byName": true, "soon": true, "loud": true})] {
+            assert!(validator.is_valid(&good), "{good}: {schema}");
+        }
+        assert!(!validator.is_valid(&json!({"byName": true, "byId": true})), "{schema}");
     }
 }

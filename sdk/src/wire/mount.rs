@@ -1,7 +1,7 @@
 //! A place of the HTTP api from which all requests go to a service that takes HTTP as it is.
 
 use super::{ROUTE_METHOD_ANY, Route};
-use std::{fmt, str::FromStr};
+use std::{fmt, net::IpAddr, str::FromStr};
 
 /// What stands for all that is below a place.
 const BELOW: &str = "{rest=**}";
@@ -57,12 +57,24 @@ impl FromStr for Mount {
                 "what begins with a dash or a dot is the platform's own, and braces are no part of a path",
             );
         }
+        if is_of_every_node(host) {
+            return refused(
+                "a host is a name that nodes go by, as their --api-host says: those of a machine for itself, addresses, and names \
+                 below .micro lead to all services",
+            );
+        }
         let mount = Mount { host: host.to_owned(), prefix: prefix.to_owned() };
         for route in mount.routes() {
             route.check().map_err(|error| MountError(error.why().to_owned()))?;
         }
         Ok(mount)
     }
+}
+
+/// Whether a host is what every node goes by, so that who calls any service there would be led to this one.
+fn is_of_every_node(host: &str) -> bool {
+    let own = |name: &str| host.strip_suffix(name).is_some_and(|rest| rest.is_empty() || rest.ends_with('.'));
+    host.parse::<IpAddr>().is_ok() || own("localhost") || own("micro")
 }
 
 impl fmt::Display for Mount {
@@ -101,6 +113,10 @@ mod tests {
             ("/{a}", "braces"),
             ("Docs.example.org/", "lowercase"),
             ("http://docs.example.org/", "lowercase"),
+            ("localhost/", "all services"),
+            ("acme.localhost/docs", "all services"),
+            ("127.0.0.1/", "all services"),
+            ("shop.micro/", "all services"),
         ] {
             let error = text.parse::<Mount>().expect_err(text).to_string();
             assert!(error.contains(why), "{text}: {error}");

@@ -45,7 +45,7 @@ pub(super) struct List {
     denied: bool,
 
     /// Only what was asked in this trace: the `trace_id` of an error, the `micro-trace-id` of an answer
-    #[arg(long, value_name = "ID")]
+    #[arg(long, value_name = "ID", value_parser = trace)]
     trace: Option<TraceId>,
 
     /// How many at most, the last ones [default: 50; with --follow 10]
@@ -137,6 +137,12 @@ fn show(entries: &[AuditEntry], output: &Output) -> Result<(), Failure> {
         table.row_in(tone, cells(entry).into_iter().chain(trace));
     }
     output.table(&table, "there is no such entry")
+}
+
+/// A trace, also as the UUID that a request was called by.
+fn trace(text: &str) -> Result<TraceId, String> {
+    let digits = text.replace('-', "");
+    digits.parse().map_err(|_| "a trace has 32 hexadecimal digits".to_owned())
 }
 
 fn or_nothing(text: &str) -> String {

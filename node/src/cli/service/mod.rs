@@ -51,8 +51,8 @@ COMMAND is given signals that this command is given, is asked to end if the node
 not ended 10 s later.
 
 A program that takes HTTP is sent the paths of requests as they are, /NAME or the mount included. Files are found \
-below /NAME and each mount: only those that are in the folder, wherever links lead, and none whose name begins with a \
-dot; index.html stands for its folder.
+below each mount, or else below /NAME: only those that are in the folder, wherever links lead, and none whose name \
+begins with a dot; index.html stands for its folder.
 
 With exec://, PROGRAM is run for each call of the endpoint `call`, COMMAND being its arguments: the request is its \
 stdin, what it writes to stdout the answer (JSON as it is, other text as a string), and any exit code but 0 a failure, \

@@ -1,7 +1,7 @@
 //! The files of a folder as a service that takes HTTP: `GET` and `HEAD`, ranges and conditions (RFC 9110).
 //!
-//! The path of a request begins with the service's name, or with a place that it is mounted at; what follows is the
-//! path of a file below the folder.
+//! The path of a request begins with a place that it is mounted at, or else with the service's name; what follows is
+//! the path of a file below the folder. It is never both: a rule for one of them would say nothing of the other.
 
 use super::{folder::Folder, neighbours::Neighbours};
 use bytes::Bytes;
@@ -42,10 +42,12 @@ pub(super) struct Site {
 }
 
 impl Site {
-    /// The files of a folder as those of a service, also at these places.
+    /// The files of a folder at these places; as those of a service, if there are none.
     pub fn of(folder: Folder, service: &ServiceName, mounts: &[Mount]) -> Self {
-        let mounted = mounts.iter().map(|mount| mount.prefix().to_owned());
-        let mut prefixes: Vec<String> = mounted.chain([format!("/{service}")]).collect();
+        let mut prefixes: Vec<String> = mounts.iter().map(|mount| mount.prefix().to_owned()).collect();
+        if prefixes.is_empty() {
+            prefixes.push(format!("/{service}"));
+        }
         prefixes.sort_by_key(|prefix| std::cmp::Reverse(prefix.len()));
         Site { folder, prefixes }
     }

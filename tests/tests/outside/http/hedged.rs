@@ -14,6 +14,7 @@ use std::{
 use tokio::{
     io::{AsyncBufReadExt, AsyncWriteExt, BufReader},
     net::{TcpListener, TcpStream},
+    time::sleep,
 };
 
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -22,13 +23,15 @@ const PATIENCE: Duration = Duration::from_secs(20);
 struct Web {
     name: &'static str,
     requests: AtomicU32,
+    /// How long it takes.
+    ms: u64,
     stuck: AtomicBool,
 }
 
 impl Web {
     /// Starts it, and attaches it as `web`.
-    async fn start(name: &'static str, node: Address) -> anyhow::Result<Arc<Self>> {
-        let web = Arc::new(Web { name, requests: AtomicU32::new(0), stuck: AtomicBool::new(false) });
+    async fn start(name: &'static str, ms: u64, node: Address) -> anyhow::Result<Arc<Self>> {
+        let web = Arc::new(Web { name, requests: AtomicU32::new(0), ms, stuck: AtomicBool::new(false) });
         let listener = TcpListener::bind("127.0.0.1:0").await?;
         let server = Server::http("web", listener.local_addr()?).node(node);
         tokio::spawn(server.run_until(futures::future::pending()));
@@ -53,6 +56,7 @@ impl Web {
             if self.stuck.load(Ordering::SeqCst) {
                 std::future::pending::<()>().await;
             }
+            sleep(Duration::from_millis(self.ms)).await;
             let answer =
                 format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n{}", self.name.len(), self.name);
             writer.write_all(answer.as_bytes()).await?;
@@ -65,7 +69,7 @@ impl Web {
 async fn another_program_is_asked_where_its_paths_may_be_asked_twice() -> anyhow::Result<()> {
     let cluster = Cluster::of(1).await?;
     let node: Address = cluster.members[0].address().parse()?;
-    let (one, two) = (Web::start("one", node.clone()).await?, Web::start("two", node).await?);
+    let (one, two) = (Web::start("one", 0, node.clone()).await?, Web::start("two", 10, node).await?);
     until("both are known", PATIENCE, async || {
         let services = cluster.client(0).await?.services().await?;
         ensure!(
@@ -79,7 +83,7 @@ async fn another_program_is_asked_where_its_paths_may_be_asked_twice() -> anyhow
     std::fs::write(&file, "idempotent = [\"/\"]\n[hedge]\nleast = \"20ms\"\n")?;
     cluster.cli(0)?.ok(&["policy", "set", "web", &file.display().to_string()]).await?;
     let api = cluster.members[0].at().api;
-    // How long it takes as a rule has to be known first.
+    // How long it takes as a rule has to be known first, and who is the quicker one.
     for _ in 0..60 {
         ensure!(ask(api, "GET /web/x", &[], "").await?.status == 200, "both work");
     }

@@ -1,6 +1,6 @@
 //! `/mcp`: what a program that thinks may use, by the Python client of those who write the protocol, and by hand.
 
-use super::{ask, clerk};
+use super::{ask, clerk, talker};
 use anyhow::{Context, ensure};
 use micro_sdk::client::NewAccount;
 use micro_tests::{Cluster, Python};
@@ -83,6 +83,43 @@ async fn a_client_of_the_protocol_uses_services_and_the_platform() -> anyhow::Re
         }
         assert_eq!(seen["answers"][6]["structuredContent"]["record"]["value"], "aGVsbG8=", "{seen}");
     }
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_stream_is_a_tool_with_lists_of_messages() -> anyhow::Result<()> {
+    let cluster = Cluster::of(1).await?;
+    let _talker = talker::serve(&cluster, 0, 0).await?;
+    let calls = [
+        ("talker.Talker.resume", json!({"count": 2})),
+        ("talker.Talker.total", json!({"messages": [1, 2, 39]})),
+        ("talker.Talker.total", json!({"numbers": [1]})),
+        ("talker.Talker.fail", json!({"at": 2})),
+        ("talker.Talker.resume", json!({"count": 1001})),
+    ];
+    let seen = seen(&cluster, "auto", None, &calls).await?;
+    let tools = tools(&seen);
+    let input = &tools.get("talker.Talker.total").with_context(|| seen.to_string())?["inputSchema"];
+    assert_eq!(
+        (&input["required"], &input["properties"]["messages"]["type"]),
+        (&json!(["messages"]), &json!("array"))
+    );
+    let answers = &seen["answers"];
+    let resumed = json!({"messages": [{"id": "m-0"}, {"id": "m-1"}], "more": false});
+    assert_eq!(answers[0]["structuredContent"], resumed, "{seen}");
+    assert_eq!(answers[1]["content"][0]["text"], "42", "{seen}");
+    let told = |number: usize| answers[number]["content"][0]["text"].as_str().unwrap_or_default();
+    assert!(told(2).contains("give {\"messages\": […]}"), "{}", told(2));
+    assert!(told(3).starts_with("error: as asked for (after 2 messages) [conflict]"), "{}", told(3));
+    let all = &answers[4]["structuredContent"];
+    assert_eq!((all["messages"].as_array().map(Vec::len), &all["more"]), (Some(1000), &json!(true)));
+    // One without an end is heard for as long as the caller has.
+    let call = json!({"jsonrpc": "2.0", "id": 1, "method": "tools/call",
+        "params": {"name": "talker.Talker.tick", "arguments": {"ms": 1}}});
+    let headers = [ACCEPT, "content-type: application/json", "micro-deadline-ms: 500"];
+    let answer = ask(cluster.members[0].at().api, "POST /mcp", &headers, &call.to_string()).await?.json()?;
+    let heard = &answer["result"]["structuredContent"];
+    assert!(heard["messages"][0] == 0 && heard["more"] == true, "{answer}");
     Ok(())
 }
 

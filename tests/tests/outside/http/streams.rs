@@ -47,11 +47,7 @@ async fn lines_events_and_sockets_are_what_clients_of_others_expect() -> anyhow:
     let api = cluster.members[0].at().api;
     let counted = curl(&["-d", r#"{"count":3}"#, &format!("http://{api}/helloworld/stream")]).await?;
     assert_eq!(counted, "{\"count\":0}\n{\"count\":1}\n{\"count\":2}\n");
-    // It is no call of one answer, and is not shown to programs that only know those.
-    let tools = r#"{"jsonrpc":"2.0","id":1,"method":"tools/list"}"#;
-    let headers = ["accept: application/json, text/event-stream", "content-type: application/json"];
-    let listed = ask(api, "POST /mcp", &headers, tools).await?.body;
-    ensure!(listed.contains("helloworld.Greeter.call") && !listed.contains("Greeter.stream"), "{listed}");
+    // It is no call of one answer.
     let called = cluster.cli(0)?.run(&["call", "helloworld", "stream", r#"{"count":3}"#]).await?;
     assert_eq!(called.code, 2, "{}", called.stderr);
     assert!(called.stderr.contains("micro-node stream helloworld Greeter.stream"), "{}", called.stderr);

@@ -59,7 +59,8 @@ async fn a_service_is_reached_where_it_is_mounted() -> anyhow::Result<()> {
         ("GET /docs", &[], 307, ""),
         ("GET /docs/b.txt", &[], 404, ""),
         ("PUT /docs/a.txt", &[], 405, ""),
-        ("GET /pages/a.txt", &[], 200, "a"),
+        // And no more below the name, of which a rule for the place would say nothing.
+        ("GET /pages/a.txt", &[], 404, ""),
         ("GET /", &[host], 200, "pages"),
         ("GET /a.txt", &[host], 200, "a"),
         ("GET /shop/x", &[host], 200, "GET /shop/x"),

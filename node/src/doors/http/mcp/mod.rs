@@ -1,8 +1,11 @@
 //! `/mcp`: every endpoint that a caller may use is a tool for programs that think (Model Context Protocol, "Streamable
 //! HTTP"), by the same names, schemas and rules as everywhere.
 //!
+//! A stream is a tool too: what the caller says is given at once, and what the service says is gathered.
+//!
 //! There are no sessions: each request stands for itself, so that any node can answer it, and none has to remember.
 
+mod dialogue;
 mod schema;
 mod tool;
 mod toolbox;

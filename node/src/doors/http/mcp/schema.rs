@@ -8,6 +8,10 @@ use std::collections::BTreeSet;
 const OWN: &str = "#/$defs/";
 /// The only field of an object that stands for what is none.
 const INPUT: &str = "input";
+/// The field with the messages of a stream, in what a tool takes and in what it gives.
+pub(super) const MESSAGES: &str = "messages";
+/// The field that says whether there would have been more of them.
+pub(super) const MORE: &str = "more";
 
 /// What a tool takes, for an endpoint that takes what `schema` says. One that takes no object is handed the field
 /// `input` of one.
@@ -16,17 +20,37 @@ pub(super) fn taken(schema: &Value) -> Map<String, Value> {
         Value::Object(members) if is_object(schema) => members.clone(),
         // It says nothing of what it takes.
         Value::Bool(true) => Map::from_iter([("type".to_owned(), "object".into())]),
-        other => {
-            let mut input = other.clone();
-            let parts = input.as_object_mut().and_then(|members| members.remove("$defs"));
-            let mut whole = json!({"type": "object", "properties": {INPUT: input}, "required": [INPUT]});
-            parts.into_iter().for_each(|parts| whole["$defs"] = parts);
-            match whole {
-                Value::Object(members) => members,
-                _ => unreachable!("it is written as an object above"),
-            }
-        }
+        other => around(other, |input| json!({INPUT: input}), &[INPUT]),
     }
+}
+
+/// What a tool takes, for an endpoint that takes a stream of what `schema` says: all of it at once.
+pub(super) fn taken_in_stream(schema: &Value) -> Map<String, Value> {
+    around(schema, |message| json!({MESSAGES: {"type": "array", "items": message}}), &[MESSAGES])
+}
+
+/// What a tool gives, for an endpoint that answers with a stream of what `schema` says.
+pub(super) fn given_in_stream(schema: &Value) -> Map<String, Value> {
+    let fields = |message| {
+        let more = "whether the service had more to say when enough was heard, or the time was over";
+        json!({
+            MESSAGES: {"type": "array", "items": message},
+            MORE: {"type": "boolean", "description": more},
+        })
+    };
+    around(schema, fields, &[MESSAGES, MORE])
+}
+
+/// The schema of an object with `fields` made of another schema, whose parts become its own.
+fn around(schema: &Value, fields: impl FnOnce(Value) -> Value, required: &[&str]) -> Map<String, Value> {
+    let mut inner = schema.clone();
+    let parts = inner.as_object_mut().and_then(|members| members.remove("$defs"));
+    let mut whole = Map::new();
+    whole.insert("type".to_owned(), "object".into());
+    whole.insert("properties".to_owned(), fields(inner));
+    whole.insert("required".to_owned(), required.into());
+    parts.into_iter().for_each(|parts| drop(whole.insert("$defs".to_owned(), parts)));
+    whole
 }
 
 /// What the endpoint is handed, of what the tool was given.
@@ -109,6 +133,20 @@ mod tests {
             assert_eq!(handed(schema, given()), json!({"input": ["a"], "other": 1}));
         }
         assert_eq!((super::given(&list), super::given(&json!(true))), (None, None));
+    }
+
+    #[test]
+    fn a_stream_is_a_list_of_messages() {
+        let message = json!({"$ref": "#/$defs/A", "$defs": {"A": {"type": "string"}}});
+        let taken = Value::Object(taken_in_stream(&message));
+        assert_eq!(taken["properties"]["messages"]["items"], json!({"$ref": "#/$defs/A"}));
+        assert_eq!(
+            (&taken["$defs"]["A"]["type"], &taken["required"]),
+            (&json!("string"), &json!(["messages"]))
+        );
+        let given = Value::Object(given_in_stream(&json!(true)));
+        assert_eq!(given["properties"]["messages"]["items"], true);
+        assert_eq!((&given["required"], &given["$defs"]), (&json!(["messages", "more"]), &Value::Null));
     }
 
     #[test]

@@ -19,7 +19,15 @@ pub(super) fn of_service(offer: &Offer, described: &Described) -> Tool {
     let name = format!("{}.{}", offer.service, endpoint.name);
     // Nothing else says that an endpoint only reads.
     let reads = endpoint.routes.iter().any(|route| route.method == "GET");
-    tool(name, &endpoint.doc, schema::taken(&described.request), schema::given(&described.response), reads)
+    let taken = match endpoint.streams.client {
+        true => schema::taken_in_stream(&described.request),
+        false => schema::taken(&described.request),
+    };
+    let given = match endpoint.streams.server {
+        true => Some(schema::given_in_stream(&described.response)),
+        false => schema::given(&described.response),
+    };
+    tool(name, &endpoint.doc, taken, given, reads)
 }
 
 /// What a method of the platform is as a tool.

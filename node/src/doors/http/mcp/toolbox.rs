@@ -6,6 +6,7 @@ use super::{
         offer::{Described, Shared as SharedOffer},
         platform,
     },
+    dialogue::Dialogue,
     schema, tool,
 };
 use crate::{doors::credentials::is_nobody, node::Context};
@@ -33,7 +34,7 @@ use std::{
 const PAGE: usize = 200;
 /// What a program is told of all of it.
 const INSTRUCTIONS: &str = "Tools are the endpoints of services, as SERVICE.HANDLER.METHOD, and the platform's own, \
-                            as store.write. What fails says what to do next.";
+                            as store.write. A stream takes or gives a list of messages. What fails says what to do next.";
 
 /// The tools of one caller, and who that is.
 #[derive(Clone)]
@@ -70,10 +71,8 @@ impl Toolbox {
         for offer in &offers {
             let described = offer.described(&self.door.local).await;
             let service = offer.service.as_str();
-            // A tool answers once.
             let open = |one: &&Described| {
                 !is_opaque(&one.endpoint.name)
-                    && !one.endpoint.streams.any()
                     && self.door.local.would_call(&self.context, &self.namespace, service, &one.endpoint.name)
             };
             tools.extend(described.iter().filter(open).map(|described| tool::of_service(offer, described)));
@@ -119,6 +118,10 @@ impl Toolbox {
             Some(offer) => {
                 let described = offer.described(&self.door.local).await;
                 match described.iter().find(|described| described.endpoint.name == endpoint) {
+                    Some(described) if described.endpoint.streams.any() => {
+                        let dialogue = Dialogue { endpoint, streams: described.endpoint.streams, service };
+                        return self.hold(dialogue, &described.request, given).await;
+                    }
                     Some(described) => schema::handed(&described.request, given),
                     None => Value::Object(given),
                 }
@@ -133,6 +136,17 @@ impl Toolbox {
             false => serde_json::from_slice(&answer.body)
                 .unwrap_or_else(|_| String::from_utf8_lossy(&answer.body).into_owned().into()),
         })
+    }
+
+    async fn hold(
+        &self,
+        dialogue: Dialogue<'_>,
+        request: &Value,
+        given: Map<String, Value>,
+    ) -> Result<Value, Fault> {
+        let messages = dialogue.said(request, given)?;
+        let (services, namespace) = (self.door.services.clone(), self.namespace.clone());
+        dialogue.hold(services, &self.context, namespace, messages).await
     }
 
     fn offer(&self, service: &ServiceName) -> Option<SharedOffer> {

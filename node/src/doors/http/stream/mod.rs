@@ -14,6 +14,7 @@ mod talk;
 mod told;
 
 pub(super) use socket::{PROTOCOL, has_word, is_begun as is_socket};
+pub(super) use talk::{Call, Talk};
 
 use super::{
     Door, Entry,
@@ -31,7 +32,6 @@ use http::{
 };
 use micro_sdk::wire::{Code, Fault, Streams};
 use std::time::Duration;
-use talk::Talk;
 use tokio::time::timeout;
 
 /// The last event that a page has seen of a stream that broke off.
@@ -69,12 +69,10 @@ pub(super) async fn answer(
             true => None,
             false => Some(input(door, entry, parts, Body::empty(), &target).await?.0),
         };
-        let call =
-            talk::Call { services: door.services.clone(), context: entry.context.clone(), called, carried };
+        let call = Call { services: door.services.clone(), context: entry.context.clone(), called, carried };
         return socket::open(parts, call, streams, first);
     }
-    let call =
-        talk::Call { services: door.services.clone(), context: entry.context.clone(), called, carried };
+    let call = Call { services: door.services.clone(), context: entry.context.clone(), called, carried };
     let mut talk = match streams.client && lines::are_sent(&parts.headers) {
         true => call.begin(lines::messages(body)).await?,
         false => {
@@ -101,9 +99,14 @@ async fn sole(mut talk: Talk) -> Result<Response, Refusal> {
     Ok(answered(answer))
 }
 
+/// Says that the messages are JSON.
+pub(super) fn in_json() -> (String, String) {
+    (CONTENT_TYPE.as_str().to_owned(), "application/grpc+json".to_owned())
+}
+
 /// What goes to the service beside the messages.
 fn carried(headers: &HeaderMap) -> Result<Vec<(String, String)>, Fault> {
-    let mut carried = vec![(CONTENT_TYPE.as_str().to_owned(), "application/grpc+json".to_owned())];
+    let mut carried = vec![in_json()];
     if let Some(last) = headers.get(LAST_EVENT_ID) {
         let unfit = |_| Fault::new(Code::Usage, format!("the last event id {last:?} can't be passed on"));
         carried.push((LAST_EVENT_ID.as_str().to_owned(), last.to_str().map_err(unfit)?.to_owned()));

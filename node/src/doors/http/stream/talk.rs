@@ -17,7 +17,7 @@ use serde_json::{Value, value::RawValue};
 use std::sync::{Arc, OnceLock};
 
 /// What it takes to begin.
-pub(super) struct Call {
+pub(in super::super) struct Call {
     pub services: Services,
     pub context: Context,
     pub called: Called,
@@ -26,7 +26,7 @@ pub(super) struct Call {
 }
 
 /// The service's side of it. Dropped, it ends the conversation, also for the service.
-pub(super) struct Talk {
+pub(in super::super) struct Talk {
     frames: Frames,
     /// What the caller did wrong, if it did: to the service it only broke off.
     spoiled: Arc<OnceLock<Fault>>,
