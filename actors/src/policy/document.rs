@@ -290,7 +290,9 @@ fn reason(error: &serde_json::Error) -> String {
     let text = text.rsplit_once(" at line ").map_or(text.as_str(), |(reason, _)| reason);
     let bare = |(rust, words): (&str, String)| Some(format!("{}{words}", text.strip_suffix(rust)?));
     let up_to = |most: u32| format!("a number from 0 to {most}");
-    [("u8", up_to(u8::MAX.into())), ("u32", up_to(u32::MAX)), ("f64", "a number".to_owned())]
+    // The only number that small.
+    let attempts = format!("a number from 1 to {ATTEMPTS_MAX}");
+    [("u8", attempts), ("u32", up_to(u32::MAX)), ("f64", "a number".to_owned())]
         .into_iter()
         .find_map(bare)
         .unwrap_or_else(|| text.to_owned())
@@ -349,7 +351,7 @@ mod tests {
             ),
             (
                 r#"{"retry": {"attempts": 300}}"#,
-                "at retry.attempts: invalid value: integer `300`, expected a number from 0 to 255",
+                "at retry.attempts: invalid value: integer `300`, expected a number from 1 to 10",
             ),
             (r#"{"retry": {"budget": 2}}"#, "at retry.budget: 2 is not between 0 and 1"),
             (r#"{"breaker": {"open": "10m", "open_max": "1s"}}"#, "at breaker.open: 600s is longer than"),

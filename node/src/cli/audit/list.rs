@@ -142,7 +142,7 @@ fn show(entries: &[AuditEntry], output: &Output) -> Result<(), Failure> {
 /// A trace, also as the UUID that a request was called by.
 fn trace(text: &str) -> Result<TraceId, String> {
     let digits = text.replace('-', "");
-    digits.parse().map_err(|_| "a trace has 32 hexadecimal digits".to_owned())
+    digits.parse().map_err(|_| "a trace has 32 hexadecimal digits, or is a UUID".to_owned())
 }
 
 fn or_nothing(text: &str) -> String {

@@ -7,7 +7,7 @@ use super::problem::Refusal;
 use crate::doors::dns;
 use http::{HeaderMap, Uri, Version, header::HOST};
 use micro_sdk::wire::{Code, Fault, NameError, Namespace};
-use std::net::Ipv4Addr;
+use std::{borrow::Cow, net::Ipv4Addr};
 
 /// The header with the namespace that is called.
 const NAMESPACE_HEADER: &str = "micro-namespace";
@@ -106,6 +106,15 @@ pub(super) fn authority<'a>(
         (Some(target), _) => Ok(Some(target.as_str())),
         (None, None) if version == Version::HTTP_11 => Err(Refusal::ambiguous("the header Host is missing")),
         (None, host) => Ok(host),
+    }
+}
+
+/// The name in an authority in lower case, in which nodes and routes have it: to names case means nothing (RFC 4343).
+pub(super) fn lowercase(authority: &str) -> Cow<'_, str> {
+    let name = name_of(authority);
+    match name.bytes().any(|byte| byte.is_ascii_uppercase()) {
+        true => name.to_ascii_lowercase().into(),
+        false => name.into(),
     }
 }
 

@@ -259,7 +259,8 @@ impl Door {
         context.deadline = metadata::deadline(&parts.headers)?;
         context.idempotency_key = metadata::idempotency_key(&parts.headers)?;
         context.attempts = attempts(&parts.headers)?;
-        let entry = Entry { context, namespace, host: authority.map_or("", host::name_of) };
+        let host = authority.map(host::lowercase).unwrap_or_default();
+        let entry = Entry { context, namespace, host: &host };
         self.named(&entry, parts, body).await
     }
 

@@ -63,6 +63,7 @@ async fn a_service_is_reached_where_it_is_mounted() -> anyhow::Result<()> {
         ("GET /pages/a.txt", &[], 404, ""),
         ("GET /", &[host], 200, "pages"),
         ("GET /a.txt", &[host], 200, "a"),
+        ("GET /a.txt", &["host: Pages.EXAMPLE.org"], 200, "a"),
         ("GET /shop/x", &[host], 200, "GET /shop/x"),
         ("GET /a.txt", &[], 404, "not_found"),
         ("GET /health", &[host], 200, ""),

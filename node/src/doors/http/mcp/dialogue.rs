@@ -64,8 +64,12 @@ impl Dialogue<'_> {
         let call = Call { services, context, called, carried: vec![in_json()] };
         let late = |_| Fault::new(Code::Timeout, "the service did not answer in time").effect_unknown();
         let begun = call.begin(stream::iter(messages.into_iter().map(Ok)));
-        let mut talk =
-            timeout_at(until, begun).await.map_err(late)?.map_err(|refusal| refusal.into_fault())?;
+        let mut talk = match timeout_at(until, begun).await {
+            Ok(begun) => begun.map_err(|refusal| refusal.into_fault())?,
+            // Nothing is what there was to hear so far.
+            Err(_over) if self.streams.server => return Ok(json!({MESSAGES: [], MORE: true})),
+            Err(over) => return Err(late(over)),
+        };
         if self.streams.server {
             return gathered(&mut talk, until).await;
         }
