@@ -325,8 +325,8 @@ impl Peer {
         let before = state.shown;
         if state.show(best.as_deref()) {
             state.since = self.seams.clock.now();
-            let (peer, address, problem, shown) =
-                (self.node, state.place.address, &state.problem, state.shown);
+            let address = best.as_deref().and_then(Link::address).unwrap_or(state.place.address);
+            let (peer, problem, shown) = (self.node, &state.problem, state.shown);
             // Only a link that comes or goes is news; how often it was dialled in vain is not.
             if LinkState::Up == shown || LinkState::Up == before {
                 tracing::info!(%peer, %address, state = ?shown, problem, "link");

@@ -1,7 +1,7 @@
 //! A place of the HTTP api from which all requests go to a service that takes HTTP as it is.
 
-use super::{ROUTE_METHOD_ANY, Route};
-use std::{fmt, net::IpAddr, str::FromStr};
+use super::{ROUTE_METHOD_ANY, Route, route::is_of_every_node};
+use std::{fmt, str::FromStr};
 
 /// What stands for all that is below a place.
 const BELOW: &str = "{rest=**}";
@@ -69,12 +69,6 @@ impl FromStr for Mount {
         }
         Ok(mount)
     }
-}
-
-/// Whether a host is what every node goes by, so that who calls any service there would be led to this one.
-fn is_of_every_node(host: &str) -> bool {
-    let own = |name: &str| host.strip_suffix(name).is_some_and(|rest| rest.is_empty() || rest.ends_with('.'));
-    host.parse::<IpAddr>().is_ok() || own("localhost") || own("micro")
 }
 
 impl fmt::Display for Mount {

@@ -2,7 +2,7 @@
 
 use bincode::{Decode, Encode};
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, net::IpAddr};
 
 /// The longest path or host of a route: each travels by gossip to every node.
 pub const ROUTE_BYTES_MAX: usize = 256;
@@ -71,8 +71,9 @@ impl Route {
         if !self.host.bytes().all(host) {
             return bad(format!("the host {:?} is no name in lowercase", self.host));
         }
-        // The root of a host is for what takes all of it.
-        let goes_on = self.path.len() > 1 || (self.takes_any() && !self.host.is_empty());
+        // The root of a host is for what takes all of it, where that is not all that a node is asked.
+        let apart = !self.host.is_empty() && !is_of_every_node(&self.host);
+        let goes_on = self.path.len() > 1 || (self.takes_any() && apart);
         if !self.path.starts_with('/') || !goes_on {
             return bad("the path begins with a slash, and goes on".to_owned());
         }
@@ -83,8 +84,9 @@ impl Route {
                 Segment::Literal(text) if !is_literal(text) => {
                     return bad(format!("{text:?} is neither a plain word nor {{field}} nor {{field=**}}"));
                 }
-                Segment::One(_) | Segment::Rest(_) if index == 0 && self.host.is_empty() => {
-                    return bad("without a host, the first segment is a plain word".to_owned());
+                Segment::One(_) | Segment::Rest(_) if index == 0 && !apart => {
+                    let why = "without a host, or at one that every node goes by, the first segment is a plain word";
+                    return bad(why.to_owned());
                 }
                 Segment::Rest(_) if index != last => return bad("{field=**} comes last".to_owned()),
                 Segment::One(name) | Segment::Rest(name) if !is_field(name) => {
@@ -149,6 +151,12 @@ fn is_field(name: &str) -> bool {
     !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_-.".contains(&byte))
 }
 
+/// Whether a host is what every node goes by, so that who calls any service there would be led to this one.
+pub(super) fn is_of_every_node(host: &str) -> bool {
+    let own = |name: &str| host.strip_suffix(name).is_some_and(|rest| rest.is_empty() || rest.ends_with('.'));
+    host.parse::<IpAddr>().is_ok() || own("localhost") || own("micro")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -167,6 +175,7 @@ mod tests {
             ("DELETE", "/a/{b=*}/c.json", ""),
             ("*", "/a/{b=**}", ""),
             ("*", "/", "shop.example.org"),
+            ("GET", "/a", "localhost"),
         ] {
             assert_eq!(route(method, path, host).check(), Ok(()), "{method} {path}");
         }
@@ -182,6 +191,9 @@ mod tests {
             ("GET", "/a/%41", "", "plain word"),
             ("GET", "/a/x{b}", "", "plain word"),
             ("GET", "/{a}", "", "first segment"),
+            ("*", "/{a=**}", "localhost", "first segment"),
+            ("*", "/{a=**}", "127.0.0.1", "first segment"),
+            ("*", "/", "web.micro", "slash"),
             ("GET", "/a/{b=**}/c", "", "comes last"),
             ("GET", "/a/{b}/{b}", "", "twice"),
             ("GET", "/a/{}", "", "name of a field"),
